@@ -1,0 +1,38 @@
+/** Monotonic milliseconds since an arbitrary start; the only clock the machines see as `nowMs`. */
+export function monotonicMs(): number {
+  return performance.now();
+}
+
+/**
+ * One re-armable timer for one machine or a whole layer of them: `arm(machine.nextTimeout())` after every drain.
+ * It fires never before the deadline.
+ */
+export class MachineTimer {
+  readonly #onTimeout: (nowMs: number) => void;
+  #handle: NodeJS.Timeout | undefined;
+  #atMs = Number.POSITIVE_INFINITY;
+
+  constructor(onTimeout: (nowMs: number) => void) {
+    this.#onTimeout = onTimeout;
+  }
+
+  /** Sets, moves or (undefined) clears the deadline, in monotonic milliseconds. */
+  arm(atMs: number | undefined): void {
+    const at = atMs ?? Number.POSITIVE_INFINITY;
+    if (at === this.#atMs) return;
+    this.#atMs = at;
+    clearTimeout(this.#handle);
+    this.#handle = undefined;
+    if (at === Number.POSITIVE_INFINITY) return;
+    const wait = Math.min(Math.max(Math.ceil(at - monotonicMs()), 0), 0x7fffffff);
+    this.#handle = setTimeout(() => this.#fire(), wait);
+  }
+
+  #fire(): void {
+    const now = monotonicMs();
+    const at = this.#atMs;
+    this.#atMs = Number.POSITIVE_INFINITY;
+    if (now < at) this.arm(at);
+    else this.#onTimeout(now);
+  }
+}

@@ -1,0 +1,4 @@
+export * from './admin.ts';
+export * from './clock.ts';
+export * from './crypto.ts';
+export * from './part.ts';

@@ -1,0 +1,100 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type AdminHandler, serveAdmin } from './admin.ts';
+
+/** What a running part answers to `status`. */
+export interface PartStatus {
+  readonly part: string;
+  readonly pid: number;
+  readonly state: 'ready' | 'draining';
+  readonly startedAt: string;
+  /** The supervisor's fingerprint of the configuration this part was started with. */
+  readonly configHash: string;
+  /** The ports really bound, by name: `{"udp": 5060}`. */
+  readonly ports: Readonly<Record<string, number>>;
+  /** Whatever else the part wants to say of itself: counts, warnings. */
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** Every part's configuration file holds these beside its own settings. */
+export interface PartConfig {
+  /** The part's name and its socket's: `<runDir>/<part>.sock`. */
+  readonly part: string;
+  readonly runDir: string;
+  readonly configHash: string;
+}
+
+/** What a part hands back once it serves. */
+export interface RunningPart {
+  readonly ports: Readonly<Record<string, number>>;
+  details?(): Record<string, unknown>;
+  /** Plain numbers by Prometheus name, read at scrape. */
+  metrics?(): Record<string, number>;
+  /** Further verbs of the admin socket. */
+  readonly verbs?: Readonly<Record<string, AdminHandler>>;
+  /** Refuse new work from now on; running work goes on. */
+  drain?(): void;
+  /** Finish: close sockets, flush stores. */
+  stop(): Promise<void>;
+}
+
+/**
+ * The `main` of every part: reads `--config <file.json>`, starts the part, serves its admin socket (status, metrics,
+ * drain, stop and the part's own verbs) and stops it on SIGTERM. SIGINT is left to the supervisor, which shares the
+ * terminal. Exit code 2: the configuration can't be used, 1: it failed to start or to stop.
+ */
+export async function runPart<C extends PartConfig>(start: (config: C) => Promise<RunningPart>): Promise<void> {
+  const { values } = parseArgs({ options: { config: { type: 'string' } } });
+  if (!values.config) {
+    process.stderr.write('usage: node main.ts --config <file.json>   (normally started by `offhook start`)\n');
+    process.exit(2);
+  }
+  const config = JSON.parse(readFileSync(values.config, 'utf8')) as C;
+  process.title = `offhook ${config.part}`;
+  process.on('SIGINT', () => {});
+  process.on('SIGHUP', () => {});
+  const startedAt = new Date().toISOString();
+  let running: RunningPart;
+  try {
+    running = await start(config);
+  } catch (error) {
+    process.stderr.write(`${config.part} could not start: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  }
+  let state: PartStatus['state'] = 'ready';
+  let stopping = false;
+  const stop = async () => {
+    if (stopping) return;
+    stopping = true;
+    try {
+      await running.stop();
+      await admin.close();
+      process.exit(0);
+    } catch (error) {
+      process.stderr.write(`${config.part} did not stop cleanly: ${String(error)}\n`);
+      process.exit(1);
+    }
+  };
+  const admin = await serveAdmin(join(config.runDir, `${config.part}.sock`), {
+    ...running.verbs,
+    status: (): PartStatus => ({
+      part: config.part,
+      pid: process.pid,
+      state,
+      startedAt,
+      configHash: config.configHash,
+      ports: running.ports,
+      details: running.details?.() ?? {},
+    }),
+    metrics: () => running.metrics?.() ?? {},
+    drain: () => {
+      state = 'draining';
+      running.drain?.();
+    },
+    stop: () => {
+      setImmediate(stop);
+    },
+  });
+  process.on('SIGTERM', stop);
+}
