@@ -1,11 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { base64, base64url, Deadlines, formatIPv4, formatIPv6, fromBase64, fromHex, hex, ipFamily, parseIPv4, parseIPv6, seededRandom } from '../index.ts';
+import {
+  base64,
+  base64url,
+  Deadlines,
+  formatIPv4,
+  formatIPv6,
+  fromBase64,
+  fromHex,
+  hex,
+  ipFamily,
+  parseIPv4,
+  parseIPv6,
+  seededRandom,
+} from '../index.ts';
 
 test('IPv4 text is read strictly', () => {
   assert.equal(parseIPv4('192.0.2.1'), 0xc0000201);
-  for (const bad of ['', '1.2.3', '1.2.3.4.5', '01.2.3.4', '1.2.3.256', '1..2.3', '1.2.3.4 ', 'a.b.c.d']) assert.equal(parseIPv4(bad), undefined, bad);
+  for (const bad of ['', '1.2.3', '1.2.3.4.5', '01.2.3.4', '1.2.3.256', '1..2.3', '1.2.3.4 ', 'a.b.c.d'])
+    assert.equal(parseIPv4(bad), undefined, bad);
   fc.assert(fc.property(fc.integer({ min: 0, max: 0xffffffff }), (v) => parseIPv4(formatIPv4(v)) === v));
 });
 
@@ -14,8 +28,21 @@ test('IPv6 text is read and written canonically (RFC 5952)', () => {
   assert.equal(canon('2001:0db8:0:0:0:0:0:0001'), '2001:db8::1');
   assert.equal(canon('::ffff:192.0.2.1'), '::ffff:c000:201');
   assert.equal(canon('::'), '::');
-  for (const bad of ['', ':', ':::', '1::2::3', '12345::', '1:2:3:4:5:6:7', '1:2:3:4:5:6:7:8:9', 'fe80::1%eth0', '1:2:3:4:5:6:7::8']) assert.equal(ipFamily(bad), undefined, bad);
-  fc.assert(fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (b) => hex(parseIPv6(formatIPv6(b))!) === hex(b)));
+  for (const bad of [
+    '',
+    ':',
+    ':::',
+    '1::2::3',
+    '12345::',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4:5:6:7:8:9',
+    'fe80::1%eth0',
+    '1:2:3:4:5:6:7::8',
+  ])
+    assert.equal(ipFamily(bad), undefined, bad);
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (b) => hex(parseIPv6(formatIPv6(b))!) === hex(b)),
+  );
 });
 
 test('hexadecimal and base64 round trip', () => {
@@ -34,30 +61,33 @@ test('hexadecimal and base64 round trip', () => {
 
 test('deadlines expire in order, moved and deleted ones included', () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 20 }), fc.option(fc.integer({ min: 0, max: 1000 })))), (steps) => {
-      const heap = new Deadlines<number>();
-      const model = new Map<number, number>();
-      for (const [key, at] of steps) {
-        if (at === null) {
-          heap.delete(key);
-          model.delete(key);
-        } else {
-          heap.set(key, at);
-          model.set(key, at);
+    fc.property(
+      fc.array(fc.tuple(fc.integer({ min: 0, max: 20 }), fc.option(fc.integer({ min: 0, max: 1000 })))),
+      (steps) => {
+        const heap = new Deadlines<number>();
+        const model = new Map<number, number>();
+        for (const [key, at] of steps) {
+          if (at === null) {
+            heap.delete(key);
+            model.delete(key);
+          } else {
+            heap.set(key, at);
+            model.set(key, at);
+          }
+          assert.equal(heap.next(), model.size ? Math.min(...model.values()) : undefined);
         }
-        assert.equal(heap.next(), model.size ? Math.min(...model.values()) : undefined);
-      }
-      let last = -1;
-      for (;;) {
-        const key = heap.expire(2000);
-        if (key === undefined) break;
-        assert.ok(model.get(key)! >= last);
-        last = model.get(key)!;
-        model.delete(key);
-      }
-      assert.equal(model.size, 0);
-      assert.equal(heap.size, 0);
-    }),
+        let last = -1;
+        for (;;) {
+          const key = heap.expire(2000);
+          if (key === undefined) break;
+          assert.ok(model.get(key)! >= last);
+          last = model.get(key)!;
+          model.delete(key);
+        }
+        assert.equal(model.size, 0);
+        assert.equal(heap.size, 0);
+      },
+    ),
   );
 });
 

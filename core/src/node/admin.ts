@@ -48,7 +48,8 @@ async function handleLine(verbs: Readonly<Record<string, AdminHandler>>, line: s
   try {
     const request = JSON.parse(line) as { id?: unknown; verb?: unknown; args?: unknown };
     id = request.id ?? null;
-    const handler = typeof request.verb === 'string' && Object.hasOwn(verbs, request.verb) ? verbs[request.verb] : undefined;
+    const handler =
+      typeof request.verb === 'string' && Object.hasOwn(verbs, request.verb) ? verbs[request.verb] : undefined;
     if (!handler) return { id, error: `unknown verb; known are: ${Object.keys(verbs).join(', ')}` };
     return { id, result: (await handler((request.args ?? {}) as Record<string, unknown>)) ?? null };
   } catch (error) {
