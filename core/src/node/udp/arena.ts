@@ -1,0 +1,83 @@
+import { BATCH, HEADROOM, type PacketBatch, SLOT_BYTES } from './port.ts';
+
+/** Slots that receive; a loop turn that reads more flushes in between. */
+export const RX_SLOTS = 512;
+/** Slots for packets made here. */
+export const SPARE_SLOTS = 256;
+
+interface Flushable {
+  flush(): number;
+}
+
+/**
+ * The packet memory of one thread and the list of ports with staged packets. Receive slots are handed out in a ring
+ * and reused only after everything staged has been sent, so a staged packet is never overwritten.
+ */
+export class PacketArena implements PacketBatch {
+  readonly bytes = new Uint8Array(new ArrayBuffer((RX_SLOTS + SPARE_SLOTS) * SLOT_BYTES));
+  readonly view = new DataView(this.bytes.buffer);
+  readonly offset = new Uint32Array(BATCH);
+  readonly length = new Uint16Array(BATCH);
+  readonly address = new Uint32Array(4 * BATCH);
+  readonly port = new Uint16Array(BATCH);
+  count = 0;
+  readonly #staged: Flushable[] = [];
+  #rxNext = 0;
+  #spareNext = 0;
+  #inTurn = false;
+  #flushQueued = false;
+
+  /** The first of BATCH receive slots that are free; `advance` takes those that were filled. */
+  receiveSlots(): number {
+    if (this.#rxNext + BATCH > RX_SLOTS) {
+      this.flushAll();
+      this.#rxNext = 0;
+    }
+    return this.#rxNext;
+  }
+
+  advance(used: number): void {
+    this.#rxNext += used;
+  }
+
+  reserve(): number {
+    if (this.#spareNext === SPARE_SLOTS) this.flushAll();
+    return (RX_SLOTS + this.#spareNext++) * SLOT_BYTES + HEADROOM;
+  }
+
+  /** A port has its first staged packet: it is flushed at the end of the turn, or outside of a turn very soon. */
+  markStaged(port: Flushable): void {
+    this.#staged.push(port);
+    if (this.#inTurn || this.#flushQueued) return;
+    this.#flushQueued = true;
+    queueMicrotask(() => {
+      this.#flushQueued = false;
+      this.flushAll();
+    });
+  }
+
+  flushAll(): void {
+    for (let i = 0; i < this.#staged.length; i++) this.#staged[i]!.flush();
+    this.#staged.length = 0;
+    this.#spareNext = 0;
+  }
+
+  /** Runs a piece of work after which everything staged is sent. */
+  turn(work: () => void): void {
+    this.#inTurn = true;
+    try {
+      work();
+    } finally {
+      this.#inTurn = false;
+      this.flushAll();
+    }
+  }
+}
+
+let arena: PacketArena | undefined;
+
+/** This thread's arena. */
+export function threadArena(): PacketArena {
+  arena ??= new PacketArena();
+  return arena;
+}

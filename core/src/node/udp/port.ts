@@ -1,0 +1,108 @@
+import type { SocketAddress } from '../../base/index.ts';
+import type { UdpEndpoint } from './endpoint.ts';
+
+/** One slot of the packet arena, bytes. A received packet starts `HEADROOM` bytes into its slot. */
+export const SLOT_BYTES = 2048;
+
+/** Free bytes in front of every received packet: a ChannelData or STUN header can be written there without copying. */
+export const HEADROOM = 64;
+
+/** The longest packet a port receives or sends, bytes; longer ones are dropped and counted. */
+export const MAX_PACKET = 1856;
+
+/** Free bytes behind a packet of `MAX_PACKET` bytes: an SRTP tag with its index and MKI fits (RFC 3711 3.4). */
+export const TAILROOM = SLOT_BYTES - HEADROOM - MAX_PACKET;
+
+/** Packets one `fill()` reads at most. */
+export const BATCH = 64;
+
+/**
+ * What the last `fill()` of any port of this thread read. All ports of a thread share one batch and one arena:
+ *
+ *     bytes ─► │ 64 B headroom │ packet, length[i] bytes │ ≥ 128 B tailroom │ next slot …
+ *                              ▲ offset[i]
+ *
+ * Entries 0 … count-1 are valid until the next `fill()`; the packet's bytes stay untouched until it has been flushed
+ * when it was staged, so a packet may be changed in place (header rewritten, encrypted) and staged from its own slot.
+ */
+export interface PacketBatch {
+  /** The whole arena; `offset[i]` and `reserve()` are indices into it. */
+  readonly bytes: Uint8Array;
+  /** The same memory, for multi-byte fields. */
+  readonly view: DataView;
+  /** Packets in the batch. */
+  readonly count: number;
+  /** First byte of each packet in `bytes`. */
+  readonly offset: Uint32Array;
+  /** Bytes of each packet, 0–MAX_PACKET. */
+  readonly length: Uint16Array;
+  /** Source address of packet i, four words from 4*i: IPv4 = its number (as `parseIPv4`) and three zeros; IPv6 = big-endian words. */
+  readonly address: Uint32Array;
+  /** Source port of each packet. */
+  readonly port: Uint16Array;
+}
+
+/** Plain counters, read at scrape. */
+export interface UdpStats {
+  received: number;
+  receivedBytes: number;
+  sent: number;
+  sentBytes: number;
+  /** Received packets longer than MAX_PACKET, dropped. */
+  oversize: number;
+  /** Packets the system refused to send (full buffer, unreachable, too long for the path); the others of the batch still went. */
+  sendErrors: number;
+}
+
+/**
+ * One UDP socket, batch level. Nothing is allocated, awaited or emitted per packet.
+ *
+ * `onReadable` is called on the thread's event loop when packets wait. It calls `fill()` and handles the batch; when
+ * `fill()` returned BATCH it may call it again (three times at most is fair to other ports), and if it does not, it is
+ * called again soon. Packets staged on any port of the thread are sent, in batches per port, when the loop's turn ends,
+ * when the arena is full, or by `flush()`; order per port is kept.
+ */
+export interface UdpPort {
+  /** The address and port really bound. */
+  readonly local: SocketAddress;
+  readonly family: 4 | 6;
+  readonly implementation: 'mmsg' | 'dgram';
+  /** What the last `fill()` read; one object for all ports of the thread. */
+  readonly rx: PacketBatch;
+  readonly stats: UdpStats;
+  /** Set once, before traffic is expected. Without it packets wait in the socket until `fill()` is called by hand. */
+  onReadable: (() => void) | undefined;
+  /** Reads up to BATCH packets without waiting; the number read, 0 when none waits. */
+  fill(): number;
+  /**
+   * Queues `length` bytes at `rx.bytes[offset]` (an rx slot or one from `reserve()`) to `to`, without copying: leave
+   * the bytes alone until they have been flushed. False when it can't be sent (closed, too long, other family); that
+   * is counted as a send error.
+   */
+  stage(offset: number, length: number, to: UdpEndpoint): boolean;
+  /** `stage` to the source of packet i of the current batch. */
+  stageReply(offset: number, length: number, i: number): boolean;
+  /** Copies `bytes` and stages them: for STUN, DTLS and other rare packets. */
+  send(bytes: Uint8Array, to: UdpEndpoint): boolean;
+  /** Sends what is staged on this port now; the number of packets the system took. */
+  flush(): number;
+  /** A free slot (first byte after the headroom) in `rx.bytes`, for packets made here; valid until the loop's turn ends or a flush of all. */
+  reserve(): number;
+  /** Flushes, closes the socket and frees everything. Safe to call twice and inside `onReadable`. */
+  close(): void;
+  /** The port no longer keeps the process alive. */
+  unref(): void;
+}
+
+export interface UdpPortOptions {
+  /** Local IP address, IPv4 or IPv6 (IPv6 sockets carry IPv6 only). `0.0.0.0` and `::` bind all. */
+  readonly address: string;
+  /** 0 = any free port. */
+  readonly port: number;
+  /** SO_RCVBUF wanted, bytes; default 256 KiB, for a shared media port use 4 MiB. The system may cap it. */
+  readonly receiveBuffer?: number;
+  /** SO_SNDBUF wanted, bytes; default as receiveBuffer. */
+  readonly sendBuffer?: number;
+  /** Default `auto`: batched system calls where they work on this machine, else `dgram`. */
+  readonly implementation?: 'auto' | 'mmsg' | 'dgram';
+}
