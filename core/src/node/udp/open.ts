@@ -1,7 +1,43 @@
 import type { UdpPort, UdpPortOptions } from './port.ts';
 
+type Fast = typeof import('./mmsg.ts');
+let fast: Promise<Fast | string> | undefined;
+
+async function loadFast(): Promise<Fast | string> {
+  try {
+    const module = await import('./mmsg.ts');
+    return module.mmsgSelfTest() ?? module;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+/** Why batched UDP can't be used on this machine, or undefined when it can. */
+export async function batchedUdpProblem(): Promise<string | undefined> {
+  fast ??= loadFast();
+  const loaded = await fast;
+  return typeof loaded === 'string' ? loaded : undefined;
+}
+
 /** Opens a UDP port; rejects with the system's error (`code` EADDRINUSE, EADDRNOTAVAIL, EACCES …). */
 export async function openUdpPort(options: UdpPortOptions): Promise<UdpPort> {
+  const kind = options.implementation ?? 'auto';
+  if (kind !== 'dgram') {
+    fast ??= loadFast();
+    const loaded = await fast;
+    if (typeof loaded !== 'string') return loaded.openMmsgPort(options);
+    if (kind === 'mmsg') throw new Error(loaded);
+  }
   const { openDgramPort } = await import('./dgram.ts');
   return openDgramPort(options);
+}
+
+/**
+ * Adaptive gathering of this thread's batched ports: under load the thread sleeps `intervalUs` after a wake-up and then
+ * reads what came meanwhile; 0 (the default) is off. Without batched UDP it does nothing.
+ */
+export async function gatherPackets(intervalUs: number): Promise<void> {
+  if ((await batchedUdpProblem()) !== undefined) return;
+  const { gathering } = await import('./readiness.ts');
+  gathering.intervalUs = intervalUs;
 }
