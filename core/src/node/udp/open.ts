@@ -41,3 +41,12 @@ export async function gatherPackets(intervalUs: number): Promise<void> {
   const { gathering } = await import('./readiness.ts');
   gathering.intervalUs = intervalUs;
 }
+
+/**
+ * For a thread that never returns to its event loop: a function that waits up to `waitMs` for packets on this thread's
+ * batched ports and has their `onReadable` called. docs/packet-loop.md says why the services do not use it.
+ */
+export async function blockingPacketServer(): Promise<(waitMs: number) => void> {
+  const { threadReadiness } = await import('./readiness.ts');
+  return (waitMs) => threadReadiness().serve(waitMs);
+}

@@ -34,6 +34,7 @@ class Readiness {
   readonly #holding = new Set<number>();
   readonly #round = () => this.#handleReady();
   #ready = 0;
+  #backlog = false;
 
   constructor() {
     this.#epoll = libc.epollCreate(EPOLL_CLOEXEC);
@@ -71,18 +72,29 @@ class Readiness {
   }
 
   #wake(): void {
+    this.serve(0);
+  }
+
+  /** Waits up to `waitMs` for packets and has them handled. */
+  serve(waitMs: number): void {
     const arena = threadArena();
-    if (gathering.intervalUs > 0 && gathering.expected >= gathering.minPackets) {
+    let wait = waitMs;
+    // What the last wake-up left unread needs no waiting for company.
+    if (gathering.intervalUs > 0 && gathering.expected >= gathering.minPackets && !this.#backlog) {
       libc.usleep(gathering.intervalUs);
       gathering.sleeps++;
     }
     gathering.packets = 0;
+    this.#backlog = true;
     for (let round = 0; round < ROUNDS && readiness === this; round++) {
-      this.#ready = libc.epollWait(this.#epoll, this.#eventsAddress, EVENTS, 0);
-      if (this.#ready <= 0) break;
+      this.#ready = libc.epollWait(this.#epoll, this.#eventsAddress, EVENTS, wait);
+      wait = 0;
       const before = gathering.packets;
-      arena.turn(this.#round);
-      if (gathering.packets - before < BATCH) break;
+      if (this.#ready > 0) arena.turn(this.#round);
+      if (this.#ready <= 0 || gathering.packets - before < BATCH) {
+        this.#backlog = false;
+        break;
+      }
     }
     gathering.observe();
   }
