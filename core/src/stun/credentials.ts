@@ -1,0 +1,16 @@
+import { type Crypto, utf8 } from '../base/index.ts';
+
+/** The key of the long-term credential mechanism: MD5(user ":" realm ":" password) (RFC 8489 9.2.2). */
+export function longTermKey(user: string, realm: string, password: string, crypto: Crypto): Uint8Array {
+  return crypto.hash('md5', utf8(`${user}:${realm}:${password}`));
+}
+
+/** The same with PASSWORD-ALGORITHM SHA-256 (RFC 8489 9.2.2, 18.5.1.2). */
+export function longTermKeySha256(user: string, realm: string, password: string, crypto: Crypto): Uint8Array {
+  return crypto.hash('sha256', utf8(`${user}:${realm}:${password}`));
+}
+
+/** The key of the short-term mechanism, which ICE uses: the password itself (RFC 8489 9.1.1). */
+export function shortTermKey(password: string): Uint8Array {
+  return utf8(password);
+}
