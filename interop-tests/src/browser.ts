@@ -1,0 +1,207 @@
+import { type Browser, chromium, firefox, type Page } from 'playwright-core';
+import type { Sound } from './wav.ts';
+
+export interface Phone {
+  readonly page: Page;
+  /** What the page logged as errors, and uncaught exceptions. */
+  readonly errors: readonly string[];
+  close(): Promise<void>;
+}
+
+/** A Chromium process of its own whose microphone speaks the given WAV file over and over. */
+export async function openChromium(microphonePath: string, options: { loopbackCandidates?: boolean } = {}): Promise<Phone> {
+  const browser = await chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    headless: true,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--disable-renderer-backgrounding',
+      '--disable-background-timer-throttling',
+      '--use-fake-device-for-media-stream',
+      '--use-fake-ui-for-media-stream',
+      `--use-file-for-fake-audio-capture=${microphonePath}`,
+      ...(options.loopbackCandidates === false ? [] : ['--allow-loopback-in-peer-connection']),
+      '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1',
+    ],
+  });
+  return openPage(browser);
+}
+
+/** Firefox ESR with its fake microphone; needs a PulseAudio sink (see `nullSink`) for its AudioContext to run. */
+export async function openFirefox(env: NodeJS.ProcessEnv): Promise<Phone> {
+  const browser = await firefox.launch({
+    channel: 'moz-firefox',
+    executablePath: '/usr/bin/firefox-esr',
+    headless: true,
+    env: env as Record<string, string>,
+    firefoxUserPrefs: {
+      'media.navigator.streams.fake': true,
+      'media.navigator.permission.disabled': true,
+      'media.peerconnection.ice.obfuscate_host_addresses': false,
+      'media.autoplay.default': 0,
+      'media.autoplay.block-webaudio': false,
+      'network.captive-portal-service.enabled': false,
+      'network.connectivity-service.enabled': false,
+      'app.normandy.enabled': false,
+      'browser.safebrowsing.update.enabled': false,
+      'toolkit.telemetry.enabled': false,
+      'browser.region.update.enabled': false,
+      'dom.push.connection.enabled': false,
+      'media.gmp-manager.updateEnabled': false,
+    },
+  });
+  return openPage(browser);
+}
+
+async function openPage(browser: Browser): Promise<Phone> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(`uncaught: ${error.message}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text());
+  });
+  return { page, errors, close: () => browser.close() };
+}
+
+export type CallState = 'idle' | 'calling' | 'ringing' | 'incoming' | 'active' | 'ended';
+
+/** Opens the phone by its login link and waits until it is registered. */
+export async function signIn(phone: Phone, link: string, query = 'processing=off'): Promise<void> {
+  const url = new URL(link);
+  for (const [name, value] of new URLSearchParams(query)) url.searchParams.set(name, value);
+  await phone.page.goto(url.href);
+  await phone.page.getByTestId('registration-state').and(phone.page.locator('[data-state=registered]')).waitFor();
+}
+
+export async function waitForCall(phone: Phone, state: CallState, timeout = 20_000): Promise<void> {
+  const locator = phone.page.getByTestId('call-state').and(phone.page.locator(`[data-state=${state}]`));
+  await locator.waitFor({ state: 'attached', timeout });
+}
+
+export async function dial(phone: Phone, to: string, media: 'audio' | 'video' = 'audio'): Promise<void> {
+  await phone.page.getByTestId('dial-input').fill(to);
+  await phone.page.getByTestId(media === 'audio' ? 'dial-call' : 'dial-video').click();
+}
+
+export async function click(phone: Phone, testId: string): Promise<void> {
+  await phone.page.getByTestId(testId).click();
+}
+
+/** Records what arrives from the far end, as samples of the page's own AudioContext, for `seconds`. */
+export async function recordRemote(phone: Phone, seconds: number): Promise<Sound> {
+  const recorded = await phone.page.evaluate(async (wanted) => {
+    type Handle = { peerConnections(): RTCPeerConnection[] };
+    const pcs = (window as unknown as { offhook: Handle }).offhook.peerConnections();
+    const tracks = pcs
+      .filter((pc) => pc.connectionState !== 'closed')
+      .flatMap((pc) => pc.getReceivers())
+      .map((receiver) => receiver.track)
+      .filter((track) => track.kind === 'audio' && track.readyState === 'live');
+    if (tracks.length === 0) throw new Error('no live remote audio track');
+    const context = new AudioContext();
+    await context.resume();
+    const source = context.createMediaStreamSource(new MediaStream([tracks[tracks.length - 1]!]));
+    const tap = context.createScriptProcessor(4096, 1, 1);
+    const mute = context.createGain();
+    mute.gain.value = 0;
+    const blocks: Float32Array[] = [];
+    let held = 0;
+    const rate = context.sampleRate;
+    await new Promise<void>((resolve, reject) => {
+      const guard = setTimeout(() => reject(new Error(`the audio context is ${context.state}, ${held} samples`)), wanted * 1000 + 10_000);
+      tap.onaudioprocess = (event) => {
+        blocks.push(new Float32Array(event.inputBuffer.getChannelData(0)));
+        held += event.inputBuffer.length;
+        if (held >= wanted * rate) {
+          clearTimeout(guard);
+          resolve();
+        }
+      };
+      source.connect(tap);
+      tap.connect(mute);
+      mute.connect(context.destination);
+    });
+    tap.onaudioprocess = null;
+    source.disconnect();
+    await context.close();
+    const all = new Int16Array(held);
+    let at = 0;
+    for (const block of blocks) for (const v of block) all[at++] = Math.max(-1, Math.min(1, v)) * 32767;
+    const bytes = new Uint8Array(all.buffer);
+    let text = '';
+    for (let i = 0; i < bytes.length; i += 0x8000) text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
+    return { rate, base64: btoa(text) };
+  }, seconds);
+  const bytes = Buffer.from(recorded.base64, 'base64');
+  const samples = new Float32Array(bytes.length / 2);
+  for (let i = 0; i < samples.length; i++) samples[i] = bytes.readInt16LE(i * 2) / 32768;
+  return { rate: recorded.rate, samples };
+}
+
+export interface MediaStats {
+  readonly audioPacketsReceived: number;
+  readonly audioPacketsLost: number;
+  /** Concealed samples that were not silence, as a share of all received samples. */
+  readonly concealedShare: number;
+  readonly framesDecoded: number;
+  readonly codecs: readonly string[];
+  readonly dtls: string;
+  readonly srtp: string;
+  readonly localCandidate: string;
+  readonly remoteCandidate: string;
+}
+
+/** Sums of the live peer connections' getStats. */
+export async function mediaStats(phone: Phone): Promise<MediaStats> {
+  return phone.page.evaluate(async () => {
+    type Handle = { peerConnections(): RTCPeerConnection[] };
+    const pcs = (window as unknown as { offhook: Handle }).offhook.peerConnections();
+    const out = {
+      audioPacketsReceived: 0,
+      audioPacketsLost: 0,
+      concealedShare: 0,
+      framesDecoded: 0,
+      codecs: [] as string[],
+      dtls: '',
+      srtp: '',
+      localCandidate: '',
+      remoteCandidate: '',
+    };
+    let concealed = 0;
+    let received = 0;
+    for (const pc of pcs) {
+      if (pc.connectionState === 'closed') continue;
+      const stats = await pc.getStats();
+      // biome-ignore lint/suspicious/noExplicitAny: getStats has no useful static type for its dictionaries
+      stats.forEach((s: any) => {
+        if (s.type === 'inbound-rtp' && s.kind === 'audio') {
+          out.audioPacketsReceived += s.packetsReceived ?? 0;
+          out.audioPacketsLost += s.packetsLost ?? 0;
+          concealed += (s.concealedSamples ?? 0) - (s.silentConcealedSamples ?? 0);
+          received += s.totalSamplesReceived ?? 0;
+          out.codecs.push(stats.get(s.codecId)?.mimeType ?? '');
+        }
+        if (s.type === 'inbound-rtp' && s.kind === 'video') out.framesDecoded += s.framesDecoded ?? 0;
+        if (s.type === 'transport') {
+          out.dtls = s.tlsVersion ?? '';
+          out.srtp = s.srtpCipher ?? '';
+          const pair = stats.get(s.selectedCandidatePairId);
+          if (pair) {
+            out.localCandidate = stats.get(pair.localCandidateId)?.candidateType ?? '';
+            out.remoteCandidate = `${stats.get(pair.remoteCandidateId)?.address}:${stats.get(pair.remoteCandidateId)?.port}`;
+          }
+        }
+      });
+    }
+    out.concealedShare = received > 0 ? concealed / received : 0;
+    return out;
+  });
+}

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { likeness, peakLevel } from './envelope.ts';
+import type { Sentence } from './speech.ts';
+import type { Sound } from './wav.ts';
+
+/** Least likeness of what is heard to the far sentence, and greatest to the own one. */
+const FAR = 0.9;
+const OWN = 0.5;
+
+export interface Heard {
+  readonly who: string;
+  readonly far: number;
+  readonly own: number;
+}
+
+/** Asserts that the right words arrived: the far sentence's rhythm is heard, one's own is not. */
+export function assertHears(who: string, heard: Sound, far: Sentence, own: Sentence): Heard {
+  assert.ok(peakLevel(heard) > 0.01, `${who} hears silence`);
+  const result = { who, far: likeness(heard, far.sound).correlation, own: likeness(heard, own.sound).correlation };
+  assert.ok(result.far >= FAR, `${who} does not hear the far sentence: correlation ${result.far.toFixed(2)}, with the own sentence ${result.own.toFixed(2)}`);
+  assert.ok(result.own <= OWN, `${who} hears its own sentence: correlation ${result.own.toFixed(2)}`);
+  return result;
+}
+
+/** The middle of a recording: phones record ringing and hang-up too. */
+export function middle(sound: Sound, skipS: number, lengthS: number): Sound {
+  const from = Math.floor(skipS * sound.rate);
+  const samples = sound.samples.subarray(from, from + Math.floor(lengthS * sound.rate));
+  assert.ok(samples.length >= lengthS * sound.rate * 0.95, `the recording is only ${(sound.samples.length / sound.rate).toFixed(1)} s long`);
+  return { rate: sound.rate, samples };
+}

@@ -1,0 +1,74 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface SippRun {
+  /** 0 means every call went through the whole scenario. */
+  readonly code: number | null;
+  readonly successful: number;
+  readonly failed: number;
+  readonly retransmissions: number;
+  readonly output: string;
+}
+
+export interface SippOptions {
+  readonly folder: string;
+  /** A file of scenarios/. */
+  readonly scenario: string;
+  /** Replaced in the scenario's text: `{EXPECTED: '200'}`. */
+  readonly replace?: Readonly<Record<string, string>>;
+  readonly server: string;
+  readonly user: string;
+  readonly password: string;
+  /** Realm of the credentials SIPp is given is always the challenge's; this is the domain of From and To. */
+  readonly domain: string;
+  readonly calls: number;
+  readonly ratePerS?: number;
+  readonly transport?: 'u1' | 't1';
+  readonly timeoutS?: number;
+}
+
+/** Runs one of the scenarios with Debian's SIPp against `server` (`127.0.0.1:5060`). */
+export async function sipp(o: SippOptions): Promise<SippRun> {
+  const folder = mkdtempSync(join(o.folder, 'sipp-'));
+  let xml = readFileSync(new URL(`../scenarios/${o.scenario}`, import.meta.url), 'utf8');
+  for (const [name, value] of Object.entries(o.replace ?? {})) xml = xml.replaceAll(name, value);
+  writeFileSync(join(folder, 'scenario.xml'), xml);
+  writeFileSync(join(folder, 'users.csv'), `SEQUENTIAL\n${o.user};[authentication username=${o.user} password=${o.password}];${o.domain}\n`);
+  const child = spawn(
+    'timeout',
+    [
+      ...['-s', 'KILL', String(o.timeoutS ?? 120), 'sipp', o.server, '-sf', 'scenario.xml', '-inf', 'users.csv', '-i', '127.0.0.1'],
+      ...['-mi', '127.0.0.1', '-min_rtp_port', '31000', '-max_rtp_port', '34999', '-t', o.transport ?? 'u1'],
+      ...['-m', String(o.calls), '-r', String(o.ratePerS ?? 20), '-l', '1000', '-nostdin', '-trace_stat', '-stf', 'stat.csv', '-fd', '1'],
+      ...['-trace_err', '-error_file', 'errors.log', '-timeout', `${(o.timeoutS ?? 120) - 5}s`, '-timeout_error'],
+    ],
+    { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  let output = '';
+  child.stdout.on('data', (d: Buffer) => {
+    output = (output + d.toString()).slice(-20_000);
+  });
+  child.stderr.on('data', (d: Buffer) => {
+    output = (output + d.toString()).slice(-20_000);
+  });
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  const rows = readFileSync(join(folder, 'stat.csv'), 'utf8').trim().split('\n');
+  const names = rows[0]!.split(';');
+  const last = rows.at(-1)!.split(';');
+  const count = (name: string) => Number(last[names.indexOf(name)]);
+  try {
+    output += readFileSync(join(folder, 'errors.log'), 'utf8').slice(0, 4000);
+  } catch {
+    // no errors, no file
+  }
+  return { code, successful: count('SuccessfulCall(C)'), failed: count('FailedCall(C)'), retransmissions: count('Retransmissions(C)'), output };
+}
+
+/** The G.711 A-law recording that Debian ships with SIPp. */
+export function alawPcap(): string {
+  const files = execFileSync('dpkg', ['-L', 'sip-tester'], { encoding: 'utf8' }).split('\n');
+  const found = files.find((name) => name.endsWith('g711a.pcap'));
+  if (!found) throw new Error('sip-tester ships no g711a.pcap');
+  return found;
+}
