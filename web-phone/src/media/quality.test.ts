@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { QualityMeter, type QualitySample, sampleFromStats } from './quality.ts';
+
+const sample = (second: number, change: Partial<QualitySample> = {}): QualitySample => ({
+  atMs: second * 1000,
+  packetsReceived: second * 50,
+  packetsLost: 0,
+  concealedSamples: 0,
+  totalSamples: second * 48_000,
+  jitterMs: 2,
+  roundTripMs: 38,
+  remoteLoss: 0,
+  microphoneLevel: 0.2,
+  speakerLevel: 0.1,
+  framesDecoded: 0,
+  ...change,
+});
+const after = (make: (second: number) => QualitySample, muted = false, seconds = 10) => {
+  const meter = new QualityMeter();
+  for (let s = 1; s <= seconds; s++) meter.add(make(s));
+  return meter.quality(muted);
+};
+
+test('a good line is said to be good, with its round trip', () => {
+  const q = after((s) => sample(s));
+  assert.equal(q.grade, 'good');
+  assert.equal(q.words, 'Clear line, no loss, round trip 38 ms');
+});
+
+test('loss, delay and jitter are told as what they are and which way', () => {
+  const cases: [Partial<QualitySample> | ((s: number) => Partial<QualitySample>), string, RegExp][] = [
+    [(s) => ({ packetsLost: s * 5 }), 'poor', /9.1 % of the sound is lost on the way to you, hidden/],
+    [(s) => ({ packetsLost: s * 5, concealedSamples: s * 4_800 }), 'poor', /and you can hear it/],
+    [(s) => ({ packetsLost: s }), 'fair', /A little loss on the way to you/],
+    [{ remoteLoss: 0.1 }, 'poor', /your sound is lost on the way out/],
+    [{ roundTripMs: 500 }, 'poor', /Long delay, round trip 500 ms/],
+    [{ jitterMs: 45 }, 'fair', /jitter 45 ms/],
+    [{ packetsReceived: 50 }, 'none', /Nothing arrives/],
+    [{ microphoneLevel: 0 }, 'fair', /microphone is silent/],
+  ];
+  for (const [change, grade, words] of cases) {
+    const q = after((s) => sample(s, typeof change === 'function' ? change(s) : change));
+    assert.equal(q.grade, grade, words.source);
+    assert.match(q.words, words);
+  }
+});
+
+test('a muted microphone is not called silent', () => {
+  assert.equal(after((s) => sample(s, { microphoneLevel: 0 }), true).grade, 'good');
+});
+
+test('old loss is forgotten', () => {
+  assert.equal(after((s) => sample(s, { packetsLost: 40 })).grade, 'good');
+});
+
+test('an empty report gives zeros, never NaN (Chromium leaves entries out before ICE connects)', () => {
+  const empty = sampleFromStats([], 5);
+  for (const [key, value] of Object.entries(empty)) if (key !== 'roundTripMs') assert.ok(Number.isFinite(value), key);
+  assert.equal(new QualityMeter().quality(false).grade, 'unknown');
+});
+
+test('a Chromium report is read', () => {
+  const s = sampleFromStats(
+    [
+      {
+        type: 'inbound-rtp',
+        kind: 'audio',
+        packetsReceived: 100,
+        packetsLost: 2,
+        jitter: 0.004,
+        concealedSamples: 500,
+        silentConcealedSamples: 480,
+        totalSamplesReceived: 96_000,
+        audioLevel: 0.3,
+      },
+      { type: 'inbound-rtp', kind: 'video', framesDecoded: 31 },
+      { type: 'remote-inbound-rtp', kind: 'audio', fractionLost: 0.02, roundTripTime: 0.05 },
+      { type: 'candidate-pair', nominated: true, state: 'succeeded', currentRoundTripTime: 0.021 },
+      { type: 'media-source', kind: 'audio', audioLevel: 0.4 },
+    ],
+    1,
+  );
+  assert.deepEqual(s, {
+    atMs: 1,
+    packetsReceived: 100,
+    packetsLost: 2,
+    concealedSamples: 20,
+    totalSamples: 96_000,
+    jitterMs: 4,
+    roundTripMs: 21,
+    remoteLoss: 0.02,
+    microphoneLevel: 0.4,
+    speakerLevel: 0.3,
+    framesDecoded: 31,
+  });
+});

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LinkCause } from './link.ts';
+import {
+  type CallEnd,
+  callEndWords,
+  linkMessage,
+  linkWords,
+  mediaProblem,
+  mediaWords,
+  parseReason,
+  signInWords,
+} from './messages.ts';
+
+const rejected = (status: number, reason?: string): CallEnd => ({
+  by: 'remote',
+  cause: 'rejected',
+  status,
+  ...(reason ? { reason } : {}),
+});
+
+test('every rejection of the brief has its own words and a next step', () => {
+  const cases: [number, RegExp, RegExp][] = [
+    [404, /There is no bob/, /People/],
+    [480, /Bob is not signed in/, /no phone is registered/],
+    [486, /Bob is busy/, /Try again/],
+    [603, /Bob declined/, /chose not/],
+    [408, /Bob did not answer/, /Try again/],
+    [488, /No common way/, /format/],
+    [503, /could not be carried/, /media relay/],
+    [401, /not signed in/, /Sign in/],
+  ];
+  for (const [status, title, detail] of cases) {
+    const words = callEndWords(rejected(status), 'bob');
+    assert.match(words.title, title);
+    assert.match(words.detail!, detail);
+    assert.equal(words.tone, 'problem');
+  }
+});
+
+test('no status from 300 to 699 is without words, and none shows a bare number', () => {
+  for (let status = 300; status < 700; status++) {
+    const words = callEndWords(rejected(status), 'bob');
+    assert.ok(words.title.length > 5 && words.detail!.length > 5, String(status));
+    assert.doesNotMatch(words.title + words.detail, /%|\b\d{3}\b|undefined/, String(status));
+  }
+});
+
+test('the server’s own reason is shown', () => {
+  assert.match(callEndWords(rejected(480, 'bob is on holiday'), 'bob').detail!, /“bob is on holiday”/);
+});
+
+test('ends of calls are told from this phone’s side', () => {
+  assert.equal(callEndWords({ by: 'remote', cause: 'hangup' }, 'Bob').title, 'Bob hung up');
+  assert.equal(callEndWords({ by: 'local', cause: 'hangup' }, 'Bob').title, 'Call ended');
+  assert.equal(callEndWords({ by: 'remote', cause: 'canceled' }, 'Bob').title, 'Missed call from Bob');
+  assert.equal(callEndWords({ by: 'remote', cause: 'answered-elsewhere' }, 'Bob').title, 'Answered on another device');
+  assert.match(callEndWords({ by: 'local', cause: 'media-never' }, 'Bob').detail!, /firewall/);
+  assert.equal(callEndWords({ by: 'local', cause: 'relay-unreachable' }, 'Bob').action, 'without-relay');
+});
+
+test('every standing of the link has words', () => {
+  assert.equal(linkWords({ kind: 'registered' }), 'Ready');
+  assert.equal(linkMessage({ kind: 'registered' }), undefined);
+  for (const cause of ['lost', 'unreachable', 'refused', 'busy'] satisfies LinkCause[]) {
+    assert.ok(linkMessage({ kind: 'reconnecting', cause, retryAtMs: 0, attempt: 0 })!.detail);
+  }
+  assert.equal(linkMessage({ kind: 'expired' })!.action, 'sign-in');
+  assert.equal(linkMessage({ kind: 'refused', status: 403, reason: 'Forbidden' })!.action, 'sign-in');
+});
+
+test('getUserMedia errors become problems a person can mend', () => {
+  assert.equal(mediaProblem('NotAllowedError'), 'refused');
+  assert.equal(mediaProblem('NotFoundError'), 'missing');
+  assert.equal(mediaProblem('NotReadableError'), 'busy');
+  assert.equal(mediaProblem('TypeError'), 'unknown');
+  assert.match(mediaWords('insecure', 'microphone').title, /not a secure context/);
+  assert.match(mediaWords('insecure', 'microphone').detail!, /localhost/);
+  assert.match(mediaWords('refused', 'microphone').detail!, /allow the microphone/);
+  assert.equal(mediaWords('missing', 'camera').action, 'audio-only');
+});
+
+test('sign-in failures are told apart', () => {
+  const titles = (['wrong', 'link-used', 'unreachable', 'limited', 'failed'] as const).map((p) => signInWords(p).title);
+  assert.equal(new Set(titles).size, 5);
+});
+
+test('a Reason header is read (RFC 3326)', () => {
+  assert.deepEqual(parseReason('SIP;cause=200;text="Call completed elsewhere"'), {
+    cause: 200,
+    text: 'Call completed elsewhere',
+  });
+  assert.deepEqual(parseReason('SIP ; text="say \\"no\\"" ;cause=603'), { cause: 603, text: 'say "no"' });
+  assert.deepEqual(parseReason('Q.850;cause=16'), {});
+  assert.deepEqual(parseReason(undefined), {});
+});

@@ -1,0 +1,401 @@
+import type { LinkState } from './link.ts';
+
+/** Something the page can offer as the next step. */
+export type Action =
+  | 'call-again'
+  | 'sign-in'
+  | 'try-media-again'
+  | 'reconnect'
+  | 'open-localhost'
+  | 'call-echo'
+  | 'without-relay'
+  | 'audio-only';
+
+/** Words for a person: what happened, and what to do about it. */
+export interface Message {
+  readonly tone: 'info' | 'good' | 'problem';
+  readonly title: string;
+  readonly detail?: string;
+  readonly action?: Action;
+}
+
+/** How a call came to its end. `reason` is the text the server gave, already stripped of protocol. */
+export interface CallEnd {
+  readonly by: 'local' | 'remote';
+  readonly cause:
+    | 'hangup'
+    | 'canceled'
+    | 'declined'
+    | 'answered-elsewhere'
+    | 'rejected'
+    | 'no-answer'
+    | 'media-never'
+    | 'media-lost'
+    | 'media-incompatible'
+    | 'relay-unreachable'
+    | 'page-error';
+  readonly status?: number;
+  readonly reason?: string;
+}
+
+interface StatusWords {
+  readonly title: string;
+  readonly detail: string;
+  readonly action?: Action;
+}
+
+/** `%` stands for the name that was called. */
+const STATUS_WORDS: Readonly<Record<number, StatusWords>> = {
+  400: {
+    title: 'The server did not understand the call',
+    detail: 'Reload the page and try again.',
+    action: 'call-again',
+  },
+  401: { title: 'You are not signed in', detail: 'Sign in again, then repeat the call.', action: 'sign-in' },
+  403: { title: 'You may not call %', detail: 'The server’s rules do not allow this call from your account.' },
+  404: {
+    title: 'There is no %',
+    detail: 'Nobody has this name or number here. Check the spelling, or pick from People.',
+  },
+  405: { title: 'That cannot be called', detail: 'The other side does not take calls.' },
+  406: { title: 'The other side cannot take this call', detail: 'It expects a kind of call this phone does not make.' },
+  407: { title: 'You are not signed in', detail: 'Sign in again, then repeat the call.', action: 'sign-in' },
+  408: { title: '% did not answer', detail: 'It rang without an answer. Try again later.', action: 'call-again' },
+  410: { title: '% is no longer here', detail: 'This name or number was given up.' },
+  413: { title: 'The call was too large for the server', detail: 'Try it with sound only.', action: 'audio-only' },
+  415: { title: 'The other side cannot take this call', detail: 'It does not understand browser media.' },
+  420: { title: 'The other side cannot take this call', detail: 'It needs a feature this phone does not have.' },
+  423: { title: 'The server wants longer registrations', detail: 'Reload the page.', action: 'reconnect' },
+  429: { title: 'Too many calls in a short time', detail: 'Wait a moment, then try again.', action: 'call-again' },
+  480: {
+    title: '% is not signed in anywhere',
+    detail: 'The name exists, but no phone is registered under it right now. Ask them to open theirs.',
+    action: 'call-again',
+  },
+  481: {
+    title: 'The server no longer knows this call',
+    detail: 'It may have been restarted. Call again.',
+    action: 'call-again',
+  },
+  482: { title: 'The call went in circles', detail: 'The server’s routing leads back to itself.' },
+  483: { title: 'The call went in circles', detail: 'The server’s routing passes it on too often.' },
+  484: { title: 'That number is too short', detail: 'Complete it and call again.' },
+  486: { title: '% is busy', detail: 'On another call right now. Try again in a moment.', action: 'call-again' },
+  487: { title: 'Call canceled', detail: 'It was ended before it was answered.' },
+  488: {
+    title: 'No common way to talk',
+    detail: 'The two phones share no sound format, or the other side takes no encrypted media.',
+    action: 'audio-only',
+  },
+  491: { title: 'Both sides changed the call at once', detail: 'Try the change again.' },
+  500: {
+    title: 'The server failed at this call',
+    detail: 'Try again; if it stays, look at the server’s log.',
+    action: 'call-again',
+  },
+  501: { title: 'The server does not know this kind of call', detail: 'Try it with sound only.', action: 'audio-only' },
+  502: {
+    title: 'The next server gave a bad answer',
+    detail: 'The fault is beyond our own server.',
+    action: 'call-again',
+  },
+  503: {
+    title: 'The call could not be carried',
+    detail: 'The server is overloaded, or its media relay is not running. Try again in a moment.',
+    action: 'call-again',
+  },
+  504: { title: 'The next server did not answer', detail: 'The fault is beyond our own server.', action: 'call-again' },
+  600: { title: '% is busy', detail: 'Busy on every phone.', action: 'call-again' },
+  603: { title: '% declined', detail: 'They chose not to answer.' },
+  604: { title: 'There is no %', detail: 'Nobody has this name or number anywhere.' },
+  606: { title: 'No common way to talk', detail: 'The other side accepts none of our media.', action: 'audio-only' },
+};
+
+const CLASS_WORDS: Readonly<Record<number, StatusWords>> = {
+  3: { title: '% has moved', detail: 'The server pointed elsewhere, which this phone does not follow.' },
+  4: { title: 'The call was refused', detail: 'The other side did not take it.', action: 'call-again' },
+  5: { title: 'The server failed at this call', detail: 'Try again in a moment.', action: 'call-again' },
+  6: { title: '% cannot be reached', detail: 'The call was refused on every phone.' },
+};
+
+/** What is said once a call is over. @param name of the other side, as a person knows it */
+export function callEndWords(end: CallEnd, name: string): Message {
+  switch (end.cause) {
+    case 'hangup':
+      return end.by === 'local'
+        ? { tone: 'info', title: 'Call ended' }
+        : { tone: 'info', title: `${name} hung up`, ...explained(end) };
+    case 'canceled':
+      return end.by === 'local'
+        ? { tone: 'info', title: 'Call canceled' }
+        : {
+            tone: 'info',
+            title: `Missed call from ${name}`,
+            detail: 'They hung up before you answered.',
+            action: 'call-again',
+          };
+    case 'declined':
+      return { tone: 'info', title: `You declined ${name}` };
+    case 'answered-elsewhere':
+      return { tone: 'info', title: 'Answered on another device' };
+    case 'no-answer':
+      return {
+        tone: 'info',
+        title: `Missed call from ${name}`,
+        detail: 'It rang without an answer.',
+        action: 'call-again',
+      };
+    case 'rejected':
+      return rejectionWords(end, name);
+    case 'media-never':
+      return {
+        tone: 'problem',
+        title: 'No sound could get through',
+        detail:
+          'The call was answered, but no path to the media relay was found. A firewall may block UDP; choosing “relay only” in the settings may help.',
+        action: 'call-again',
+      };
+    case 'media-lost':
+      return {
+        tone: 'problem',
+        title: 'The connection was lost',
+        detail: 'The sound stopped and three attempts to bring it back failed. Check your network.',
+        action: 'call-again',
+      };
+    case 'media-incompatible':
+      return {
+        tone: 'problem',
+        title: 'The two phones could not agree on sound',
+        detail: 'The answer from the other side was not usable here.',
+        action: 'call-again',
+      };
+    case 'relay-unreachable':
+      return {
+        tone: 'problem',
+        title: 'The TURN server did not answer',
+        detail: 'This phone is set to “relay only”, and no relay address was given within five seconds.',
+        action: 'without-relay',
+      };
+    case 'page-error':
+      return {
+        tone: 'problem',
+        title: 'The call failed in this page',
+        detail: 'Reload the page and try again.',
+        action: 'call-again',
+      };
+    default:
+      return end.cause satisfies never;
+  }
+}
+
+function rejectionWords(end: CallEnd, name: string): Message {
+  const status = end.status ?? 500;
+  const words = STATUS_WORDS[status] ?? CLASS_WORDS[Math.floor(status / 100)] ?? CLASS_WORDS[5]!;
+  const title = words.title.replace('%', name);
+  return {
+    tone: 'problem',
+    title: title.charAt(0).toUpperCase() + title.slice(1),
+    detail: end.reason ? `${words.detail} The server says: “${end.reason}”.` : words.detail,
+    ...(words.action ? { action: words.action } : {}),
+  };
+}
+
+function explained(end: CallEnd): { detail?: string } {
+  return end.reason ? { detail: `The server says: “${end.reason}”.` } : {};
+}
+
+/** The short words of the registration indicator. */
+export function linkWords(state: LinkState): string {
+  switch (state.kind) {
+    case 'stopped':
+      return 'Signed out';
+    case 'connecting':
+      return 'Connecting…';
+    case 'registering':
+      return 'Signing in…';
+    case 'registered':
+      return 'Ready';
+    case 'reconnecting':
+      return state.cause === 'busy' ? 'Server busy' : 'Reconnecting…';
+    case 'refused':
+      return 'Not registered';
+    case 'expired':
+      return 'Session ended';
+    default:
+      return state satisfies never;
+  }
+}
+
+/** The sentence for a standing that needs one; undefined while all is well. */
+export function linkMessage(state: LinkState): Message | undefined {
+  switch (state.kind) {
+    case 'stopped':
+    case 'connecting':
+    case 'registering':
+    case 'registered':
+      return undefined;
+    case 'reconnecting':
+      return RECONNECTING_WORDS[state.cause];
+    case 'refused':
+      return state.status === 403 || state.status === 401
+        ? {
+            tone: 'problem',
+            title: 'The server refused this account',
+            detail: `It answered ${state.status} ${state.reason}. Sign in again; if it stays, the account may have been removed.`,
+            action: 'sign-in',
+          }
+        : {
+            tone: 'problem',
+            title: 'The server refused the registration',
+            detail: `It answered ${state.status} ${state.reason}.`,
+            action: 'reconnect',
+          };
+    case 'expired':
+      return {
+        tone: 'problem',
+        title: 'Your session has ended',
+        detail: 'Sign in again, or open a new link printed by the server.',
+        action: 'sign-in',
+      };
+    default:
+      return state satisfies never;
+  }
+}
+
+const RECONNECTING_WORDS: Readonly<Record<'lost' | 'unreachable' | 'refused' | 'busy', Message>> = {
+  lost: {
+    tone: 'problem',
+    title: 'The connection to the server was lost',
+    detail: 'Trying again by itself. A call in progress goes on meanwhile.',
+    action: 'reconnect',
+  },
+  unreachable: {
+    tone: 'problem',
+    title: 'The server does not answer',
+    detail: 'Is it running? This page tries again by itself.',
+    action: 'reconnect',
+  },
+  refused: {
+    tone: 'problem',
+    title: 'The server answers, but not for calls',
+    detail: 'Its WebSocket at /sip was refused. A proxy in between may not pass WebSockets on.',
+    action: 'reconnect',
+  },
+  busy: {
+    tone: 'problem',
+    title: 'The server is busy',
+    detail: 'It asked this phone to wait a little. Nothing to do.',
+  },
+};
+
+/** Why the microphone or camera could not be had. */
+export type MediaProblem = 'insecure' | 'unsupported' | 'refused' | 'missing' | 'busy' | 'unplugged' | 'unknown';
+
+export function mediaWords(problem: MediaProblem, device: 'microphone' | 'camera'): Message {
+  switch (problem) {
+    case 'insecure':
+      return {
+        tone: 'problem',
+        title: 'This page is not a secure context',
+        detail: `Browsers give the ${device} only to pages over https or on localhost. Open the phone by https, or on the server itself by http://localhost.`,
+        action: 'open-localhost',
+      };
+    case 'unsupported':
+      return {
+        tone: 'problem',
+        title: 'This browser cannot make calls',
+        detail: 'It lacks WebRTC. Use a current Chrome, Edge, Firefox or Safari.',
+      };
+    case 'refused':
+      return {
+        tone: 'problem',
+        title: `The ${device} is not allowed here`,
+        detail: `Click the icon left of the address, allow the ${device}, then try again.`,
+        action: device === 'camera' ? 'audio-only' : 'try-media-again',
+      };
+    case 'missing':
+      return {
+        tone: 'problem',
+        title: `No ${device} found`,
+        detail: `Plug one in, or choose another in the settings, then try again.`,
+        action: device === 'camera' ? 'audio-only' : 'try-media-again',
+      };
+    case 'busy':
+      return {
+        tone: 'problem',
+        title: `The ${device} is in use elsewhere`,
+        detail: 'Another program or tab holds it. Close that, then try again.',
+        action: device === 'camera' ? 'audio-only' : 'try-media-again',
+      };
+    case 'unplugged':
+      return {
+        tone: 'problem',
+        title: `The ${device} was unplugged`,
+        detail: device === 'camera' ? 'The call goes on with sound.' : 'Choose another one in the settings.',
+      };
+    case 'unknown':
+      return {
+        tone: 'problem',
+        title: `The ${device} could not be started`,
+        detail: 'Reload the page, or choose another device in the settings.',
+        action: 'try-media-again',
+      };
+    default:
+      return problem satisfies never;
+  }
+}
+
+/** Which problem a getUserMedia rejection is, by its name (W3C Media Capture 10.2.1; old names of older browsers too). */
+export function mediaProblem(errorName: string): MediaProblem {
+  switch (errorName) {
+    case 'NotAllowedError':
+    case 'PermissionDeniedError':
+    case 'SecurityError':
+      return 'refused';
+    case 'NotFoundError':
+    case 'DevicesNotFoundError':
+    case 'OverconstrainedError':
+      return 'missing';
+    case 'NotReadableError':
+    case 'TrackStartError':
+    case 'AbortError':
+      return 'busy';
+    default:
+      return 'unknown';
+  }
+}
+
+export type SignInProblem = 'wrong' | 'link-used' | 'unreachable' | 'limited' | 'failed';
+
+export function signInWords(problem: SignInProblem): Message {
+  switch (problem) {
+    case 'wrong':
+      return { tone: 'problem', title: 'Name or password is wrong', detail: 'Check both and try again.' };
+    case 'link-used':
+      return {
+        tone: 'problem',
+        title: 'This link has been used, or is too old',
+        detail: 'A login link works once. Print a new one on the server with “offhook user link”, or sign in here.',
+      };
+    case 'unreachable':
+      return { tone: 'problem', title: 'The server does not answer', detail: 'Is it running? Try again in a moment.' };
+    case 'limited':
+      return { tone: 'problem', title: 'Too many attempts', detail: 'Wait a minute, then try again.' };
+    case 'failed':
+      return {
+        tone: 'problem',
+        title: 'Signing in failed',
+        detail: 'The server gave an unexpected answer. Look at its log.',
+      };
+    default:
+      return problem satisfies never;
+  }
+}
+
+/** Text of a Reason header (RFC 3326), e.g. `SIP;cause=480;text="bob is not registered"`, and its cause. */
+export function parseReason(header: string | undefined): { cause?: number; text?: string } {
+  if (!header) return {};
+  const cause = /;\s*cause\s*=\s*(\d{3})(?!\d)/i.exec(header)?.[1];
+  const text = /;\s*text\s*=\s*"((?:[^"\\]|\\.)*)"/i.exec(header)?.[1]?.replace(/\\(.)/g, '$1');
+  return { ...(cause ? { cause: Number(cause) } : {}), ...(text ? { text: text.slice(0, 200) } : {}) };
+}
