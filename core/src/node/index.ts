@@ -1,5 +1,6 @@
 export * from './admin.ts';
 export * from './clock.ts';
 export * from './crypto.ts';
+export * from './openssl/index.ts';
 export * from './part.ts';
 export * from './udp/index.ts';
