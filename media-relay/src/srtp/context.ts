@@ -1,0 +1,162 @@
+import { CmCipher, E_BIT, GcmCipher, INDEX_BYTES, type PacketCipher } from './cipher.ts';
+import { deriveKey, LABEL } from './derive.ts';
+import { readU32, rtpHeaderLength, writeU32 } from './header.ts';
+import { SRTP_PROFILES, type SrtpKeys, type SrtpTransform } from './profile.ts';
+import { ReplayTable } from './replay.ts';
+
+/** Packets by outcome, since the context was made. */
+export interface SrtpStats {
+  protected: number;
+  unprotected: number;
+  /** Too short, not version 2, header longer than the packet; SRTCP without the E bit. */
+  malformed: number;
+  /** The tag was wrong: other keys, or changed on the way. */
+  badTag: number;
+  /** Seen before, or older than the window. */
+  replayed: number;
+  /** A new SSRC when MAX_SSRCS are in use. */
+  ssrcLimit: number;
+}
+
+/**
+ * SRTP and SRTCP of one direction of one leg (RFC 3711, RFC 7714), in place and without allocation per packet. Cipher
+ * contexts are kept per key; only the IV changes. State moves only after the tag was found good.
+ *
+ *     SRTP            │ RTP header │ encrypted payload │ tag │
+ *     SRTCP, AES-CM   │ 8 bytes    │ encrypted         │E|index│ tag │
+ *     SRTCP, AES-GCM  │ 8 bytes    │ encrypted         │ tag │E|index│
+ *
+ * Also on the sending side an index is used once: a packet whose sequence number was sent before, or lies further back
+ * than the window, is refused (`replayed`), since a second packet under one IV would give both away.
+ */
+export class SrtpContext implements SrtpTransform {
+  readonly stats: SrtpStats = {
+    protected: 0,
+    unprotected: 0,
+    malformed: 0,
+    badTag: 0,
+    replayed: 0,
+    ssrcLimit: 0,
+  };
+  readonly #rtp: PacketCipher;
+  readonly #rtcp: PacketCipher;
+  readonly #rtpTag: number;
+  readonly #rtcpTag: number;
+  readonly #aead: boolean;
+  readonly #rtpStreams = new ReplayTable();
+  readonly #rtcpStreams = new ReplayTable();
+  #rtcpIndex = 0;
+  #protects: boolean;
+  #unprotects: boolean;
+
+  /** @param direction `protect` for what we send, `unprotect` for what we receive; the other calls answer -1. */
+  constructor(keys: SrtpKeys, direction: 'protect' | 'unprotect') {
+    const { profile, key, salt } = keys;
+    const { keyLength, saltLength, rtpTagLength, rtcpTagLength, aead } = SRTP_PROFILES[profile];
+    if (key.length !== keyLength || salt.length !== saltLength)
+      throw new RangeError(`${profile} takes a key of ${keyLength} and a salt of ${saltLength} bytes`);
+    this.#protects = direction === 'protect';
+    this.#unprotects = !this.#protects;
+    this.#rtpTag = rtpTagLength;
+    this.#rtcpTag = rtcpTagLength;
+    this.#aead = aead;
+    const make = (keyLabel: number, authLabel: number, saltLabel: number): PacketCipher => {
+      const sessionKey = deriveKey(key, salt, keyLabel, keyLength);
+      const sessionSalt = deriveKey(key, salt, saltLabel, saltLength);
+      return aead
+        ? new GcmCipher(sessionKey, sessionSalt, direction)
+        : new CmCipher(sessionKey, sessionSalt, deriveKey(key, salt, authLabel, 20));
+    };
+    this.#rtp = make(LABEL.rtpKey, LABEL.rtpAuth, LABEL.rtpSalt);
+    this.#rtcp = make(LABEL.rtcpKey, LABEL.rtcpAuth, LABEL.rtcpSalt);
+  }
+
+  /** SSRCs seen, RTP. */
+  get streams(): number {
+    return this.#rtpStreams.count;
+  }
+
+  protect(bytes: Uint8Array, offset: number, length: number): number {
+    const header = rtpHeaderLength(bytes, offset, length);
+    if (header < 0 || !this.#protects) return this.#refuse('malformed');
+    const streams = this.#rtpStreams;
+    const ssrc = readU32(bytes, offset + 8);
+    let slot = streams.find(ssrc);
+    const index = streams.estimate(slot, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
+    if (index < 0 || !streams.isFresh(slot, index)) return this.#refuse('replayed');
+    if (slot < 0) {
+      slot = streams.add(ssrc);
+      if (slot < 0) return this.#refuse('ssrcLimit');
+    }
+    streams.accept(slot, index);
+    if (!this.#rtp.sealRtp(bytes, offset, header, length, ssrc, index, this.#rtpTag)) return this.#refuse('malformed');
+    this.stats.protected++;
+    return length + this.#rtpTag;
+  }
+
+  unprotect(bytes: Uint8Array, offset: number, length: number): number {
+    const plain = length - this.#rtpTag;
+    const header = rtpHeaderLength(bytes, offset, plain);
+    if (header < 0 || !this.#unprotects) return this.#refuse('malformed');
+    const streams = this.#rtpStreams;
+    const ssrc = readU32(bytes, offset + 8);
+    let slot = streams.find(ssrc);
+    const index = streams.estimate(slot, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
+    if (index < 0 || !streams.isFresh(slot, index)) return this.#refuse('replayed');
+    if (!this.#rtp.openRtp(bytes, offset, header, plain, ssrc, index, this.#rtpTag)) return this.#refuse('badTag');
+    if (slot < 0) {
+      slot = streams.add(ssrc);
+      if (slot < 0) return this.#refuse('ssrcLimit');
+    }
+    streams.accept(slot, index);
+    this.stats.unprotected++;
+    return plain;
+  }
+
+  protectRtcp(bytes: Uint8Array, offset: number, length: number): number {
+    if (length < 8 || bytes[offset]! >> 6 !== 2 || !this.#protects) return this.#refuse('malformed');
+    // RFC 3711 9.2: no more than 2^31 SRTCP packets under one key.
+    if (this.#rtcpIndex > 0x7fffffff) return this.#refuse('replayed');
+    // RFC 3711 3.4: the index starts at zero and counts every packet; one count for all SSRCs keeps every IV unique.
+    const index = this.#rtcpIndex++;
+    const tagAt = offset + length + (this.#aead ? 0 : INDEX_BYTES);
+    writeU32(bytes, this.#aead ? tagAt + this.#rtcpTag : offset + length, (E_BIT | index) >>> 0);
+    if (!this.#rtcp.sealRtcp(bytes, offset, length, readU32(bytes, offset + 4), index, this.#rtcpTag))
+      return this.#refuse('malformed');
+    this.stats.protected++;
+    return length + INDEX_BYTES + this.#rtcpTag;
+  }
+
+  unprotectRtcp(bytes: Uint8Array, offset: number, length: number): number {
+    const plain = length - INDEX_BYTES - this.#rtcpTag;
+    if (plain < 8 || bytes[offset]! >> 6 !== 2 || !this.#unprotects) return this.#refuse('malformed');
+    const word = readU32(bytes, offset + plain + (this.#aead ? this.#rtcpTag : 0));
+    // These profiles encrypt; an unencrypted packet is not what was agreed on.
+    if (word < E_BIT) return this.#refuse('malformed');
+    const index = word - E_BIT;
+    const streams = this.#rtcpStreams;
+    const ssrc = readU32(bytes, offset + 4);
+    let slot = streams.find(ssrc);
+    if (!streams.isFresh(slot, index)) return this.#refuse('replayed');
+    if (!this.#rtcp.openRtcp(bytes, offset, plain, ssrc, index, this.#rtcpTag)) return this.#refuse('badTag');
+    if (slot < 0) {
+      slot = streams.add(ssrc);
+      if (slot < 0) return this.#refuse('ssrcLimit');
+    }
+    streams.accept(slot, index);
+    this.stats.unprotected++;
+    return plain;
+  }
+
+  close(): void {
+    this.#protects = false;
+    this.#unprotects = false;
+    this.#rtp.close();
+    this.#rtcp.close();
+  }
+
+  #refuse(reason: 'malformed' | 'badTag' | 'replayed' | 'ssrcLimit'): -1 {
+    this.stats[reason]++;
+    return -1;
+  }
+}
