@@ -42,8 +42,8 @@ const DIRECTIONS: readonly string[] = ['sendrecv', 'sendonly', 'recvonly', 'inac
 
 /** The direction of a section: its own, else the session's, else sendrecv (RFC 8866 6.7). */
 export function direction(media: MediaDescription, session: SessionDescription): Direction {
-  for (const of of [media, session]) {
-    const found = of.attributes.find((a) => DIRECTIONS.includes(a.name));
+  for (const holder of [media, session]) {
+    const found = holder.attributes.find((a) => DIRECTIONS.includes(a.name));
     if (found) return found.name as Direction;
   }
   return 'sendrecv';
