@@ -1,1 +1,3 @@
-export {};
+export * from './bencode.ts';
+export * from './limits.ts';
+export * from './message.ts';
