@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Link, type LinkOptions, seededRandom } from '../index.ts';
+
+function run(seed: number, options: LinkOptions, packets: number): (number | 'lost')[] {
+  const link = new Link({ ...options, random: seededRandom(seed) });
+  return Array.from({ length: packets }, (_, i) => {
+    const decision = link.decide(i * 20, 172);
+    return decision === 'lost' ? 'lost' : decision.deliverAtMs - i * 20;
+  });
+}
+
+test('a perfect link delivers at once', () => {
+  assert.deepEqual(run(1, {}, 3), [0, 0, 0]);
+});
+
+test('loss and jitter are those asked for, and the same with the same seed', () => {
+  const options = { lossProbability: 0.1, delayMs: 40, jitterMs: 20 };
+  const outcome = run(3, options, 20_000);
+  const lost = outcome.filter((d) => d === 'lost').length;
+  assert.ok(lost > 1900 && lost < 2100, `${lost}`);
+  const delays = outcome.filter((d) => d !== 'lost');
+  assert.ok(Math.min(...delays) >= 40 && Math.max(...delays) < 60);
+  assert.deepEqual(run(3, options, 20_000), outcome);
+  assert.notDeepEqual(run(4, options, 20_000), outcome);
+});
+
+test('loss of 1 loses all, duplicates arrive on their own', () => {
+  assert.ok(run(1, { lossProbability: 1 }, 50).every((d) => d === 'lost'));
+  const link = new Link({ duplicateProbability: 1, delayMs: 5, random: seededRandom(1) });
+  assert.deepEqual(link.decide(100, 10), { deliverAtMs: 105, duplicateAtMs: 105 });
+  assert.deepEqual([link.packets, link.packetBytes, link.lost], [1, 10, 0]);
+});

@@ -1,0 +1,59 @@
+import type { Random } from '../base/index.ts';
+
+export interface LinkOptions {
+  /** 0–1, each packet on its own. Default 0. */
+  readonly lossProbability?: number;
+  /** One way, milliseconds. Default 0. */
+  readonly delayMs?: number;
+  /** Added to the delay, uniform in [0, jitterMs); so packets may overtake each other. Default 0. */
+  readonly jitterMs?: number;
+  /** A second copy of a packet arrives with its own jitter. 0–1, default 0. */
+  readonly duplicateProbability?: number;
+}
+
+/** When a packet arrives. The record is reused: read it before the next `decide`. */
+export interface Delivery {
+  readonly deliverAtMs: number;
+  /** When its second copy arrives, or undefined. */
+  readonly duplicateAtMs: number | undefined;
+}
+
+/** One direction of a network path: decides for each packet whether and when it arrives. The same seed decides the same. */
+export class Link {
+  readonly #options: Required<LinkOptions>;
+  readonly #random: Random;
+  readonly #delivery: { deliverAtMs: number; duplicateAtMs: number | undefined } = {
+    deliverAtMs: 0,
+    duplicateAtMs: undefined,
+  };
+  /** Packets decided upon. */
+  packets = 0;
+  packetBytes = 0;
+  lost = 0;
+
+  constructor(options: LinkOptions & { readonly random: Random }) {
+    const { lossProbability = 0, delayMs = 0, jitterMs = 0, duplicateProbability = 0 } = options;
+    this.#options = { lossProbability, delayMs, jitterMs, duplicateProbability };
+    this.#random = options.random;
+  }
+
+  /** @param bytes length of the packet. */
+  decide(nowMs: number, bytes: number): Delivery | 'lost' {
+    this.packets++;
+    this.packetBytes += bytes;
+    const { lossProbability, duplicateProbability } = this.#options;
+    if (lossProbability > 0 && this.#random.next() < lossProbability) {
+      this.lost++;
+      return 'lost';
+    }
+    this.#delivery.deliverAtMs = this.#arrival(nowMs);
+    const twice = duplicateProbability > 0 && this.#random.next() < duplicateProbability;
+    this.#delivery.duplicateAtMs = twice ? this.#arrival(nowMs) : undefined;
+    return this.#delivery;
+  }
+
+  #arrival(nowMs: number): number {
+    const { delayMs, jitterMs } = this.#options;
+    return nowMs + delayMs + (jitterMs > 0 ? this.#random.next() * jitterMs : 0);
+  }
+}
