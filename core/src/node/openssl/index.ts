@@ -1,2 +1,3 @@
 export * from './cipher.ts';
 export * from './library.ts';
+export * from './tls.ts';

@@ -68,9 +68,9 @@ export class ForeignMemory {
   readonly view: DataView;
   readonly address: number;
 
-  /** @param size a multiple of 8, at least 128 (small arrays may live in the moving heap). */
+  /** @param size bytes, rounded up to 8 and to at least 128 (small arrays may live in the moving heap). */
   constructor(size: number) {
-    const buffer = new ArrayBuffer(Math.max(128, size));
+    const buffer = new ArrayBuffer(Math.max(128, (size + 7) & ~7));
     this.bytes = new Uint8Array(buffer);
     this.words = new Uint32Array(buffer);
     this.view = new DataView(buffer);
