@@ -16,6 +16,8 @@ export type DtlsCommand =
       readonly remote: SrtpKeys;
       /** DER of the peer's certificate. */
       readonly peerCertificate: Uint8Array;
+      /** RFC 7627; every current browser has it. */
+      readonly extendedMasterSecret: boolean;
     }
   /** The handshake failed, or the peer broke it off: words for the log and for `query`. Nothing follows. */
   | { readonly kind: 'failed'; readonly reason: string }
