@@ -1,1 +1,11 @@
-export {};
+export * from './build.ts';
+export { quote, splitList, unquote } from './chars.ts';
+export * from './digest.ts';
+export * from './framer.ts';
+export * from './limits.ts';
+export * from './message.ts';
+export * from './name-addr.ts';
+export * from './params.ts';
+export * from './parse.ts';
+export * from './uri.ts';
+export * from './via.ts';

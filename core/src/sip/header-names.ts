@@ -1,0 +1,60 @@
+/** Compact forms (RFC 3261 7.3.3 and the IANA registry), by lower-case letter. */
+const COMPACT: Readonly<Record<string, string>> = {
+  a: 'accept-contact',
+  b: 'referred-by',
+  c: 'content-type',
+  d: 'request-disposition',
+  e: 'content-encoding',
+  f: 'from',
+  i: 'call-id',
+  j: 'reject-contact',
+  k: 'supported',
+  l: 'content-length',
+  m: 'contact',
+  o: 'event',
+  r: 'refer-to',
+  s: 'subject',
+  t: 'to',
+  u: 'allow-events',
+  v: 'via',
+  x: 'session-expires',
+  y: 'identity',
+};
+
+/** Names in their usual spelling, for lines that we write. */
+const SPELLING: Readonly<Record<string, string>> = {
+  'call-id': 'Call-ID',
+  cseq: 'CSeq',
+  'mime-version': 'MIME-Version',
+  'www-authenticate': 'WWW-Authenticate',
+  'min-se': 'Min-SE',
+  rack: 'RAck',
+  rseq: 'RSeq',
+  'sip-etag': 'SIP-ETag',
+  'sip-if-match': 'SIP-If-Match',
+};
+
+/** The lower-case long name that a header is known by. */
+export function canonicalName(name: string): string {
+  const lower = name.toLowerCase();
+  return lower.length === 1 ? (COMPACT[lower] ?? lower) : lower;
+}
+
+export function spelling(canonical: string): string {
+  return (
+    SPELLING[canonical] ??
+    canonical.replace(/(^|-)([a-z])/g, (_, dash: string, letter: string) => dash + letter.toUpperCase())
+  );
+}
+
+/** Headers of which a message may have only one (RFC 3261 7.3.1, table 2): two would let two readers disagree. */
+export const SINGLE: ReadonlySet<string> = new Set([
+  'from',
+  'to',
+  'call-id',
+  'cseq',
+  'content-length',
+  'max-forwards',
+  'content-type',
+  'expires',
+]);

@@ -1,0 +1,192 @@
+import { text } from '../base/index.ts';
+import { isToken, isTokenCode, parseDecimal, splitList } from './chars.ts';
+import { canonicalName, SINGLE } from './header-names.ts';
+import { SIP_LIMITS } from './limits.ts';
+import { type HeaderField, SipMessage } from './message.ts';
+import { parseNameAddr } from './name-addr.ts';
+import { parseVia } from './via.ts';
+
+/** Why bytes are no acceptable SIP message. */
+export interface SipParseError {
+  readonly kind: 'error';
+  /** What to answer a request with: 400, 505, 513; undefined when nothing can or may be answered. */
+  readonly status?: number;
+  /** In words, fit for a reason phrase. */
+  readonly reason: string;
+  /** The request as far as it was understood, when it has what an answer must repeat (Via, From, To, Call-ID, CSeq). */
+  readonly request?: SipMessage;
+}
+
+const EMPTY = new Uint8Array(0);
+
+/**
+ * Parses one datagram or one framed message. One pass finds the lines; the fields that every handler needs are checked
+ * at once (Via, From, To, Call-ID, CSeq, Max-Forwards, Content-Length), all others stay as they are until asked for.
+ * Never throws.
+ */
+export function parseSip(bytes: Uint8Array): SipMessage | SipParseError {
+  if (bytes.length > SIP_LIMITS.messageBytes) return refuse(513, 'Message Too Large');
+  // RFC 3261 7.5: empty lines before the start line are ignored.
+  let at = 0;
+  while (at < bytes.length && (bytes[at] === 13 || bytes[at] === 10)) at++;
+  const startLine = lineEnd(bytes, at);
+  if (startLine < 0) return refuse(undefined, 'no line end');
+  const fields: HeaderField[] = [];
+  let bodyStart = -1;
+  let problem: SipParseError | undefined;
+  let lineStart = startLine + 1;
+  while (lineStart < bytes.length) {
+    let end = bytes.indexOf(10, lineStart);
+    if (end < 0) end = bytes.length;
+    const contentEnd = end > lineStart && bytes[end - 1] === 13 ? end - 1 : end;
+    if (contentEnd === lineStart) {
+      bodyStart = Math.min(end + 1, bytes.length);
+      break;
+    }
+    // Folding: the field goes on while the next line begins with white space (RFC 3261 7.3.1).
+    let fieldEnd = contentEnd;
+    while (bytes[end + 1] === 32 || bytes[end + 1] === 9) {
+      let next = bytes.indexOf(10, end + 1);
+      if (next < 0) next = bytes.length;
+      fieldEnd = next > end + 1 && bytes[next - 1] === 13 ? next - 1 : next;
+      end = next;
+    }
+    const field = scanField(bytes, lineStart, fieldEnd);
+    if (typeof field === 'string') problem ??= refuse(400, field);
+    else fields.push(field);
+    if (fields.length > SIP_LIMITS.headers) return refuse(400, 'Too many headers');
+    lineStart = end + 1;
+  }
+  const headEnd = bodyStart < 0 ? bytes.length : bodyStart;
+  if (bodyStart < 0) problem ??= refuse(400, 'The headers are not ended by an empty line');
+  const decoded = text(bytes.subarray(0, headEnd));
+  const ascii = decoded.length === headEnd && !decoded.includes('\ufffd') ? decoded : undefined;
+  const start = parseStartLine(
+    ascii === undefined
+      ? text(bytes.subarray(at, trimCr(bytes, at, startLine)))
+      : decoded.slice(at, trimCr(bytes, at, startLine)),
+  );
+  if (start.kind === 'error') {
+    if (start.method === undefined) return refuse(undefined, start.reason);
+    problem = refuse(start.status, start.reason);
+  }
+  const body = bodyStart < 0 ? EMPTY : bytes.subarray(bodyStart);
+  const isResponse = start.kind === 'response';
+  const message = new SipMessage(
+    start.kind === 'response'
+      ? { ...start, method: '' }
+      : { kind: 'request', method: start.method ?? '', uri: start.kind === 'request' ? start.uri : '' },
+    { raw: bytes, ascii, fields, body },
+  );
+  problem ??= check(message, fields);
+  if (isResponse) message.method = message.cseq.method;
+  if (!problem) return message;
+  // RFC 3261 18.3 and 7.2: a malformed response is discarded; so is a request that can't be answered.
+  if (isResponse || message.method === 'ACK' || !answerable(message)) return refuse(undefined, problem.reason);
+  return { ...problem, request: message };
+}
+
+function refuse(status: number | undefined, reason: string): SipParseError {
+  return { kind: 'error', status, reason };
+}
+
+function lineEnd(bytes: Uint8Array, from: number): number {
+  const end = bytes.indexOf(10, from);
+  return end >= 0 && end - from <= SIP_LIMITS.lineBytes ? end : -1;
+}
+
+function trimCr(bytes: Uint8Array, from: number, lf: number): number {
+  return lf > from && bytes[lf - 1] === 13 ? lf - 1 : lf;
+}
+
+/** One field: `name HCOLON value`. White space may stand before the colon and belongs to neither. */
+function scanField(bytes: Uint8Array, start: number, end: number): HeaderField | string {
+  if (end - start > SIP_LIMITS.lineBytes) return 'A header is too long';
+  let nameEnd = start;
+  while (nameEnd < end && isTokenCode(bytes[nameEnd]!)) nameEnd++;
+  let colon = nameEnd;
+  while (colon < end && (bytes[colon] === 32 || bytes[colon] === 9)) colon++;
+  if (nameEnd === start || bytes[colon] !== 58 || colon >= end) return 'A header line has no name';
+  let name = '';
+  for (let i = start; i < nameEnd; i++) name += String.fromCharCode(bytes[i]!);
+  return { name: canonicalName(name), start, valueStart: colon + 1, end };
+}
+
+type StartLine =
+  | { kind: 'request'; method: string; uri: string }
+  | { kind: 'response'; status: number; reason: string }
+  | { kind: 'error'; status?: number; reason: string; method?: string };
+
+function parseStartLine(line: string): StartLine {
+  if (line.startsWith('SIP/')) {
+    if (!line.startsWith('SIP/2.0 ')) return { kind: 'error', reason: 'not SIP/2.0' };
+    const status = parseDecimal(line.slice(8, 11), 699);
+    if (status === undefined || status < 100 || (line.length > 11 && line[11] !== ' '))
+      return { kind: 'error', reason: 'no status code' };
+    return { kind: 'response', status, reason: line.slice(12) };
+  }
+  const space = line.indexOf(' ');
+  const method = space < 0 ? '' : line.slice(0, space);
+  if (!isToken(method) || method.length > SIP_LIMITS.method) return { kind: 'error', reason: 'no request line' };
+  const last = line.lastIndexOf(' ');
+  const version = line.slice(last + 1);
+  if (!/^SIP\/\d{1,3}\.\d{1,3}$/i.test(version))
+    return { kind: 'error', status: 400, reason: 'Malformed request line', method };
+  if (version.toUpperCase() !== 'SIP/2.0')
+    return { kind: 'error', status: 505, reason: 'Version Not Supported', method };
+  const uri = line.slice(space + 1, last);
+  if (uri === '' || uri.length > SIP_LIMITS.uri || /[\s<>"\0]/.test(uri))
+    return { kind: 'error', status: uri.length > SIP_LIMITS.uri ? 414 : 400, reason: 'Malformed Request-URI', method };
+  return { kind: 'request', method, uri };
+}
+
+/** The checks that RFC 3261 8.1.1, 16.3 and 18.3 ask for before anything else, in words. */
+function check(message: SipMessage, fields: readonly HeaderField[]): SipParseError | undefined {
+  let seen = '|';
+  let vias = 0;
+  let routes = 0;
+  for (const { name } of fields) {
+    if (SINGLE.has(name)) {
+      if (seen.includes(`|${name}|`)) return refuse(400, `More than one ${name} header`);
+      seen += `${name}|`;
+    }
+    if (name === 'via' && ++vias > SIP_LIMITS.vias) return refuse(400, 'Too many Via headers');
+    if ((name === 'route' || name === 'record-route') && ++routes > SIP_LIMITS.routes)
+      return refuse(400, 'Too many Route headers');
+  }
+  for (const name of ['from', 'to', 'call-id', 'cseq'])
+    if (!seen.includes(`|${name}|`)) return refuse(400, `No ${name} header`);
+  if (vias === 0) return refuse(400, 'No Via header');
+  const firstVias = splitList(message.header('via')!);
+  if (firstVias.length === 0 || !firstVias.every(parseVia)) return refuse(400, 'Malformed Via header');
+  const callId = message.callId;
+  if (callId === '' || callId.length > SIP_LIMITS.callId || /[\s,]/.test(callId))
+    return refuse(400, 'Malformed Call-ID');
+  const cseq = message.header('cseq')!;
+  const number = /^(\d{1,10})[ \t]+([^ \t]{1,64})$/.exec(cseq);
+  if (!number || Number(number[1]) > 0x7fffffff || !isToken(number[2]!)) return refuse(400, 'Malformed CSeq');
+  if (message.kind === 'request' && number[2] !== message.method) return refuse(400, 'CSeq names another method');
+  if (!parseNameAddr(message.header('from')!)) return refuse(400, 'Malformed From');
+  if (!parseNameAddr(message.header('to')!)) return refuse(400, 'Malformed To');
+  const forwards = message.header('max-forwards');
+  if (forwards !== undefined && parseDecimal(forwards, 255) === undefined) return refuse(400, 'Malformed Max-Forwards');
+  const length = message.header('content-length');
+  if (length !== undefined) {
+    const wanted = parseDecimal(length, SIP_LIMITS.messageBytes);
+    if (wanted === undefined) return refuse(400, 'Malformed Content-Length');
+    // RFC 3261 18.3: bytes beyond are discarded, missing ones make it an error.
+    if (wanted > message.body.length) return refuse(400, 'Content-Length is larger than the message');
+    message.body = message.body.subarray(0, wanted);
+  }
+  return undefined;
+}
+
+/** Whether a response can be built: all that must be copied is there and was readable. */
+function answerable(message: SipMessage): boolean {
+  const via = message.header('via');
+  if (!via || !parseVia(splitList(via)[0] ?? '')) return false;
+  return (
+    ['from', 'to', 'call-id', 'cseq'].every((name) => (message.header(name) ?? '') !== '') &&
+    message.headers('via').length <= SIP_LIMITS.vias
+  );
+}
