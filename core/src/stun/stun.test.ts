@@ -19,6 +19,8 @@ import {
   StunMethod,
   StunWriter,
   shortTermKey,
+  turnRestPassword,
+  turnRestUsername,
   utf8,
   writeChannelHeader,
 } from '../index.ts';
@@ -280,6 +282,13 @@ test('any bytes are decoded or refused, never thrown at', () => {
       },
     ),
   );
+});
+
+test('time-limited TURN credentials are coturn’s', () => {
+  const username = turnRestUsername(1700000000.9, 'alice');
+  assert.equal(username, '1700000000:alice');
+  // printf 1700000000:alice | openssl dgst -sha1 -hmac s3cr3t -binary | base64
+  assert.equal(turnRestPassword('s3cr3t', username, crypto), '81mjszbESz91Gv1n2xG/SVLX+uY=');
 });
 
 test('ChannelData: number, length, overrun', () => {
