@@ -45,6 +45,9 @@ function bind() {
       'int SSL_export_keying_material(uintptr_t, uintptr_t, size_t, const char *, size_t, uintptr_t, size_t, int)',
     ),
     srtpProfile: lib.ssl('uintptr_t SSL_get_selected_srtp_profile(uintptr_t)'),
+    currentCipher: lib.ssl('uintptr_t SSL_get_current_cipher(uintptr_t)'),
+    /** The suite's number on the wire. */
+    cipherNumber: lib.ssl('uint16_t SSL_CIPHER_get_protocol_id(uintptr_t)'),
     peerCertificate: lib.ssl('uintptr_t SSL_get1_peer_certificate(uintptr_t)'),
 
     memoryBio: lib.crypto('uintptr_t BIO_s_mem()'),
