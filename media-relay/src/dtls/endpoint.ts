@@ -1,7 +1,7 @@
 import { ForeignMemory, takeOpenSslError, tlsFunctions } from '@offhook/core/node';
 import { SRTP_PROFILES, type SrtpKeys, type SrtpProfile } from '../srtp/profile.ts';
 import { type DtlsCertificate, encodeCertificate } from './certificate.ts';
-import { packRecords } from './records.ts';
+import { packRecords, SHORTEST_CHACHA_RECORD, SHORTEST_GCM_RECORD, screenRecords } from './records.ts';
 import type { DtlsCommand, DtlsMachine, DtlsRole } from './types.ts';
 
 /** The longest datagram we send, bytes: fits every path that carries WebRTC. */
@@ -27,6 +27,9 @@ const PROFILES: ReadonlyMap<number, SrtpProfile> = new Map([
   [0x0002, 'AES_CM_128_HMAC_SHA1_32'],
   [0x0007, 'AEAD_AES_128_GCM'],
 ]);
+
+/** TLS_ECDHE_{RSA,ECDSA}_WITH_CHACHA20_POLY1305_SHA256 (RFC 7905 4). */
+const CHACHA_SUITES: ReadonlySet<number> = new Set([0xcca8, 0xcca9]);
 
 /** Memory of the thread for what goes in and out of OpenSSL: timeval at 0, input, output. */
 let memory: ForeignMemory | undefined;
@@ -54,6 +57,8 @@ export class DtlsEndpoint implements DtlsMachine {
   readonly #output: number;
   #session: number;
   #connected = false;
+  /** Until the suite is known the longer one: only an early alert of ChaCha20 is shorter. */
+  #shortestRecord = SHORTEST_GCM_RECORD;
   #timeoutAtMs: number | undefined;
 
   constructor({ role, certificate }: { readonly role: DtlsRole; readonly certificate: DtlsCertificate }) {
@@ -89,9 +94,12 @@ export class DtlsEndpoint implements DtlsMachine {
   handlePacket(bytes: Uint8Array, nowMs: number): void {
     if (this.#session === 0 || bytes.length === 0 || bytes.length > MAX_DATAGRAM) return;
     const f = this.#f;
+    const input = this.#memory.bytes.subarray(INPUT_AT, INPUT_AT + bytes.length);
+    input.set(bytes);
+    const length = screenRecords(input, input.length, this.#shortestRecord);
+    if (length === 0) return;
     f.clearErrors();
-    this.#memory.bytes.set(bytes, INPUT_AT);
-    f.bioWrite(this.#input, this.#memory.address + INPUT_AT, bytes.length);
+    f.bioWrite(this.#input, this.#memory.address + INPUT_AT, length);
     this.#advance(nowMs);
     if (this.#session !== 0) f.bioControl(this.#input, BIO_CTRL_RESET, 0, 0); // a datagram never runs into the next
   }
@@ -184,6 +192,7 @@ export class DtlsEndpoint implements DtlsMachine {
     const server: SrtpKeys = { profile, key: cut(keyLength, keyLength), salt: cut(saltAt + saltLength, saltLength) };
     bytes.fill(0, OUTPUT_AT, OUTPUT_AT + length);
     this.#connected = true;
+    if (CHACHA_SUITES.has(f.cipherNumber(f.currentCipher(session)))) this.#shortestRecord = SHORTEST_CHACHA_RECORD;
     const own = this.role === 'client';
     this.#commands.push({
       kind: 'connected',

@@ -23,3 +23,30 @@ export function packRecords(bytes: Uint8Array, mtu: number): Uint8Array[] {
   if (at > start) datagrams.push(bytes.slice(start, at));
   return datagrams;
 }
+
+/** The shortest encrypted record of AES-GCM: explicit nonce, tag and one byte (RFC 5288 3). */
+export const SHORTEST_GCM_RECORD = 8 + 16 + 1;
+/** The shortest encrypted record of ChaCha20-Poly1305: tag and one byte (RFC 7905 2). */
+export const SHORTEST_CHACHA_RECORD = 16 + 1;
+
+/**
+ * Removes in place what can't be a record of this association: encrypted records shorter than `shortest`, and a tail that
+ * is no whole record. Returns the bytes left. OpenSSL 3.5 ends an established session at one encrypted record that is too
+ * short for its cipher, which anybody could forge (RFC 6347 4.1.2.7: invalid records are to be dropped).
+ */
+export function screenRecords(bytes: Uint8Array, length: number, shortest: number): number {
+  let kept = 0;
+  let at = 0;
+  while (at + RECORD_HEADER <= length) {
+    const body = (bytes[at + 11]! << 8) | bytes[at + 12]!;
+    const end = at + RECORD_HEADER + body;
+    if (end > length) break;
+    const encrypted = (bytes[at + 3]! | bytes[at + 4]!) !== 0;
+    if (!encrypted || body >= shortest) {
+      if (kept !== at) bytes.copyWithin(kept, at, end);
+      kept += end - at;
+    }
+    at = end;
+  }
+  return kept;
+}
