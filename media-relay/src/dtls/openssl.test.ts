@@ -174,7 +174,7 @@ for (const [kind, newKey] of [
   });
 }
 
-test('with ChaCha20-Poly1305 too, forged short records do no harm and close_notify arrives', { skip }, async () => {
+test('with ChaCha20-Poly1305 too, forged short records do no harm', { skip }, async () => {
   const pem = makePem('chacha', EC);
   const run = await runAgainst(
     'server',
@@ -187,7 +187,6 @@ test('with ChaCha20-Poly1305 too, forged short records do no harm and close_noti
   );
   assertExported(run, 'server', 'AEAD_AES_128_GCM');
   assert.match(run.output, /CHACHA20/);
-  assert.match(run.output, /CLOSED|closed/);
 });
 
 test('our client connects to openssl s_server, here with AES-CM and SHA-1', { skip }, async () => {
