@@ -6,28 +6,16 @@ export const E_BIT = 0x80000000;
 /** E flag and SRTCP index, bytes. */
 export const INDEX_BYTES = 4;
 
-/** One session key: `length` never counts the tag; `header` bytes in front stay readable. */
+/**
+ * One session key. Before each call `aim` sets the packet's SSRC and index; `length` never counts the tag, and `header`
+ * bytes in front stay readable.
+ */
 export interface PacketCipher {
-  sealRtp(
-    bytes: Uint8Array,
-    offset: number,
-    header: number,
-    length: number,
-    ssrc: number,
-    index: number,
-    tag: number,
-  ): boolean;
-  openRtp(
-    bytes: Uint8Array,
-    offset: number,
-    header: number,
-    length: number,
-    ssrc: number,
-    index: number,
-    tag: number,
-  ): boolean;
-  sealRtcp(bytes: Uint8Array, offset: number, length: number, ssrc: number, index: number, tag: number): boolean;
-  openRtcp(bytes: Uint8Array, offset: number, length: number, ssrc: number, index: number, tag: number): boolean;
+  aim(ssrc: number, index: number): void;
+  sealRtp(bytes: Uint8Array, offset: number, header: number, length: number): boolean;
+  openRtp(bytes: Uint8Array, offset: number, header: number, length: number): boolean;
+  sealRtcp(bytes: Uint8Array, offset: number, length: number): boolean;
+  openRtcp(bytes: Uint8Array, offset: number, length: number): boolean;
   close(): void;
 }
 
@@ -39,8 +27,11 @@ export class CmCipher implements PacketCipher {
   readonly #hmac: HmacSha1;
   readonly #iv: DataView;
   readonly #salt: DataView;
+  readonly #tag: number;
+  #roc = 0;
 
-  constructor(key: Uint8Array, salt: Uint8Array, authKey: Uint8Array) {
+  constructor(key: Uint8Array, salt: Uint8Array, authKey: Uint8Array, tagLength: number) {
+    this.#tag = tagLength;
     this.#aes = new AesCtr(key);
     this.#hmac = new HmacSha1(authKey);
     this.#iv = this.#aes.iv;
@@ -50,70 +41,51 @@ export class CmCipher implements PacketCipher {
   }
 
   /** IV = salt·2^16 XOR SSRC·2^64 XOR index·2^16, index of 48 bits. */
-  #setIv(ssrc: number, index: number): void {
+  aim(ssrc: number, index: number): void {
+    this.#roc = Math.floor(index / 0x10000);
     const iv = this.#iv;
     const salt = this.#salt;
     iv.setUint32(0, salt.getUint32(0));
     iv.setUint32(4, salt.getUint32(4) ^ ssrc);
-    iv.setUint32(8, salt.getUint32(8) ^ Math.floor(index / 0x10000));
+    iv.setUint32(8, salt.getUint32(8) ^ this.#roc);
     iv.setUint16(12, salt.getUint16(12) ^ (index % 0x10000));
     iv.setUint16(14, 0);
   }
 
-  sealRtp(
-    bytes: Uint8Array,
-    offset: number,
-    header: number,
-    length: number,
-    ssrc: number,
-    index: number,
-    tag: number,
-  ): boolean {
-    this.#setIv(ssrc, index);
+  sealRtp(bytes: Uint8Array, offset: number, header: number, length: number): boolean {
     if (!this.#aes.xor(bytes, offset + header, length - header)) return false;
     // RFC 3711 4.2: the tag covers the packet and the ROC, which is written where the tag goes.
-    writeU32(bytes, offset + length, Math.floor(index / 0x10000));
+    writeU32(bytes, offset + length, this.#roc);
     const digest = this.#hmac.digest(bytes, offset, length + 4);
-    for (let i = 0; i < tag; i++) bytes[offset + length + i] = digest[128 + i]!;
+    for (let i = 0; i < this.#tag; i++) bytes[offset + length + i] = digest[128 + i]!;
     return true;
   }
 
-  openRtp(
-    bytes: Uint8Array,
-    offset: number,
-    header: number,
-    length: number,
-    ssrc: number,
-    index: number,
-    tag: number,
-  ): boolean {
+  openRtp(bytes: Uint8Array, offset: number, header: number, length: number): boolean {
     const end = offset + length;
     const t0 = readU32(bytes, end);
-    writeU32(bytes, end, Math.floor(index / 0x10000));
+    writeU32(bytes, end, this.#roc);
     const digest = this.#hmac.digest(bytes, offset, length + 4);
     let difference = t0 ^ readU32(digest, 128);
-    for (let i = 4; i < tag; i++) difference |= bytes[end + i]! ^ digest[128 + i]!;
+    for (let i = 4; i < this.#tag; i++) difference |= bytes[end + i]! ^ digest[128 + i]!;
     if (difference !== 0) return false;
-    this.#setIv(ssrc, index);
     return this.#aes.xor(bytes, offset + header, length - header);
   }
 
-  sealRtcp(bytes: Uint8Array, offset: number, length: number, ssrc: number, index: number, tag: number): boolean {
-    this.#setIv(ssrc, index);
+  sealRtcp(bytes: Uint8Array, offset: number, length: number): boolean {
     if (!this.#aes.xor(bytes, offset + RTCP_HEADER, length - RTCP_HEADER)) return false;
     const end = offset + length + INDEX_BYTES;
     const digest = this.#hmac.digest(bytes, offset, length + INDEX_BYTES);
-    for (let i = 0; i < tag; i++) bytes[end + i] = digest[128 + i]!;
+    for (let i = 0; i < this.#tag; i++) bytes[end + i] = digest[128 + i]!;
     return true;
   }
 
-  openRtcp(bytes: Uint8Array, offset: number, length: number, ssrc: number, index: number, tag: number): boolean {
+  openRtcp(bytes: Uint8Array, offset: number, length: number): boolean {
     const end = offset + length + INDEX_BYTES;
     const digest = this.#hmac.digest(bytes, offset, length + INDEX_BYTES);
     let difference = 0;
-    for (let i = 0; i < tag; i++) difference |= bytes[end + i]! ^ digest[128 + i]!;
+    for (let i = 0; i < this.#tag; i++) difference |= bytes[end + i]! ^ digest[128 + i]!;
     if (difference !== 0) return false;
-    this.#setIv(ssrc, index);
     return this.#aes.xor(bytes, offset + RTCP_HEADER, length - RTCP_HEADER);
   }
 
@@ -129,6 +101,7 @@ export class GcmCipher implements PacketCipher {
   readonly #iv: DataView;
   readonly #salt: DataView;
   readonly #extra: Uint8Array;
+  #index = 0;
 
   constructor(key: Uint8Array, salt: Uint8Array, direction: 'protect' | 'unprotect') {
     this.#aes = new AesGcm(key, direction === 'protect' ? 'encrypt' : 'decrypt');
@@ -138,7 +111,8 @@ export class GcmCipher implements PacketCipher {
   }
 
   /** IV = salt XOR (two zero bytes, SSRC, 48-bit index); of SRTCP the index's upper 16 bits are zero. */
-  #setIv(ssrc: number, index: number): void {
+  aim(ssrc: number, index: number): void {
+    this.#index = index;
     const iv = this.#iv;
     const salt = this.#salt;
     iv.setUint16(0, salt.getUint16(0));
@@ -147,25 +121,21 @@ export class GcmCipher implements PacketCipher {
     iv.setUint16(10, salt.getUint16(10) ^ (index % 0x10000));
   }
 
-  sealRtp(bytes: Uint8Array, offset: number, header: number, length: number, ssrc: number, index: number): boolean {
-    this.#setIv(ssrc, index);
+  sealRtp(bytes: Uint8Array, offset: number, header: number, length: number): boolean {
     return this.#aes.seal(bytes, offset, header, length);
   }
 
-  openRtp(bytes: Uint8Array, offset: number, header: number, length: number, ssrc: number, index: number): boolean {
-    this.#setIv(ssrc, index);
+  openRtp(bytes: Uint8Array, offset: number, header: number, length: number): boolean {
     return this.#aes.open(bytes, offset, header, length);
   }
 
-  sealRtcp(bytes: Uint8Array, offset: number, length: number, ssrc: number, index: number): boolean {
-    this.#setIv(ssrc, index);
-    writeU32(this.#extra, 64, (E_BIT | index) >>> 0);
+  sealRtcp(bytes: Uint8Array, offset: number, length: number): boolean {
+    writeU32(this.#extra, 64, (E_BIT | this.#index) >>> 0);
     return this.#aes.seal(bytes, offset, RTCP_HEADER, length, INDEX_BYTES);
   }
 
-  openRtcp(bytes: Uint8Array, offset: number, length: number, ssrc: number, index: number): boolean {
-    this.#setIv(ssrc, index);
-    writeU32(this.#extra, 64, (E_BIT | index) >>> 0);
+  openRtcp(bytes: Uint8Array, offset: number, length: number): boolean {
+    writeU32(this.#extra, 64, (E_BIT | this.#index) >>> 0);
     return this.#aes.open(bytes, offset, RTCP_HEADER, length, INDEX_BYTES);
   }
 

@@ -60,15 +60,15 @@ export class SrtpContext implements SrtpTransform {
     this.#rtpTag = rtpTagLength;
     this.#rtcpTag = rtcpTagLength;
     this.#aead = aead;
-    const make = (keyLabel: number, authLabel: number, saltLabel: number): PacketCipher => {
+    const make = (tagLength: number, keyLabel: number, authLabel: number, saltLabel: number): PacketCipher => {
       const sessionKey = deriveKey(key, salt, keyLabel, keyLength);
       const sessionSalt = deriveKey(key, salt, saltLabel, saltLength);
       return aead
         ? new GcmCipher(sessionKey, sessionSalt, direction)
-        : new CmCipher(sessionKey, sessionSalt, deriveKey(key, salt, authLabel, 20));
+        : new CmCipher(sessionKey, sessionSalt, deriveKey(key, salt, authLabel, 20), tagLength);
     };
-    this.#rtp = make(LABEL.rtpKey, LABEL.rtpAuth, LABEL.rtpSalt);
-    this.#rtcp = make(LABEL.rtcpKey, LABEL.rtcpAuth, LABEL.rtcpSalt);
+    this.#rtp = make(rtpTagLength, LABEL.rtpKey, LABEL.rtpAuth, LABEL.rtpSalt);
+    this.#rtcp = make(rtcpTagLength, LABEL.rtcpKey, LABEL.rtcpAuth, LABEL.rtcpSalt);
   }
 
   /** SSRCs seen, RTP. */
@@ -89,7 +89,8 @@ export class SrtpContext implements SrtpTransform {
       if (slot < 0) return this.#refuse('ssrcLimit');
     }
     streams.accept(slot, index);
-    if (!this.#rtp.sealRtp(bytes, offset, header, length, ssrc, index, this.#rtpTag)) return this.#refuse('malformed');
+    this.#rtp.aim(ssrc, index);
+    if (!this.#rtp.sealRtp(bytes, offset, header, length)) return this.#refuse('malformed');
     this.stats.protected++;
     return length + this.#rtpTag;
   }
@@ -103,7 +104,8 @@ export class SrtpContext implements SrtpTransform {
     let slot = streams.find(ssrc);
     const index = streams.estimate(slot, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
     if (index < 0 || !streams.isFresh(slot, index)) return this.#refuse('replayed');
-    if (!this.#rtp.openRtp(bytes, offset, header, plain, ssrc, index, this.#rtpTag)) return this.#refuse('badTag');
+    this.#rtp.aim(ssrc, index);
+    if (!this.#rtp.openRtp(bytes, offset, header, plain)) return this.#refuse('badTag');
     if (slot < 0) {
       slot = streams.add(ssrc);
       if (slot < 0) return this.#refuse('ssrcLimit');
@@ -121,8 +123,8 @@ export class SrtpContext implements SrtpTransform {
     const index = this.#rtcpIndex++;
     const tagAt = offset + length + (this.#aead ? 0 : INDEX_BYTES);
     writeU32(bytes, this.#aead ? tagAt + this.#rtcpTag : offset + length, (E_BIT | index) >>> 0);
-    if (!this.#rtcp.sealRtcp(bytes, offset, length, readU32(bytes, offset + 4), index, this.#rtcpTag))
-      return this.#refuse('malformed');
+    this.#rtcp.aim(readU32(bytes, offset + 4), index);
+    if (!this.#rtcp.sealRtcp(bytes, offset, length)) return this.#refuse('malformed');
     this.stats.protected++;
     return length + INDEX_BYTES + this.#rtcpTag;
   }
@@ -138,7 +140,8 @@ export class SrtpContext implements SrtpTransform {
     const ssrc = readU32(bytes, offset + 4);
     let slot = streams.find(ssrc);
     if (!streams.isFresh(slot, index)) return this.#refuse('replayed');
-    if (!this.#rtcp.openRtcp(bytes, offset, plain, ssrc, index, this.#rtcpTag)) return this.#refuse('badTag');
+    this.#rtcp.aim(ssrc, index);
+    if (!this.#rtcp.openRtcp(bytes, offset, plain)) return this.#refuse('badTag');
     if (slot < 0) {
       slot = streams.add(ssrc);
       if (slot < 0) return this.#refuse('ssrcLimit');

@@ -27,7 +27,7 @@ export interface SrtpKeys {
   readonly salt: Uint8Array;
 }
 
-/** The packet handling of one direction, in place; see `SrtpContext`. */
+/** The packet handling of one direction, in place; see `SrtpContext`. After -1 the packet's bytes are spoilt: drop it. */
 export interface SrtpTransform {
   /** Encrypts the RTP packet at `bytes[offset…offset+length)`; room for MAX_SRTP_OVERHEAD bytes must follow. The new length, or -1. */
   protect(bytes: Uint8Array, offset: number, length: number): number;
