@@ -3,7 +3,7 @@ import { BATCH, HEADROOM, type PacketBatch, SLOT_BYTES } from './port.ts';
 /** Slots that receive; a loop turn that reads more flushes in between. */
 export const RX_SLOTS = 512;
 /** Slots for packets made here. */
-export const SPARE_SLOTS = 256;
+const SPARE_SLOTS = 256;
 
 interface Flushable {
   flush(): number;

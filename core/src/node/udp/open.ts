@@ -1,12 +1,13 @@
 import type { UdpPort, UdpPortOptions } from './port.ts';
 
-type Fast = typeof import('./mmsg.ts');
-let fast: Promise<Fast | string> | undefined;
+type OpenPort = (options: UdpPortOptions) => UdpPort;
+let fast: Promise<OpenPort | string> | undefined;
 
-async function loadFast(): Promise<Fast | string> {
+/** The batched implementation, loaded only here: without koffi or on another system its import fails. */
+async function loadFast(): Promise<OpenPort | string> {
   try {
-    const module = await import('./mmsg.ts');
-    return module.mmsgSelfTest() ?? module;
+    const { mmsgSelfTest, openMmsgPort } = await import('./mmsg.ts');
+    return mmsgSelfTest() ?? openMmsgPort;
   } catch (error) {
     return String(error);
   }
@@ -25,7 +26,7 @@ export async function openUdpPort(options: UdpPortOptions): Promise<UdpPort> {
   if (kind !== 'dgram') {
     fast ??= loadFast();
     const loaded = await fast;
-    if (typeof loaded !== 'string') return loaded.openMmsgPort(options);
+    if (typeof loaded !== 'string') return loaded(options);
     if (kind === 'mmsg') throw new Error(loaded);
   }
   const { openDgramPort } = await import('./dgram.ts');
