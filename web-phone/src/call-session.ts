@@ -1,0 +1,278 @@
+import { batch, signal } from '@preact/signals';
+import type { LocalMedia } from './media/peer.ts';
+import { type Quality, QualityMeter, sampleFromStats } from './media/quality.ts';
+import type { Sound } from './media/sounds.ts';
+import { type CallEvent, CallMachine, type CallPhase } from './ua/call.ts';
+import type { CallEnd } from './ua/messages.ts';
+import type { CallLeg } from './ua/signaling.ts';
+import { afterTimeout, Rearm } from './ua/timer.ts';
+
+export interface CallSessionOptions {
+  readonly direction: 'outgoing' | 'incoming';
+  readonly name: string;
+  readonly uri: string;
+  /** The caller offers video, or we asked for it. */
+  readonly video: boolean;
+  readonly onSound: (sound: Sound) => void;
+  readonly onEnded: (call: CallSession, end: CallEnd) => void;
+  readonly onDismiss: (call: CallSession) => void;
+  readonly onVideoRefused: () => void;
+}
+
+const STATS_INTERVAL_MS = 1_000;
+/** A camera going off sends black first, so that the far side does not keep its last picture. */
+const BLACK_MS = 400;
+
+/** One call: its machine, its leg, its tracks, and what the page shows of them. */
+export class CallSession {
+  readonly direction: 'outgoing' | 'incoming';
+  readonly name: string;
+  readonly uri: string;
+  readonly wantsVideo: boolean;
+  readonly startedAtMs = Date.now();
+
+  readonly phase = signal<CallPhase>('calling');
+  readonly muted = signal(false);
+  readonly cameraOn = signal(false);
+  readonly cameraBusy = signal(false);
+  readonly localVideo = signal<MediaStream | undefined>(undefined);
+  readonly remoteAudio = signal<MediaStream | undefined>(undefined);
+  readonly remoteVideo = signal<MediaStream | undefined>(undefined);
+  /** Pictures really arrive, not only agreed on. */
+  readonly remoteVideoFlows = signal(false);
+  readonly mediaFlows = signal(true);
+  readonly answeredAtMs = signal<number | undefined>(undefined);
+  readonly endedAtMs = signal<number | undefined>(undefined);
+  readonly quality = signal<Quality | undefined>(undefined);
+  readonly digits = signal('');
+  /** Asking for the microphone, or answering. */
+  readonly preparing = signal(false);
+
+  readonly #options: CallSessionOptions;
+  readonly #machine: CallMachine;
+  readonly #rearm = new Rearm(() => performance.now(), afterTimeout);
+  readonly #meter = new QualityMeter();
+  #leg: CallLeg | undefined;
+  #audio: MediaStreamTrack | undefined;
+  #camera: MediaStreamTrack | undefined;
+  #statsTimer: ReturnType<typeof setInterval> | undefined;
+  #remoteVideoTrack: MediaStreamTrack | undefined;
+
+  constructor(options: CallSessionOptions) {
+    this.#options = options;
+    this.direction = options.direction;
+    this.name = options.name;
+    this.uri = options.uri;
+    this.wantsVideo = options.video;
+    this.#machine = new CallMachine(options.direction);
+    this.#drain();
+  }
+
+  get audioTrack(): MediaStreamTrack | undefined {
+    return this.#audio;
+  }
+
+  get cameraTrack(): MediaStreamTrack | undefined {
+    return this.#camera;
+  }
+
+  /** Attaches the call on the wire; everything it tells goes through the machine. */
+  attach(leg: CallLeg): void {
+    this.#leg = leg;
+    leg.events = {
+      ringing: () => this.handle({ kind: 'ringing' }),
+      earlyMedia: () => this.handle({ kind: 'early-media' }),
+      answered: () => {
+        this.answeredAtMs.value = Date.now();
+        this.handle({ kind: 'answered' });
+        this.#startStats();
+      },
+      ended: (end) => this.finish(end),
+      track: (track) => this.#receive(track),
+      path: (state) => this.handle({ kind: 'ice', state }),
+      negotiated: () => this.#showRemoteVideo(),
+    };
+  }
+
+  /** The tracks this call sends; they are stopped with it. */
+  adopt(media: LocalMedia): void {
+    this.#audio = media.audio;
+    this.#audio.enabled = !this.muted.value;
+    if (media.video) this.#adoptCamera(media.video);
+  }
+
+  answer(media: LocalMedia): void {
+    this.adopt(media);
+    this.#leg?.answer(media);
+  }
+
+  decline(status: 486 | 603): void {
+    this.#leg?.end(status);
+  }
+
+  /** Hangs up, cancels or declines. */
+  end(): void {
+    if (this.#leg) this.#leg.end();
+    else this.finish({ by: 'local', cause: 'canceled' });
+  }
+
+  toggleMute(): void {
+    this.muted.value = !this.muted.value;
+    if (this.#audio) this.#audio.enabled = !this.muted.value;
+  }
+
+  async startCamera(track: MediaStreamTrack): Promise<void> {
+    const peer = this.#leg?.peer;
+    if (!peer || this.phase.value !== 'active') {
+      track.stop();
+      return;
+    }
+    this.#camera?.stop();
+    this.#adoptCamera(track);
+    if (!(await peer.replaceVideo(track))) return;
+    const outcome = await this.#leg!.renegotiate('keep-ice');
+    if (outcome === 'accepted' && peer.sendsVideo) return;
+    if (this.phase.value !== 'active') return;
+    await this.stopCamera();
+    this.#options.onVideoRefused();
+  }
+
+  async stopCamera(): Promise<void> {
+    const track = this.#camera;
+    if (!track) return;
+    this.#camera = undefined;
+    batch(() => {
+      this.cameraOn.value = false;
+      this.localVideo.value = undefined;
+    });
+    track.enabled = false;
+    await new Promise((resolve) => setTimeout(resolve, BLACK_MS));
+    if (!this.#camera) await this.#leg?.peer?.replaceVideo(undefined).catch(() => {});
+    track.stop();
+  }
+
+  async replaceMicrophone(track: MediaStreamTrack): Promise<void> {
+    const old = this.#audio;
+    this.#audio = track;
+    track.enabled = !this.muted.value;
+    await this.#leg?.peer?.replaceAudio(track);
+    old?.stop();
+  }
+
+  sendTone(key: string): boolean {
+    if (this.phase.value !== 'active') return false;
+    this.digits.value = (this.digits.value + key).slice(-32);
+    return this.#leg?.peer?.sendDtmf(key) ?? false;
+  }
+
+  setLink(up: boolean): void {
+    this.handle({ kind: 'link', up });
+  }
+
+  handle(event: CallEvent): void {
+    this.#machine.handle(event, performance.now());
+    this.#drain();
+  }
+
+  /** The call is over, whatever it was. */
+  finish(end: CallEnd): void {
+    if (this.phase.value === 'ended') return;
+    clearInterval(this.#statsTimer);
+    this.#audio?.stop();
+    this.#camera?.stop();
+    this.#camera = undefined;
+    batch(() => {
+      this.endedAtMs.value = Date.now();
+      this.cameraOn.value = false;
+      this.localVideo.value = undefined;
+      this.remoteVideo.value = undefined;
+      this.remoteVideoFlows.value = false;
+      this.remoteAudio.value = undefined;
+      this.preparing.value = false;
+    });
+    this.handle({ kind: 'ended', end });
+    this.#options.onEnded(this, end);
+  }
+
+  #drain(): void {
+    for (let command = this.#machine.poll(); command; command = this.#machine.poll()) {
+      switch (command.kind) {
+        case 'phase':
+          this.phase.value = command.phase;
+          break;
+        case 'sound':
+          this.#options.onSound(command.sound);
+          break;
+        case 'media':
+          this.mediaFlows.value = command.flowing;
+          break;
+        case 'restart-ice':
+          void this.#leg?.renegotiate('restart-ice');
+          break;
+        case 'give-up': {
+          const { end } = command;
+          if (this.#leg) this.#leg.events = undefined;
+          this.#leg?.end();
+          this.finish(end);
+          break;
+        }
+        case 'dismiss':
+          this.#options.onDismiss(this);
+          break;
+        default:
+          command satisfies never;
+      }
+    }
+    this.#rearm.at(this.#machine.nextTimeout(), () => {
+      this.#machine.handleTimeout(performance.now());
+      this.#drain();
+    });
+  }
+
+  #adoptCamera(track: MediaStreamTrack): void {
+    this.#camera = track;
+    track.addEventListener('ended', () => {
+      if (this.#camera === track) void this.stopCamera();
+    });
+    batch(() => {
+      this.cameraOn.value = true;
+      this.localVideo.value = new MediaStream([track]);
+    });
+  }
+
+  #receive(track: MediaStreamTrack): void {
+    if (track.kind === 'audio') this.remoteAudio.value = new MediaStream([track]);
+    else {
+      this.#remoteVideoTrack = track;
+      this.#showRemoteVideo();
+    }
+  }
+
+  #showRemoteVideo(): void {
+    const track = this.#remoteVideoTrack;
+    const shown = this.remoteVideo.value?.getVideoTracks()[0];
+    const agreed = this.#leg?.peer?.receivesVideo ?? false;
+    if (!track || !agreed) {
+      this.remoteVideo.value = undefined;
+      this.remoteVideoFlows.value = false;
+    } else if (shown !== track) {
+      this.remoteVideo.value = new MediaStream([track]);
+    }
+  }
+
+  #startStats(): void {
+    clearInterval(this.#statsTimer);
+    this.#statsTimer = setInterval(() => void this.#measure(), STATS_INTERVAL_MS);
+  }
+
+  async #measure(): Promise<void> {
+    const report = await this.#leg?.peer?.connection.getStats().catch(() => undefined);
+    if (!report || this.phase.value !== 'active') return;
+    this.#meter.add(sampleFromStats(report.values(), performance.now()));
+    const quality = this.#meter.quality(this.muted.value);
+    batch(() => {
+      this.quality.value = quality;
+      this.remoteVideoFlows.value = this.remoteVideo.value !== undefined && quality.videoArrives;
+    });
+  }
+}

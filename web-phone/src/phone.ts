@@ -1,0 +1,649 @@
+import { batch, computed, signal } from '@preact/signals';
+import { CallSession } from './call-session.ts';
+import { outcomeOf, type PastCall, readHistory, withCall, writeHistory } from './history.ts';
+import { callProblem, type DeviceLists, listDevices, MediaError, openCamera, openMicrophone } from './media/devices.ts';
+import type { LocalMedia } from './media/peer.ts';
+import { Sounds } from './media/sounds.ts';
+import { Api, ApiError, type Person, renewDelayMs, type Session, storedSession, storeSession } from './session.ts';
+import { loginToken, readSettings, type Settings, urlOptions, writeSettings } from './settings.ts';
+import type { LinkState, ProbeResult } from './ua/link.ts';
+import {
+  type Action,
+  type CallEnd,
+  callEndWords,
+  linkMessage,
+  type Message,
+  mediaWords,
+  type SignInProblem,
+  signInWords,
+} from './ua/messages.ts';
+import type { CallLeg, Signaling } from './ua/signaling.ts';
+import { createSignaling } from './ua/sipjs.ts';
+import { parseTarget } from './ua/target.ts';
+import { afterTimeout } from './ua/timer.ts';
+import { Trace } from './ua/trace.ts';
+
+const ECHO = '600';
+const PEOPLE_INTERVAL_MS = 15_000;
+const READY_PATIENCE_MS = 10_000;
+const SLEEP_GAP_MS = 10_000;
+
+/** The whole phone: one account, at most one call, everything the page shows as signals. */
+export class Phone {
+  readonly screen = signal<'loading' | 'sign-in' | 'phone'>('loading');
+  readonly session = signal<Session | undefined>(undefined);
+  readonly link = signal<LinkState>({ kind: 'stopped' });
+  readonly input = signal('');
+  readonly call = signal<CallSession | undefined>(undefined);
+  readonly people = signal<readonly Person[]>([]);
+  readonly peopleKnown = signal(false);
+  readonly history = signal<readonly PastCall[]>(readHistory(sessionStorage));
+  readonly settings = signal<Settings>(readSettings(localStorage));
+  readonly devices = signal<DeviceLists>({ microphones: [], speakers: [], cameras: [] });
+  readonly soundBlocked = signal(false);
+  readonly signingIn = signal(false);
+  readonly missed = signal(0);
+  readonly options = urlOptions(location.search);
+
+  /** The last words about a call, a device or signing in. */
+  readonly words = signal<Message | undefined>(undefined);
+  /** What the page says now: a standing problem with the server comes first. */
+  readonly message = computed<Message | undefined>(() => {
+    const standing = callProblem();
+    return (
+      linkMessage(this.link.value) ?? this.words.value ?? (standing ? mediaWords(standing, 'microphone') : undefined)
+    );
+  });
+
+  readonly #api = new Api((input, init) => fetch(input, init));
+  readonly #trace = new Trace();
+  readonly #sounds = new Sounds((blocked) => {
+    this.soundBlocked.value = blocked;
+  });
+  readonly #connections = new Set<RTCPeerConnection>();
+  #signaling: Signaling | undefined;
+  #renewTimer: ReturnType<typeof setTimeout> | undefined;
+  #peopleTimer: ReturnType<typeof setInterval> | undefined;
+  #notification: Notification | undefined;
+  #lastUri = '';
+  #pendingMedia: 'call' | 'answer' | undefined;
+  #pendingDial: { text: string; video: boolean } | undefined;
+
+  async start(): Promise<void> {
+    this.#sounds.wake();
+    this.#listen();
+    const token = loginToken(location.hash);
+    if (token) {
+      history.replaceState(null, '', location.pathname + location.search);
+      await this.#signIn({ token });
+      return;
+    }
+    const stored = storedSession(sessionStorage, Date.now());
+    if (stored) await this.#enter(stored);
+    else this.screen.value = 'sign-in';
+  }
+
+  signIn(user: string, password: string): Promise<void> {
+    return this.#signIn({ user: user.trim(), password });
+  }
+
+  async signOut(): Promise<void> {
+    const session = this.session.value;
+    this.#leave();
+    if (session) await this.#api.logout(session).catch(() => {});
+  }
+
+  /** Calls what was typed, or brings the last number back when nothing was. */
+  async dial(video = false, text = this.input.value): Promise<void> {
+    const session = this.session.value;
+    if (!session || this.#inCall()) return;
+    const target = parseTarget(text, session.domain);
+    if (target.kind === 'empty') {
+      this.input.value = this.#lastUri;
+      return;
+    }
+    if (target.kind === 'unusable') {
+      this.words.value = { tone: 'problem', title: 'That cannot be called', detail: target.words };
+      return;
+    }
+    this.#pendingDial = { text, video };
+    this.#pendingMedia = 'call';
+    const call = this.#open({ direction: 'outgoing', name: this.nameOf(target.label), uri: target.uri, video });
+    call.preparing.value = true;
+    const media = await this.#openMedia(call, video);
+    if (!media) return;
+    if (!(await this.#ready())) {
+      stopTracks(media);
+      this.#abandon(call);
+      return;
+    }
+    if (call.phase.value === 'ended' || this.call.value !== call) {
+      stopTracks(media);
+      return;
+    }
+    this.#lastUri = target.label;
+    this.input.value = '';
+    call.preparing.value = false;
+    call.adopt(media);
+    call.attach(this.#signaling!.call(target.uri, media));
+  }
+
+  async answer(video: boolean): Promise<void> {
+    const call = this.call.value;
+    if (call?.phase.value !== 'incoming' || call.preparing.value) return;
+    this.#pendingMedia = 'answer';
+    call.preparing.value = true;
+    this.#sounds.play('none');
+    const media = await this.#openMedia(call, video);
+    call.preparing.value = false;
+    if (!media) return;
+    if (call.phase.value !== 'incoming') {
+      stopTracks(media);
+      return;
+    }
+    call.answer(media);
+  }
+
+  decline(): void {
+    if (this.call.value?.phase.value === 'incoming') this.call.value.decline(603);
+  }
+
+  hangUp(): void {
+    this.call.value?.end();
+  }
+
+  async toggleVideo(): Promise<void> {
+    const call = this.call.value;
+    if (call?.phase.value !== 'active' || call.cameraBusy.value) return;
+    call.cameraBusy.value = true;
+    try {
+      if (call.cameraOn.value) await call.stopCamera();
+      else await call.startCamera(await openCamera(this.settings.value.camera));
+      void this.refreshDevices();
+    } catch (error) {
+      this.#tellMedia(error);
+    } finally {
+      call.cameraBusy.value = false;
+    }
+  }
+
+  /** A key of the pad: dials while idle, sends a tone in a call. */
+  press(key: string): void {
+    this.#sounds.wake();
+    this.#sounds.key(key);
+    const call = this.call.value;
+    if (call?.phase.value === 'active') {
+      if (!call.sendTone(key))
+        this.words.value = { tone: 'problem', title: 'The other side takes no key tones', detail: 'The call goes on.' };
+    } else if (!this.#inCall()) {
+      this.dismiss();
+      this.input.value += key;
+    }
+  }
+
+  type(text: string): void {
+    this.dismiss();
+    if (/^[0-9*#]$/.test(text)) this.press(text);
+    else this.input.value += text;
+  }
+
+  act(action: Action): void {
+    switch (action) {
+      case 'call-again': {
+        const last = this.history.value[0];
+        if (last) void this.dial(last.video, last.uri);
+        return;
+      }
+      case 'sign-in':
+        this.#leave();
+        return;
+      case 'try-media-again':
+        this.words.value = undefined;
+        if (this.#pendingMedia === 'answer') void this.answer(false);
+        else if (this.#pendingDial) void this.dial(this.#pendingDial.video, this.#pendingDial.text);
+        return;
+      case 'audio-only':
+        this.words.value = undefined;
+        if (this.#pendingMedia === 'answer' && this.call.value) void this.answer(false);
+        else if (this.#pendingDial) void this.dial(false, this.#pendingDial.text);
+        return;
+      case 'reconnect':
+        this.#signaling?.nudge();
+        if (this.link.value.kind === 'refused') this.#signaling?.start();
+        return;
+      case 'open-localhost':
+        location.assign(`http://localhost:${location.port || '8080'}/`);
+        return;
+      case 'call-echo':
+        void this.dial(false, ECHO);
+        return;
+      case 'without-relay':
+        this.change({ relayOnly: false });
+        if (this.#pendingDial) void this.dial(this.#pendingDial.video, this.#pendingDial.text);
+        return;
+      default:
+        action satisfies never;
+    }
+  }
+
+  dismiss(): void {
+    this.words.value = undefined;
+    if (this.call.value?.phase.value === 'ended') this.call.value = undefined;
+  }
+
+  change(change: Partial<Settings>): void {
+    this.settings.value = { ...this.settings.value, ...change };
+    writeSettings(localStorage, this.settings.value);
+    if (change.speaker !== undefined) this.#sounds.setSpeaker(change.speaker);
+    if (change.notifications && 'Notification' in window) void Notification.requestPermission();
+    const call = this.call.value;
+    if (call?.audioTrack && (change.microphone !== undefined || change.processing !== undefined))
+      void openMicrophone(this.settings.value.microphone, this.#processing())
+        .then((track) => call.replaceMicrophone(track))
+        .catch((error: unknown) => this.#tellMedia(error));
+    if (call?.cameraTrack && change.camera !== undefined)
+      void openCamera(this.settings.value.camera)
+        .then((track) => call.startCamera(track))
+        .catch((error: unknown) => this.#tellMedia(error));
+  }
+
+  async refreshDevices(): Promise<void> {
+    this.devices.value = await listDevices();
+  }
+
+  wakeSound(): void {
+    this.#sounds.wake();
+  }
+
+  /** How a person is called here: the display name where the directory knows one. */
+  nameOf(user: string): string {
+    if (user === ECHO) return 'Echo test';
+    return this.people.value.find((p) => p.user === user)?.displayName ?? user;
+  }
+
+  peerConnections(): RTCPeerConnection[] {
+    return [...this.#connections].filter((pc) => pc.connectionState !== 'closed');
+  }
+
+  /** Everything a bug report needs and no secret. */
+  diagnostics(): string {
+    const facts = {
+      at: new Date().toISOString(),
+      browser: navigator.userAgent,
+      secureContext: isSecureContext,
+      link: this.link.value,
+      call: this.call.value?.phase.value ?? 'idle',
+      quality: this.call.value?.quality.value,
+      connections: this.peerConnections().map((pc) => ({
+        connection: pc.connectionState,
+        ice: pc.iceConnectionState,
+        signaling: pc.signalingState,
+        directions: pc.getTransceivers().map((t) => `${t.receiver.track.kind} ${t.currentDirection}`),
+      })),
+      settings: { ...this.settings.value, microphone: undefined, speaker: undefined, camera: undefined },
+    };
+    return `${JSON.stringify(facts, undefined, 2)}\n\n${this.#trace.text()}`;
+  }
+
+  #inCall(): boolean {
+    const phase = this.call.value?.phase.value;
+    return phase !== undefined && phase !== 'ended';
+  }
+
+  async #signIn(credentials: { token: string } | { user: string; password: string }): Promise<void> {
+    this.signingIn.value = true;
+    this.words.value = undefined;
+    try {
+      await this.#enter(await this.#api.login(credentials));
+    } catch (error) {
+      // The tab may still hold a session: a login link opened twice need not throw its owner out.
+      const stored = 'token' in credentials ? storedSession(sessionStorage, Date.now()) : undefined;
+      if (stored) await this.#enter(stored);
+      else {
+        this.words.value = signInWords(signInProblem(error, 'token' in credentials));
+        this.screen.value = 'sign-in';
+      }
+    } finally {
+      this.signingIn.value = false;
+    }
+  }
+
+  async #enter(session: Session): Promise<void> {
+    const identity = await tabIdentity();
+    storeSession(sessionStorage, session);
+    batch(() => {
+      this.session.value = session;
+      this.screen.value = 'phone';
+      this.words.value = undefined;
+    });
+    this.#signaling = createSignaling({
+      user: session.user,
+      displayName: session.displayName,
+      domain: session.domain,
+      url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/sip`,
+      session: () => this.session.value?.session ?? '',
+      identity,
+      events: { link: (state) => this.#linkChanged(state), incoming: (leg) => this.#incoming(leg) },
+      probe: () => this.#probe(),
+      onTrace: (direction, text) => this.#trace.add(new Date(), direction, text),
+      createSocket: (url, protocols) => new WebSocket(url, protocols),
+      createConnection: (configuration) => {
+        const connection = new RTCPeerConnection(configuration);
+        for (const old of this.#connections) if (old.connectionState === 'closed') this.#connections.delete(old);
+        this.#connections.add(connection);
+        return connection;
+      },
+      now: () => performance.now(),
+      random: Math.random,
+      after: afterTimeout,
+    });
+    this.#signaling.start();
+    this.#scheduleRenewal();
+    this.#peopleTimer = setInterval(() => void this.#refreshPeople(), PEOPLE_INTERVAL_MS);
+    void this.#refreshPeople();
+    void this.refreshDevices();
+  }
+
+  #leave(): void {
+    clearTimeout(this.#renewTimer);
+    clearInterval(this.#peopleTimer);
+    void this.#signaling?.stop();
+    this.#signaling = undefined;
+    storeSession(sessionStorage, undefined);
+    batch(() => {
+      this.session.value = undefined;
+      this.call.value = undefined;
+      this.people.value = [];
+      this.peopleKnown.value = false;
+      this.words.value = undefined;
+      this.screen.value = 'sign-in';
+      this.link.value = { kind: 'stopped' };
+    });
+  }
+
+  #scheduleRenewal(): void {
+    clearTimeout(this.#renewTimer);
+    const session = this.session.value;
+    if (!session || session.expiresAtMs === 0) return;
+    this.#renewTimer = setTimeout(() => void this.#renew(), renewDelayMs(session.expiresAtMs, Date.now()));
+  }
+
+  async #renew(): Promise<void> {
+    const session = this.session.value;
+    if (!session) return;
+    try {
+      const renewed = await this.#api.renew(session);
+      if (this.session.value !== session) return;
+      this.session.value = renewed;
+      storeSession(sessionStorage, renewed);
+    } catch {
+      // Expired or unreachable: the link notices by itself and says so.
+    }
+    this.#scheduleRenewal();
+  }
+
+  async #probe(): Promise<ProbeResult> {
+    const session = this.session.value;
+    if (!session) return 'expired';
+    try {
+      await this.#api.whoami(session);
+      return 'ok';
+    } catch (error) {
+      return error instanceof ApiError && (error.status === 401 || error.status === 403) ? 'expired' : 'unreachable';
+    }
+  }
+
+  async #refreshPeople(): Promise<void> {
+    const session = this.session.value;
+    if (!session || document.hidden) return;
+    const people = await this.#api.people(session).catch(() => undefined);
+    if (!people || this.session.value !== session) return;
+    this.people.value = people.filter((p) => p.user !== session.user);
+    this.peopleKnown.value = true;
+  }
+
+  #linkChanged(state: LinkState): void {
+    this.link.value = state;
+    this.call.value?.setLink(state.kind === 'registered');
+    if (state.kind === 'registered') void this.#refreshPeople();
+    if (state.kind === 'expired') storeSession(sessionStorage, undefined);
+  }
+
+  /** True when registered, waiting a little while the link is just coming up. */
+  #ready(): Promise<boolean> {
+    return new Promise((resolve) => {
+      let done = (): void => {};
+      const cancel = afterTimeout(READY_PATIENCE_MS, () => {
+        done();
+        resolve(this.link.value.kind === 'registered');
+      });
+      done = this.link.subscribe(({ kind }) => {
+        if (kind === 'connecting' || kind === 'registering' || kind === 'reconnecting') return;
+        cancel();
+        queueMicrotask(() => done());
+        resolve(kind === 'registered');
+      });
+    });
+  }
+
+  #open(options: { direction: 'outgoing' | 'incoming'; name: string; uri: string; video: boolean }): CallSession {
+    this.words.value = undefined;
+    const call = new CallSession({
+      ...options,
+      onSound: (sound) => this.#sounds.play(sound),
+      onEnded: (ended, end) => this.#ended(ended, end),
+      onDismiss: (ended) => {
+        if (this.call.value === ended) this.call.value = undefined;
+      },
+      onVideoRefused: () => {
+        this.words.value = {
+          tone: 'problem',
+          title: 'The other side takes no video',
+          detail: 'The call goes on with sound.',
+        };
+      },
+    });
+    this.call.value = call;
+    return call;
+  }
+
+  #incoming(leg: CallLeg): void {
+    const { remote } = leg;
+    const name = remote.displayName ?? this.nameOf(remote.user);
+    if (this.#inCall()) {
+      leg.end(486);
+      this.#remember({
+        direction: 'incoming',
+        name,
+        uri: remote.uri,
+        outcome: 'missed',
+        durationS: 0,
+        video: remote.video,
+      });
+      this.words.value = {
+        tone: 'info',
+        title: `${name} called meanwhile`,
+        detail: 'They were told that you are busy.',
+      };
+      return;
+    }
+    const call = this.#open({ direction: 'incoming', name, uri: remote.uri, video: remote.video });
+    call.attach(leg);
+    if (this.options.autoAnswer) {
+      void this.answer(remote.video);
+      return;
+    }
+    this.#notify(name);
+  }
+
+  #ended(call: CallSession, end: CallEnd): void {
+    this.#notification?.close();
+    this.#notification = undefined;
+    const answeredAt = call.answeredAtMs.value;
+    const durationS = answeredAt ? (Date.now() - answeredAt) / 1000 : 0;
+    const outcome = outcomeOf(end, answeredAt !== undefined, call.direction);
+    this.#remember({
+      direction: call.direction,
+      name: call.name,
+      uri: call.uri,
+      outcome,
+      durationS,
+      video: call.wantsVideo,
+    });
+    const lostServer = end.status === 503 && this.link.value.kind !== 'registered';
+    this.words.value = lostServer ? undefined : callEndWords(end, call.name);
+  }
+
+  #remember(call: Omit<PastCall, 'atMs'>): void {
+    this.history.value = withCall(this.history.value, { ...call, atMs: Date.now() });
+    writeHistory(sessionStorage, this.history.value);
+    if (call.outcome === 'missed') this.missed.value++;
+  }
+
+  /** Takes back a call that never reached the wire. */
+  #abandon(call: CallSession): void {
+    if (this.call.value === call) this.call.value = undefined;
+    this.#sounds.play('none');
+  }
+
+  #processing(): boolean {
+    return this.settings.value.processing && !this.options.processingOff;
+  }
+
+  async #openMedia(call: CallSession, video: boolean): Promise<LocalMedia | undefined> {
+    const tracks: MediaStreamTrack[] = [];
+    try {
+      const audio = await openMicrophone(this.settings.value.microphone, this.#processing());
+      tracks.push(audio);
+      audio.addEventListener('ended', () => {
+        if (this.#inCall() && call.audioTrack === audio) this.words.value = mediaWords('unplugged', 'microphone');
+      });
+      const camera = video ? await openCamera(this.settings.value.camera) : undefined;
+      if (camera) tracks.push(camera);
+      const configuration = await this.#configuration();
+      void this.refreshDevices();
+      return { audio, ...(camera ? { video: camera } : {}), configuration };
+    } catch (error) {
+      for (const track of tracks) track.stop();
+      if (call.phase.value === 'ended') return undefined;
+      if (call.direction === 'outgoing') this.#abandon(call);
+      this.#tellMedia(error);
+      return undefined;
+    }
+  }
+
+  async #configuration(): Promise<RTCConfiguration> {
+    const relayOnly = this.settings.value.relayOnly || this.options.relayOnly;
+    if (!relayOnly) return { iceServers: [], bundlePolicy: 'max-bundle' };
+    return {
+      iceServers: [await this.#api.turn(this.session.value!)],
+      iceTransportPolicy: 'relay',
+      bundlePolicy: 'max-bundle',
+    };
+  }
+
+  #tellMedia(error: unknown): void {
+    if (error instanceof MediaError) this.words.value = mediaWords(error.problem, error.device);
+    else if (error instanceof ApiError)
+      this.words.value = callEndWords({ by: 'local', cause: 'relay-unreachable' }, '');
+    else this.words.value = callEndWords({ by: 'local', cause: 'page-error' }, '');
+  }
+
+  #notify(name: string): void {
+    if (!document.hidden || !this.settings.value.notifications || !('Notification' in window)) return;
+    if (Notification.permission !== 'granted') return;
+    try {
+      this.#notification = new Notification(`${name} is calling`, { icon: '/favicon.svg', tag: 'offhook-call' });
+      this.#notification.onclick = () => window.focus();
+    } catch {
+      // Android allows notifications from service workers only: the title and the ringing remain.
+    }
+  }
+
+  #listen(): void {
+    const nudge = (): void => this.#signaling?.nudge();
+    addEventListener('online', nudge);
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) return;
+      nudge();
+      void this.#refreshPeople();
+    });
+    addEventListener('pageshow', (event) => {
+      if (event.persisted) nudge();
+    });
+    // A page that goes away cannot keep its call: tell the far side now rather than leave it in silence.
+    addEventListener('pagehide', () => this.call.value?.end());
+    addEventListener('beforeunload', (event) => {
+      if (this.call.value?.phase.value === 'active') event.preventDefault();
+    });
+    for (const gesture of ['pointerdown', 'keydown'] as const)
+      addEventListener(gesture, () => this.soundBlocked.value && this.#sounds.wake(), { capture: true, passive: true });
+    if (navigator.mediaDevices)
+      navigator.mediaDevices.addEventListener('devicechange', () => void this.refreshDevices());
+    let last = Date.now();
+    setInterval(() => {
+      const now = Date.now();
+      if (now - last > SLEEP_GAP_MS) nudge();
+      last = now;
+    }, 2_000);
+  }
+}
+
+function signInProblem(error: unknown, byLink: boolean): SignInProblem {
+  if (!(error instanceof ApiError)) return 'failed';
+  if (error.status === 0 || error.status >= 502) return 'unreachable';
+  if (error.status === 429) return 'limited';
+  if (
+    error.status === 400 ||
+    error.status === 401 ||
+    error.status === 403 ||
+    error.status === 404 ||
+    error.status === 410
+  )
+    return byLink ? 'link-used' : 'wrong';
+  return 'failed';
+}
+
+function stopTracks(media: LocalMedia): void {
+  media.audio.stop();
+  media.video?.stop();
+}
+
+/**
+ * An instance id and contact per tab that survive a reload. A duplicated tab copies sessionStorage: the lock tells the
+ * copy that its id is taken.
+ */
+async function tabIdentity(): Promise<{ instanceId: string; contact: string }> {
+  const stored = sessionStorage.getItem('offhook.instance');
+  const instanceId = stored && (await claim(stored)) ? stored : newInstanceId();
+  if (instanceId !== stored) {
+    sessionStorage.setItem('offhook.instance', instanceId);
+    await claim(instanceId);
+  }
+  return { instanceId, contact: `w${instanceId.replaceAll('-', '').slice(0, 11)}` };
+}
+
+function claim(instanceId: string): Promise<boolean> {
+  if (!navigator.locks) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    navigator.locks
+      .request(`offhook.${instanceId}`, { ifAvailable: true }, (lock) => {
+        resolve(lock !== null || claimed.has(instanceId));
+        if (!lock) return undefined;
+        claimed.add(instanceId);
+        return new Promise<void>(() => {}); // held until the page goes
+      })
+      .catch(() => resolve(true));
+  });
+}
+
+const claimed = new Set<string>();
+
+/** RFC 9562 4; `crypto.randomUUID` is missing outside of secure contexts. */
+function newInstanceId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6]! & 15) | 64;
+  bytes[8] = (bytes[8]! & 63) | 128;
+  const hex = Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

@@ -1,0 +1,282 @@
+import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import type { Phone } from '../phone.ts';
+import type { CallPhase } from '../ua/call.ts';
+import { linkWords } from '../ua/messages.ts';
+import { CallView } from './call-view.tsx';
+import { Dialer } from './dialer.tsx';
+import { BellIcon, ClockIcon, KeypadIcon, Logo, PeopleIcon, SettingsIcon } from './icons.tsx';
+import { Incoming } from './incoming.tsx';
+import { keyAction } from './keyboard.ts';
+import { MessageBar, RemoteAudio } from './parts.tsx';
+import { SettingsDialog } from './settings-dialog.tsx';
+import { EchoCard, People, Recent } from './side.tsx';
+import { SignIn } from './sign-in.tsx';
+
+export function App({ phone }: { phone: Phone }) {
+  switch (phone.screen.value) {
+    case 'loading':
+      return (
+        <main class="loading" aria-busy="true">
+          <Logo />
+        </main>
+      );
+    case 'sign-in':
+      return <SignIn phone={phone} />;
+    case 'phone':
+      return <PhoneScreen phone={phone} />;
+    default:
+      return phone.screen.value satisfies never;
+  }
+}
+
+type Tab = 'keypad' | 'people' | 'recent';
+
+function PhoneScreen({ phone }: { phone: Phone }) {
+  const tab = useSignal<Tab>('keypad');
+  const settingsOpen = useSignal(false);
+  const call = phone.call.value;
+  const phase = call?.phase.value ?? 'idle';
+  const talking = phase !== 'idle' && phase !== 'incoming';
+  useKeyboard(phone, settingsOpen.value);
+  useTitle(phone, phase);
+  const ringing = phase === 'incoming';
+  useEffect(() => {
+    if (ringing) settingsOpen.value = false; // a call that rings comes before any dialog
+  }, [ringing, settingsOpen]);
+  return (
+    <div class="phone" data-tab={tab.value} data-talking={talking}>
+      <header class="top" inert={ringing}>
+        <Logo />
+        <span class="wordmark">Offhook</span>
+        <SoundButton phone={phone} />
+        <Standing phone={phone} />
+        <button
+          type="button"
+          class="icon-button"
+          data-testid="settings"
+          aria-label="Settings and account"
+          title="Settings"
+          onClick={() => {
+            settingsOpen.value = true;
+          }}
+        >
+          <SettingsIcon />
+        </button>
+      </header>
+      <main class="stage" data-phase={phase} inert={ringing}>
+        <CallState phase={phase} />
+        <MessageBar phone={phone} />
+        {talking && call ? (
+          <CallView
+            key={call.startedAtMs}
+            phone={phone}
+            call={call}
+            onDevices={() => {
+              settingsOpen.value = true;
+            }}
+          />
+        ) : (
+          <Dialer phone={phone} />
+        )}
+      </main>
+      <aside class="side" inert={ringing}>
+        {phone.history.value.length === 0 ? <EchoCard phone={phone} /> : null}
+        <People phone={phone} />
+        <Recent phone={phone} />
+      </aside>
+      <nav class="tabs" aria-label="Views" inert={ringing}>
+        <TabButton tab={tab.value} name="keypad" label="Keypad" icon={<KeypadIcon />} onSelect={select} />
+        <TabButton tab={tab.value} name="people" label="People" icon={<PeopleIcon />} onSelect={select} />
+        <TabButton
+          tab={tab.value}
+          name="recent"
+          label="Recent"
+          badge={phone.missed.value}
+          icon={<ClockIcon />}
+          onSelect={select}
+        />
+      </nav>
+      {ringing && call ? <Incoming key={call.startedAtMs} phone={phone} call={call} /> : null}
+      {settingsOpen.value && !ringing ? (
+        <SettingsDialog
+          phone={phone}
+          onClose={() => {
+            settingsOpen.value = false;
+          }}
+        />
+      ) : null}
+      <RemoteAudio phone={phone} />
+    </div>
+  );
+
+  function select(name: Tab): void {
+    tab.value = name;
+    if (name === 'recent') phone.missed.value = 0;
+  }
+}
+
+interface TabButtonProps {
+  tab: Tab;
+  name: Tab;
+  label: string;
+  badge?: number;
+  icon: preact.ComponentChildren;
+  onSelect: (name: Tab) => void;
+}
+
+function TabButton({ tab, name, label, badge, icon, onSelect }: TabButtonProps) {
+  return (
+    <button type="button" class="tab" aria-current={tab === name ? 'page' : undefined} onClick={() => onSelect(name)}>
+      {icon}
+      <span>{label}</span>
+      {badge ? <span class="badge">{badge}</span> : null}
+    </button>
+  );
+}
+
+/** Registered or not, at a glance and in words. */
+function Standing({ phone }: { phone: Phone }) {
+  const link = phone.link.value;
+  return (
+    <span class="standing" data-state={link.kind}>
+      <span class="dot" aria-hidden="true" />
+      <span class="who">{phone.session.value?.displayName}</span>
+      <span data-testid="registration-state" data-state={link.kind} role="status">
+        {linkWords(link)}
+      </span>
+    </span>
+  );
+}
+
+function SoundButton({ phone }: { phone: Phone }) {
+  if (!phone.soundBlocked.value || phone.link.value.kind !== 'registered') return null;
+  return (
+    <button type="button" class="sound-button" data-testid="sound-blocked" onClick={() => phone.wakeSound()}>
+      <BellIcon />
+      Ready to ring — click once
+    </button>
+  );
+}
+
+const STATE_WORDS: Readonly<Record<CallPhase | 'idle', string>> = {
+  idle: 'No call',
+  calling: 'Calling',
+  ringing: 'Ringing',
+  incoming: 'Incoming call',
+  active: 'In call',
+  ended: 'Call ended',
+};
+
+/** For screen readers and tests; eyes see the same in the call itself. */
+function CallState({ phase }: { phase: CallPhase | 'idle' }) {
+  return (
+    <p class="only-read" role="status" data-testid="call-state" data-state={phase}>
+      {STATE_WORDS[phase]}
+    </p>
+  );
+}
+
+function useTitle(phone: Phone, phase: CallPhase | 'idle'): void {
+  const name = phone.call.value?.name;
+  useEffect(() => {
+    if (phase !== 'incoming') {
+      document.title = phase === 'idle' || phase === 'ended' ? 'Offhook' : `${name} — Offhook`;
+      return undefined;
+    }
+    let on = false;
+    const blink = (): void => {
+      on = !on;
+      document.title = on ? `☎ ${name} is calling` : 'Incoming call';
+    };
+    blink();
+    const timer = setInterval(blink, 1_000);
+    return () => clearInterval(timer);
+  }, [phase, name]);
+}
+
+function useKeyboard(phone: Phone, dialogOpen: boolean): void {
+  useEffect(() => {
+    const press = (event: KeyboardEvent): void => {
+      if (dialogOpen || event.defaultPrevented || event.isComposing) return;
+      const action = keyAction({
+        key: event.key,
+        modified: event.ctrlKey || event.metaKey || event.altKey,
+        focus: focusKind(),
+        phase: phone.call.value?.phase.value ?? 'idle',
+        inputEmpty: phone.input.value === '',
+      });
+      if (action.kind === 'none') return;
+      event.preventDefault();
+      perform(phone, action);
+    };
+    const paste = (event: ClipboardEvent): void => {
+      const phase = phone.call.value?.phase.value ?? 'idle';
+      if (dialogOpen || focusKind() !== 'page' || (phase !== 'idle' && phase !== 'ended')) return;
+      const text = event.clipboardData?.getData('text/plain').trim().slice(0, 200) ?? '';
+      if (text) phone.input.value = text.replace(/\s+/g, ' ');
+    };
+    addEventListener('keydown', press);
+    addEventListener('paste', paste);
+    return () => {
+      removeEventListener('keydown', press);
+      removeEventListener('paste', paste);
+    };
+  }, [phone, dialogOpen]);
+}
+
+function perform(phone: Phone, action: ReturnType<typeof keyAction>): void {
+  switch (action.kind) {
+    case 'none':
+    case 'close':
+      return;
+    case 'type':
+      phone.type(action.text);
+      return;
+    case 'backspace':
+      phone.input.value = phone.input.value.slice(0, -1);
+      return;
+    case 'clear':
+      phone.input.value = '';
+      phone.dismiss();
+      return;
+    case 'call':
+      void phone.dial();
+      return;
+    case 'tone':
+      phone.press(action.key);
+      return;
+    case 'answer':
+      void phone.answer(false);
+      return;
+    case 'answer-video':
+      void phone.answer(true);
+      return;
+    case 'decline':
+      phone.decline();
+      return;
+    case 'cancel':
+      phone.hangUp();
+      return;
+    case 'mute':
+      phone.call.value?.toggleMute();
+      return;
+    case 'video':
+      void phone.toggleVideo();
+      return;
+    default:
+      action satisfies never;
+  }
+}
+
+function focusKind(): 'page' | 'dial-input' | 'other-input' | 'button' {
+  const element = document.activeElement;
+  if (element?.id === 'dial-input') return 'dial-input';
+  if (
+    element instanceof HTMLInputElement ||
+    element instanceof HTMLSelectElement ||
+    element instanceof HTMLTextAreaElement
+  )
+    return 'other-input';
+  return element instanceof HTMLButtonElement ? 'button' : 'page';
+}

@@ -1,0 +1,161 @@
+import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import type { Phone } from '../phone.ts';
+import { CloseIcon } from './icons.tsx';
+import { Avatar } from './parts.tsx';
+
+export function SettingsDialog({ phone, onClose }: { phone: Phone; onClose: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const copied = useSignal('');
+  useEffect(() => {
+    dialog.current?.showModal();
+    void phone.refreshDevices();
+  }, [phone]);
+  const { microphones, speakers, cameras } = phone.devices.value;
+  const settings = phone.settings.value;
+  const session = phone.session.value;
+  const copy = (): void => {
+    navigator.clipboard.writeText(phone.diagnostics()).then(
+      () => {
+        copied.value = 'Copied. It holds no passwords or keys.';
+      },
+      () => {
+        copied.value = 'The browser did not allow copying.';
+      },
+    );
+  };
+  return (
+    <dialog ref={dialog} class="settings" aria-labelledby="settings-title" onClose={onClose}>
+      <header>
+        <h2 id="settings-title">Settings</h2>
+        <button
+          type="button"
+          class="icon-button quiet"
+          aria-label="Close settings"
+          onClick={() => dialog.current?.close()}
+        >
+          <CloseIcon />
+        </button>
+      </header>
+      <fieldset>
+        <legend>Devices</legend>
+        <DeviceSelect
+          label="Microphone"
+          devices={microphones}
+          value={settings.microphone}
+          onChange={(microphone) => phone.change({ microphone })}
+        />
+        <DeviceSelect
+          label="Loudspeaker"
+          devices={speakers}
+          value={settings.speaker}
+          onChange={(speaker) => phone.change({ speaker })}
+        />
+        <DeviceSelect
+          label="Camera"
+          devices={cameras}
+          value={settings.camera}
+          onChange={(camera) => phone.change({ camera })}
+        />
+      </fieldset>
+      <fieldset>
+        <legend>Calls</legend>
+        <Toggle
+          label="Clean up my sound"
+          detail="Echo, noise and volume handled by the browser"
+          checked={settings.processing && !phone.options.processingOff}
+          disabled={phone.options.processingOff}
+          onChange={(processing) => phone.change({ processing })}
+        />
+        <Toggle
+          label="Relay only"
+          detail="All sound and video through the TURN server, for strict firewalls"
+          checked={settings.relayOnly || phone.options.relayOnly}
+          disabled={phone.options.relayOnly}
+          onChange={(relayOnly) => phone.change({ relayOnly })}
+        />
+        <Toggle
+          label="Notify me"
+          detail="Show incoming calls while this tab is in the background"
+          checked={settings.notifications}
+          disabled={!('Notification' in window)}
+          onChange={(notifications) => phone.change({ notifications })}
+        />
+      </fieldset>
+      {session ? (
+        <fieldset class="account">
+          <legend>Account</legend>
+          <div class="row">
+            <Avatar name={session.displayName} />
+            <span class="row-words">
+              <strong>{session.displayName}</strong>
+              <small>
+                {session.user}@{session.domain}
+              </small>
+            </span>
+            <button type="button" class="small-button" data-testid="sign-out" onClick={() => void phone.signOut()}>
+              Sign out
+            </button>
+          </div>
+        </fieldset>
+      ) : null}
+      <footer>
+        <button type="button" class="small-button" data-testid="copy-diagnostics" onClick={copy}>
+          Copy diagnostics
+        </button>
+        <span role="status">{copied.value}</span>
+      </footer>
+    </dialog>
+  );
+}
+
+interface DeviceSelectProps {
+  label: string;
+  devices: readonly MediaDeviceInfo[];
+  value: string;
+  onChange: (deviceId: string) => void;
+}
+
+function DeviceSelect({ label, devices, value, onChange }: DeviceSelectProps) {
+  const known = devices.some((d) => d.deviceId === value);
+  return (
+    <label class="field">
+      <span>{label}</span>
+      <select value={known ? value : ''} onChange={(event) => onChange(event.currentTarget.value)}>
+        <option value="">System default</option>
+        {devices.map((device, i) => (
+          <option key={device.deviceId} value={device.deviceId}>
+            {device.label || `${label} ${i + 1}`}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+interface ToggleProps {
+  label: string;
+  detail: string;
+  checked: boolean;
+  disabled?: boolean;
+  onChange: (checked: boolean) => void;
+}
+
+function Toggle({ label, detail, checked, disabled, onChange }: ToggleProps) {
+  return (
+    <label class="toggle">
+      <span>
+        {label}
+        <small>{detail}</small>
+      </span>
+      <input
+        type="checkbox"
+        role="switch"
+        aria-checked={checked}
+        checked={checked}
+        disabled={disabled}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />
+    </label>
+  );
+}

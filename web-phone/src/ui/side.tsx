@@ -1,0 +1,115 @@
+import { outcomeWords, type PastCall } from '../history.ts';
+import type { Phone } from '../phone.ts';
+import { IncomingIcon, OutgoingIcon, PhoneIcon, VideoIcon, WaveIcon } from './icons.tsx';
+import { Avatar } from './parts.tsx';
+
+/** The first thing to try: a call that needs nobody else. */
+export function EchoCard({ phone }: { phone: Phone }) {
+  return (
+    <section class="echo-card">
+      <div>
+        <h2>Try it alone</h2>
+        <p>The echo plays back what you say: microphone, loudspeaker and the way in between, tested in one call.</p>
+      </div>
+      <button type="button" class="button" data-testid="call-echo" onClick={() => phone.act('call-echo')}>
+        <WaveIcon />
+        Call the echo (600)
+      </button>
+    </section>
+  );
+}
+
+export function People({ phone }: { phone: Phone }) {
+  const people = phone.people.value;
+  return (
+    <section class="list" aria-labelledby="people-title" data-testid="people">
+      <h2 id="people-title">People</h2>
+      {people.length === 0 ? (
+        <p class="empty">
+          {phone.peopleKnown.value
+            ? 'Nobody else has an account yet. Add one with “offhook user add <name>”.'
+            : 'Loading…'}
+        </p>
+      ) : (
+        <ul>
+          {people.map((person) => (
+            <li key={person.user} class="row">
+              <Avatar name={person.displayName} online={person.online} />
+              <span class="row-words">
+                <strong>{person.displayName}</strong>
+                <small>
+                  {person.online ? 'Online' : 'Offline'}
+                  {person.displayName === person.user ? '' : ` · ${person.user}`}
+                </small>
+              </span>
+              <button
+                type="button"
+                class="icon-button"
+                aria-label={`Video call with ${person.displayName}`}
+                title="Video call"
+                onClick={() => void phone.dial(true, person.user)}
+              >
+                <VideoIcon />
+              </button>
+              <button
+                type="button"
+                class="icon-button accent"
+                data-testid={`call-${person.user}`}
+                aria-label={`Call ${person.displayName}`}
+                title="Call"
+                onClick={() => void phone.dial(false, person.user)}
+              >
+                <PhoneIcon />
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+
+export function Recent({ phone }: { phone: Phone }) {
+  const history = phone.history.value;
+  return (
+    <section class="list" aria-labelledby="recent-title" data-testid="history">
+      <h2 id="recent-title">Recent</h2>
+      {history.length === 0 ? (
+        <p class="empty">Calls made in this tab appear here.</p>
+      ) : (
+        <ul>
+          {history.map((call) => (
+            <RecentRow key={call.atMs} phone={phone} call={call} />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function RecentRow({ phone, call }: { phone: Phone; call: PastCall }) {
+  const incoming = call.direction === 'incoming';
+  return (
+    <li class="row" data-outcome={call.outcome}>
+      <span class="direction">{incoming ? <IncomingIcon /> : <OutgoingIcon />}</span>
+      <span class="row-words">
+        <strong>{call.name}</strong>
+        <small>
+          {incoming ? 'Incoming' : 'Outgoing'} · {outcomeWords(call)}
+        </small>
+      </span>
+      <time dateTime={new Date(call.atMs).toISOString()}>{TIME.format(call.atMs)}</time>
+      <button
+        type="button"
+        class="icon-button accent"
+        aria-label={`Call ${call.name} again`}
+        title="Call again"
+        onClick={() => void phone.dial(call.video, call.uri)}
+      >
+        {call.video ? <VideoIcon /> : <PhoneIcon />}
+      </button>
+    </li>
+  );
+}
