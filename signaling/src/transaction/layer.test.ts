@@ -1,0 +1,323 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type Crypto,
+  createRequest,
+  createResponse,
+  parseSip,
+  SipMessage,
+  seededBytes,
+  seededRandom,
+} from '@offhook/core';
+import { nodeCrypto } from '@offhook/core/node';
+import { type Admission, type Flow, type TransactionCommand, TransactionLayer } from './index.ts';
+
+const flowOf = (transport: Flow['transport']): Flow => ({
+  id: 1,
+  transport,
+  local: { address: '192.0.2.1', port: 5060 },
+  remote: { address: '192.0.2.2', port: 5062 },
+});
+const UDP = flowOf('udp');
+const TCP = flowOf('tcp');
+
+function bench(admit: (m: SipMessage) => Admission = () => ({ accept: {} }), maxTransactions?: number) {
+  const random = seededRandom(1);
+  const crypto: Crypto = { ...nodeCrypto, randomBytes: (n) => seededBytes(random, n) };
+  const layer = new TransactionLayer({ crypto, sentBy: () => '192.0.2.1:5060', admit, maxTransactions });
+  const drain = () => {
+    const out: TransactionCommand[] = [];
+    for (let c = layer.poll(); c; c = layer.poll()) out.push(c);
+    return out;
+  };
+  /** Runs every deadline up to `untilMs` and answers `[time, what]` of each command. */
+  const run = (untilMs: number) => {
+    const log: [number, string][] = [];
+    for (let at = layer.nextTimeout(); at !== undefined && at <= untilMs; at = layer.nextTimeout()) {
+      layer.handleTimeout(at);
+      for (const c of drain()) log.push([at, c.kind === 'send' ? firstLine(c.bytes) : c.kind]);
+    }
+    return log;
+  };
+  return { layer, drain, run };
+}
+
+const firstLine = (bytes: Uint8Array) => {
+  const m = parseSip(bytes);
+  assert.ok(m instanceof SipMessage, JSON.stringify(m));
+  return m.kind === 'request' ? m.method : String(m.status);
+};
+const parsed = (bytes: Uint8Array) => {
+  const m = parseSip(bytes);
+  assert.ok(m instanceof SipMessage);
+  return m;
+};
+const kinds = (commands: readonly TransactionCommand[]) =>
+  commands.map((c) => (c.kind === 'send' ? firstLine(c.bytes) : c.kind));
+const outgoing = (method: string) =>
+  createRequest({
+    method,
+    uri: 'sip:bob@192.0.2.2',
+    from: '<sip:alice@a>;tag=1',
+    to: '<sip:bob@b>',
+    callId: 'call',
+    cseq: 7,
+    headers: [['Route', '<sip:p;lr>']],
+  });
+const incoming = (method: string, branch = 'z9hG4bKin') =>
+  parsed(
+    createRequest({
+      method,
+      uri: 'sip:bob@192.0.2.1',
+      from: '<sip:alice@a>;tag=1',
+      to: '<sip:bob@b>',
+      callId: 'call',
+      cseq: 7,
+    })
+      .prepend('via', `SIP/2.0/UDP 192.0.2.2:5062;branch=${branch}`)
+      .serialize(),
+  );
+const sentRequest = (commands: readonly TransactionCommand[]) => {
+  const send = commands.find((c) => c.kind === 'send');
+  assert.ok(send?.kind === 'send');
+  return parsed(send.bytes);
+};
+
+test('INVITE client: timer A doubles, timer B ends it after 64*T1 (RFC 3261 17.1.1.2)', () => {
+  const { layer, drain, run } = bench();
+  layer.request(outgoing('INVITE'), UDP, 0);
+  assert.deepEqual(kinds(drain()), ['INVITE']);
+  assert.deepEqual(run(60_000), [
+    ...[500, 1500, 3500, 7500, 15_500, 31_500].map((at) => [at, 'INVITE'] as [number, string]),
+    [32_000, 'timeout'],
+    [32_000, 'terminated'],
+  ]);
+  assert.equal(layer.size, 0);
+  assert.equal(layer.nextTimeout(), undefined);
+});
+
+test('INVITE client over TCP: nothing is repeated, timer B still rules', () => {
+  const { layer, drain, run } = bench();
+  layer.request(outgoing('INVITE'), TCP, 0);
+  drain();
+  assert.deepEqual(run(60_000), [
+    [32_000, 'timeout'],
+    [32_000, 'terminated'],
+  ]);
+});
+
+test('INVITE client: a provisional response stops A and B; a failure is acknowledged each time it comes; D ends it', () => {
+  const { layer, drain, run } = bench();
+  layer.request(outgoing('INVITE'), UDP, 0);
+  const invite = sentRequest(drain());
+  layer.handleMessage(createResponse(invite, 180, undefined, { toTag: 'x' }), UDP, 100);
+  assert.deepEqual(kinds(drain()), ['response']);
+  assert.deepEqual(run(200_000), []);
+  const busy = createResponse(invite, 486, undefined, { toTag: 'x' });
+  layer.handleMessage(busy, UDP, 200_000);
+  const commands = drain();
+  assert.deepEqual(kinds(commands), ['ACK', 'response']);
+  const ack = sentRequest(commands);
+  assert.equal(ack.vias[0]?.toString(), invite.vias[0]?.toString());
+  assert.equal(ack.uri, invite.uri);
+  assert.equal(ack.to.tag, 'x');
+  assert.deepEqual(ack.headers('route'), ['<sip:p;lr>']);
+  layer.handleMessage(busy, UDP, 201_000);
+  assert.deepEqual(kinds(drain()), ['ACK'], 'a repeated failure is acknowledged again, and not passed up');
+  assert.deepEqual(run(300_000), [[232_000, 'terminated']]);
+});
+
+test('INVITE client: every 2xx is passed up until timer M (RFC 6026 7.2)', () => {
+  const { layer, drain, run } = bench();
+  layer.request(outgoing('INVITE'), UDP, 0);
+  const ok = createResponse(sentRequest(drain()), 200, undefined, { toTag: 'x' });
+  layer.handleMessage(ok, UDP, 100);
+  layer.handleMessage(ok, UDP, 600);
+  assert.deepEqual(kinds(drain()), ['response', 'response']);
+  assert.deepEqual(run(100_000), [[32_100, 'terminated']]);
+});
+
+test('non-INVITE client: timer E doubles up to T2, F ends it, K keeps it for repeated responses (17.1.2.2)', () => {
+  const { layer, drain, run } = bench();
+  layer.request(outgoing('BYE'), UDP, 0);
+  drain();
+  assert.deepEqual(run(60_000), [
+    ...[500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500].map(
+      (at) => [at, 'BYE'] as [number, string],
+    ),
+    [32_000, 'timeout'],
+    [32_000, 'terminated'],
+  ]);
+  layer.request(outgoing('OPTIONS'), UDP, 0);
+  const options = sentRequest(drain());
+  layer.handleMessage(createResponse(options, 100), UDP, 100);
+  assert.deepEqual(kinds(drain()), ['response']);
+  assert.deepEqual(
+    run(9000),
+    [
+      [500, 'OPTIONS'],
+      [4500, 'OPTIONS'],
+      [8500, 'OPTIONS'],
+    ],
+    'after a provisional the interval is T2',
+  );
+  layer.handleMessage(createResponse(options, 200), UDP, 9000);
+  layer.handleMessage(createResponse(options, 200), UDP, 9001);
+  assert.deepEqual(kinds(drain()), ['response']);
+  assert.deepEqual(run(60_000), [[14_000, 'terminated']]);
+});
+
+test('INVITE server: a repeated INVITE gets the last answer; G repeats a failure, H gives up, and the ACK leads to I (17.2.1)', () => {
+  const { layer, drain, run } = bench();
+  const invite = incoming('INVITE');
+  layer.handleMessage(invite, UDP, 0);
+  const [request] = drain();
+  assert.ok(request?.kind === 'request');
+  layer.respond(request.id, createResponse(invite, 180, undefined, { toTag: 'x' }), 0);
+  assert.deepEqual(kinds(drain()), ['180']);
+  layer.handleMessage(incoming('INVITE'), UDP, 500);
+  assert.deepEqual(kinds(drain()), ['180']);
+  layer.respond(request.id, createResponse(invite, 486, undefined, { toTag: 'x' }), 1000);
+  assert.deepEqual(kinds(drain()), ['486']);
+  assert.deepEqual(run(100_000), [
+    ...[500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500].map(
+      (at) => [1000 + at, '486'] as [number, string],
+    ),
+    [33_000, 'timeout'],
+    [33_000, 'terminated'],
+  ]);
+  layer.handleMessage(incoming('INVITE', 'z9hG4bKtwo'), UDP, 0);
+  const [second] = drain();
+  assert.ok(second?.kind === 'request');
+  layer.respond(second.id, createResponse(second.message, 404, undefined, { toTag: 'y' }), 0);
+  layer.handleMessage(incoming('ACK', 'z9hG4bKtwo'), UDP, 100);
+  assert.deepEqual(kinds(drain()), ['404'], 'the ACK of a failure is not passed up');
+  layer.handleMessage(incoming('INVITE', 'z9hG4bKtwo'), UDP, 200);
+  assert.deepEqual(drain(), [], 'in Confirmed a late INVITE is absorbed');
+  assert.deepEqual(run(100_000), [[5100, 'terminated']]);
+});
+
+test('INVITE server: after a 2xx the dialog repeats it, ACKs go up, repeated INVITEs are absorbed until timer L (RFC 6026 7.1)', () => {
+  const { layer, drain, run } = bench();
+  const invite = incoming('INVITE');
+  layer.handleMessage(invite, UDP, 0);
+  const [request] = drain();
+  assert.ok(request?.kind === 'request');
+  const ok = createResponse(invite, 200, undefined, { toTag: 'x' });
+  layer.respond(request.id, ok, 0);
+  layer.respond(request.id, ok, 500);
+  layer.handleMessage(incoming('INVITE'), UDP, 600);
+  layer.handleMessage(incoming('ACK', 'z9hG4bKin'), UDP, 700);
+  layer.handleMessage(incoming('ACK', 'z9hG4bKother'), UDP, 700);
+  assert.deepEqual(kinds(drain()), ['200', '200', 'ack', 'ack']);
+  assert.deepEqual(run(100_000), [[32_000, 'terminated']]);
+});
+
+test('non-INVITE server: the final answer is repeated on request until timer J; over TCP it is forgotten at once (17.2.2)', () => {
+  const { layer, drain, run } = bench();
+  const bye = incoming('BYE');
+  layer.handleMessage(bye, UDP, 0);
+  layer.handleMessage(bye, UDP, 10);
+  const [request, ...none] = drain();
+  assert.ok(request?.kind === 'request');
+  assert.deepEqual(none, [], 'in Trying a retransmission is discarded');
+  layer.respond(request.id, createResponse(bye, 200), 20);
+  layer.handleMessage(bye, UDP, 30);
+  assert.deepEqual(kinds(drain()), ['200', '200']);
+  assert.deepEqual(run(100_000), [[32_020, 'terminated']]);
+  layer.handleMessage(incoming('BYE', 'z9hG4bKtcp'), TCP, 0);
+  const [overTcp] = drain();
+  assert.ok(overTcp?.kind === 'request');
+  layer.respond(overTcp.id, createResponse(overTcp.message, 200), 0);
+  assert.deepEqual(kinds(drain()), ['200', 'terminated']);
+  assert.equal(layer.size, 0);
+});
+
+test('CANCEL of ours waits for a provisional response and carries the branch of its INVITE (9.1)', () => {
+  const { layer, drain, run } = bench();
+  const id = layer.request(outgoing('INVITE'), UDP, 0);
+  const invite = sentRequest(drain());
+  layer.cancel(id, 100, [['Reason', 'SIP;cause=200;text="Call completed elsewhere"']]);
+  assert.deepEqual(drain(), []);
+  layer.handleMessage(createResponse(invite, 100), UDP, 200);
+  const commands = drain();
+  assert.deepEqual(kinds(commands), ['response', 'CANCEL']);
+  const cancel = sentRequest(commands);
+  assert.equal(cancel.vias[0]?.branch, invite.vias[0]?.branch);
+  assert.deepEqual(cancel.cseq, { number: 7, method: 'CANCEL' });
+  assert.equal(cancel.header('reason'), 'SIP;cause=200;text="Call completed elsewhere"');
+  assert.deepEqual(cancel.headers('route'), ['<sip:p;lr>']);
+  layer.handleMessage(createResponse(cancel, 200), UDP, 300);
+  layer.handleMessage(createResponse(invite, 487, undefined, { toTag: 'x' }), UDP, 310);
+  assert.deepEqual(kinds(drain()), ['ACK', 'response'], 'the 200 to CANCEL is nobody’s business');
+  run(100_000);
+  assert.equal(layer.size, 0);
+});
+
+test('an INVITE that was cancelled and never ends counts as timed out after 64*T1', () => {
+  const { layer, drain, run } = bench();
+  const id = layer.request(outgoing('INVITE'), TCP, 0);
+  const invite = sentRequest(drain());
+  layer.handleMessage(createResponse(invite, 180, undefined, { toTag: 'x' }), TCP, 10);
+  layer.cancel(id, 1000);
+  assert.deepEqual(kinds(drain()), ['response', 'CANCEL']);
+  assert.deepEqual(run(100_000), [
+    [33_000, 'timeout'],
+    [33_000, 'terminated'],
+  ]);
+});
+
+test('CANCEL of theirs is answered and passed up once; without its INVITE it gets 481; after the answer it changes nothing', () => {
+  const { layer, drain } = bench();
+  layer.handleMessage(incoming('CANCEL'), UDP, 0);
+  assert.deepEqual(kinds(drain()), ['481']);
+  const invite = incoming('INVITE');
+  layer.handleMessage(invite, UDP, 0);
+  layer.handleMessage(incoming('CANCEL'), UDP, 10);
+  layer.handleMessage(incoming('CANCEL'), UDP, 20);
+  assert.deepEqual(kinds(drain()), ['request', '200', 'cancel', '200']);
+  const other = incoming('INVITE', 'z9hG4bKb');
+  layer.handleMessage(other, UDP, 0);
+  const [request] = drain();
+  assert.ok(request?.kind === 'request');
+  layer.respond(request.id, createResponse(other, 200, undefined, { toTag: 'x' }), 5);
+  layer.handleMessage(incoming('CANCEL', 'z9hG4bKb'), UDP, 10);
+  assert.deepEqual(kinds(drain()), ['200', '200']);
+});
+
+test('a refused request leaves no state, however often it comes', () => {
+  const { layer, drain } = bench((m) => ({ reject: createResponse(m, 401, undefined, { toTag: 'n' }) }));
+  for (let i = 0; i < 100; i++) layer.handleMessage(incoming('INVITE', `z9hG4bK${i}`), UDP, 0);
+  assert.equal(drain().length, 100);
+  assert.equal(layer.size, 0);
+  assert.equal(layer.nextTimeout(), undefined);
+});
+
+test('beyond the limit new requests get 503 with Retry-After', () => {
+  const { layer, drain } = bench(undefined, 2);
+  for (let i = 0; i < 3; i++) layer.handleMessage(incoming('INVITE', `z9hG4bK${i}`), UDP, 0);
+  const commands = drain();
+  assert.deepEqual(kinds(commands), ['request', 'request', '503']);
+  assert.ok(sentRequest(commands).header('retry-after'));
+});
+
+test('a closed connection fails what was asked on it and frees everything', () => {
+  const { layer, drain } = bench();
+  layer.request(outgoing('INVITE'), TCP, 0);
+  layer.request(outgoing('BYE'), TCP, 0);
+  layer.handleMessage(incoming('INVITE'), TCP, 0);
+  layer.request(outgoing('OPTIONS'), UDP, 0);
+  drain();
+  layer.handleFlowClosed(TCP);
+  assert.deepEqual(kinds(drain()), ['transport-error', 'terminated', 'transport-error', 'terminated', 'terminated']);
+  assert.equal(layer.size, 1);
+});
+
+test('branches without the cookie are matched as RFC 2543 did', () => {
+  const { layer, drain } = bench();
+  const old = (method: string) => incoming(method, '1');
+  layer.handleMessage(old('INVITE'), UDP, 0);
+  layer.handleMessage(old('INVITE'), UDP, 10);
+  layer.handleMessage(old('CANCEL'), UDP, 20);
+  assert.deepEqual(kinds(drain()), ['request', '200', 'cancel']);
+});

@@ -1,0 +1,424 @@
+import {
+  BRANCH_COOKIE,
+  type Crypto,
+  createRequest,
+  createResponse,
+  Deadlines,
+  hex,
+  Params,
+  type SipMessage,
+  Via,
+} from '@offhook/core';
+import { type Flow, isReliable } from './flow.ts';
+import { SIP_TIMERS, type SipTimers, TIMER_D_MS } from './timers.ts';
+import type {
+  ClientTransactionId,
+  ServerTransactionId,
+  TimerSlot,
+  Transaction,
+  TransactionCommand,
+} from './transaction.ts';
+
+/** What admission says of a new request, before any state exists for it. */
+export type Admission = { readonly accept: { readonly account?: string } } | { readonly reject: SipMessage } | 'drop';
+
+export interface TransactionLayerOptions {
+  readonly crypto: Crypto;
+  /** host[:port] for the Via of requests sent on that flow. */
+  readonly sentBy: (flow: Flow) => string;
+  readonly admit: (message: SipMessage, flow: Flow, nowMs: number) => Admission;
+  readonly timers?: SipTimers;
+  /** New requests beyond this many transactions are answered 503 (default 20,000). */
+  readonly maxTransactions?: number;
+}
+
+/** Counted, never logged per message. */
+export interface TransactionCounters {
+  admitted: number;
+  rejected: number;
+  dropped: number;
+  retransmissionsReceived: number;
+  retransmissionsSent: number;
+  strayResponses: number;
+  overload: number;
+  timeouts: number;
+}
+
+/**
+ * All transactions of a server (RFC 3261 17 with RFC 6026): matching, retransmission, timers, CANCEL, ACK for failures.
+ * What it does not do: retransmit 2xx to INVITE and acknowledge them; that is the dialog's task (RFC 3261 13).
+ */
+export class TransactionLayer {
+  readonly counters: TransactionCounters = {
+    admitted: 0,
+    rejected: 0,
+    dropped: 0,
+    retransmissionsReceived: 0,
+    retransmissionsSent: 0,
+    strayResponses: 0,
+    overload: 0,
+    timeouts: 0,
+  };
+  readonly #options: TransactionLayerOptions;
+  readonly #timers: SipTimers;
+  readonly #transactions = new Map<string, Transaction>();
+  readonly #deadlines = new Deadlines<TimerSlot>();
+  readonly #commands: TransactionCommand[] = [];
+
+  constructor(options: TransactionLayerOptions) {
+    this.#options = options;
+    this.#timers = options.timers ?? SIP_TIMERS;
+  }
+
+  get size(): number {
+    return this.#transactions.size;
+  }
+
+  poll(): TransactionCommand | undefined {
+    return this.#commands.shift();
+  }
+
+  nextTimeout(): number | undefined {
+    return this.#deadlines.next();
+  }
+
+  handleTimeout(nowMs: number): void {
+    for (let slot = this.#deadlines.expire(nowMs); slot; slot = this.#deadlines.expire(nowMs)) {
+      if (slot.which === 'retransmission') this.#retransmit(slot.transaction, nowMs);
+      else this.#ended(slot.transaction);
+    }
+  }
+
+  handleMessage(message: SipMessage, flow: Flow, nowMs: number): void {
+    if (message.kind === 'response') this.#handleResponse(message, flow, nowMs);
+    else this.#handleRequest(message, flow, nowMs);
+  }
+
+  /** A connection is gone: client transactions on it fail at once, server transactions have nobody left to answer. */
+  handleFlowClosed(flow: Flow): void {
+    for (const t of [...this.#transactions.values()]) {
+      if (t.flow !== flow) continue;
+      if (
+        (t.state === 'calling' || t.state === 'trying' || t.state === 'proceeding') &&
+        t.kind.startsWith('client') &&
+        !t.silent
+      ) {
+        this.#commands.push({ kind: 'transport-error', id: t.id });
+      }
+      this.#terminate(t);
+    }
+  }
+
+  /** Sends a request in a new client transaction; the top Via is added here. */
+  request(message: SipMessage, flow: Flow, nowMs: number): ClientTransactionId {
+    const branch = `${BRANCH_COOKIE}${hex(this.#options.crypto.randomBytes(12))}`;
+    message.prepend('via', this.#via(flow, branch));
+    return this.#startClient(message, flow, { id: clientKey(branch, message.method), silent: false, nowMs });
+  }
+
+  /** Answers a server transaction. Unknown ids and responses after a final one are ignored, but 2xx may be repeated. */
+  respond(id: ServerTransactionId, response: SipMessage, nowMs: number): void {
+    const t = this.#transactions.get(id);
+    if (!t || (t.kind !== 'server' && t.kind !== 'server-invite')) return;
+    if (t.state === 'accepted' && response.status >= 200 && response.status < 300) {
+      this.#commands.push({ kind: 'send', flow: t.flow, bytes: response.serialize() });
+      return;
+    }
+    if (t.state !== 'trying' && t.state !== 'proceeding') return;
+    t.bytes = response.serialize();
+    this.#commands.push({ kind: 'send', flow: t.flow, bytes: t.bytes });
+    const { t1 } = this.#timers;
+    if (response.status < 200) t.state = 'proceeding';
+    else if (t.kind === 'server') {
+      t.state = 'completed';
+      if (isReliable(t.flow)) this.#terminate(t);
+      else this.#deadlines.set(t.end, nowMs + 64 * t1); // timer J
+    } else if (response.status < 300) {
+      t.state = 'accepted';
+      this.#deadlines.set(t.end, nowMs + 64 * t1); // timer L
+    } else {
+      t.state = 'completed';
+      t.intervalMs = t1;
+      if (!isReliable(t.flow)) this.#deadlines.set(t.retransmission, nowMs + t1); // timer G
+      this.#deadlines.set(t.end, nowMs + 64 * t1); // timer H
+    }
+  }
+
+  /** Cancels an INVITE of ours (RFC 3261 9.1): at once, or as soon as the other side has shown that it exists. */
+  cancel(id: ClientTransactionId, nowMs: number, headers: readonly (readonly [string, string])[] = []): void {
+    const t = this.#transactions.get(id);
+    if (t?.kind !== 'client-invite' || t.cancel !== 'none') return;
+    if (t.state !== 'calling' && t.state !== 'proceeding') return;
+    t.cancel = 'wanted';
+    t.cancelHeaders = headers;
+    if (t.state === 'proceeding') this.#sendCancel(t, nowMs);
+  }
+
+  /** Sends without a transaction: an ACK for a 2xx (gets a Via of its own), or a response. */
+  send(message: SipMessage, flow: Flow): void {
+    if (message.kind === 'request' && message.header('via') === undefined) {
+      message.prepend('via', this.#via(flow, `${BRANCH_COOKIE}${hex(this.#options.crypto.randomBytes(12))}`));
+    }
+    this.#commands.push({ kind: 'send', flow, bytes: message.serialize() });
+  }
+
+  #via(flow: Flow, branch: string): string {
+    const params = new Params().set('branch', branch);
+    if (flow.transport === 'udp') params.set('rport');
+    const [, host, port] = /^(.*?)(?::(\d+))?$/.exec(this.#options.sentBy(flow)) ?? [];
+    return new Via(
+      flow.transport.toUpperCase(),
+      host ?? '',
+      port === undefined ? undefined : Number(port),
+      params,
+    ).toString();
+  }
+
+  #handleRequest(message: SipMessage, flow: Flow, nowMs: number): void {
+    const key = serverKey(message, message.method === 'ACK' ? 'INVITE' : message.method);
+    const known = this.#transactions.get(key);
+    if (known) {
+      this.#handleAgain(known, message, flow, nowMs);
+      return;
+    }
+    if (message.method === 'ACK') {
+      this.#commands.push({ kind: 'ack', message, flow });
+      return;
+    }
+    if (message.method === 'CANCEL') {
+      this.#handleCancel(key, message, flow, nowMs);
+      return;
+    }
+    if (this.#transactions.size >= (this.#options.maxTransactions ?? 20_000)) {
+      this.counters.overload++;
+      const busy = createResponse(message, 503, undefined, {
+        toTag: this.#tag(),
+        headers: [['Retry-After', 5 + (this.#options.crypto.randomBytes(1)[0]! % 10)]],
+      });
+      this.#commands.push({ kind: 'send', flow, bytes: busy.serialize() });
+      return;
+    }
+    const admission = this.#options.admit(message, flow, nowMs);
+    if (admission === 'drop') {
+      this.counters.dropped++;
+    } else if ('reject' in admission) {
+      this.counters.rejected++;
+      this.#commands.push({ kind: 'send', flow, bytes: admission.reject.serialize() });
+    } else {
+      this.counters.admitted++;
+      this.#startServer(key, message, flow);
+      this.#commands.push({ kind: 'request', id: key, message, flow, account: admission.accept.account });
+    }
+  }
+
+  /** A request whose transaction exists: a retransmission, or the ACK of an INVITE. */
+  #handleAgain(t: Transaction, message: SipMessage, flow: Flow, nowMs: number): void {
+    if (message.method === 'ACK') {
+      if (t.state === 'accepted') this.#commands.push({ kind: 'ack', message, flow });
+      else if (t.state === 'completed') {
+        t.state = 'confirmed';
+        this.#deadlines.delete(t.retransmission);
+        if (isReliable(t.flow)) this.#terminate(t);
+        else this.#deadlines.set(t.end, nowMs + this.#timers.t4); // timer I
+      }
+      return;
+    }
+    this.counters.retransmissionsReceived++;
+    // In Accepted the 2xx is repeated by the dialog alone (RFC 6026 7.1); after the ACK nothing is answered.
+    if (t.bytes && (t.state === 'proceeding' || t.state === 'completed'))
+      this.#commands.push({ kind: 'send', flow: t.flow, bytes: t.bytes });
+  }
+
+  /** RFC 3261 9.2. A CANCEL needs no admission: it can only stop what its own sender began. */
+  #handleCancel(key: string, message: SipMessage, flow: Flow, nowMs: number): void {
+    const invite = this.#transactions.get(serverKey(message, 'INVITE'));
+    if (!invite || invite.flow.remote.address !== flow.remote.address) {
+      const none = createResponse(message, 481, undefined, { toTag: this.#tag() });
+      this.#commands.push({ kind: 'send', flow, bytes: none.serialize() });
+      return;
+    }
+    this.#startServer(key, message, flow);
+    this.respond(key, createResponse(message, 200, undefined, { toTag: this.#tag() }), nowMs);
+    if (invite.state === 'trying' || invite.state === 'proceeding')
+      this.#commands.push({ kind: 'cancel', id: invite.id, message });
+  }
+
+  #handleResponse(message: SipMessage, flow: Flow, nowMs: number): void {
+    const t = this.#transactions.get(clientKey(message.vias[0]?.branch ?? '', message.cseq.method));
+    if (!t) {
+      this.counters.strayResponses++;
+      return;
+    }
+    if (t.kind === 'client-invite') this.#handleInviteResponse(t, message, flow, nowMs);
+    else this.#handleOtherResponse(t, message, flow, nowMs);
+  }
+
+  #handleInviteResponse(t: Transaction, message: SipMessage, flow: Flow, nowMs: number): void {
+    const { t1 } = this.#timers;
+    const up = () => this.#commands.push({ kind: 'response', id: t.id, message, flow });
+    switch (t.state) {
+      case 'calling':
+      case 'proceeding':
+        this.#deadlines.delete(t.retransmission);
+        if (message.status < 200) {
+          if (t.state === 'calling') this.#deadlines.delete(t.end); // timer B; from here on the caller's timer C rules
+          t.state = 'proceeding';
+          up();
+          if (t.cancel === 'wanted') this.#sendCancel(t, nowMs);
+        } else if (message.status < 300) {
+          t.state = 'accepted';
+          this.#deadlines.set(t.end, nowMs + 64 * t1); // timer M
+          up();
+        } else {
+          t.state = 'completed';
+          t.bytes = acknowledge(t.request, message).serialize();
+          this.#commands.push({ kind: 'send', flow: t.flow, bytes: t.bytes });
+          up();
+          if (isReliable(t.flow)) this.#terminate(t);
+          else this.#deadlines.set(t.end, nowMs + TIMER_D_MS);
+        }
+        return;
+      case 'accepted':
+        if (message.status >= 200 && message.status < 300) up();
+        return;
+      case 'completed':
+        if (message.status >= 300 && t.bytes) this.#commands.push({ kind: 'send', flow: t.flow, bytes: t.bytes });
+        return;
+      default:
+        return;
+    }
+  }
+
+  #handleOtherResponse(t: Transaction, message: SipMessage, flow: Flow, nowMs: number): void {
+    if (t.state !== 'trying' && t.state !== 'proceeding') return;
+    if (message.status < 200) t.state = 'proceeding';
+    else {
+      t.state = 'completed';
+      this.#deadlines.delete(t.retransmission);
+    }
+    if (!t.silent) this.#commands.push({ kind: 'response', id: t.id, message, flow });
+    if (t.state === 'completed') {
+      if (isReliable(t.flow)) this.#terminate(t);
+      else this.#deadlines.set(t.end, nowMs + this.#timers.t4); // timer K
+    }
+  }
+
+  #sendCancel(t: Transaction, nowMs: number): void {
+    t.cancel = 'sent';
+    // RFC 3261 9.1: if no final response comes in 64*T1 the INVITE counts as cancelled.
+    this.#deadlines.set(t.end, nowMs + 64 * this.#timers.t1);
+    const { request } = t;
+    const cancel = createRequest({
+      method: 'CANCEL',
+      uri: request.uri,
+      from: request.header('from')!,
+      to: request.header('to')!,
+      callId: request.callId,
+      cseq: request.cseq.number,
+      headers: [...request.headers('route').map((route) => ['route', route] as const), ...(t.cancelHeaders ?? [])],
+    });
+    cancel.prepend('via', request.vias[0]!.toString());
+    this.#startClient(cancel, t.flow, { id: clientKey(request.vias[0]!.branch, 'CANCEL'), silent: true, nowMs });
+  }
+
+  #startClient(request: SipMessage, flow: Flow, how: { id: string; silent: boolean; nowMs: number }): string {
+    const invite = request.method === 'INVITE';
+    const t = this.#create({
+      id: how.id,
+      kind: invite ? 'client-invite' : 'client',
+      flow,
+      request,
+      silent: how.silent,
+    });
+    t.state = invite ? 'calling' : 'trying';
+    t.bytes = request.serialize();
+    t.intervalMs = this.#timers.t1;
+    this.#commands.push({ kind: 'send', flow, bytes: t.bytes });
+    if (!isReliable(flow)) this.#deadlines.set(t.retransmission, how.nowMs + this.#timers.t1); // timer A or E
+    this.#deadlines.set(t.end, how.nowMs + 64 * this.#timers.t1); // timer B or F
+    return t.id;
+  }
+
+  #startServer(id: string, request: SipMessage, flow: Flow): void {
+    const invite = request.method === 'INVITE';
+    const t = this.#create({ id, kind: invite ? 'server-invite' : 'server', flow, request, silent: false });
+    t.state = invite ? 'proceeding' : 'trying';
+  }
+
+  #create(parts: Pick<Transaction, 'id' | 'kind' | 'flow' | 'request' | 'silent'>): Transaction {
+    const t = { ...parts, state: 'trying', bytes: undefined, intervalMs: 0, cancel: 'none' } as unknown as Transaction;
+    Object.assign(t, {
+      retransmission: { transaction: t, which: 'retransmission' },
+      end: { transaction: t, which: 'end' },
+    });
+    this.#transactions.set(t.id, t);
+    return t;
+  }
+
+  #retransmit(t: Transaction, nowMs: number): void {
+    const { t2 } = this.#timers;
+    if (t.bytes) {
+      this.counters.retransmissionsSent++;
+      this.#commands.push({ kind: 'send', flow: t.flow, bytes: t.bytes });
+    }
+    // A doubles without bound (17.1.1.2); E and G are capped by T2, and E stays there once a provisional came (17.1.2.2).
+    const doubled = t.intervalMs * 2;
+    t.intervalMs =
+      t.kind === 'client-invite'
+        ? doubled
+        : t.kind === 'client' && t.state === 'proceeding'
+          ? t2
+          : Math.min(doubled, t2);
+    this.#deadlines.set(t.retransmission, nowMs + t.intervalMs);
+  }
+
+  /** B, F and H mean failure; D, I, J, K, L and M only that the state may go. */
+  #ended(t: Transaction): void {
+    const failed =
+      (t.kind === 'client-invite' && (t.state === 'calling' || t.state === 'proceeding')) ||
+      (t.kind === 'client' && (t.state === 'trying' || t.state === 'proceeding')) ||
+      (t.kind === 'server-invite' && t.state === 'completed');
+    if (failed) {
+      this.counters.timeouts++;
+      if (!t.silent) this.#commands.push({ kind: 'timeout', id: t.id });
+    }
+    this.#terminate(t);
+  }
+
+  #terminate(t: Transaction): void {
+    t.state = 'terminated';
+    this.#deadlines.delete(t.retransmission);
+    this.#deadlines.delete(t.end);
+    this.#transactions.delete(t.id);
+    if (!t.silent) this.#commands.push({ kind: 'terminated', id: t.id });
+  }
+
+  #tag(): string {
+    return hex(this.#options.crypto.randomBytes(8));
+  }
+}
+
+function clientKey(branch: string, method: string): string {
+  return `c ${branch} ${method}`;
+}
+
+/** RFC 3261 17.2.3: branch, sent-by and method; without the cookie the fields that RFC 2543 compared. */
+function serverKey(message: SipMessage, method: string): string {
+  const via = message.vias[0]!;
+  if (via.branch.startsWith(BRANCH_COOKIE)) return `s ${via.branch} ${via.sentBy} ${method}`;
+  return `s ${message.callId} ${message.cseq.number} ${message.from.tag ?? ''} ${via} ${method}`;
+}
+
+/** The ACK for a final response other than 2xx (RFC 3261 17.1.1.3). */
+function acknowledge(invite: SipMessage, response: SipMessage): SipMessage {
+  const ack = createRequest({
+    method: 'ACK',
+    uri: invite.uri,
+    from: invite.header('from')!,
+    to: response.header('to')!,
+    callId: invite.callId,
+    cseq: invite.cseq.number,
+    headers: invite.headers('route').map((route) => ['route', route] as const),
+  });
+  return ack.prepend('via', invite.vias[0]!.toString());
+}

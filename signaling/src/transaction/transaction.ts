@@ -1,0 +1,65 @@
+import type { SipMessage } from '@offhook/core';
+import type { Flow } from './flow.ts';
+
+export type ClientTransactionId = string;
+export type ServerTransactionId = string;
+
+/** What the layer wants done, in order. `send` goes to the transport, the rest to the transaction user. */
+export type TransactionCommand =
+  | { readonly kind: 'send'; readonly flow: Flow; readonly bytes: Uint8Array }
+  /** A new request that was admitted; answer it by `respond(id, …)`. */
+  | {
+      readonly kind: 'request';
+      readonly id: ServerTransactionId;
+      readonly message: SipMessage;
+      readonly flow: Flow;
+      readonly account?: string;
+    }
+  /** An ACK for a 2xx (RFC 3261 13.2.2.4), which belongs to no transaction. */
+  | { readonly kind: 'ack'; readonly message: SipMessage; readonly flow: Flow }
+  /** The INVITE transaction `id` is to be cancelled. The CANCEL is answered already; answer the INVITE by 487. */
+  | { readonly kind: 'cancel'; readonly id: ServerTransactionId; readonly message: SipMessage }
+  /** Any response to our request, repeated 2xx to an INVITE included (RFC 6026 7.2). */
+  | { readonly kind: 'response'; readonly id: ClientTransactionId; readonly message: SipMessage; readonly flow: Flow }
+  /** Client: nobody answered (timer B or F). Server INVITE: nobody acknowledged the final response (timer H). */
+  | { readonly kind: 'timeout'; readonly id: string }
+  /** The flow of a client transaction is gone. */
+  | { readonly kind: 'transport-error'; readonly id: ClientTransactionId }
+  /** The transaction's state has been freed; its id means nothing any more. */
+  | { readonly kind: 'terminated'; readonly id: string };
+
+/** States of the four machines (RFC 3261 17, RFC 6026 for Accepted). */
+export type TransactionState =
+  | 'calling'
+  | 'trying'
+  | 'proceeding'
+  | 'completed'
+  | 'accepted'
+  | 'confirmed'
+  | 'terminated';
+
+export interface Transaction {
+  readonly id: string;
+  readonly kind: 'client-invite' | 'client' | 'server-invite' | 'server';
+  readonly flow: Flow;
+  readonly request: SipMessage;
+  state: TransactionState;
+  /** Bytes to send again: the request (client), the last response (server). */
+  bytes: Uint8Array | undefined;
+  /** Current interval of the retransmission timer A, E or G. */
+  intervalMs: number;
+  readonly retransmission: TimerSlot;
+  /** The one other timer of the state: B, D, F, H, I, J, K, L or M. */
+  readonly end: TimerSlot;
+  /** A CANCEL waits for the first provisional response (RFC 3261 9.1). */
+  cancel: 'none' | 'wanted' | 'sent';
+  cancelHeaders?: readonly (readonly [string, string])[];
+  /** Our own CANCEL: its outcome is nobody's business. */
+  readonly silent: boolean;
+}
+
+/** A named deadline of one transaction. */
+export interface TimerSlot {
+  readonly transaction: Transaction;
+  readonly which: 'retransmission' | 'end';
+}
