@@ -1,0 +1,190 @@
+import { createResponse, parseSip, type SipMessage, type SipParseError, type SocketAddress } from '@offhook/core';
+import type { Flow } from '../transaction/index.ts';
+
+/** What the transports tell the server. */
+export interface TransportEvents {
+  onMessage(message: SipMessage, flow: Flow): void;
+  /** A connection is gone; its flow will carry nothing any more. */
+  onFlowClosed(flow: Flow): void;
+}
+
+export interface TransportLimits {
+  /** Connections (TCP and WebSocket) in all, from one address, and from one loopback address. */
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+  readonly connectionsPerLoopbackAddress: number;
+  /** A new connection must bring a whole message, and a begun message be whole, within this time. */
+  readonly messageMs: number;
+  /** A connection without any traffic is closed after this time. */
+  readonly idleMs: number;
+  /** WebSocket pings, and how long their pong may take (RFC 6455 5.5.2). */
+  readonly pingMs: number;
+  readonly pongMs: number;
+  /** Bytes that a slow reader may have waiting. */
+  readonly sendBuffer: number;
+}
+
+export const TRANSPORT_LIMITS: TransportLimits = {
+  connections: 20_000,
+  connectionsPerAddress: 50,
+  connectionsPerLoopbackAddress: 12_000,
+  messageMs: 10_000,
+  idleMs: 900_000,
+  pingMs: 25_000,
+  pongMs: 10_000,
+  sendBuffer: 1 << 20,
+};
+
+/** Counted, never logged per message. */
+export interface TransportCounters {
+  received: number;
+  sent: number;
+  malformedAnswered: number;
+  malformedDropped: number;
+  keepAlives: number;
+  notSip: number;
+  connectionsRefused: number;
+  connectionsTimedOut: number;
+  slowReadersCut: number;
+  sendErrors: number;
+}
+
+/** One connection as the hub sees it. */
+export interface Connection {
+  readonly flow: Flow;
+  send(bytes: Uint8Array): void;
+  /** Called twice a `messageMs`: close yourself when you have been silent or slow for too long. */
+  sweep(nowMs: number): void;
+  close(): void;
+}
+
+/** Where all transports meet: flows, limits and counters shared by UDP, TCP and WebSocket. */
+export class TransportHub {
+  readonly limits: TransportLimits;
+  readonly counters: TransportCounters = {
+    received: 0,
+    sent: 0,
+    malformedAnswered: 0,
+    malformedDropped: 0,
+    keepAlives: 0,
+    notSip: 0,
+    connectionsRefused: 0,
+    connectionsTimedOut: 0,
+    slowReadersCut: 0,
+    sendErrors: 0,
+  };
+  readonly #events: TransportEvents;
+  readonly #connections = new Map<Flow, Connection>();
+  readonly #perAddress = new Map<string, number>();
+  readonly #senders = new Map<Flow, (bytes: Uint8Array) => void>();
+  readonly #sweeper: NodeJS.Timeout;
+  #nextFlow = 1;
+
+  constructor(events: TransportEvents, limits: TransportLimits = TRANSPORT_LIMITS) {
+    this.#events = events;
+    this.limits = limits;
+    this.#sweeper = setInterval(() => {
+      const now = performance.now();
+      for (const connection of this.#connections.values()) connection.sweep(now);
+    }, limits.messageMs / 2);
+  }
+
+  /** Open TCP and WebSocket connections. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  newFlow(parts: Omit<Flow, 'id'>): Flow {
+    return { id: this.#nextFlow++, ...parts };
+  }
+
+  /** Whether one more connection from there is welcome; if so it must be handed to `opened`. */
+  admits(remote: SocketAddress): boolean {
+    const { connections, connectionsPerAddress, connectionsPerLoopbackAddress } = this.limits;
+    const most =
+      remote.address.startsWith('127.') || remote.address === '::1'
+        ? connectionsPerLoopbackAddress
+        : connectionsPerAddress;
+    const fine = this.#connections.size < connections && (this.#perAddress.get(remote.address) ?? 0) < most;
+    if (!fine) this.counters.connectionsRefused++;
+    return fine;
+  }
+
+  opened(connection: Connection): void {
+    const { address } = connection.flow.remote;
+    this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
+    this.#connections.set(connection.flow, connection);
+  }
+
+  closed(connection: Connection): void {
+    if (!this.#connections.delete(connection.flow)) return;
+    const { address } = connection.flow.remote;
+    const left = (this.#perAddress.get(address) ?? 1) - 1;
+    if (left > 0) this.#perAddress.set(address, left);
+    else this.#perAddress.delete(address);
+    this.#events.onFlowClosed(connection.flow);
+  }
+
+  /** Names the function that sends on a connectionless flow. */
+  bind(flow: Flow, send: (bytes: Uint8Array) => void): void {
+    this.#senders.set(flow, send);
+  }
+
+  unbind(flow: Flow): void {
+    this.#senders.delete(flow);
+  }
+
+  /** Sends one message; on a flow that is gone it is counted and lost, as on a wire. */
+  send(flow: Flow, bytes: Uint8Array): void {
+    const send = this.#senders.get(flow);
+    const connection = send ? undefined : this.#connections.get(flow);
+    if (send) send(bytes);
+    else if (connection) connection.send(bytes);
+    else {
+      this.counters.sendErrors++;
+      return;
+    }
+    this.counters.sent++;
+  }
+
+  /** One datagram or framed message; answers what is malformed itself (RFC 3261 21.4.1). Answers whether it was SIP. */
+  receive(bytes: Uint8Array, flow: Flow): boolean {
+    const parsed = parseSip(bytes);
+    if (parsed.kind === 'error') {
+      this.#answerMalformed(parsed, flow);
+      return false;
+    }
+    this.counters.received++;
+    if (parsed.kind === 'request') noteSource(parsed, flow.remote);
+    this.#events.onMessage(parsed, flow);
+    return true;
+  }
+
+  #answerMalformed(error: SipParseError, flow: Flow): void {
+    if (!error.request || error.status === undefined) {
+      this.counters.malformedDropped++;
+      return;
+    }
+    this.counters.malformedAnswered++;
+    noteSource(error.request, flow.remote);
+    this.send(flow, createResponse(error.request, error.status, error.reason, { toTag: 'malformed' }).serialize());
+  }
+
+  /** Closes every connection. Listeners are closed by those who opened them. */
+  close(): void {
+    clearInterval(this.#sweeper);
+    for (const connection of [...this.#connections.values()]) connection.close();
+    this.#senders.clear();
+  }
+}
+
+/** Writes `received` and `rport` into the top Via (RFC 3261 18.2.1, RFC 3581 4). */
+function noteSource(request: SipMessage, from: SocketAddress): void {
+  const via = request.vias[0];
+  if (!via) return;
+  const asked = via.rport !== undefined;
+  if (via.host === from.address && !asked) return;
+  if (via.host !== from.address || asked) via.params.set('received', from.address);
+  if (asked) via.params.set('rport', String(from.port));
+  request.setTopVia(via);
+}

@@ -1,0 +1,80 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { ipFamily, type SocketAddress, socketKey } from '@offhook/core';
+import type { Flow } from '../transaction/index.ts';
+import type { TransportHub } from './hub.ts';
+import { listenNear } from './listen.ts';
+
+/** Flows remembered per listener, so that a peer keeps its identity; the oldest is forgotten beyond this. */
+const FLOWS = 20_000;
+
+export interface Listener {
+  readonly local: SocketAddress;
+  close(): Promise<void>;
+}
+
+/** SIP over UDP. A port in use is skipped for the next free one. */
+export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<Listener> {
+  const { socket, local } = await listenNear(at, (port) => bind({ address: at.address, port }));
+  const flows = new Map<string, Flow>();
+  const flowTo = (remote: SocketAddress): Flow => {
+    const key = socketKey(remote);
+    let flow = flows.get(key);
+    if (flow) flows.delete(key);
+    else {
+      flow = hub.newFlow({ transport: 'udp', local, remote });
+      hub.bind(flow, (bytes) =>
+        socket.send(bytes, remote.port, remote.address, (error) => {
+          if (error) hub.counters.sendErrors++;
+        }),
+      );
+      if (flows.size >= FLOWS) {
+        const [oldest, gone] = flows.entries().next().value!;
+        flows.delete(oldest);
+        hub.unbind(gone);
+      }
+    }
+    flows.set(key, flow);
+    return flow;
+  };
+  socket.on('error', () => hub.counters.sendErrors++);
+  socket.on('message', (bytes, from) => {
+    const first = bytes[0];
+    if (first === undefined) return;
+    // CRLF and double NUL keep NAT bindings open; STUN (first byte 0 to 3) is no SIP.
+    if (first === 13 || first === 10 || first < 4) {
+      if (bytes.length <= 4) {
+        hub.counters.keepAlives++;
+        return;
+      }
+      if (first < 4) {
+        hub.counters.notSip++;
+        return;
+      }
+    }
+    hub.receive(bytes, flowTo({ address: from.address, port: from.port }));
+  });
+  return {
+    local,
+    close: () =>
+      new Promise((resolve) => {
+        for (const flow of flows.values()) hub.unbind(flow);
+        flows.clear();
+        socket.close(() => resolve());
+      }),
+  };
+}
+
+function bind(at: SocketAddress): Promise<{ socket: Socket; local: SocketAddress }> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket({ type: ipFamily(at.address) === 6 ? 'udp6' : 'udp4', recvBufferSize: 4 << 20 });
+    socket.once('error', (error) => {
+      socket.close();
+      reject(error);
+    });
+    socket.bind(at.port, at.address, () => {
+      socket.removeAllListeners('error');
+      const { address, port } = socket.address();
+      resolve({ socket, local: { address, port } });
+    });
+  });
+}

@@ -1,0 +1,71 @@
+import type { SocketAddress } from '@offhook/core';
+import type { RawData, WebSocket } from 'ws';
+import type { Connection, TransportHub } from './hub.ts';
+
+/** Limits for `new WebSocketServer({ noServer: true, … })` on the SIP path; the library's own are far too wide. */
+export const WEBSOCKET_OPTIONS = {
+  maxPayload: 64 * 1024,
+  maxFragments: 16,
+  maxBufferedChunks: 256,
+  perMessageDeflate: false,
+  skipUTF8Validation: false,
+} as const;
+
+/**
+ * SIP over an upgraded WebSocket (RFC 7118): one SIP message per WebSocket message. `account` is the user whose session
+ * the upgrade carried. The caller has asked `hub.admits` before upgrading.
+ */
+export function acceptWebSocket(
+  hub: TransportHub,
+  socket: WebSocket,
+  at: { local: SocketAddress; remote: SocketAddress; secure: boolean; account?: string },
+): void {
+  const flow = hub.newFlow({
+    transport: at.secure ? 'wss' : 'ws',
+    local: at.local,
+    remote: at.remote,
+    account: at.account,
+  });
+  let dueMs: number | undefined = performance.now() + hub.limits.messageMs;
+  let pingedMs: number | undefined;
+  let lastPingMs = performance.now();
+  const connection: Connection = {
+    flow,
+    send: (bytes) => {
+      if (socket.bufferedAmount > hub.limits.sendBuffer) {
+        hub.counters.slowReadersCut++;
+        socket.terminate();
+      } else if (socket.readyState === socket.OPEN) socket.send(bytes, { binary: false });
+    },
+    sweep: (nowMs) => {
+      if ((dueMs !== undefined && nowMs > dueMs) || (pingedMs !== undefined && nowMs - pingedMs > hub.limits.pongMs)) {
+        hub.counters.connectionsTimedOut++;
+        socket.terminate();
+      } else if (pingedMs === undefined && nowMs - lastPingMs >= hub.limits.pingMs) {
+        pingedMs = nowMs;
+        lastPingMs = nowMs;
+        socket.ping();
+      }
+    },
+    // 1012: the service restarts; the phone comes back by itself.
+    close: () => {
+      socket.close(1012, 'server is stopping');
+      setTimeout(() => socket.terminate(), 500).unref();
+    },
+  };
+  hub.opened(connection);
+  socket.on('pong', () => {
+    pingedMs = undefined;
+  });
+  socket.on('error', () => socket.terminate());
+  socket.on('close', () => hub.closed(connection));
+  socket.on('message', (data: RawData) => {
+    const bytes = Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
+    if (bytes.length <= 4 && bytes.every((b) => b === 13 || b === 10)) {
+      hub.counters.keepAlives++;
+      if (bytes.length === 4) socket.send('\r\n');
+      return;
+    }
+    if (hub.receive(bytes, flow)) dueMs = undefined;
+  });
+}
