@@ -1,18 +1,19 @@
 /*
  *   0                   1                   2                   3
  *  +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
- *  |     channel 0x4000–0x4FFF     |            length             |
+ *  |     channel 0x4000–0x7FFF     |            length             |
  *  +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
  *  |  application data, over UDP padding is optional (RFC 8656 12.4)
  */
 
 export const CHANNEL_HEADER = 4;
 export const CHANNEL_MIN = 0x4000;
-export const CHANNEL_MAX = 0x4fff;
+/** RFC 8656 12 gives clients 0x4000–0x4FFF; those of RFC 5766, coturn's tools among them, choose up to 0x7FFF. */
+export const CHANNEL_MAX = 0x7fff;
 
-/** Whether the first byte opens ChannelData (RFC 8656 12, table 4). */
+/** Whether the first two bits, 01, say ChannelData (RFC 5766 11; RFC 8656 12 narrows it for clients). */
 export function isChannelData(bytes: Uint8Array, offset: number, length: number): boolean {
-  return length >= CHANNEL_HEADER && (bytes[offset]! & 0xf0) === 0x40;
+  return length >= CHANNEL_HEADER && (bytes[offset]! & 0xc0) === 0x40;
 }
 
 /** The channel number. */

@@ -299,5 +299,5 @@ test('ChannelData: number, length, overrun', () => {
   assert.equal(channelDataLength(b, 2, 10), 6);
   assert.equal(channelDataLength(b, 2, 9), -1);
   assert.equal(isChannelData(b, 2, 3), false);
-  assert.equal(isChannelData(bytes('50000000'), 0, 4), false);
+  assert.equal(isChannelData(bytes('80000000'), 0, 4), false);
 });

@@ -1,0 +1,32 @@
+/** What one client, one user and all together may hold. */
+export interface TurnLimits {
+  /** Allocations of one user (the part of the user name behind the time). A browser makes one per interface and TURN address. */
+  readonly allocationsPerUser: number;
+  /** Allocations in all. */
+  readonly allocations: number;
+  /** Per allocation. */
+  readonly permissions: number;
+  /** Per allocation. */
+  readonly channels: number;
+  /** Replies per second and source address to requests that nobody has signed, Binding included. */
+  readonly unauthenticatedPerS: number;
+  /** As many at once. */
+  readonly unauthenticatedBurst: number;
+}
+
+export const DEFAULT_LIMITS: TurnLimits = {
+  allocationsPerUser: 20,
+  allocations: 4000,
+  permissions: 64,
+  channels: 64,
+  unauthenticatedPerS: 20,
+  unauthenticatedBurst: 50,
+};
+
+/** RFC 8656 3.2 and 7.2: what a client gets that asks for less or nothing, and for more. */
+export const DEFAULT_LIFETIME_S = 600;
+export const MAX_LIFETIME_S = 3600;
+/** How long the odd port of a pair is kept for its RESERVATION-TOKEN (RFC 8656 7.2). */
+export const RESERVATION_MS = 30_000;
+/** The longest request that is read, bytes. */
+export const MAX_REQUEST = 1500;
