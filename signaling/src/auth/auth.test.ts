@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { answerChallenge, createRequest, ha1, parseChallenge, type SipMessage } from '@offhook/core';
+import { nodeCrypto } from '@offhook/core/node';
+import type { Account } from '../store/index.ts';
+import { Authenticator, Lockout, Sessions } from './index.ts';
+
+const REALM = 'example.test';
+const accountOf = (user: string, password: string): Account => ({
+  user,
+  displayName: user,
+  ha1Md5: ha1('MD5', user, REALM, password, nodeCrypto),
+  ha1Sha256: ha1('SHA-256', user, REALM, password, nodeCrypto),
+  createdAt: '',
+});
+const alice = accountOf('alice', 'secret-1');
+const bob = accountOf('bob', 'secret-2');
+const accounts = (user: string) => [alice, bob].find((a) => a.user === user);
+const request = (authorization?: string, method = 'REGISTER', uri = 'sip:example.test'): SipMessage =>
+  createRequest({
+    method,
+    uri,
+    from: '<sip:alice@example.test>;tag=1',
+    to: '<sip:alice@example.test>',
+    callId: 'c',
+    cseq: 1,
+    headers: authorization ? [['Authorization', authorization]] : [],
+  });
+
+function setup(algorithm: 'MD5' | 'SHA-256' = 'MD5') {
+  const authenticator = new Authenticator({ realm: REALM, crypto: nodeCrypto, account: accounts, algorithm });
+  const challenge = (address = '192.0.2.1', nowMs = 0) => {
+    const first = authenticator.authenticate(request(), address, nowMs);
+    assert.ok(first.kind === 'challenge');
+    return parseChallenge(first.wwwAuthenticate)!;
+  };
+  const answer = (c: ReturnType<typeof challenge>, over: Partial<Parameters<typeof answerChallenge>[0]> = {}) =>
+    answerChallenge(
+      { challenge: c, username: 'alice', password: 'secret-1', method: 'REGISTER', uri: 'sip:example.test', ...over },
+      nodeCrypto,
+    )!;
+  return { authenticator, challenge, answer };
+}
+
+for (const algorithm of ['MD5', 'SHA-256'] as const) {
+  test(`the right password is accepted with ${algorithm}, each nonce-count once, in any near order`, () => {
+    const { authenticator, challenge, answer } = setup(algorithm);
+    const c = challenge();
+    for (const nc of [1, 3, 2, 40, 39])
+      assert.deepEqual(
+        authenticator.authenticate(request(answer(c, { nc })), '192.0.2.1', 10),
+        { kind: 'account', user: 'alice' },
+        String(nc),
+      );
+    for (const nc of [1, 2, 3, 40])
+      assert.equal(
+        authenticator.authenticate(request(answer(c, { nc })), '192.0.2.1', 10).kind,
+        'challenge',
+        `replay of ${nc}`,
+      );
+  });
+}
+
+test('what does not fit is challenged anew, and only an expired nonce of ours is called stale', () => {
+  const { authenticator, challenge, answer } = setup();
+  const c = challenge();
+  const outcome = (
+    authorization: string,
+    over: { address?: string; nowMs?: number; method?: string; uri?: string } = {},
+  ) => {
+    const result = authenticator.authenticate(
+      request(authorization, over.method, over.uri),
+      over.address ?? '192.0.2.1',
+      over.nowMs ?? 10,
+    );
+    return result.kind === 'challenge'
+      ? `${result.why}${parseChallenge(result.wwwAuthenticate)?.stale ? ', stale' : ''}`
+      : result.kind;
+  };
+  assert.equal(outcome(answer({ ...c, realm: 'other' })), 'the credentials are for another realm');
+  assert.equal(outcome('Basic abc'), 'no credentials were given');
+  assert.equal(outcome(answer(c), { address: '192.0.2.9' }), 'the nonce is not ours');
+  assert.equal(outcome(answer({ ...c, nonce: `${'0'.repeat(20)}forged` })), 'the nonce is not ours');
+  assert.equal(outcome(answer(c, { password: 'wrong' })), 'user name or password is wrong');
+  assert.equal(outcome(answer(c, { username: 'nobody' })), 'user name or password is wrong');
+  assert.equal(outcome(answer(c), { method: 'INVITE' }), 'user name or password is wrong');
+  assert.equal(outcome(answer(c), { uri: 'sip:600@example.test' }), 'user name or password is wrong');
+  assert.equal(outcome(answer({ ...c, qop: [] })), 'user name or password is wrong');
+  assert.equal(outcome(answer(c), { nowMs: 700_000 }), 'the nonce is stale, stale');
+  assert.equal(outcome(answer(c)), 'account');
+});
+
+test('guessing is slowed down per user and address; loopback is never shut out', () => {
+  const lockout = new Lockout();
+  for (let i = 0; i < 4; i++) lockout.failed('alice', '192.0.2.1', 0);
+  assert.equal(lockout.remainingMs('alice', '192.0.2.1', 0), 0);
+  lockout.failed('alice', '192.0.2.1', 0);
+  assert.equal(lockout.remainingMs('alice', '192.0.2.1', 0), 1000);
+  for (let i = 0; i < 20; i++) {
+    lockout.failed('alice', '192.0.2.1', 0);
+    lockout.failed('alice', '127.0.0.5', 0);
+  }
+  assert.equal(lockout.remainingMs('alice', '192.0.2.1', 0), 900_000);
+  assert.equal(lockout.remainingMs('alice', '127.0.0.5', 0), 4000);
+  assert.equal(lockout.remainingMs('bob', '192.0.2.1', 0), 0);
+  lockout.succeeded('alice', '192.0.2.1');
+  assert.equal(lockout.remainingMs('alice', '192.0.2.1', 0), 0);
+  const { authenticator, challenge, answer } = setup();
+  for (let i = 0; i < 5; i++)
+    authenticator.authenticate(request(answer(challenge(), { password: 'no' })), '192.0.2.1', 0);
+  assert.deepEqual(authenticator.authenticate(request(answer(challenge())), '192.0.2.1', 0), {
+    kind: 'locked',
+    retryAfterS: 1,
+  });
+  assert.equal(
+    authenticator.authenticate(request(answer(challenge('192.0.2.1', 2000))), '192.0.2.1', 2000).kind,
+    'account',
+  );
+});
+
+test('a login token works once; a session until it ends, is ended, or the password changes', () => {
+  let current: Account | undefined = alice;
+  const sessions = new Sessions({
+    crypto: nodeCrypto,
+    secret: 's'.repeat(32),
+    account: (u) => (u === 'alice' ? current : undefined),
+  });
+  const token = sessions.makeLoginToken('alice', 1000);
+  assert.equal(sessions.takeLoginToken('forged', 1000), undefined);
+  assert.equal(sessions.takeLoginToken(token, 1001), 'alice');
+  assert.equal(sessions.takeLoginToken(token, 1001), undefined);
+  assert.equal(sessions.takeLoginToken(sessions.makeLoginToken('alice', 1000), 1000 + 90_000), undefined);
+  const { session, expiresAt } = sessions.start('alice', 1000);
+  assert.equal(sessions.check(session, 1000)?.user, 'alice');
+  assert.equal(sessions.check(session, expiresAt + 1), undefined);
+  const [body, mark] = session.split('.') as [string, string];
+  for (const bad of [
+    '',
+    'x',
+    `${body}.`,
+    `${body}.${mark}x`,
+    `${body.slice(2)}.${mark}`,
+    `${session}.x`,
+    'a'.repeat(600),
+    `bnVsbA.${mark}`,
+  ])
+    assert.equal(sessions.check(bad, 1000), undefined);
+  const restarted = new Sessions({ crypto: nodeCrypto, secret: 's'.repeat(32), account: () => current });
+  assert.equal(restarted.check(session, 1000)?.user, 'alice', 'survives a restart');
+  current = accountOf('alice', 'new-password');
+  assert.equal(sessions.check(session, 1000), undefined, 'a new password ends it');
+  current = alice;
+  sessions.end(session, 1000);
+  assert.equal(sessions.check(session, 1000), undefined);
+});

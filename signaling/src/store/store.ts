@@ -1,0 +1,99 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type Crypto, ha1 } from '@offhook/core';
+
+/** What is known of a user. Passwords are never stored, only the digests that SIP needs (RFC 7616 3.4.2). */
+export interface Account {
+  readonly user: string;
+  readonly displayName: string;
+  readonly ha1Md5: string;
+  readonly ha1Sha256: string;
+  readonly createdAt: string;
+}
+
+/** A failure with words for the person who asked. */
+export class StoreError extends Error {}
+
+/** What outlives a restart. Asynchronous, because other implementations ask a database over the network. */
+export interface Store {
+  accounts(): Promise<readonly Account[]>;
+  addAccount(account: { user: string; password: string; displayName?: string }): Promise<void>;
+  setPassword(user: string, password: string): Promise<void>;
+  removeAccount(user: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** User names are what people dial: letters, digits, and a few marks; digits alone up to three are service numbers. */
+export function userNameProblem(user: string): string | undefined {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/.test(user))
+    return `'${user}' can't be a user name: letters, digits and . _ + - are allowed, 64 at most, beginning with a letter or digit`;
+  if (/^[67]\d\d$/.test(user)) return `'${user}' is a service number`;
+  return undefined;
+}
+
+function passwordProblem(password: string): string | undefined {
+  if (password.length < 8) return 'the password is too short: 8 characters at least';
+  if (password.length > 128 || /[\r\n\0]/.test(password))
+    return 'the password is too long or holds line ends: 128 characters at most';
+  return undefined;
+}
+
+/**
+ * The SQLite store (WAL, readable by this user only). Digests depend on the realm, so a store belongs to one realm;
+ * opening it with another is refused in words.
+ */
+export function openStore(path: string, realm: string, crypto: Crypto): Store {
+  if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const db = new DatabaseSync(path);
+  if (path !== ':memory:') chmodSync(path, 0o600);
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000;');
+  db.exec(`CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS account (user TEXT PRIMARY KEY, display_name TEXT NOT NULL, ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;`);
+  const known = db.prepare("SELECT value FROM meta WHERE name = 'realm'").get() as { value: string } | undefined;
+  if (!known) db.prepare("INSERT INTO meta VALUES ('realm', ?)").run(realm);
+  else if (known.value !== realm) {
+    db.close();
+    throw new StoreError(
+      `the accounts in ${path} were made for the domain '${known.value}'; passwords can't be carried over to '${realm}'. Set the domain back, or use another data directory.`,
+    );
+  }
+  const digests = (user: string, password: string) =>
+    [ha1('MD5', user, realm, password, crypto), ha1('SHA-256', user, realm, password, crypto)] as const;
+  const checked = (problem: string | undefined) => {
+    if (problem) throw new StoreError(problem);
+  };
+  return {
+    accounts: async () =>
+      (db.prepare('SELECT * FROM account ORDER BY user').all() as Record<string, string>[]).map((row) => ({
+        user: row.user!,
+        displayName: row.display_name!,
+        ha1Md5: row.ha1_md5!,
+        ha1Sha256: row.ha1_sha256!,
+        createdAt: row.created_at!,
+      })),
+    addAccount: async ({ user, password, displayName }) => {
+      checked(userNameProblem(user) ?? passwordProblem(password));
+      if (db.prepare('SELECT 1 FROM account WHERE user = ?').get(user))
+        throw new StoreError(`there is a user '${user}' already`);
+      db.prepare('INSERT INTO account VALUES (?, ?, ?, ?, ?)').run(
+        user,
+        displayName ?? user,
+        ...digests(user, password),
+        new Date().toISOString(),
+      );
+    },
+    setPassword: async (user, password) => {
+      checked(passwordProblem(password));
+      const changed = db
+        .prepare('UPDATE account SET ha1_md5 = ?, ha1_sha256 = ? WHERE user = ?')
+        .run(...digests(user, password), user);
+      if (Number(changed.changes) === 0) throw new StoreError(`there is no user '${user}'`);
+    },
+    removeAccount: async (user) => {
+      const changed = db.prepare('DELETE FROM account WHERE user = ?').run(user);
+      if (Number(changed.changes) === 0) throw new StoreError(`there is no user '${user}'`);
+    },
+    close: async () => db.close(),
+  };
+}
