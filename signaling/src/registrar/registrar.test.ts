@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createRequest, type SipMessage } from '@offhook/core';
+import type { Flow } from '../transaction/index.ts';
+import { Registrar } from './index.ts';
+
+const flow = (id: number, transport: Flow['transport'] = 'udp'): Flow => ({
+  id,
+  transport,
+  local: { address: '127.0.0.1', port: 5060 },
+  remote: { address: '127.0.0.1', port: 6000 + id },
+});
+let cseq = 0;
+function register(
+  contacts: readonly string[],
+  over: { callId?: string; cseq?: number; expires?: number } = {},
+): SipMessage {
+  return createRequest({
+    method: 'REGISTER',
+    uri: 'sip:example.test',
+    from: '<sip:alice@example.test>;tag=1',
+    to: '<sip:alice@example.test>',
+    callId: over.callId ?? 'one',
+    cseq: over.cseq ?? ++cseq,
+    headers: [
+      ...contacts.map((c) => ['Contact', c] as const),
+      ...(over.expires === undefined ? [] : [['Expires', over.expires] as const]),
+    ],
+  });
+}
+const events = (r: Registrar) => {
+  const out: string[] = [];
+  for (let e = r.poll(); e; e = r.poll()) out.push(e.why ? `${e.kind}: ${e.why}` : e.kind);
+  return out;
+};
+
+test('many contacts of one user live side by side and expire one by one', () => {
+  const r = new Registrar();
+  const UDP = flow(1);
+  const first = r.handleRegister(
+    register(['<sip:alice@10.0.0.1>;expires=100;q=0.5'], { callId: 'a' }),
+    UDP,
+    'alice',
+    0,
+  );
+  assert.equal(first.status, 200);
+  const second = r.handleRegister(register(['<sip:alice@10.0.0.2>'], { callId: 'b', expires: 200 }), UDP, 'alice', 0);
+  assert.deepEqual(second.headers('contact'), [
+    '<sip:alice@10.0.0.2>;expires=200',
+    '<sip:alice@10.0.0.1>;expires=100;q=0.5',
+  ]);
+  assert.deepEqual(
+    r.lookup('alice', 0).map((b) => b.contact.host),
+    ['10.0.0.2', '10.0.0.1'],
+  );
+  assert.deepEqual(r.lookup('bob', 0), []);
+  assert.equal(r.nextTimeout(), 100_000);
+  r.handleTimeout(100_000);
+  assert.deepEqual(
+    r.lookup('alice', 100_000).map((b) => b.contact.host),
+    ['10.0.0.2'],
+  );
+  r.handleTimeout(200_000);
+  assert.equal(r.size, 0);
+  assert.equal(r.nextTimeout(), undefined);
+  assert.deepEqual(events(r), ['registered', 'registered', 'removed: expired', 'removed: expired']);
+});
+
+test('a refresh moves the expiry and the flow; expires 0 takes the contact back; a query changes nothing', () => {
+  const r = new Registrar();
+  r.handleRegister(register(['<sip:alice@10.0.0.1>']), flow(1), 'alice', 0);
+  const moved = flow(2);
+  r.handleRegister(register(['<sip:alice@10.0.0.1>']), moved, 'alice', 1000);
+  assert.equal(r.lookup('alice', 1000)[0]?.flow, moved);
+  assert.equal(r.lookup('alice', 1000)[0]?.expiresAtMs, 601_000);
+  assert.deepEqual(r.handleRegister(register([]), moved, 'alice', 2000).headers('contact'), [
+    '<sip:alice@10.0.0.1>;expires=599',
+  ]);
+  assert.deepEqual(
+    r.handleRegister(register(['<sip:alice@10.0.0.1>;expires=0']), moved, 'alice', 3000).headers('contact'),
+    [],
+  );
+  assert.equal(r.size, 0);
+});
+
+test('Contact * removes all, but only with Expires 0', () => {
+  const r = new Registrar();
+  r.handleRegister(register(['<sip:a@1.1.1.1>', '<sip:a@2.2.2.2>']), flow(1), 'alice', 0);
+  assert.equal(r.handleRegister(register(['*']), flow(1), 'alice', 0).status, 400);
+  assert.equal(r.handleRegister(register(['*'], { expires: 10 }), flow(1), 'alice', 0).status, 400);
+  assert.equal(r.handleRegister(register(['*'], { expires: 0 }), flow(1), 'alice', 0).status, 200);
+  assert.equal(r.size, 0);
+});
+
+test('old requests of the same Call-ID change nothing', () => {
+  const r = new Registrar();
+  r.handleRegister(register(['<sip:a@1.1.1.1>'], { cseq: 5 }), flow(1), 'alice', 0);
+  for (const old of [4, 5])
+    assert.equal(
+      r.handleRegister(register(['<sip:a@1.1.1.1>;expires=0'], { cseq: old }), flow(1), 'alice', 0).status,
+      500,
+    );
+  assert.equal(r.size, 1);
+  assert.equal(
+    r.handleRegister(register(['<sip:a@1.1.1.1>;expires=0'], { cseq: 1, callId: 'restarted' }), flow(1), 'alice', 0)
+      .status,
+    200,
+  );
+});
+
+test('the same instance on a new connection replaces its binding; the old connection’s end does not remove it', () => {
+  const r = new Registrar();
+  const before = flow(1, 'ws');
+  const after = flow(2, 'ws');
+  const contact = (host: string) => `<sip:x@${host}.invalid;transport=ws>;+sip.instance="<urn:uuid:1>";reg-id=1`;
+  r.handleRegister(register([contact('a')]), before, 'alice', 0);
+  const answer = r.handleRegister(register([contact('b')], { callId: 'two' }), after, 'alice', 0);
+  assert.equal(answer.headers('contact').length, 1);
+  assert.match(answer.header('contact')!, /\+sip\.instance="<urn:uuid:1>";reg-id=1/);
+  r.handleFlowClosed(before);
+  assert.equal(r.size, 1);
+  r.handleFlowClosed(after);
+  assert.equal(r.size, 0);
+  assert.deepEqual(events(r), ['registered', 'refreshed', 'removed: connection closed']);
+});
+
+test('limits: too brief, too many, not SIP', () => {
+  const r = new Registrar();
+  const brief = r.handleRegister(register(['<sip:a@1.1.1.1>;expires=59']), flow(1), 'alice', 0);
+  assert.equal(brief.status, 423);
+  assert.equal(brief.header('min-expires'), '60');
+  assert.equal(r.handleRegister(register(['<sip:a@x.invalid>;expires=30']), flow(2, 'ws'), 'alice', 0).status, 200);
+  assert.equal(
+    r
+      .handleRegister(register(['<sip:a@1.1.1.1>;expires=99999999']), flow(1), 'alice', 0)
+      .header('contact')
+      ?.includes('expires=3600'),
+    true,
+  );
+  const nine = Array.from({ length: 9 }, (_, i) => `<sip:a@10.0.0.${i}>`);
+  assert.equal(r.handleRegister(register(nine), flow(1), 'alice', 0).status, 403);
+  assert.equal(r.handleRegister(register(nine.slice(1)), flow(1), 'alice', 0).status, 200);
+  for (const bad of ['<tel:+123>', '<sip:a@b?Route=x>', 'rubbish', '<sip:a@b'])
+    assert.equal(r.handleRegister(register([bad]), flow(1), 'alice', 0).status, 400, bad);
+});
