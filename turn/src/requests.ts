@@ -36,6 +36,15 @@ interface SignedRequest extends TurnRequest {
   readonly allocation: Allocation | undefined;
 }
 
+/** What an Allocate was granted besides its socket. */
+export interface AllocateWishes {
+  readonly lifetimeS: number;
+  /** The token of the reserved odd port. */
+  readonly reservation: Uint8Array | undefined;
+  /** Which port will do instead, when the one taken is in use. */
+  readonly port: 'any' | 'even';
+}
+
 /** What the handlers need of the server. */
 export interface RequestContext {
   readonly allocations: AllocationTable;
@@ -51,7 +60,7 @@ export interface RequestContext {
   /** Which relay address serves a client of that listener, by its wishes. */
   readonly poolFor: (listener: number, family: 4 | 6) => PortPool | undefined;
   /** The allocation's socket has to be opened; it is answered when that is done. */
-  readonly open: (allocation: Allocation, lifetimeS: number, reservation: Uint8Array | undefined) => void;
+  readonly open: (allocation: Allocation, wishes: AllocateWishes) => void;
   readonly close: (allocation: Allocation) => void;
   readonly onLimited: () => void;
 }
@@ -216,11 +225,11 @@ function allocate(context: RequestContext, request: SignedRequest): boolean {
   });
   made.allocateId.set(message.transactionId);
   const wished = message.u32(StunAttribute.lifetime) ?? DEFAULT_LIFETIME_S;
-  context.open(
-    made,
-    Math.min(Math.max(wished, DEFAULT_LIFETIME_S), MAX_LIFETIME_S),
-    pair ? allocations.reserve(from, port + 1, request.nowMs) : undefined,
-  );
+  context.open(made, {
+    lifetimeS: Math.min(Math.max(wished, DEFAULT_LIFETIME_S), MAX_LIFETIME_S),
+    reservation: pair ? allocations.reserve(from, port + 1, request.nowMs) : undefined,
+    port: evenPort ? 'even' : 'any',
+  });
   return false;
 }
 

@@ -19,7 +19,7 @@ import { PeerPolicy, type PeerRule } from './peer-policy.ts';
 import type { PortPool } from './port-pool.ts';
 import { Replies } from './replies.ts';
 import { ReplyLimit } from './reply-limit.ts';
-import { handleRequest, type RequestContext } from './requests.ts';
+import { type AllocateWishes, handleRequest, type RequestContext } from './requests.ts';
 import { TurnStats } from './stats.ts';
 
 /** What to do with a packet that was handled. */
@@ -50,10 +50,8 @@ export interface TurnServerOptions {
   readonly wallMs: () => number;
 }
 
-interface Opening {
+interface Opening extends AllocateWishes {
   readonly allocation: Allocation;
-  readonly lifetimeS: number;
-  readonly reservation: Uint8Array | undefined;
   tries: number;
 }
 
@@ -106,8 +104,8 @@ export class TurnServer {
       wallMs: options.wallMs,
       isDraining: () => this.#draining,
       poolFor: (listener, family) => this.#poolFor(listener, family),
-      open: (allocation, lifetimeS, reservation) => {
-        this.#opening.set(allocation.id, { allocation, lifetimeS, reservation, tries: 1 });
+      open: (allocation, wishes) => {
+        this.#opening.set(allocation.id, { allocation, ...wishes, tries: 1 });
         this.#open(allocation);
       },
       close: (allocation) => this.#close(allocation),
@@ -202,7 +200,7 @@ export class TurnServer {
     const { allocation } = opening;
     const another =
       reason === 'in-use' && !opening.reservation && ++opening.tries <= MAX_TRIES
-        ? allocation.pool.take(allocation.port !== 0 && allocation.port % 2 === 0 ? 'even' : 'any')
+        ? allocation.pool.take(opening.port)
         : undefined;
     if (another !== undefined) {
       allocation.pool.give(allocation.port);

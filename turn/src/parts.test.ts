@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { longTermKey, seededRandom, turnRestPassword } from '@offhook/core';
+import { nodeCrypto } from '@offhook/core/node';
+import fc from 'fast-check';
+import { quotaUser, RestCredentials } from './credentials.ts';
+import { Nonces } from './nonce.ts';
+import { PortPool } from './port-pool.ts';
+import { ReplyLimit } from './reply-limit.ts';
+import { OnePacket } from './testkit/virtual.ts';
+
+test('a nonce is good for its client for ten minutes, and nothing is remembered', () => {
+  const nonces = new Nonces(new Uint8Array(32).fill(7), nodeCrypto);
+  const nonce = nonces.make('192.0.2.1:5000', 1_000_000);
+  assert.equal(nonce.length, 16);
+  assert.ok(nonces.check(nonce, '192.0.2.1:5000', 1_000_000));
+  assert.ok(nonces.check(nonce, '192.0.2.1:5000', 1_600_000));
+  assert.equal(nonces.check(nonce, '192.0.2.1:5000', 1_601_000), false);
+  assert.equal(nonces.check(nonce, '192.0.2.1:5000', 999_000), false, 'from the future');
+  assert.equal(nonces.check(nonce, '192.0.2.1:5001', 1_000_000), false);
+  assert.equal(nonces.check(nonce, '192.0.2.2:5000', 1_000_000), false);
+  const other = new Nonces(new Uint8Array(32).fill(8), nodeCrypto);
+  assert.equal(other.check(nonce, '192.0.2.1:5000', 1_000_000), false);
+  fc.assert(fc.property(fc.string({ maxLength: 20 }), (s) => !nonces.check(s, '192.0.2.1:5000', 1_000_000)));
+});
+
+test('time-limited credentials: expiry, tolerance, several secrets, malformed names', () => {
+  const credentials = new RestCredentials({ secrets: ['new', 'old'], realm: 'r', crypto: nodeCrypto });
+  const username = '1000:alice';
+  const keys = credentials.keys(username, 999_000);
+  assert.deepEqual(
+    keys,
+    ['new', 'old'].map((s) => longTermKey(username, 'r', turnRestPassword(s, username, nodeCrypto), nodeCrypto)),
+  );
+  assert.equal(credentials.keys(username, 1_300_000).length, 2, 'a clock that is off by five minutes');
+  assert.equal(credentials.keys(username, 1_301_000).length, 0);
+  assert.equal(credentials.keys('2000', 1_000).length, 2);
+  for (const bad of ['', 'alice', 'alice:2000', '2000x:alice', ':alice', '-1:alice', `9999999999:${'x'.repeat(600)}`]) {
+    assert.equal(credentials.keys(bad, 1_000).length, 0, bad);
+  }
+  assert.equal(quotaUser('1000:alice:phone'), 'alice:phone');
+  assert.equal(quotaUser('1000'), '1000');
+});
+
+test('replies to one source are limited, others are not affected', () => {
+  const limit = new ReplyLimit({ perS: 20, burst: 50, seed: 1 });
+  const packet = new OnePacket();
+  const attacker = packet.fill(new Uint8Array(1), { address: '203.0.113.1', port: 1 });
+  let answered = 0;
+  for (let i = 0; i < 1000; i++) if (limit.take(attacker, 0, 0)) answered++;
+  assert.equal(answered, 50);
+  packet.fill(new Uint8Array(1), { address: '203.0.113.1', port: 999 });
+  assert.equal(limit.take(packet, 0, 0), false, 'another port of the same source');
+  packet.fill(new Uint8Array(1), { address: '203.0.113.2', port: 1 });
+  assert.ok(limit.take(packet, 0, 0));
+  packet.fill(new Uint8Array(1), { address: '203.0.113.1', port: 1 });
+  answered = 0;
+  for (let ms = 0; ms < 10_000; ms++) if (limit.take(packet, 0, ms)) answered++;
+  assert.ok(answered >= 199 && answered <= 201, `${answered} in ten seconds`);
+});
+
+test('ports: each once, even ones and pairs, exhaustion, given back', () => {
+  const pool = new PortPool({
+    address: '192.0.2.1',
+    family: 4,
+    portMin: 49_153,
+    portMax: 49_160,
+    random: seededRandom(1),
+  });
+  const pair = pool.take('even-with-next')!;
+  assert.equal(pair % 2, 0);
+  assert.equal(pool.taken, 2);
+  const rest = Array.from({ length: 6 }, () => pool.take('any'));
+  assert.equal(new Set([...rest, pair, pair + 1]).size, 8);
+  assert.equal(pool.take('any'), undefined);
+  pool.give(pair + 1);
+  assert.equal(pool.take('even'), undefined);
+  assert.equal(pool.take('any'), pair + 1);
+  const any = new PortPool({ address: '192.0.2.1', family: 4, portMin: 0, portMax: 0, random: seededRandom(1) });
+  assert.equal(any.take('any'), 0);
+  assert.equal(any.take('even'), undefined);
+});
