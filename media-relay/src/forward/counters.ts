@@ -1,0 +1,35 @@
+/** Why packets were dropped, plain counts; one record per leg's transport and one for the worker. */
+export interface DropCounts {
+  /** From an address that is not the leg's. */
+  stranger: number;
+  /** Neither STUN, DTLS, RTP nor RTCP, or malformed. */
+  malformed: number;
+  /** SRTP before there were keys. */
+  unkeyed: number;
+  /** SRTP with a wrong tag, replayed, or beyond the SSRC limit. */
+  srtp: number;
+  /** The other leg has no validated address yet, or takes no such media. */
+  unready: number;
+  /** No media section could be found for it. */
+  unroutable: number;
+  /** Its sender's address waits for five consistent packets. */
+  probation: number;
+  /** DTLS from an address that no ICE check has validated. */
+  dtlsStranger: number;
+  /** More than 50 packets to an address that was named by SDP only and never answered. */
+  unconfirmed: number;
+}
+
+export function noDrops(): DropCounts {
+  return {
+    stranger: 0,
+    malformed: 0,
+    unkeyed: 0,
+    srtp: 0,
+    unready: 0,
+    unroutable: 0,
+    probation: 0,
+    dtlsStranger: 0,
+    unconfirmed: 0,
+  };
+}

@@ -1,0 +1,114 @@
+import { rtpPayloadType, rtpSequence, rtpSsrc, sequenceDistance } from '@offhook/core';
+import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
+
+/** Consistent packets that a source on an allowed address, but another port than the SDP's, has to send. */
+export const PROBATION_PACKETS = 5;
+/** The largest step of sequence numbers within the probation. */
+const MAX_STEP = 10;
+
+export const Verdict = { stranger: 0, locked: 1, candidate: 2 } as const;
+export type VerdictValue = (typeof Verdict)[keyof typeof Verdict];
+
+/**
+ * Whose packets a plain RTP port takes (against RTP bleed and injection). The address and port of the SDP lock at the
+ * first packet. Another port on an allowed address (symmetric RTP behind a NAT) locks after `PROBATION_PACKETS` packets
+ * with one SSRC, one payload type and advancing sequence numbers, or one packet whose SRTP tag is good. Once locked
+ * every other source is a stranger, until a new offer or answer names another address.
+ */
+export class Latch {
+  readonly #family: 4 | 6;
+  #expected: UdpEndpoint | undefined;
+  #allowed: readonly UdpEndpoint[] = [];
+  #source: UdpEndpoint | undefined;
+  #count = 0;
+  #words: readonly number[] = [];
+  #port = 0;
+  #ssrc = 0;
+  #payloadType = 0;
+  #sequence = 0;
+
+  constructor(family: 4 | 6) {
+    this.#family = family;
+  }
+
+  /** The locked source. */
+  get source(): UdpEndpoint | undefined {
+    return this.#source;
+  }
+
+  /** Where the SDP says packets come from and go to. */
+  get expected(): UdpEndpoint | undefined {
+    return this.#expected;
+  }
+
+  /** Takes an address from signalling; a new one opens the lock. `allowed` are further addresses, ports ignored. */
+  expect(expected: UdpEndpoint | undefined, allowed: readonly UdpEndpoint[]): void {
+    const same =
+      expected && this.#expected
+        ? expected.equals(this.#expected) &&
+          allowed.length === this.#allowed.length &&
+          allowed.every((a, i) => sameAddress(a, this.#allowed[i]!))
+        : expected === this.#expected;
+    if (same) return;
+    this.#expected = expected;
+    this.#allowed = allowed;
+    this.#source = undefined;
+    this.#count = 0;
+  }
+
+  /** What packet i of the batch is. Locks when it comes from the very address of the SDP. */
+  judge(batch: PacketBatch, i: number): VerdictValue {
+    if (this.#source) return this.#source.isSource(batch, i) ? Verdict.locked : Verdict.stranger;
+    if (this.#expected?.isSource(batch, i)) {
+      this.#source = this.#expected;
+      return Verdict.locked;
+    }
+    for (let k = 0; k < this.#allowed.length; k++) {
+      if (fromAddress(this.#allowed[k]!, batch, i)) return Verdict.candidate;
+    }
+    return Verdict.stranger;
+  }
+
+  /** Counts a candidate's RTP packet; true when its source is locked by it. */
+  probe(batch: PacketBatch, i: number): boolean {
+    const bytes = batch.bytes;
+    const offset = batch.offset[i]!;
+    const sequence = rtpSequence(bytes, offset);
+    const step = sequenceDistance(this.#sequence, sequence);
+    const consistent =
+      this.#count > 0 &&
+      this.#port === batch.port[i] &&
+      this.#words[0] === batch.address[4 * i] &&
+      this.#words[3] === batch.address[4 * i + 3] &&
+      this.#ssrc === rtpSsrc(bytes, offset) &&
+      this.#payloadType === rtpPayloadType(bytes, offset) &&
+      step > 0 &&
+      step <= MAX_STEP;
+    this.#sequence = sequence;
+    if (consistent) {
+      if (++this.#count < PROBATION_PACKETS) return false;
+      this.lock(batch, i);
+      return true;
+    }
+    this.#count = 1;
+    this.#port = batch.port[i]!;
+    this.#words = Array.from(batch.address.subarray(4 * i, 4 * i + 4));
+    this.#ssrc = rtpSsrc(bytes, offset);
+    this.#payloadType = rtpPayloadType(bytes, offset);
+    return false;
+  }
+
+  /** Locks the source of packet i: its authentication was good, or its probation is over. */
+  lock(batch: PacketBatch, i: number): void {
+    this.#source = UdpEndpoint.source(batch, i, this.#family);
+  }
+}
+
+function fromAddress(at: UdpEndpoint, batch: PacketBatch, i: number): boolean {
+  const words = batch.address;
+  return words[4 * i] === at.a && words[4 * i + 1] === at.b && words[4 * i + 2] === at.c && words[4 * i + 3] === at.d;
+}
+
+function sameAddress(x: UdpEndpoint, y: UdpEndpoint): boolean {
+  return x.a === y.a && x.b === y.b && x.c === y.c && x.d === y.d;
+}

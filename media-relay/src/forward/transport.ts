@@ -1,0 +1,142 @@
+import type { UdpEndpoint, UdpPort } from '@offhook/core/node';
+import type { DtlsSession } from '../session/dtls.ts';
+import type { SrtpTransform } from '../srtp/index.ts';
+import { type DropCounts, noDrops } from './counters.ts';
+import { Latch } from './latch.ts';
+import { SsrcTable } from './ssrc-table.ts';
+
+/** Packets to an address that only an SDP of somebody else's named (reflection), before anything came from there. */
+export const UNCONFIRMED_PACKETS = 50;
+const HELD_PACKETS = 4;
+const HELD_BYTES = 1500;
+
+/** One m= section of one leg, as far as packets are concerned. */
+export interface MediaPath {
+  /** The section's place in the SDP. */
+  readonly index: number;
+  /** What carries it; undefined when the section is rejected. */
+  transport: Transport | undefined;
+  /** Where its packets go: the same section of the other leg, or itself (echo). */
+  peer: MediaPath | undefined;
+}
+
+/**
+ * What carries packets between one peer and us: the validated pair on the mux port, or one plain RTP port with its RTCP
+ * port. A bundled leg has one for all its sections, a plain leg one per section.
+ */
+export class Transport {
+  /** The place in the worker's table of transports; also the value of its addresses in the flow tables. */
+  readonly id: number;
+  /** SRTP is agreed on, with or without keys yet. */
+  secured = false;
+  rx: SrtpTransform | undefined;
+  tx: SrtpTransform | undefined;
+  /** DTLS that ends here; none on the opaque path. */
+  dtls: DtlsSession | undefined;
+  /** Set on the opaque path: everything but STUN goes there untouched. */
+  opaquePeer: Transport | undefined;
+  /** XORed into every SSRC that passes (echo), 0 = none. */
+  ssrcMask = 0;
+
+  /** Where RTP, DTLS and (muxed) RTCP leave, undefined until an address is known. */
+  port: UdpPort | undefined;
+  remote: UdpEndpoint | undefined;
+  rtcpPort: UdpPort | undefined;
+  rtcpRemote: UdpEndpoint | undefined;
+  /** Packets that may still be sent to an unconfirmed address; Infinity when it is confirmed. */
+  sendBudget = Number.POSITIVE_INFINITY;
+  /** Plain ports only. */
+  readonly latch: Latch | undefined;
+  readonly rtcpLatch: Latch | undefined;
+  rtcpMux = false;
+
+  /** The sections carried, in SDP order; `ssrcs` and `payloadTypes` hold places in this list. */
+  sections: readonly MediaPath[] = [];
+  readonly ssrcs = new SsrcTable();
+  /** Payload type → place in `sections`, -1 = unknown or ambiguous. */
+  readonly payloadTypes = new Int8Array(128).fill(-1);
+
+  packetsIn = 0;
+  bytesIn = 0;
+  packetsOut = 0;
+  bytesOut = 0;
+  rtcpIn = 0;
+  rtcpOut = 0;
+  /** Monotonic time of the last packet that belonged here, STUN checks included; -1 = none yet. */
+  lastInMs = -1;
+  readonly drops: DropCounts = noDrops();
+
+  readonly #held: Uint8Array[] = [];
+
+  constructor(id: number, plainFamily: 4 | 6 | undefined) {
+    this.id = id;
+    this.latch = plainFamily && new Latch(plainFamily);
+    this.rtcpLatch = plainFamily && new Latch(plainFamily);
+  }
+
+  /** The section an SSRC was seen in, else the one its payload type belongs to (and remembers it), or undefined. */
+  sectionOfRtp(ssrc: number, payloadType: number): MediaPath | undefined {
+    let index = this.ssrcs.find(ssrc);
+    if (index < 0) {
+      index = this.sections.length === 1 ? 0 : this.payloadTypes[payloadType]!;
+      if (index < 0) return undefined;
+      this.ssrcs.set(ssrc, index);
+    }
+    return this.sections[index];
+  }
+
+  /** The section of an RTCP packet by its sender, else by the media source it reports on, else the first. */
+  sectionOfRtcp(sender: number, mediaSource: number): MediaPath | undefined {
+    if (this.sections.length === 1) return this.sections[0];
+    const own = this.ssrcs.find(sender);
+    if (own >= 0) return this.sections[own];
+    for (let i = 0; i < this.sections.length; i++) {
+      const section = this.sections[i]!;
+      const far = section.peer?.transport;
+      if (far === undefined) continue;
+      const index = far.ssrcs.find(mediaSource);
+      if (index >= 0 && far.sections[index] === section.peer) return section;
+    }
+    return this.sections[0];
+  }
+
+  /** Keeps a copy of an early DTLS packet until this transport has an address; at most four, the oldest goes. */
+  hold(bytes: Uint8Array, offset: number, length: number): void {
+    if (length > HELD_BYTES) return;
+    if (this.#held.length >= HELD_PACKETS) this.#held.shift();
+    this.#held.push(bytes.slice(offset, offset + length));
+  }
+
+  /** Sends what was held; called when the address is known. */
+  flushHeld(): void {
+    if (!this.port || !this.remote) return;
+    for (const bytes of this.#held.splice(0)) {
+      this.port.send(bytes, this.remote);
+      this.packetsOut++;
+      this.bytesOut += bytes.length;
+    }
+  }
+
+  /** Sends a packet made here (DTLS); false when no address is known. */
+  send(bytes: Uint8Array): boolean {
+    return this.port !== undefined && this.remote !== undefined && this.port.send(bytes, this.remote);
+  }
+
+  /** Moves the sending side; RTCP follows unless it has a port of its own. */
+  sendVia(port: UdpPort | undefined, remote: UdpEndpoint | undefined): void {
+    this.port = port;
+    this.remote = remote;
+    if (this.latch === undefined || this.rtcpMux) {
+      this.rtcpPort = port;
+      this.rtcpRemote = remote;
+    }
+    this.flushHeld();
+  }
+
+  dropKeys(): void {
+    this.rx?.close();
+    this.tx?.close();
+    this.rx = undefined;
+    this.tx = undefined;
+  }
+}

@@ -1,0 +1,3 @@
+export * from './lite.ts';
+export * from './mux.ts';
+export * from './session.ts';

@@ -1,0 +1,1 @@
+export { type MediaRelayConfig, type MediaRelaySettings, startMediaRelay } from './worker.ts';

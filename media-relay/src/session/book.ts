@@ -1,0 +1,417 @@
+import {
+  attributes,
+  Deadlines,
+  isSdpError,
+  parseSdp,
+  readU32,
+  type SessionDescription,
+  type SocketAddress,
+  writeSdp,
+} from '@offhook/core';
+import { applyRemote, arrange, bundleOf, closeLeg, firstKind, pairsNeeded, usableSections, wire } from './build.ts';
+import { Call } from './call.ts';
+import { describe, type LocalSection } from './describe.ts';
+import { mirror } from './echo.ts';
+import type { MediaHost } from './host.ts';
+import { type LegKind, parseProtocol, sameKind } from './kind.ts';
+import { Leg, type PortPair, type Section } from './leg.ts';
+import type { DescribeRequest, DescribeResult } from './request.ts';
+import { SdesKeys } from './sdes.ts';
+
+export interface BookOptions {
+  /** A call without any packet (and signalling) for this long is deleted. */
+  readonly mediaTimeoutMs: number;
+  readonly maxCalls: number;
+}
+
+/** An offer may ring this long without media: timer C of the SIP proxy (RFC 3261 16.6) and some. */
+const UNANSWERED_MS = 240_000;
+/** A call on hold may be silent this long. */
+const HELD_MS = 3_600_000;
+const SWEEP_MS = 5_000;
+
+/** All calls of a worker: SDP in, SDP out, and the transports between. Synchronous; port pairs are handed in. */
+export class SessionBook {
+  readonly #host: MediaHost;
+  readonly #options: BookOptions;
+  readonly #calls = new Map<string, Call>();
+  readonly #deadlines = new Deadlines<Call>();
+  created = 0;
+  timedOut = 0;
+
+  constructor(host: MediaHost, options: BookOptions) {
+    this.#host = host;
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#calls.size;
+  }
+
+  find(callId: string): Call | undefined {
+    return this.#calls.get(callId);
+  }
+
+  calls(): IterableIterator<Call> {
+    return this.#calls.values();
+  }
+
+  /** Port pairs to hand to the next `offer` or `echo`, or the reason why it would fail. */
+  pairsFor(request: DescribeRequest, isEcho: boolean): number | { readonly error: string } {
+    const plan = this.#plan(request, isEcho);
+    return 'error' in plan ? plan : plan.pairs;
+  }
+
+  /** The peer `fromTag` offers: the answer is the description for the far peer. Pairs left over stay in `pairs`. */
+  offer(request: DescribeRequest, pairs: PortPair[], nowMs: number): DescribeResult {
+    const plan = this.#plan(request, false);
+    if ('error' in plan) return plan;
+    const call = plan.call ?? this.#open(request, plan, nowMs);
+    const from = call.leg(request.fromTag)!;
+    const to = call.other(from);
+    if (!sameKind(from.kind, plan.fromKind)) closeLeg(this.#host, from);
+    if (!sameKind(to.kind, plan.toKind)) closeLeg(this.#host, to);
+    from.kind = plan.fromKind;
+    to.kind = plan.toKind;
+    if (request.toTag !== undefined) to.tag = request.toTag;
+    call.warning = plan.warning;
+    call.offerer = from;
+    const problem =
+      this.#take(call, from, { request, plan, pairs, nowMs, role: 'offer' }) ?? this.#arrange(call, to, plan, pairs);
+    if (problem) return this.#refuse(call, plan.call === undefined, problem);
+    wire(call);
+    const sdp = this.#write(call, to, from.remote!, { request, role: 'offer' });
+    return call.warning === undefined ? { sdp } : { sdp, warning: call.warning };
+  }
+
+  /** The peer `toTag` answers the standing offer of `fromTag`: the answer is the description for the offerer. */
+  answer(request: DescribeRequest, nowMs: number): DescribeResult {
+    const call = this.#calls.get(request.callId);
+    if (!call || call.echo) return { error: 'no offer with this call-id stands' };
+    const from = call.leg(request.fromTag);
+    if (!from || from !== call.offerer) return { error: 'from-tag is not that of the peer whose offer stands' };
+    if (request.toTag === undefined) return { error: 'to-tag is missing' };
+    const to = call.other(from);
+    const sd = parseSdp(request.sdp);
+    if (isSdpError(sd)) return { error: sd.reason };
+    if (sd.media.length > to.sections.length) return { error: 'the answer has more media sections than the offer' };
+    padRejected(sd, from.remote!);
+    if (to.tag !== undefined && to.tag !== request.toTag) forgetPeer(to);
+    to.tag = request.toTag;
+    this.#setSource(to, request);
+    const usable = usableSections(sd, to.kind, call.opaque);
+    const active = to.sections.map((section, i) => section.active && usable[i]!);
+    if (call.opaque && active.some((isActive, i) => !isActive && sd.media[i]!.port !== 0)) {
+      return { error: 'the opaque path needs BUNDLE over all media sections' };
+    }
+    call.lastSignalMs = nowMs;
+    const media = sd.media.map((m) => m.kind);
+    arrange(this.#host, call, from, { active, media, pairs: [] });
+    arrange(this.#host, call, to, { active, media, pairs: [] });
+    for (const section of to.sections) {
+      const muxed = section.transport?.latch && sd.media[section.index]!.attributes.some((a) => a.name === 'rtcp-mux');
+      if (section.transport?.latch && !muxed) section.transport.rtcpMux = false;
+    }
+    const problem = applyRemote(this.#host, call, to, { sd, role: 'answer', nowMs });
+    if (problem) return { error: problem };
+    call.answered = true;
+    wire(call);
+    return { sdp: this.#write(call, from, sd, { request, role: 'answer' }) };
+  }
+
+  /** The peer offers and hears itself: the answer is ours. */
+  echo(request: DescribeRequest, pairs: PortPair[], nowMs: number): DescribeResult {
+    const plan = this.#plan(request, true);
+    if ('error' in plan) return plan;
+    const call = plan.call ?? this.#open(request, plan, nowMs);
+    const leg = call.legs[0]!;
+    if (!sameKind(leg.kind, plan.fromKind)) closeLeg(this.#host, leg);
+    leg.kind = plan.fromKind;
+    const problem = this.#take(call, leg, { request, plan, pairs, nowMs, role: 'offer' });
+    if (problem) return this.#refuse(call, plan.call === undefined, problem);
+    const mask = leg.transports().find((t) => t.ssrcMask !== 0)?.ssrcMask ?? this.#mask();
+    for (const transport of leg.transports()) transport.ssrcMask = mask;
+    call.answered = true;
+    wire(call);
+    return { sdp: this.#write(call, leg, mirror(leg.remote!, mask), { request, role: 'answer' }) };
+  }
+
+  /** Ends a call; false when there is none, or the tag is not one of its. */
+  delete(callId: string, tag: string | undefined): boolean {
+    const call = this.#calls.get(callId);
+    if (!call || (tag !== undefined && !call.leg(tag))) return false;
+    this.#close(call);
+    return true;
+  }
+
+  close(): void {
+    for (const call of [...this.#calls.values()]) this.#close(call);
+  }
+
+  nextTimeout(): number | undefined {
+    return this.#deadlines.next();
+  }
+
+  handleTimeout(nowMs: number): void {
+    for (let call = this.#deadlines.expire(nowMs); call; call = this.#deadlines.expire(nowMs)) {
+      for (const leg of call.legs) if (leg.ice) this.#host.ice.checkConsent(leg.ice, nowMs);
+      if (nowMs - Math.max(call.lastSignalMs, call.lastPacketMs()) >= this.#patience(call)) {
+        this.timedOut++;
+        this.#close(call);
+      } else this.#deadlines.set(call, nowMs + this.#sweepMs());
+    }
+  }
+
+  #sweepMs(): number {
+    return Math.min(SWEEP_MS, this.#options.mediaTimeoutMs / 4);
+  }
+
+  #patience(call: Call): number {
+    const { mediaTimeoutMs } = this.#options;
+    if (!call.answered) return Math.max(mediaTimeoutMs, UNANSWERED_MS);
+    return isHeld(call) ? Math.max(mediaTimeoutMs, HELD_MS) : mediaTimeoutMs;
+  }
+
+  #close(call: Call): void {
+    for (const leg of call.legs) closeLeg(this.#host, leg);
+    this.#deadlines.delete(call);
+    this.#calls.delete(call.id);
+  }
+
+  #refuse(call: Call, isNew: boolean, error: string): { error: string } {
+    if (isNew) this.#close(call);
+    return { error };
+  }
+
+  #open(request: DescribeRequest, plan: Plan, nowMs: number): Call {
+    const from = new Leg(request.fromTag, plan.fromKind);
+    const legs = plan.isEcho ? [from] : [from, new Leg(request.toTag, plan.toKind)];
+    const call = new Call(request.callId, legs, { opaque: plan.opaque, echo: plan.isEcho, nowMs });
+    this.#calls.set(call.id, call);
+    this.#deadlines.set(call, nowMs + this.#sweepMs());
+    this.created++;
+    return call;
+  }
+
+  /** Everything that can be decided before anything is changed. */
+  #plan(request: DescribeRequest, isEcho: boolean): Plan | { error: string } {
+    const sd = parseSdp(request.sdp);
+    if (isSdpError(sd)) return { error: sd.reason };
+    const call = this.#calls.get(request.callId);
+    if (!call && this.#calls.size >= this.#options.maxCalls)
+      return { error: 'this relay has no room for another call' };
+    const from = call?.leg(request.fromTag);
+    if (call && call.echo !== isEcho) return { error: 'this call-id is in use by a call of another form' };
+    if (call && !from) return { error: 'from-tag is not one of this call' };
+    const fromKind = firstKind(sd);
+    if (!fromKind) return { error: 'no media section of the SDP can be carried here' };
+    if (from && sd.media.length < from.sections.length) {
+      return { error: 'a new offer may not have fewer media sections than the last one' };
+    }
+    const to = call && from ? call.other(from) : undefined;
+    const toKind = isEcho ? fromKind : farKind(request, fromKind, to?.kind);
+    if (typeof toKind === 'string') return { error: toKind };
+    let opaque = call ? call.opaque : request.opaque && !isEcho;
+    let warning: string | undefined;
+    if (opaque && !call) {
+      warning = opaqueProblem(sd, fromKind, toKind);
+      opaque = warning === undefined;
+    }
+    const wantsDtls = !opaque && (fromKind.security === 'dtls' || toKind.security === 'dtls');
+    if (wantsDtls && !this.#host.dtls) {
+      return { error: `DTLS is off on this relay: ${this.#host.dtlsProblem ?? 'no reason known'}` };
+    }
+    const active = usableSections(sd, fromKind, opaque);
+    const pairs = pairsNeeded(from, fromKind, active) + (isEcho ? 0 : pairsNeeded(to, toKind, active));
+    return { sd, call, isEcho, fromKind, toKind, opaque, active, pairs, warning };
+  }
+
+  #take(call: Call, leg: Leg, input: TakeInput): string | undefined {
+    const { request, plan, pairs, nowMs, role } = input;
+    call.lastSignalMs = nowMs;
+    this.#setSource(leg, request);
+    const problem = this.#arrange(call, leg, plan, pairs);
+    return problem ?? applyRemote(this.#host, call, leg, { sd: plan.sd, role, nowMs });
+  }
+
+  #arrange(call: Call, leg: Leg, plan: Plan, pairs: PortPair[]): string | undefined {
+    const media = plan.sd.media.map((m) => m.kind);
+    return arrange(this.#host, call, leg, { active: plan.active, media, pairs })
+      ? undefined
+      : 'all RTP ports of this relay are in use';
+  }
+
+  #setSource(leg: Leg, request: DescribeRequest): void {
+    leg.receivedFrom = request.receivedFrom ?? leg.receivedFrom;
+    leg.trustAddress = request.trustAddress;
+  }
+
+  #mask(): number {
+    return (readU32(this.#host.crypto.randomBytes(4), 0) | 1) >>> 0;
+  }
+
+  #write(call: Call, leg: Leg, far: SessionDescription, options: WriteOptions): string {
+    const sections = leg.sections.map((section) => this.#local(call, leg, section, options));
+    const sharing = leg.kind.ice
+      ? leg.sections.filter(
+          (s) => s.active && s.mid !== undefined && (options.role === 'offer' || leg.bundledMids?.includes(s.mid)),
+        )
+      : [];
+    const bundle = sharing.map((s) => s.mid!);
+    const body = (origin: { id: string; version: number; address: string } | undefined) =>
+      writeSdp(describe(far, { sections, bundle, opaque: call.opaque, origin }));
+    if (!options.request.replaceOrigin) return body(undefined);
+    // RFC 3264 8: the version rises by one when the description changes.
+    leg.originId ??= String(readU32(this.#host.crypto.randomBytes(4), 0));
+    const address = sections[0]?.at.address ?? this.#host.plainAddress;
+    const content = body({ id: leg.originId, version: 0, address });
+    if (content !== leg.lastDescription) {
+      leg.lastDescription = content;
+      leg.originVersion++;
+    }
+    return body({ id: leg.originId, version: leg.originVersion, address });
+  }
+
+  #local(call: Call, leg: Leg, section: Section, { request, role }: WriteOptions): LocalSection {
+    const { kind } = leg;
+    const pair = section.pair;
+    const mux = this.#host.muxes[0];
+    const at: SocketAddress = pair
+      ? { address: this.#host.plainAddress, port: pair.rtp.local.port }
+      : { address: mux?.address ?? this.#host.plainAddress, port: mux?.udp.local.port ?? 9 };
+    if (kind.ice && role === 'offer') {
+      section.mid ??= call.other(leg).sections[section.index]?.mid ?? String(section.index);
+    }
+    const rtcpMux = this.#rtcpMux(leg, section, { request, role });
+    if (section.transport?.latch && role === 'offer') section.transport.rtcpMux = rtcpMux;
+    const setup = role === 'offer' ? 'actpass' : (leg.setup ?? 'passive');
+    const fingerprint = this.#host.dtls?.fingerprint;
+    return {
+      active: section.active,
+      kind,
+      at,
+      mid: kind.ice ? section.mid : undefined,
+      ice: leg.ice && {
+        ...leg.ice.current.local,
+        candidates: this.#host.muxes.map((m) => ({ address: m.address, port: m.udp.local.port })),
+      },
+      dtls: kind.security === 'dtls' && !call.opaque && fingerprint ? { fingerprint, setup } : undefined,
+      cryptos: section.active && kind.security === 'sdes' ? this.#cryptos(section, role) : [],
+      rtcpMux,
+      rtcpPort: pair && (!rtcpMux || role === 'offer') ? pair.rtcp.local.port : undefined,
+      pictureLossTypes: kind.ice && kind.feedback ? this.#pictureLoss(leg, section, role) : undefined,
+    };
+  }
+
+  #cryptos(section: Section, role: 'offer' | 'answer') {
+    if (role === 'answer') return section.sdes?.answer ? [section.sdes.answer] : [];
+    section.sdes ??= new SdesKeys(this.#host.crypto, this.#host.openSrtp);
+    return section.sdes.offer();
+  }
+
+  #rtcpMux(leg: Leg, section: Section, { request, role }: WriteOptions): boolean {
+    if (leg.kind.ice) return role === 'offer' || section.remoteMux;
+    if (role === 'offer') return request.rtcpMux.includes('offer') || request.rtcpMux.includes('require');
+    const isAccepted = section.remoteMux && !request.rtcpMux.includes('demux') && !request.rtcpMux.includes('reject');
+    const { transport } = section;
+    if (transport) {
+      transport.rtcpMux = isAccepted;
+      if (isAccepted) transport.sendVia(transport.port, transport.remote); // RTCP follows
+    }
+    return isAccepted;
+  }
+
+  /** PLI passes also to a far side without feedback in its protocol: most video phones answer it. */
+  #pictureLoss(leg: Leg, section: Section, role: 'offer' | 'answer'): (payloadType: string) => boolean {
+    if (role === 'offer') return () => true;
+    const own = leg.remote?.media[section.index];
+    const offered = new Set(own ? attributes(own, 'rtcp-fb') : []);
+    return (payloadType) => offered.has(`${payloadType} nack pli`);
+  }
+}
+
+interface Plan {
+  readonly sd: SessionDescription;
+  readonly call: Call | undefined;
+  readonly isEcho: boolean;
+  readonly fromKind: LegKind;
+  readonly toKind: LegKind;
+  readonly opaque: boolean;
+  readonly active: readonly boolean[];
+  readonly pairs: number;
+  readonly warning: string | undefined;
+}
+
+interface TakeInput {
+  readonly request: DescribeRequest;
+  readonly plan: Plan;
+  readonly pairs: PortPair[];
+  readonly nowMs: number;
+  readonly role: 'offer' | 'answer';
+}
+
+interface WriteOptions {
+  readonly request: DescribeRequest;
+  readonly role: 'offer' | 'answer';
+}
+
+/** What the far leg speaks: as asked, else as it did, else as the offer. Words when it can't be. */
+function farKind(request: DescribeRequest, from: LegKind, known: LegKind | undefined): LegKind | string {
+  if (request.protocol === undefined) {
+    const kind = known ?? from;
+    return request.ice === undefined ? kind : { ...kind, ice: request.ice === 'force' };
+  }
+  const parsed = parseProtocol(request.protocol);
+  if (!parsed) return `transport-protocol '${request.protocol.slice(0, 40)}' is not one of this relay's`;
+  const security = parsed.security === 'dtls' && request.dtlsOff ? 'sdes' : parsed.security;
+  const fresh = security === 'dtls' || (security === from.security && from.ice);
+  const byDefault = known?.security === security ? known.ice : fresh;
+  const ice = request.ice === undefined ? byDefault : request.ice === 'force';
+  return { ice, security, feedback: parsed.feedback };
+}
+
+/** Why the two legs can't be joined unread, or undefined. */
+function opaqueProblem(sd: SessionDescription, from: LegKind, to: LegKind): string | undefined {
+  const isWebRtc = (kind: LegKind) => kind.ice && kind.security === 'dtls';
+  if (!isWebRtc(from) || !isWebRtc(to)) return 'the opaque path needs WebRTC on both legs; the terminated path is used';
+  const usable = usableSections(sd, from, true);
+  const wanted = sd.media.filter((m) => m.port !== 0).length;
+  if (wanted > 1 && (!bundleOf(sd) || usable.filter(Boolean).length < wanted)) {
+    return 'the opaque path needs BUNDLE over all media sections; the terminated path is used';
+  }
+  return undefined;
+}
+
+/** An answer with fewer sections than the offer rejects the others. */
+function padRejected(answer: SessionDescription, offer: SessionDescription): void {
+  for (const media of offer.media.slice(answer.media.length)) {
+    answer.media.push({
+      ...media,
+      port: 0,
+      portCount: undefined,
+      formats: [...media.formats],
+      bandwidth: [],
+      attributes: [],
+    });
+  }
+}
+
+/** Nobody sends according to the last descriptions. */
+function isHeld(call: Call): boolean {
+  const held = new Set(['sendonly', 'recvonly', 'inactive']);
+  return call.legs.some(
+    (leg) =>
+      leg.remote?.media.every(
+        (m) => m.port === 0 || m.attributes.some((a) => held.has(a.name)) || m.connection?.address === '0.0.0.0',
+      ) ?? false,
+  );
+}
+
+/** Another device answered the same offer: what the first one had is void. */
+function forgetPeer(leg: Leg): void {
+  for (const { transport } of leg.sections) {
+    transport?.latch?.expect(undefined, []);
+    transport?.rtcpLatch?.expect(undefined, []);
+    if (leg.kind.security === 'sdes') transport?.dropKeys();
+  }
+}

@@ -1,0 +1,279 @@
+import {
+  attribute,
+  attributes,
+  bundleGroups,
+  cryptoLines,
+  fingerprints,
+  iceCredentials,
+  type MediaDescription,
+  rtcpPort,
+  type SessionDescription,
+  setup,
+} from '@offhook/core';
+import { UdpEndpoint } from '@offhook/core/node';
+import { UNCONFIRMED_PACKETS } from '../forward/index.ts';
+import { plainAddresses } from './address.ts';
+import type { Call } from './call.ts';
+import { DtlsSession } from './dtls.ts';
+import type { MediaHost } from './host.ts';
+import { kindOf, type LegKind, sameKind } from './kind.ts';
+import { type Leg, type PortPair, Section } from './leg.ts';
+import { SdesKeys } from './sdes.ts';
+
+/** Whether the far side wants this section: port 0 is a no, except bundle-only (RFC 9143 6). */
+export function isWanted(media: MediaDescription): boolean {
+  return media.port !== 0 || attribute(media, 'bundle-only') !== undefined;
+}
+
+/** The kind of the first wanted section that this relay can carry. */
+export function firstKind(sd: SessionDescription): LegKind | undefined {
+  for (const media of sd.media) {
+    const kind = isWanted(media) ? kindOf(media, sd) : undefined;
+    if (kind) return kind;
+  }
+  return undefined;
+}
+
+/**
+ * The mids that share the first wanted section's transport, or undefined without BUNDLE. An ICE leg has one transport,
+ * so its other sections are turned off.
+ */
+export function bundleOf(sd: SessionDescription): readonly string[] | undefined {
+  const first = sd.media.find(isWanted);
+  const mid = first && attribute(first, 'mid');
+  return mid === undefined ? undefined : bundleGroups(sd).find((group) => group.includes(mid));
+}
+
+/** Which sections a leg of this kind can take from the description. */
+export function usableSections(sd: SessionDescription, kind: LegKind, opaque: boolean): boolean[] {
+  const bundle = bundleOf(sd);
+  const first = sd.media.findIndex((m) => isWanted(m));
+  return sd.media.map((media, i) => {
+    if (!isWanted(media)) return false;
+    if (kind.ice && i !== first && !bundle?.includes(attribute(media, 'mid') ?? '')) return false;
+    if (opaque) return true;
+    const own = kindOf(media, sd);
+    return own !== undefined && (own.ice || kind.ice ? own.security === kind.security : sameKind(own, kind));
+  });
+}
+
+/** Makes sections and their transports as `active` says; port pairs come from `pairs`. False when they run out. */
+export function arrange(host: MediaHost, call: Call, leg: Leg, plan: Arrangement): boolean {
+  for (const [i, isActive] of plan.active.entries()) {
+    const section = leg.sections[i] ?? new Section(i, plan.media[i]!);
+    leg.sections[i] = section;
+    section.media = plan.media[i]!;
+    section.active = isActive;
+    if (!isActive) releaseSection(host, section);
+    else if (leg.kind.ice) section.transport = bundleTransport(host, call, leg);
+    else if (!section.transport && !openPlain(host, leg, section, plan.pairs)) return false;
+  }
+  if (leg.bundle) leg.bundle.sections = leg.sections.filter((s) => s.active);
+  return true;
+}
+
+export interface Arrangement {
+  readonly active: readonly boolean[];
+  readonly media: readonly string[];
+  /** Taken from the end; what is left is the caller's. */
+  readonly pairs: PortPair[];
+}
+
+function bundleTransport(host: MediaHost, call: Call, leg: Leg) {
+  if (leg.bundle) return leg.bundle;
+  const transport = host.transports.open(undefined);
+  leg.bundle = transport;
+  leg.ice = host.ice.open(transport);
+  if (!call.opaque) secure(host, leg, transport);
+  return transport;
+}
+
+function openPlain(host: MediaHost, leg: Leg, section: Section, pairs: PortPair[]): boolean {
+  const pair = pairs.pop();
+  if (!pair) return false;
+  const transport = host.transports.open(pair.rtp.family);
+  transport.sections = [section];
+  section.transport = transport;
+  section.pair = pair;
+  secure(host, leg, transport);
+  host.attach(transport, pair);
+  return true;
+}
+
+function secure(host: MediaHost, leg: Leg, transport: NonNullable<Section['transport']>): void {
+  transport.secured = leg.kind.security !== 'none';
+  if (leg.kind.security === 'dtls' && host.dtls) {
+    transport.dtls = new DtlsSession(transport, host.dtls, { open: host.openSrtp, counters: host.dtlsCounters });
+  }
+}
+
+/** Port pairs that `arrange` will need for these sections. */
+export function pairsNeeded(leg: Leg | undefined, kind: LegKind, active: readonly boolean[]): number {
+  if (kind.ice) return 0;
+  const known = leg && sameKind(leg.kind, kind) ? leg.sections : [];
+  return active.filter((isActive, i) => isActive && !known[i]?.transport).length;
+}
+
+function releaseSection(host: MediaHost, section: Section): void {
+  const { transport, pair } = section;
+  section.transport = undefined;
+  section.peer = undefined;
+  section.sdes = undefined;
+  if (pair && transport) {
+    transport.dtls?.close();
+    host.rearm(transport);
+    transport.dropKeys();
+    host.transports.close(transport);
+    host.release(pair);
+    section.pair = undefined;
+  }
+}
+
+/** Gives back everything of a leg. */
+export function closeLeg(host: MediaHost, leg: Leg): void {
+  for (const section of leg.sections) {
+    section.active = false;
+    releaseSection(host, section);
+  }
+  const { bundle, ice } = leg;
+  if (bundle) {
+    bundle.dtls?.close();
+    host.rearm(bundle);
+    bundle.dropKeys();
+    bundle.opaquePeer = undefined;
+    if (ice) host.ice.close(ice);
+    host.transports.close(bundle);
+  }
+  leg.bundle = undefined;
+  leg.ice = undefined;
+}
+
+/** Takes the peer's side of every active section: addresses, ICE, keys. The reason when it can't be used. */
+export function applyRemote(host: MediaHost, call: Call, leg: Leg, input: RemoteInput): string | undefined {
+  const { sd, role } = input;
+  leg.remote = sd;
+  leg.bundledMids = bundleOf(sd);
+  const first = leg.sections.find((s) => s.active);
+  if (!first) return undefined;
+  if (leg.ice) {
+    const credentials = iceCredentials(sd.media[first.index]!, sd);
+    if (!credentials) return 'the SDP has no usable ice-ufrag and ice-pwd';
+    if (role === 'offer') host.ice.offered(leg.ice, credentials);
+    else host.ice.accept(leg.ice, credentials);
+  }
+  if (leg.kind.security === 'dtls') {
+    const asked = setup(sd.media[first.index]!, sd);
+    if (role === 'answer') leg.setup = asked === 'passive' ? 'active' : 'passive';
+    else if (asked === 'passive') leg.setup = 'active';
+    else if (asked === 'active') leg.setup = 'passive';
+    else leg.setup ??= 'passive';
+  }
+  for (const section of leg.sections) {
+    if (!section.active) continue;
+    const problem = applySection(host, call, leg, { ...input, section, media: sd.media[section.index]! });
+    if (problem) return problem;
+  }
+  return undefined;
+}
+
+interface RemoteInput {
+  readonly sd: SessionDescription;
+  readonly role: 'offer' | 'answer';
+  readonly nowMs: number;
+}
+
+function applySection(
+  host: MediaHost,
+  call: Call,
+  leg: Leg,
+  { sd, role, nowMs, section, media }: RemoteInput & { section: Section; media: MediaDescription },
+): string | undefined {
+  const transport = section.transport!;
+  section.mid = attribute(media, 'mid') ?? section.mid;
+  section.remoteMux = attribute(media, 'rtcp-mux') !== undefined;
+  if (!leg.kind.ice) takeAddresses(leg, section, media, sd);
+  if (call.opaque) return undefined;
+  if (leg.kind.security === 'sdes') {
+    section.sdes ??= new SdesKeys(host.crypto, host.openSrtp);
+    const lines = cryptoLines(media);
+    const agreed = role === 'offer' ? section.sdes.offered(lines, transport) : section.sdes.answered(lines, transport);
+    if (!agreed) return `the ${section.media} section has no a=crypto line that can be used`;
+  }
+  if (transport.dtls && section === transport.sections[0]) {
+    const prints = fingerprints(media, sd).map((f) => `${f.hash} ${f.digest}`);
+    if (prints.length === 0) return 'the SDP has no usable a=fingerprint';
+    transport.dtls.describe(prints, leg.setup === 'active' ? 'client' : 'server', nowMs);
+    host.rearm(transport);
+  }
+  return undefined;
+}
+
+/** Where a plain leg's packets go and come from. */
+function takeAddresses(leg: Leg, section: Section, media: MediaDescription, sd: SessionDescription): void {
+  const transport = section.transport!;
+  const pair = section.pair!;
+  const address = (media.connection ?? sd.connection)?.address ?? '';
+  const at = { address, port: media.port };
+  const { expected, allowed, confirmed } = plainAddresses(at, leg.receivedFrom, leg.trustAddress);
+  if (!expected) {
+    transport.sendVia(undefined, undefined); // held the old way
+    transport.rtcpPort = undefined;
+    transport.rtcpRemote = undefined;
+    return;
+  }
+  const others = allowed.flatMap((a) => UdpEndpoint.from({ address: a, port: 0 }) ?? []);
+  const rtp = UdpEndpoint.from(expected);
+  const rtcp = rtcpPort(media);
+  const mux = transport.rtcpMux && section.remoteMux;
+  const rtcpAt = UdpEndpoint.from({
+    address: expected.address === at.address ? (rtcp.address ?? at.address) : expected.address,
+    port: mux ? expected.port : rtcp.port,
+  });
+  transport.latch!.expect(rtp, others);
+  transport.rtcpLatch!.expect(rtcpAt, others);
+  transport.sendBudget = confirmed || transport.latch!.source ? Number.POSITIVE_INFINITY : UNCONFIRMED_PACKETS;
+  transport.rtcpPort = pair.rtcp;
+  transport.rtcpRemote = transport.rtcpLatch!.source ?? rtcpAt;
+  transport.sendVia(pair.rtp, transport.latch!.source ?? rtp);
+}
+
+/** Connects the sections of both legs, and tells apart what one transport carries. */
+export function wire(call: Call): void {
+  const [a, b] = [call.legs[0]!, call.legs[1] ?? call.legs[0]!];
+  for (const [i, section] of a.sections.entries()) {
+    const far = b.sections[i];
+    const isBoth = section.active && far?.active === true;
+    section.peer = isBoth ? far : undefined;
+    if (far) far.peer = isBoth ? section : undefined;
+  }
+  if (call.opaque && a.bundle && b.bundle) {
+    a.bundle.opaquePeer = b.bundle;
+    b.bundle.opaquePeer = a.bundle;
+  }
+  for (const leg of call.legs) demultiplex(leg, call.other(leg));
+}
+
+/** RFC 9143 9.2: SSRCs of the SDP, then payload types that only one section uses. */
+function demultiplex(leg: Leg, far: Leg): void {
+  const transport = leg.bundle;
+  if (!transport || transport.sections.length < 2) return;
+  transport.payloadTypes.fill(-1);
+  transport.ssrcs.clear();
+  const seen = new Map<number, number>();
+  for (const [place, { index }] of transport.sections.entries()) {
+    const own = leg.remote?.media[index];
+    for (const value of own ? attributes(own, 'ssrc') : []) {
+      const ssrc = Number(value.split(' ')[0]);
+      if (Number.isInteger(ssrc) && ssrc >= 0 && ssrc < 2 ** 32) transport.ssrcs.set(ssrc, place);
+    }
+    for (const media of [own, far.remote?.media[index]]) {
+      for (const format of media?.formats ?? []) {
+        const payloadType = Number(format);
+        if (!(payloadType >= 0 && payloadType < 128)) continue;
+        const other = seen.get(payloadType);
+        seen.set(payloadType, place);
+        transport.payloadTypes[payloadType] = other === undefined || other === place ? place : -1;
+      }
+    }
+  }
+}

@@ -1,0 +1,28 @@
+import type { Crypto } from '@offhook/core';
+import type { Transport } from '../forward/index.ts';
+import type { IceLite, MuxPort } from '../ice/index.ts';
+import type { DtlsCounters, DtlsFactory } from './dtls.ts';
+import type { PortPair } from './leg.ts';
+import type { OpenSrtp } from './sdes.ts';
+import type { TransportTable } from './table.ts';
+
+/** What calls stand on; handed in by the worker. */
+export interface MediaHost {
+  readonly crypto: Crypto;
+  readonly ice: IceLite;
+  readonly muxes: readonly MuxPort[];
+  /** The address of the plain RTP ports. */
+  readonly plainAddress: string;
+  readonly transports: TransportTable;
+  readonly openSrtp: OpenSrtp;
+  readonly dtlsCounters: DtlsCounters;
+  /** Undefined when DTLS is off; `dtlsProblem` then says why. */
+  readonly dtls: DtlsFactory | undefined;
+  readonly dtlsProblem: string | undefined;
+  /** From now on packets of the pair belong to the transport. */
+  attach(transport: Transport, pair: PortPair): void;
+  /** Closes the pair; its numbers go back to the pool. */
+  release(pair: PortPair): void;
+  /** The transport's DTLS deadline may have moved. */
+  rearm(transport: Transport): void;
+}

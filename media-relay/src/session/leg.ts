@@ -1,0 +1,69 @@
+import type { SessionDescription } from '@offhook/core';
+import type { UdpPort } from '@offhook/core/node';
+import type { MediaPath, Transport } from '../forward/index.ts';
+import type { IceSession } from '../ice/index.ts';
+import type { LegKind } from './kind.ts';
+import type { SdesKeys } from './sdes.ts';
+
+/** An even RTP port and the odd RTCP port behind it. */
+export interface PortPair {
+  readonly rtp: UdpPort;
+  readonly rtcp: UdpPort;
+}
+
+/** One m= section of one leg. */
+export class Section implements MediaPath {
+  readonly index: number;
+  /** audio, video … */
+  media: string;
+  /** Negotiated or being negotiated; a rejected section has no transport. */
+  active = false;
+  mid: string | undefined;
+  transport: Transport | undefined;
+  peer: Section | undefined;
+  pair: PortPair | undefined;
+  sdes: SdesKeys | undefined;
+  /** The peer offered or accepted rtcp-mux. */
+  remoteMux = false;
+
+  constructor(index: number, media: string) {
+    this.index = index;
+    this.media = media;
+  }
+}
+
+/** One side of a call. */
+export class Leg {
+  tag: string | undefined;
+  kind: LegKind;
+  readonly sections: Section[] = [];
+  /** What the peer's last SDP said. */
+  remote: SessionDescription | undefined;
+  /** The one transport of an ICE leg. */
+  bundle: Transport | undefined;
+  ice: IceSession | undefined;
+  /** The peer's mids that share the transport, undefined = it doesn't bundle. */
+  bundledMids: readonly string[] | undefined;
+  /** What we answer to the peer's a=setup; undefined before it is known. */
+  setup: 'active' | 'passive' | undefined;
+  /** Our o= line towards this peer, when the origin is replaced. */
+  originId: string | undefined;
+  originVersion = 0;
+  lastDescription = '';
+  /** Where the peer's signalling came from, an IP address. */
+  receivedFrom: string | undefined;
+  trustAddress = false;
+
+  constructor(tag: string | undefined, kind: LegKind) {
+    this.tag = tag;
+    this.kind = kind;
+  }
+
+  /** Every transport once. */
+  transports(): Transport[] {
+    const found = new Set<Transport>();
+    if (this.bundle) found.add(this.bundle);
+    for (const section of this.sections) if (section.transport) found.add(section.transport);
+    return [...found];
+  }
+}

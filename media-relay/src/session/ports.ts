@@ -1,0 +1,100 @@
+import { openUdpPort, type UdpPort } from '@offhook/core/node';
+import type { PortPair } from './leg.ts';
+
+/** Random places tried before the pool says it is full. */
+const MAX_TRIES = 200;
+
+/**
+ * The worker's slice of RTP ports: an even one for RTP with the odd one behind it for RTCP (RFC 3550 11). It goes round
+ * from a random start, so a port that was given back rests as long as possible. A range from 0 takes any free ports.
+ */
+export class PortPool {
+  readonly address: string;
+  readonly #first: number;
+  readonly #pairs: number;
+  readonly #used = new Set<number>();
+  readonly #open = new Set<PortPair>();
+  #next: number;
+
+  /** @param random in [0, 1), for the start. */
+  constructor(range: { address: string; portMin: number; portMax: number }, random: number) {
+    this.address = range.address;
+    this.#first = range.portMin + (range.portMin & 1);
+    this.#pairs = range.portMin === 0 ? 0 : Math.max(0, Math.floor((range.portMax - this.#first + 1) / 2));
+    this.#next = Math.floor(random * this.#pairs);
+  }
+
+  /** Pairs in use. */
+  get used(): number {
+    return this.#open.size;
+  }
+
+  /** Pairs there are; 0 = no fixed range. */
+  get size(): number {
+    return this.#pairs;
+  }
+
+  /** `count` pairs, or undefined (and none taken) when the range is exhausted. */
+  async take(count: number): Promise<PortPair[] | undefined> {
+    const pairs: PortPair[] = [];
+    for (let i = 0; i < count; i++) {
+      const pair = await this.#openPair();
+      if (!pair) {
+        for (const taken of pairs) this.give(taken);
+        return undefined;
+      }
+      pairs.push(pair);
+    }
+    return pairs;
+  }
+
+  /** Closes a pair; its numbers may be used again. */
+  give(pair: PortPair): void {
+    if (!this.#open.delete(pair)) return;
+    this.#used.delete(pair.rtp.local.port);
+    pair.rtp.onReadable = undefined;
+    pair.rtcp.onReadable = undefined;
+    pair.rtp.close();
+    pair.rtcp.close();
+  }
+
+  close(): void {
+    for (const pair of [...this.#open]) this.give(pair);
+  }
+
+  async #openPair(): Promise<PortPair | undefined> {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      let port = 0;
+      if (this.#pairs > 0) {
+        if (this.#used.size >= this.#pairs) return undefined;
+        port = this.#first + 2 * this.#next;
+        this.#next = (this.#next + 1) % this.#pairs;
+        if (this.#used.has(port)) {
+          tries--; // a free one exists, so this ends
+          continue;
+        }
+      }
+      const rtp = await this.#try(port);
+      if (!rtp) continue;
+      const even = rtp.local.port % 2 === 0;
+      const rtcp = even ? await this.#try(rtp.local.port + 1) : undefined;
+      if (!rtcp) {
+        rtp.close();
+        continue;
+      }
+      const pair = { rtp, rtcp };
+      this.#used.add(rtp.local.port);
+      this.#open.add(pair);
+      return pair;
+    }
+    return undefined;
+  }
+
+  async #try(port: number): Promise<UdpPort | undefined> {
+    try {
+      return await openUdpPort({ address: this.address, port });
+    } catch {
+      return undefined; // in use by somebody else
+    }
+  }
+}

@@ -1,0 +1,20 @@
+/** What `offer`, `answer` and `echo` ask for, already validated. */
+export interface DescribeRequest {
+  readonly callId: string;
+  readonly fromTag: string;
+  readonly toTag: string | undefined;
+  readonly sdp: string;
+  /** The far side's m= protocol; undefined = the offer's own. */
+  readonly protocol: string | undefined;
+  readonly ice: 'force' | 'remove' | undefined;
+  /** DTLS off towards the far side although its protocol would have it. */
+  readonly dtlsOff: boolean;
+  readonly rtcpMux: readonly string[];
+  readonly replaceOrigin: boolean;
+  readonly receivedFrom: string | undefined;
+  readonly trustAddress: boolean;
+  readonly opaque: boolean;
+}
+
+/** An SDP, or why there is none. */
+export type DescribeResult = { readonly sdp: string; readonly warning?: string } | { readonly error: string };

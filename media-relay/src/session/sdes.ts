@@ -1,0 +1,96 @@
+import { base64, type Crypto, fromBase64, type SdpCrypto } from '@offhook/core';
+import type { Transport } from '../forward/index.ts';
+import { SRTP_PROFILES, type SrtpKeys, type SrtpProfile, type SrtpTransform } from '../srtp/index.ts';
+
+/** By preference: the cheapest suite first. */
+export const SDES_SUITES: readonly SrtpProfile[] = [
+  'AEAD_AES_128_GCM',
+  'AES_CM_128_HMAC_SHA1_80',
+  'AES_CM_128_HMAC_SHA1_32',
+];
+
+/** Makes the packet handling of one direction. */
+export type OpenSrtp = (keys: SrtpKeys, direction: 'protect' | 'unprotect') => SrtpTransform;
+
+/** The keys of one section whose SDP carries them (RFC 4568). Our own key of a suite stays the same for the whole call. */
+export class SdesKeys {
+  readonly #crypto: Crypto;
+  readonly #open: OpenSrtp;
+  readonly #own = new Map<SrtpProfile, string>();
+  #rxKey = '';
+  #txKey = '';
+  /** What was agreed on, for `query`. */
+  profile: SrtpProfile | undefined;
+  /** The line of our answer. */
+  answer: SdpCrypto | undefined;
+
+  constructor(crypto: Crypto, open: OpenSrtp) {
+    this.#crypto = crypto;
+    this.#open = open;
+  }
+
+  /** The lines of our offer; tags count from 1 by preference. */
+  offer(): SdpCrypto[] {
+    return SDES_SUITES.map((suite, i) => ({ tag: i + 1, suite, key: this.#key(suite) }));
+  }
+
+  /** The peer's offer: takes the suite we like best; false when none can be used. */
+  offered(lines: readonly SdpCrypto[], transport: Transport): boolean {
+    for (const suite of SDES_SUITES) {
+      const line = lines.find((l) => l.suite === suite && usable(l));
+      if (!line) continue;
+      // RFC 4568 5.1.2: the answer repeats the tag and suite with a key of its own.
+      this.answer = { tag: line.tag, suite, key: this.#key(suite) };
+      this.#apply(suite, line.key, transport);
+      return true;
+    }
+    return false;
+  }
+
+  /** The peer's answer to `offer()`: one line, one of our tags with its suite. */
+  answered(lines: readonly SdpCrypto[], transport: Transport): boolean {
+    const line = lines[0];
+    const suite = line && SDES_SUITES[line.tag - 1];
+    if (!line || !suite || line.suite !== suite || !usable(line)) return false;
+    this.#apply(suite, line.key, transport);
+    return true;
+  }
+
+  #key(suite: SrtpProfile): string {
+    let key = this.#own.get(suite);
+    if (key === undefined) {
+      const { keyLength, saltLength } = SRTP_PROFILES[suite];
+      key = base64(this.#crypto.randomBytes(keyLength + saltLength));
+      this.#own.set(suite, key);
+    }
+    return key;
+  }
+
+  /** Contexts of unchanged keys go on: a new one would lose the rollover counter and the replay window. */
+  #apply(profile: SrtpProfile, remoteKey: string, transport: Transport): void {
+    const changed = this.profile !== profile;
+    const ownKey = this.#key(profile);
+    this.profile = profile;
+    if (changed || this.#rxKey !== remoteKey || !transport.rx) {
+      transport.rx?.close();
+      transport.rx = this.#open(split(profile, remoteKey), 'unprotect');
+      this.#rxKey = remoteKey;
+    }
+    if (changed || this.#txKey !== ownKey || !transport.tx) {
+      transport.tx?.close();
+      transport.tx = this.#open(split(profile, ownKey), 'protect');
+      this.#txKey = ownKey;
+    }
+  }
+}
+
+function usable({ suite, key }: SdpCrypto): boolean {
+  const { keyLength, saltLength } = SRTP_PROFILES[suite as SrtpProfile];
+  return fromBase64(key)?.length === keyLength + saltLength;
+}
+
+function split(profile: SrtpProfile, key: string): SrtpKeys {
+  const bytes = fromBase64(key)!;
+  const { keyLength } = SRTP_PROFILES[profile];
+  return { profile, key: bytes.slice(0, keyLength), salt: bytes.slice(keyLength) };
+}

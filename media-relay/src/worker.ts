@@ -1,0 +1,222 @@
+import { Deadlines, type NgDictionary, readU32 } from '@offhook/core';
+import {
+  MachineTimer,
+  monotonicMs,
+  nodeCrypto,
+  openUdpPort,
+  type PartConfig,
+  type RunningPart,
+  type UdpPort,
+} from '@offhook/core/node';
+import { type ControlContext, type ControlCounters, NgServer } from './control/index.ts';
+import { type DtlsCertificate, DtlsEndpoint, dtlsSelfTest, makeCertificate, matchesFingerprint } from './dtls/index.ts';
+import { PacketLoop, type Transport } from './forward/index.ts';
+import { IceLite, MuxPort } from './ice/index.ts';
+import {
+  type DtlsCounters,
+  type DtlsFactory,
+  type MediaHost,
+  PortPool,
+  SessionBook,
+  TransportTable,
+} from './session/index.ts';
+import { SrtpContext } from './srtp/index.ts';
+
+/** One media worker's settings. */
+export interface MediaRelaySettings {
+  /** The NG control protocol; loopback, unless a firewall stands in front of it. */
+  readonly ng: { readonly address: string; readonly port: number };
+  /** The port shared by all WebRTC legs, the same on each address; each address becomes a host candidate. */
+  readonly mux: { readonly addresses: readonly string[]; readonly port: number };
+  /** The slice of ports for plain RTP; from 0 = any free ports. */
+  readonly rtp: { readonly address: string; readonly portMin: number; readonly portMax: number };
+  /** A call without any packet for this long is deleted, seconds. */
+  readonly mediaTimeoutS: number;
+  /** Default 5000. */
+  readonly maxCalls?: number;
+}
+
+export type MediaRelayConfig = PartConfig & MediaRelaySettings & { readonly worker?: number };
+
+/** A port in use is passed over, this many times. */
+const PORT_TRIES = 20;
+/** A leg that was heard of within this time keeps its address against checks of another leg. */
+const OWNER_MS = 30_000;
+const MUX_BUFFER = 4 * 1024 * 1024;
+
+/** Starts a media worker: its shared ports, its NG server, and everything between. */
+export async function startMediaRelay(config: MediaRelaySettings): Promise<RunningPart> {
+  const transports = new TransportTable();
+  const ice = new IceLite(nodeCrypto, (id, nowMs) => {
+    const owner = transports.at(id);
+    return owner !== undefined && owner.remote !== undefined && nowMs - owner.lastInMs < OWNER_MS;
+  });
+  const muxes = await openMuxes(config.mux);
+  const ports = new PortPool(config.rtp, readU32(nodeCrypto.randomBytes(4), 0) / 2 ** 32);
+  const dtlsProblem = dtlsSelfTest();
+  const certificate = dtlsProblem === undefined ? makeCertificate() : undefined;
+  const dtlsCounters: DtlsCounters = { connected: 0, failed: 0, fingerprintMismatch: 0 };
+  const dtlsDeadlines = new Deadlines<Transport>();
+  const loop = new PacketLoop({ ice, transports, now: monotonicMs, rearm });
+  const host: MediaHost = {
+    crypto: nodeCrypto,
+    ice,
+    muxes,
+    plainAddress: config.rtp.address,
+    transports,
+    openSrtp: (keys, direction) => new SrtpContext(keys, direction),
+    dtlsCounters,
+    dtls: certificate && dtlsFactory(certificate),
+    dtlsProblem,
+    attach: (transport, pair) => loop.attach(transport, pair),
+    release: (pair) => ports.give(pair),
+    rearm,
+  };
+  const book = new SessionBook(host, {
+    mediaTimeoutMs: config.mediaTimeoutS * 1000,
+    maxCalls: config.maxCalls ?? 5000,
+  });
+  const timer = new MachineTimer((nowMs) => {
+    for (let t = dtlsDeadlines.expire(nowMs); t; t = dtlsDeadlines.expire(nowMs)) {
+      t.dtls?.handleTimeout(nowMs);
+      rearm(t);
+    }
+    book.handleTimeout(nowMs);
+    armTimer();
+  });
+  function armTimer(): void {
+    timer.arm(earlier(dtlsDeadlines.next(), book.nextTimeout()));
+  }
+  function rearm(transport: Transport): void {
+    const atMs = transport.dtls?.nextTimeout();
+    if (atMs === undefined) dtlsDeadlines.delete(transport);
+    else dtlsDeadlines.set(transport, atMs);
+    armTimer();
+  }
+  const counters: ControlCounters = {
+    requests: 0,
+    repeated: 0,
+    malformed: 0,
+    errors: 0,
+    unknownCommands: 0,
+    unknownFlags: 0,
+    overload: 0,
+  };
+  let isDraining = false;
+  const context: ControlContext = {
+    book,
+    ports,
+    counters,
+    monotonicMs,
+    wallMs: Date.now,
+    isDraining: () => isDraining,
+    rearm: armTimer,
+    statistics,
+  };
+  for (const mux of muxes) loop.serve(mux);
+  const ng = await listenNg(config.ng, context).catch((error: unknown) => {
+    for (const mux of muxes) mux.udp.close();
+    throw error;
+  });
+
+  function statistics(): NgDictionary {
+    return {
+      currentstatistics: { sessionsown: book.size, sessionstotal: book.size, portsused: ports.used * 2 },
+      totalstatistics: {
+        managedsessions: book.created,
+        timeoutsessions: book.timedOut,
+        relayedpackets: loop.router.forwarded,
+        relayedbytes: loop.router.forwardedBytes,
+        relayedpacketerrors: Object.values(loop.router.drops).reduce((sum, n) => sum + n, 0),
+      },
+      dropped: { ...loop.router.drops },
+      ice: { ...ice.counters },
+      dtls: { ...dtlsCounters },
+      control: { ...counters },
+    };
+  }
+
+  return {
+    ports: { ng: ng.port, mux: muxes[0]?.udp.local.port ?? 0 },
+    details: () => ({
+      calls: book.size,
+      rtpPairs: { used: ports.used, of: ports.size },
+      muxAddresses: muxes.map((m) => m.address),
+      udp: muxes[0]?.udp.implementation ?? 'none',
+      dtls: dtlsProblem === undefined ? 'on' : `off: ${dtlsProblem}`,
+    }),
+    metrics: () => ({
+      offhook_media_calls: book.size,
+      offhook_media_calls_total: book.created,
+      offhook_media_calls_timed_out_total: book.timedOut,
+      offhook_media_transports: transports.size,
+      offhook_media_rtp_port_pairs: ports.used,
+      offhook_media_packets_forwarded_total: loop.router.forwarded,
+      offhook_media_bytes_forwarded_total: loop.router.forwardedBytes,
+      offhook_media_dtls_available: dtlsProblem === undefined ? 1 : 0,
+      ...labelled('offhook_media_packets_dropped_total', 'reason', loop.router.drops),
+      ...labelled('offhook_media_ice_total', 'event', ice.counters),
+      ...labelled('offhook_media_dtls_total', 'event', dtlsCounters),
+      ...labelled('offhook_media_ng_total', 'event', counters),
+    }),
+    drain: () => {
+      isDraining = true;
+    },
+    stop: async () => {
+      await ng.close();
+      book.close();
+      timer.arm(undefined);
+      ports.close();
+      for (const mux of muxes) mux.udp.close();
+      certificate?.close();
+    },
+  };
+}
+
+function dtlsFactory(certificate: DtlsCertificate): DtlsFactory {
+  return {
+    fingerprint: certificate.fingerprint,
+    create: (role) => new DtlsEndpoint({ role, certificate }),
+    matches: matchesFingerprint,
+  };
+}
+
+/** The same port on every address, the next one when any is in use. */
+async function openMuxes({ addresses, port }: MediaRelaySettings['mux']): Promise<MuxPort[]> {
+  for (let tries = 0; ; tries++) {
+    const open: UdpPort[] = [];
+    try {
+      for (const address of addresses) {
+        const wanted = open[0]?.local.port ?? (port === 0 ? 0 : port + tries);
+        open.push(await openUdpPort({ address, port: wanted, receiveBuffer: MUX_BUFFER }));
+      }
+      return open.map((udp, i) => new MuxPort(udp, addresses[i]!, readU32(nodeCrypto.randomBytes(4), 0)));
+    } catch (error) {
+      for (const udp of open) udp.close();
+      if (!isInUse(error) || tries + 1 >= PORT_TRIES) throw error;
+    }
+  }
+}
+
+async function listenNg(at: MediaRelaySettings['ng'], context: ControlContext): Promise<NgServer> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await NgServer.listen({ address: at.address, port: at.port === 0 ? 0 : at.port + tries }, context);
+    } catch (error) {
+      if (!isInUse(error) || tries + 1 >= PORT_TRIES) throw error;
+    }
+  }
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+}
+
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined) return b;
+  return b === undefined ? a : Math.min(a, b);
+}
+
+function labelled(name: string, label: string, counts: object): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).map(([key, n]) => [`${name}{${label}="${key}"}`, n as number]));
+}
