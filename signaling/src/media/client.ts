@@ -1,0 +1,163 @@
+import { type Crypto, Deadlines, decodeNg, encodeNg, hex, type NgDictionary } from '@offhook/core';
+
+/** How a command ended. `error` is in words, from the relay or about it. */
+export type NgResult = { readonly ok: NgDictionary } | { readonly error: string };
+
+export type MediaClientCommand =
+  | { readonly kind: 'send'; readonly relay: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'result'; readonly id: number; readonly result: NgResult };
+
+const RETRANSMIT_MS = 500;
+const TRIES = 5;
+const PING_MS = 5000;
+
+interface Pending {
+  readonly id: number;
+  readonly relay: number;
+  readonly cookie: string;
+  readonly bytes: Uint8Array;
+  triesLeft: number;
+}
+
+interface Relay {
+  healthy: boolean;
+  readonly verbs: Set<string>;
+  /** The name a relay gives itself, to tell ours from rtpengine in messages. */
+  nextPingMs: number;
+}
+
+/**
+ * The client side of rtpengine's NG protocol over datagrams, for one or more relays. A command is repeated with the same
+ * cookie each 500 ms, so that the relay answers it once; after five tries it has failed. Relays are pinged, and a call
+ * goes to the healthy one that its call-id is hashed to.
+ */
+export class MediaClient {
+  readonly counters = { sent: 0, repeated: 0, failed: 0, strayAnswers: 0 };
+  readonly #crypto: Crypto;
+  readonly #relays: Relay[];
+  readonly #pending = new Map<string, Pending>();
+  readonly #deadlines = new Deadlines<Pending>();
+  readonly #pings = new Deadlines<number>();
+  readonly #commands: MediaClientCommand[] = [];
+  /** Where each call's state lives: a relay that comes back must not get commands for a call it never saw. */
+  readonly #home = new Map<string, number>();
+  #nextPing = -1;
+
+  constructor(options: { crypto: Crypto; relays: number; nowMs: number }) {
+    this.#crypto = options.crypto;
+    this.#relays = Array.from({ length: options.relays }, () => ({
+      healthy: true,
+      verbs: new Set<string>(),
+      nextPingMs: options.nowMs,
+    }));
+    this.#relays.forEach((_, i) => this.#pings.set(i, options.nowMs));
+  }
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  get calls(): number {
+    return this.#home.size;
+  }
+
+  /** Whether some healthy relay knows one of our own verbs. */
+  offers(verb: string): boolean {
+    return this.#relays.some((r) => r.healthy && r.verbs.has(verb));
+  }
+
+  get healthy(): boolean {
+    return this.#relays.some((r) => r.healthy);
+  }
+
+  poll(): MediaClientCommand | undefined {
+    return this.#commands.shift();
+  }
+
+  nextTimeout(): number | undefined {
+    const a = this.#deadlines.next();
+    const b = this.#pings.next();
+    return a === undefined ? b : b === undefined ? a : Math.min(a, b);
+  }
+
+  /** Sends a command of a call; `id` comes back with the result. A `delete` is the last command of its call. */
+  command(id: number, message: NgDictionary, nowMs: number): void {
+    const callId = String(message['call-id']);
+    const relay = this.#home.get(callId) ?? this.#choose(callId);
+    if (relay === undefined) {
+      this.#commands.push({ kind: 'result', id, result: { error: 'no media relay answers' } });
+      return;
+    }
+    if (message.command === 'delete') this.#home.delete(callId);
+    else this.#home.set(callId, relay);
+    this.#send(id, relay, message, nowMs);
+  }
+
+  /** The relay side of a call that never came to anything: forget where it would have lived. */
+  forget(callId: string): void {
+    this.#home.delete(callId);
+  }
+
+  handleDatagram(bytes: Uint8Array, relay: number, nowMs: number): void {
+    const answer = decodeNg(bytes);
+    const pending = answer && this.#pending.get(answer.cookie);
+    if (!pending || pending.relay !== relay) {
+      this.counters.strayAnswers++;
+      return;
+    }
+    this.#pending.delete(pending.cookie);
+    this.#deadlines.delete(pending);
+    const state = this.#relays[relay]!;
+    state.healthy = true;
+    const { message } = answer;
+    if (pending.id < 0) {
+      state.verbs.clear();
+      const verbs = message['offhook-verbs'];
+      if (Array.isArray(verbs)) for (const verb of verbs) if (typeof verb === 'string') state.verbs.add(verb);
+      this.#pings.set(relay, nowMs + PING_MS);
+      return;
+    }
+    const failed = message.result === 'error' || message.result === undefined;
+    const words =
+      typeof message['error-reason'] === 'string' ? message['error-reason'] : 'the media relay refused without words';
+    this.#commands.push({ kind: 'result', id: pending.id, result: failed ? { error: words } : { ok: message } });
+  }
+
+  handleTimeout(nowMs: number): void {
+    for (let relay = this.#pings.expire(nowMs); relay !== undefined; relay = this.#pings.expire(nowMs)) {
+      this.#send(this.#nextPing--, relay, { command: 'ping' }, nowMs);
+    }
+    for (let p = this.#deadlines.expire(nowMs); p; p = this.#deadlines.expire(nowMs)) {
+      if (p.triesLeft > 0) {
+        p.triesLeft--;
+        this.counters.repeated++;
+        this.#commands.push({ kind: 'send', relay: p.relay, bytes: p.bytes });
+        this.#deadlines.set(p, nowMs + RETRANSMIT_MS);
+        continue;
+      }
+      this.#pending.delete(p.cookie);
+      this.counters.failed++;
+      this.#relays[p.relay]!.healthy = false;
+      if (p.id < 0) this.#pings.set(p.relay, nowMs + 1000);
+      else this.#commands.push({ kind: 'result', id: p.id, result: { error: 'the media relay does not answer' } });
+    }
+  }
+
+  #send(id: number, relay: number, message: NgDictionary, nowMs: number): void {
+    const cookie = hex(this.#crypto.randomBytes(8));
+    const pending: Pending = { id, relay, cookie, bytes: encodeNg(cookie, message, 'bencode'), triesLeft: TRIES - 1 };
+    this.#pending.set(cookie, pending);
+    this.#deadlines.set(pending, nowMs + RETRANSMIT_MS);
+    this.counters.sent++;
+    this.#commands.push({ kind: 'send', relay, bytes: pending.bytes });
+  }
+
+  /** FNV-1a over the call-id, among the healthy relays. */
+  #choose(callId: string): number | undefined {
+    const healthy = this.#relays.flatMap((r, i) => (r.healthy ? [i] : []));
+    if (healthy.length === 0) return undefined;
+    let hash = 0x811c9dc5;
+    for (let i = 0; i < callId.length; i++) hash = Math.imul(hash ^ callId.charCodeAt(i), 0x01000193);
+    return healthy[(hash >>> 0) % healthy.length];
+  }
+}
