@@ -4,7 +4,6 @@ import {
   channelNumber,
   type Random,
   readU16,
-  readU32,
   STUN_COOKIE,
   STUN_HEADER,
   StunAttribute,
@@ -46,7 +45,6 @@ export class DataPath {
   readonly #allocations: AllocationTable;
   readonly #policy: PeerPolicy;
   readonly #stats: TurnStats;
-  readonly #random: Random;
   readonly #key = new LookupKey();
   readonly #peerKey = new LookupKey();
 
@@ -59,7 +57,7 @@ export class DataPath {
     this.#allocations = options.allocations;
     this.#policy = options.policy;
     this.#stats = options.stats;
-    this.#random = options.random;
+    this.#transaction = (options.random.next() * 0x1_0000_0000) | 0 || 1;
   }
 
   /** ChannelData from a client (RFC 8656 12.6): true = forward to the peer. */
@@ -154,6 +152,7 @@ export class DataPath {
     return false;
   }
 
+  #transaction: number;
   #peerFamily: 0 | 4 | 6 = 0;
   #dataAt = 0;
   #dataLength = 0;
@@ -191,7 +190,7 @@ export class DataPath {
     if (length < 8) return false;
     const { address, port } = this.#peerKey;
     port[0] = readU16(bytes, at + 2) ^ (STUN_COOKIE >>> 16);
-    address[0] = readU32(bytes, at + 4) ^ STUN_COOKIE;
+    address[0] = readI32(bytes, at + 4) ^ STUN_COOKIE;
     if (bytes[at + 1] === 1 && length === 8) {
       address[1] = 0;
       address[2] = 0;
@@ -200,7 +199,7 @@ export class DataPath {
       return true;
     }
     if (bytes[at + 1] !== 2 || length !== 20) return false;
-    for (let w = 1; w < 4; w++) address[w] = readU32(bytes, at + 4 + w * 4) ^ readU32(bytes, message + 4 + w * 4);
+    for (let w = 1; w < 4; w++) address[w] = readI32(bytes, at + 4 + w * 4) ^ readI32(bytes, message + 4 + w * 4);
     this.#peerFamily = 6;
     return true;
   }
@@ -216,7 +215,15 @@ export class DataPath {
     writeU16(bytes, at, DATA_INDICATION);
     writeU16(bytes, at + 2, head - STUN_HEADER + padded);
     writeU32(bytes, at + 4, STUN_COOKIE);
-    for (let w = 8; w < STUN_HEADER; w += 4) writeU32(bytes, at + w, this.#random.next() * 0x1_0000_0000);
+    for (let w = 8; w < STUN_HEADER; w += 4) {
+      // An indication is never answered, so its transaction id only has to differ: xorshift, as integers.
+      let x = this.#transaction;
+      x ^= x << 13;
+      x ^= x >>> 17;
+      x ^= x << 5;
+      this.#transaction = x;
+      writeU32(bytes, at + w, x);
+    }
     const six = head === DATA_HEAD_V6;
     writeU16(bytes, at + 20, StunAttribute.xorPeerAddress);
     writeU16(bytes, at + 22, six ? 20 : 8);
@@ -225,11 +232,16 @@ export class DataPath {
     writeU32(bytes, at + 28, batch.address[4 * i]! ^ STUN_COOKIE);
     if (six) {
       for (let w = 1; w < 4; w++) {
-        writeU32(bytes, at + 28 + w * 4, batch.address[4 * i + w]! ^ readU32(bytes, at + 4 + w * 4));
+        writeU32(bytes, at + 28 + w * 4, batch.address[4 * i + w]! ^ readI32(bytes, at + 4 + w * 4));
       }
     }
     writeU16(bytes, data - 4, StunAttribute.data);
     writeU16(bytes, data - 2, length);
     return head + padded;
   }
+}
+
+/** As `readU32` but signed: such a number is never put on the heap. */
+function readI32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
