@@ -156,4 +156,35 @@ export function turnContract(name: string, makeWorld: MakeWorld): void {
     assert.equal(code(await alice.permit({ address: '2001:db8::9', port: 80 })), 443);
     assert.equal(code(await alice.permit()), 400);
   });
+
+  within(
+    'garbage, truncated and oversized datagrams are dropped on every port, and the next request works',
+    async (world) => {
+      const alice = await client(world);
+      const peer = await world.socket();
+      const relayed = await alice.allocate();
+      await alice.bind(0x4001, peer.local);
+      const good = alice.signed(StunMethod.refresh);
+      const bad = [
+        new Uint8Array(0),
+        new Uint8Array([0]),
+        new Uint8Array(1800).fill(0xff),
+        new Uint8Array(1900).fill(0),
+        ...[1, 8, 19, 20, 24, good.length - 1].map((length) => good.slice(0, length)),
+        new Uint8Array([0x40, 1, 0xff, 0xff, 1]),
+        new Uint8Array([0x40, 1]),
+        utf8('REGISTER sip:offhook.local SIP/2.0\r\n\r\n'),
+      ];
+      for (const bytes of bad) alice.socket.send(bytes, world.listener);
+      assert.equal(code(await alice.request(StunMethod.refresh)), 0);
+      assert.ok(world.server.stats.droppedMalformed > 0);
+      assert.equal(world.server.stats.packetsToPeers, 0);
+      // Towards the client everything is payload, whatever it looks like.
+      const stranger = await world.socket();
+      stranger.send(good, relayed);
+      peer.send(good, relayed);
+      assert.equal(hex((await alice.socket.receive())!.bytes.subarray(4)), hex(good));
+      assert.equal(world.server.allocations, 1);
+    },
+  );
 }
