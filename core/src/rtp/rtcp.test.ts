@@ -187,3 +187,13 @@ test('any bytes: nothing outside of the packet is touched, never thrown at', () 
     }),
   );
 });
+
+test('transport-wide feedback of libwebrtc, padded by two bytes, is well formed and rewritten', () => {
+  const bytes = fromHex('afcd0006 00000001 0000002a 00010001 00000100 2001 00040000 0002'.replaceAll(' ', ''))!;
+  assert.equal(isRtcpCompound(bytes, 0, bytes.length), true);
+  assert.equal(
+    rewriteRtcpSsrc(bytes, 0, bytes.length, (ssrc) => ssrc ^ 0x100),
+    true,
+  );
+  assert.equal(rtcpMediaSsrc(bytes, 0), 0x12a);
+});

@@ -37,9 +37,10 @@ export function isRtcpCompound(bytes: Uint8Array, offset: number, length: number
     if (bytes[at]! >> 6 !== 2) return false;
     const next = rtcpEnd(bytes, at);
     const padding = (bytes[at]! & 0x20) !== 0;
-    if (next > end || (padding && next !== end)) return false; // padding only in the last packet
-    if (padding && (bytes[next - 1]! === 0 || bytes[next - 1]! > next - at - 4 || bytes[next - 1]! % 4 !== 0))
-      return false;
+    if (next > end) return false;
+    // RFC 3550 6.4.1 asks for a multiple of four and for the last packet only, but libwebrtc pads transport-wide
+    // feedback by one to three bytes wherever it stands.
+    if (padding && (bytes[next - 1]! === 0 || bytes[next - 1]! > next - at - 4)) return false;
     at = next;
   }
   return at === end && length > 0;
