@@ -24,7 +24,7 @@ function firstLoadLimit(): Plugin {
 export default defineConfig({
   plugins: [firstLoadLimit()],
   build: {
-    target: 'es2022',
+    target: ['chrome123', 'edge123', 'firefox121', 'safari17.5'], // the first with light-dark()
     assetsInlineLimit: 0, // the page's Content-Security-Policy allows no data: addresses
     modulePreload: { polyfill: false },
     reportCompressedSize: false,

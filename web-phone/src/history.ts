@@ -52,7 +52,7 @@ const OUTCOME_WORDS: Readonly<Record<PastCall['outcome'], string>> = {
   missed: 'Missed',
   declined: 'Declined',
   canceled: 'Canceled',
-  failed: 'Did not get through',
+  failed: 'Not reached',
   elsewhere: 'Answered elsewhere',
 };
 

@@ -24,7 +24,7 @@ import { afterTimeout } from './ua/timer.ts';
 import { Trace } from './ua/trace.ts';
 
 const ECHO = '600';
-const PEOPLE_INTERVAL_MS = 15_000;
+const PEOPLE_INTERVAL_MS = 10_000;
 const READY_PATIENCE_MS = 10_000;
 const SLEEP_GAP_MS = 10_000;
 
@@ -480,6 +480,7 @@ export class Phone {
     this.#notification?.close();
     this.#notification = undefined;
     const answeredAt = call.answeredAtMs.value;
+    void this.#refreshPeople();
     const durationS = answeredAt ? (Date.now() - answeredAt) / 1000 : 0;
     const outcome = outcomeOf(end, answeredAt !== undefined, call.direction);
     this.#remember({

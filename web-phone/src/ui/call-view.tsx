@@ -66,13 +66,7 @@ export function CallView({ phone, call, onDevices }: { phone: Phone; call: CallS
           <Keypad phone={phone} label="Tone keypad" />
         </div>
       ) : null}
-      {phase === 'ended' ? (
-        <div class="controls">
-          <button type="button" class="small-button" onClick={() => phone.dismiss()}>
-            Close
-          </button>
-        </div>
-      ) : (
+      {phase === 'ended' ? null : (
         <div class="controls" role="toolbar" aria-label="Call controls">
           <Control
             testId="mute"
@@ -164,7 +158,7 @@ function CallLine({ call }: { call: CallSession }) {
     );
   }
   if (call.preparing.value) return <>Asking for the microphone…</>;
-  return <>{phase === 'ringing' ? 'Ringing…' : phase === 'ended' ? 'Call ended' : 'Calling…'}</>;
+  return <>{phase === 'ringing' ? 'Ringing…' : phase === 'ended' ? 'Not connected' : 'Calling…'}</>;
 }
 
 function QualityLine({ call }: { call: CallSession }) {

@@ -47,7 +47,7 @@ export function Dialer({ phone }: { phone: Phone }) {
         >
           <VideoIcon />
         </button>
-        <button type="submit" class="round call" data-testid="dial-call" aria-label="Call" title="Call (Enter)">
+        <button type="submit" class="round dial" data-testid="dial-call" aria-label="Call" title="Call (Enter)">
           <PhoneIcon />
         </button>
         <button

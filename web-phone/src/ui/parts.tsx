@@ -5,12 +5,12 @@ import { CloseIcon } from './icons.tsx';
 
 /** Two letters on a colour that stays the same for the same name. */
 export function Avatar({ name, size = 'small', online }: { name: string; size?: 'small' | 'large'; online?: boolean }) {
-  let hash = 7;
-  for (const c of name) hash = (hash * 31 + c.codePointAt(0)!) % 997;
+  let hash = 0x811c9dc5; // FNV-1a
+  for (const c of name) hash = Math.imul(hash ^ c.codePointAt(0)!, 0x01000193) >>> 0;
   const words = name.split(/[\s._-]+/).filter(Boolean);
   const letters = words.length > 1 ? words[0]![0]! + words.at(-1)![0]! : name.slice(0, /^\d+$/.test(name) ? 3 : 2);
   return (
-    <span class={`avatar ${size}`} data-hue={hash % 6} aria-hidden="true">
+    <span class={`avatar ${size}`} data-hue={(hash >>> 8) % 6} aria-hidden="true">
       {letters}
       {online === undefined ? null : <span class="presence" data-online={online} />}
     </span>

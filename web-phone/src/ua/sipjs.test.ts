@@ -1,0 +1,395 @@
+import assert from 'node:assert/strict';
+import { mock, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { FakeConnection, FakeTrack, installFakeMedia } from '../testing/fake-media.ts';
+import { FakeSocket, headerOf, message } from '../testing/fake-socket.ts';
+import type { CallLeg, LegEvents, Signaling } from './signaling.ts';
+import { createSignaling } from './sipjs.ts';
+
+installFakeMedia();
+mock.timers.enable({ apis: ['setTimeout', 'setInterval'] }); // SIP.js keeps transactions for 32 s
+
+const SDP = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n';
+const settle = async (): Promise<void> => {
+  for (let i = 0; i < 5; i++) await setImmediate();
+};
+
+class Bench {
+  readonly sockets: FakeSocket[] = [];
+  readonly connections: FakeConnection[] = [];
+  readonly incoming: CallLeg[] = [];
+  readonly states: string[] = [];
+  nowMs = 0;
+  session = 'one';
+  readonly signaling: Signaling;
+  #timers: { atMs: number; callback: () => void }[] = [];
+
+  constructor() {
+    this.signaling = createSignaling({
+      user: 'alice',
+      displayName: 'Alice',
+      domain: 'offhook.local',
+      url: 'ws://localhost/sip',
+      session: () => this.session,
+      identity: { instanceId: '0f8fad5b-d9cb-469f-a165-70867728950e', contact: 'w0f8fad5b' },
+      events: {
+        link: (state) => this.states.push(state.kind),
+        incoming: (leg) => this.incoming.push(leg),
+      },
+      probe: async () => 'ok',
+      onTrace: () => {},
+      createSocket: (_url, protocols) => {
+        const socket = new FakeSocket(protocols);
+        this.sockets.push(socket);
+        return socket.socket;
+      },
+      createConnection: (configuration) => {
+        const connection = new FakeConnection(configuration);
+        this.connections.push(connection);
+        return connection.connection;
+      },
+      now: () => this.nowMs,
+      random: () => 0.5,
+      after: (ms, callback) => {
+        const timer = { atMs: this.nowMs + ms, callback };
+        this.#timers.push(timer);
+        return () => {
+          this.#timers = this.#timers.filter((t) => t !== timer);
+        };
+      },
+    });
+  }
+
+  get socket(): FakeSocket {
+    return this.sockets.at(-1)!;
+  }
+
+  async advance(ms: number): Promise<void> {
+    const until = this.nowMs + ms;
+    for (;;) {
+      const next = this.#timers.filter((t) => t.atMs <= until).sort((a, b) => a.atMs - b.atMs)[0];
+      if (!next) break;
+      this.nowMs = next.atMs;
+      this.#timers = this.#timers.filter((t) => t !== next);
+      next.callback();
+      await settle();
+    }
+    this.nowMs = until;
+  }
+
+  async register(): Promise<void> {
+    this.signaling.start();
+    await this.confirm();
+  }
+
+  /** Lets the newest socket open and its REGISTER succeed. */
+  async confirm(): Promise<void> {
+    await settle();
+    this.socket.accept();
+    await settle();
+    const request = this.socket.last('REGISTER');
+    this.socket.answer(request, 200, 'OK', { headers: [`Contact: ${headerOf(request, 'Contact')}`] });
+    await settle();
+  }
+
+  media() {
+    return { audio: new FakeTrack('audio').track, configuration: {} };
+  }
+
+  watch(leg: CallLeg): string[] {
+    const seen: string[] = [];
+    const tell = (word: string) => () => seen.push(word);
+    leg.events = {
+      ringing: tell('ringing'),
+      earlyMedia: tell('early media'),
+      answered: tell('answered'),
+      ended: (end) => seen.push(`ended ${end.by} ${end.cause} ${end.status ?? ''} ${end.reason ?? ''}`.trim()),
+      track: () => {},
+      path: () => {},
+      negotiated: () => {},
+    } satisfies LegEvents;
+    return seen;
+  }
+
+  /** An established outgoing call. */
+  async talk(): Promise<{ leg: CallLeg; seen: string[]; invite: string }> {
+    const leg = this.signaling.call('sip:bob@offhook.local', this.media());
+    const seen = this.watch(leg);
+    await settle();
+    const invite = this.socket.last('INVITE');
+    this.socket.answer(invite, 100, 'Trying');
+    this.socket.answer(invite, 180, 'Ringing', { headers: ['Contact: <sip:server@127.0.0.1:5060>'] });
+    this.socket.answer(invite, 200, 'OK', { headers: ['Contact: <sip:server@127.0.0.1:5060>'], body: SDP });
+    await settle();
+    assert.deepEqual(seen, ['ringing', 'answered']);
+    assert.ok(this.socket.has('ACK'));
+    return { leg, seen, invite };
+  }
+
+  /** A request of the server inside the dialog the INVITE made. */
+  inDialog(method: string, invite: string, headers: string[] = [], body = ''): void {
+    const to = headerOf(invite, 'To');
+    this.socket.receive(
+      message(
+        `${method} sip:w0f8fad5b@w0f8fad5b.invalid;transport=ws SIP/2.0`,
+        [
+          `Via: SIP/2.0/WS server.invalid;branch=z9hG4bK${method}${this.nowMs}`,
+          'Max-Forwards: 70',
+          `From: ${/;tag=/.test(to) ? to : `${to};tag=server`}`,
+          `To: ${headerOf(invite, 'From')}`,
+          `Call-ID: ${headerOf(invite, 'Call-ID')}`,
+          `CSeq: 1 ${method}`,
+          ...headers,
+        ],
+        body,
+      ),
+    );
+  }
+
+  /** RFC 3261 15: the callee's BYE waits for this. */
+  acknowledge(ok: string): void {
+    this.socket.receive(
+      message('ACK sip:w0f8fad5b@w0f8fad5b.invalid;transport=ws SIP/2.0', [
+        'Via: SIP/2.0/WS server.invalid;branch=z9hG4bKack',
+        'Max-Forwards: 70',
+        `From: ${headerOf(ok, 'From')}`,
+        `To: ${headerOf(ok, 'To')}`,
+        `Call-ID: ${headerOf(ok, 'Call-ID')}`,
+        'CSeq: 1 ACK',
+      ]),
+    );
+  }
+
+  ring(): void {
+    this.socket.receive(
+      message(
+        'INVITE sip:w0f8fad5b@w0f8fad5b.invalid;transport=ws SIP/2.0',
+        [
+          'Via: SIP/2.0/WS server.invalid;branch=z9hG4bKring',
+          'Max-Forwards: 70',
+          'From: "Bob Okafor" <sip:bob@offhook.local>;tag=bob',
+          'To: <sip:alice@offhook.local>',
+          'Call-ID: ring-1',
+          'CSeq: 1 INVITE',
+          'Contact: <sip:server@127.0.0.1:5060>',
+        ],
+        SDP,
+      ),
+    );
+  }
+}
+
+test('registers over its own session, one contact with a stable instance', async () => {
+  const bench = new Bench();
+  await bench.register();
+  assert.deepEqual(bench.socket.protocols, ['sip', 'offhook.session.one']);
+  const request = bench.socket.last('REGISTER');
+  assert.match(request, /^REGISTER sip:offhook\.local SIP\/2\.0/);
+  assert.match(
+    headerOf(request, 'Contact'),
+    /<sip:w0f8fad5b@.*>;\+sip\.instance="<urn:uuid:0f8fad5b-.*>";reg-id=1;expires=600/,
+  );
+  assert.deepEqual(bench.states, ['connecting', 'registering', 'registered']);
+});
+
+test('a renewed session is used for the next socket; Call-ID stays and CSeq grows (RFC 3261 10.2)', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const first = bench.socket.last('REGISTER');
+  bench.session = 'two';
+  bench.socket.lose();
+  await bench.advance(150);
+  await bench.confirm();
+  const second = bench.socket.last('REGISTER');
+  assert.deepEqual(bench.socket.protocols, ['sip', 'offhook.session.two']);
+  assert.equal(headerOf(second, 'Call-ID'), headerOf(first, 'Call-ID'));
+  assert.equal(headerOf(second, 'Contact'), headerOf(first, 'Contact'));
+  assert.ok(Number.parseInt(headerOf(second, 'CSeq'), 10) > Number.parseInt(headerOf(first, 'CSeq'), 10));
+  assert.equal(bench.states.at(-1), 'registered');
+});
+
+test('an interval too brief is corrected at once (423)', async () => {
+  const bench = new Bench();
+  bench.signaling.start();
+  await settle();
+  bench.socket.accept();
+  await settle();
+  bench.socket.answer(bench.socket.last('REGISTER'), 423, 'Interval Too Brief', { headers: ['Min-Expires: 1800'] });
+  await settle();
+  assert.match(headerOf(bench.socket.last('REGISTER'), 'Contact'), /expires=1800/);
+});
+
+test('a call: ringing, answered, hung up by the other side with its reason', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const { seen, invite } = await bench.talk();
+  assert.match(invite, /a=candidate/);
+  bench.inDialog('BYE', invite, ['Reason: SIP;cause=200;text="media timeout"']);
+  await settle();
+  assert.equal(seen.at(-1), 'ended remote hangup  media timeout');
+  assert.ok(bench.connections[0]!.closed);
+});
+
+test('a rejection arrives with status and the server’s words', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const leg = bench.signaling.call('sip:carol@offhook.local', bench.media());
+  const seen = bench.watch(leg);
+  await settle();
+  bench.socket.answer(bench.socket.last('INVITE'), 480, 'Temporarily Unavailable', {
+    headers: ['Reason: SIP;cause=480;text="carol is not registered"'],
+  });
+  await settle();
+  assert.deepEqual(seen, ['ended remote rejected 480 carol is not registered']);
+  assert.ok(bench.connections[0]!.closed);
+});
+
+test('a call outlives its socket, and is hung up over the next one', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const { leg, seen } = await bench.talk();
+  bench.socket.lose();
+  await bench.advance(150);
+  await bench.confirm();
+  assert.deepEqual(seen, ['ringing', 'answered']);
+  assert.equal(bench.connections[0]!.closed, false);
+  leg.end();
+  await settle();
+  assert.ok(bench.socket.has('BYE'));
+  assert.equal(seen.at(-1), 'ended local hangup');
+});
+
+test('hung up while the socket is gone: the BYE follows once registered again', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const { leg, seen } = await bench.talk();
+  bench.socket.lose();
+  leg.end();
+  await settle();
+  assert.equal(seen.at(-1), 'ended local hangup');
+  assert.ok(bench.connections[0]!.closed);
+  await bench.advance(150);
+  await bench.confirm();
+  assert.ok(bench.socket.has('BYE'));
+});
+
+test('a refused re-INVITE is rolled back and the call goes on', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const { leg, seen } = await bench.talk();
+  await leg.peer!.replaceVideo(new FakeTrack('video').track);
+  const outcome = leg.renegotiate('keep-ice');
+  await settle();
+  const invite = bench.socket.last('INVITE');
+  assert.match(invite, /m=video/);
+  bench.socket.answer(invite, 488, 'Not Acceptable Here');
+  assert.equal(await outcome, 'rejected');
+  assert.equal(bench.connections[0]!.connection.signalingState, 'stable');
+  const second = leg.renegotiate('restart-ice');
+  await settle();
+  const restart = bench.socket.last('INVITE');
+  bench.socket.answer(restart, 200, 'OK', { headers: ['Contact: <sip:server@127.0.0.1:5060>'], body: SDP });
+  assert.equal(await second, 'accepted');
+  assert.deepEqual(bench.connections[0]!.restarts, [false, false, true]);
+  assert.deepEqual(seen, ['ringing', 'answered']);
+});
+
+test('an incoming call rings, is answered with our description, and ends by our BYE', async () => {
+  const bench = new Bench();
+  await bench.register();
+  bench.ring();
+  await settle();
+  const leg = bench.incoming[0]!;
+  assert.deepEqual(leg.remote, {
+    user: 'bob',
+    uri: 'sip:bob@offhook.local',
+    displayName: 'Bob Okafor',
+    video: false,
+  });
+  const seen = bench.watch(leg);
+  leg.answer(bench.media());
+  await settle();
+  const ok = bench.socket.sent.findLast((text) => text.startsWith('SIP/2.0 200'))!;
+  assert.match(ok, /m=audio/);
+  assert.deepEqual(seen, ['answered']);
+  bench.acknowledge(ok);
+  await settle();
+  leg.end();
+  await settle();
+  assert.ok(bench.socket.has('BYE'));
+});
+
+test('answered on another device is not a missed call', async () => {
+  const bench = new Bench();
+  await bench.register();
+  bench.ring();
+  await settle();
+  const seen = bench.watch(bench.incoming[0]!);
+  bench.socket.receive(
+    message('CANCEL sip:w0f8fad5b@w0f8fad5b.invalid;transport=ws SIP/2.0', [
+      'Via: SIP/2.0/WS server.invalid;branch=z9hG4bKring',
+      'From: "Bob Okafor" <sip:bob@offhook.local>;tag=bob',
+      'To: <sip:alice@offhook.local>',
+      'Call-ID: ring-1',
+      'CSeq: 1 CANCEL',
+      'Reason: SIP;cause=200;text="Call completed elsewhere"',
+    ]),
+  );
+  await settle();
+  assert.deepEqual(seen, ['ended remote answered-elsewhere']);
+});
+
+test('declining says 603, being busy 486', async () => {
+  for (const status of [603, 486] as const) {
+    const bench = new Bench();
+    await bench.register();
+    bench.ring();
+    await settle();
+    bench.incoming[0]!.end(status);
+    await settle();
+    assert.ok(bench.socket.sent.some((text) => text.startsWith(`SIP/2.0 ${status} `)));
+  }
+});
+
+test('a call canceled before the answer sends CANCEL and tells so at once', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const leg = bench.signaling.call('sip:bob@offhook.local', bench.media());
+  const seen = bench.watch(leg);
+  await settle();
+  bench.socket.answer(bench.socket.last('INVITE'), 180, 'Ringing', {
+    headers: ['Contact: <sip:server@127.0.0.1:5060>'],
+  });
+  await settle();
+  leg.end();
+  await settle();
+  assert.deepEqual(seen, ['ringing', 'ended local canceled']);
+  assert.ok(bench.socket.has('CANCEL'));
+  assert.ok(bench.connections[0]!.closed);
+});
+
+test('early media is told, and its answer serves the call', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const leg = bench.signaling.call('sip:bob@offhook.local', bench.media());
+  const seen = bench.watch(leg);
+  await settle();
+  const invite = bench.socket.last('INVITE');
+  const contact = { headers: ['Contact: <sip:server@127.0.0.1:5060>'], body: SDP };
+  bench.socket.answer(invite, 183, 'Session Progress', contact);
+  await settle();
+  bench.socket.answer(invite, 200, 'OK', contact);
+  await settle();
+  assert.deepEqual(seen, ['early media', 'answered']);
+});
+
+test('signing out ends the call, unregisters and closes', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const { seen } = await bench.talk();
+  await bench.signaling.stop();
+  assert.equal(seen.at(-1), 'ended local hangup');
+  assert.match(headerOf(bench.socket.last('REGISTER'), 'Contact'), /expires=0/);
+  assert.ok(bench.socket.closedByPage);
+  assert.equal(bench.states.at(-1), 'stopped');
+});
