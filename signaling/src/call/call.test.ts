@@ -1,0 +1,738 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  createRequest,
+  createResponse,
+  decodeNg,
+  encodeNg,
+  ha1,
+  type NgDictionary,
+  parseSip,
+  SipMessage,
+  seededCrypto,
+} from '@offhook/core';
+import { nodeCrypto } from '@offhook/core/node';
+import { SipCore } from '../server/core.ts';
+import type { Account } from '../store/index.ts';
+import type { Flow } from '../transaction/index.ts';
+
+const DOMAIN = 'example.test';
+const account = (user: string): Account => ({
+  user,
+  displayName: user.toUpperCase(),
+  ha1Md5: ha1('MD5', user, DOMAIN, 'pw', nodeCrypto),
+  ha1Sha256: '',
+  createdAt: '',
+});
+const USERS = ['alice', 'bob', 'carol'];
+const OFFER = 'v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
+const ANSWER = OFFER.replaceAll('192.0.2.1', '192.0.2.2');
+
+/** The real server machine with WebSocket phones (authenticated by their session) and a relay that marks what passes it. */
+function stage(options: { relayIsDown?: boolean } = {}) {
+  const core = new SipCore({
+    crypto: seededCrypto(7, nodeCrypto),
+    domain: DOMAIN,
+    localHosts: [],
+    account: (u) => (USERS.includes(u) ? account(u) : undefined),
+    mediaPath: 'opaque',
+    relays: 1,
+    nowMs: 0,
+  });
+  const outbox: { flow: Flow; message: SipMessage }[] = [];
+  const ng: NgDictionary[] = [];
+  const alive = new Set<string>();
+  const ended: string[] = [];
+  const clock = { now: 0 };
+  let held: (() => void)[] | undefined;
+  const settle = () => {
+    for (let c = core.poll(); c; c = core.poll()) {
+      if (c.kind === 'send') {
+        const message = parseSip(c.bytes);
+        assert.ok(message instanceof SipMessage, JSON.stringify(message));
+        outbox.push({ flow: c.flow, message });
+      } else if (c.kind === 'relay') {
+        const { cookie, message } = decodeNg(c.bytes)!;
+        if (options.relayIsDown) continue;
+        const answer = () => core.handleRelayDatagram(encodeNg(cookie, reply(message), 'bencode'), 0, clock.now);
+        if (held && message.command !== 'ping') held.push(answer);
+        else answer();
+      } else if (c.kind === 'call-ended') ended.push(`${c.call.status} ${c.call.reason}`);
+    }
+  };
+  const reply = (message: NgDictionary): NgDictionary => {
+    const callId = String(message['call-id']);
+    if (message.command === 'ping') return { result: 'pong', 'offhook-verbs': ['echo'] };
+    ng.push(message);
+    if (message.command === 'delete') {
+      alive.delete(callId);
+      return { result: 'ok' };
+    }
+    if (String(message.sdp).includes('unusable')) return { result: 'error', 'error-reason': 'no common ground' };
+    alive.add(callId);
+    return { result: 'ok', sdp: `${message.sdp}a=via-relay:${message.command}\r\n` };
+  };
+  let flows = 0;
+  const phone = (user: string) => {
+    const flow: Flow = {
+      id: ++flows,
+      transport: 'ws',
+      local: { address: '127.0.0.1', port: 8080 },
+      remote: { address: '127.0.0.1', port: 50_000 + flows },
+      account: user,
+    };
+    const self = {
+      flow,
+      user,
+      contact: `<sip:${user}${flows}@phone.invalid;transport=ws>`,
+      /** Takes what was sent to this phone since it last looked. */
+      take: () => {
+        const mine = outbox.filter((o) => o.flow === flow).map((o) => o.message);
+        for (let i = outbox.length - 1; i >= 0; i--) if (outbox[i]!.flow === flow) outbox.splice(i, 1);
+        return mine;
+      },
+      seen: () => self.take().map((m) => (m.kind === 'request' ? m.method : `${m.status} ${m.cseq.method}`)),
+      send: (message: SipMessage) => {
+        const bytes = message.serialize();
+        const parsed = parseSip(bytes);
+        assert.ok(parsed instanceof SipMessage, JSON.stringify(parsed));
+        core.handleMessage(parsed, flow, clock.now);
+        settle();
+        return parsed;
+      },
+      request: (
+        method: string,
+        over: {
+          uri?: string;
+          to?: string;
+          callId?: string;
+          cseq?: number;
+          branch?: string;
+          tag?: string;
+          sdp?: string;
+          headers?: [string, string][];
+        } = {},
+      ) =>
+        self.send(
+          createRequest({
+            method,
+            uri: over.uri ?? `sip:bob@${DOMAIN}`,
+            from: `<sip:${user}@${DOMAIN}>;tag=${over.tag ?? `tag-${user}`}`,
+            to: over.to ?? `<sip:bob@${DOMAIN}>`,
+            callId: over.callId ?? `call-of-${user}`,
+            cseq: over.cseq ?? 1,
+            headers: [['Contact', self.contact], ...(over.headers ?? [])],
+            body: over.sdp === undefined ? undefined : { type: 'application/sdp', bytes: over.sdp },
+          }).prepend('via', `SIP/2.0/WS x.invalid;branch=z9hG4bK${over.branch ?? `${user}${over.cseq ?? 1}${method}`}`),
+        ),
+      register: () => {
+        self.request('REGISTER', {
+          uri: `sip:${DOMAIN}`,
+          to: `<sip:${user}@${DOMAIN}>`,
+          callId: `reg-${flows}`,
+          cseq: ++cseqs,
+        });
+        assert.deepEqual(self.seen(), ['200 REGISTER']);
+      },
+      answer: (request: SipMessage, status: number, sdp?: string, reason?: string) =>
+        self.send(
+          createResponse(request, status, undefined, {
+            toTag: `tag-${user}-${flow.id}`,
+            headers: [['Contact', self.contact], ...(reason ? [['Reason', reason] as const] : [])],
+            body: sdp === undefined ? undefined : { type: 'application/sdp', bytes: sdp },
+          }),
+        ),
+      /** A request of this phone within the dialog that the response or request `of` belongs to. */
+      within: (of: SipMessage, method: string, over: { cseq: number; sdp?: string; branch?: string }) => {
+        const mine = of.kind === 'response';
+        return self.send(
+          createRequest({
+            method,
+            uri: 'sip:offhook',
+            from: mine ? of.header('from')! : `${of.header('to')};tag=tag-${user}-${flow.id}`,
+            to: mine ? of.header('to')! : of.header('from')!,
+            callId: of.callId,
+            cseq: over.cseq,
+            headers: [['Contact', self.contact]],
+            body: over.sdp === undefined ? undefined : { type: 'application/sdp', bytes: over.sdp },
+          })
+            .set('max-forwards', 70)
+            .prepend('via', `SIP/2.0/WS x.invalid;branch=z9hG4bK${over.branch ?? `${user}${method}${over.cseq}in`}`),
+        );
+      },
+    };
+    return self;
+  };
+  let cseqs = 0;
+  const advance = (ms: number) => {
+    const until = clock.now + ms;
+    for (let at = core.nextTimeout(); at !== undefined && at <= until; at = core.nextTimeout()) {
+      clock.now = Math.max(at, clock.now);
+      core.handleTimeout(clock.now);
+      settle();
+    }
+    clock.now = until;
+  };
+  core.handleTimeout(0);
+  settle();
+  /** After everything has had time to end, nothing may be left. */
+  const assertNothingLeft = () => {
+    advance(100_000);
+    assert.equal(core.calls.size, 0, 'calls');
+    assert.equal(core.calls.dialogs, 0, 'dialogs');
+    assert.equal(core.transactions.size, 0, 'transactions');
+    assert.equal(core.calls.nextTimeout(), undefined, 'timers');
+    assert.deepEqual([...alive], [], 'calls at the relay');
+    assert.equal(core.media.calls, 0, 'calls of the media client');
+  };
+  return {
+    core,
+    phone,
+    ng,
+    ended,
+    clock,
+    advance,
+    settle,
+    assertNothingLeft,
+    hold: () => {
+      held = [];
+    },
+    release: () => {
+      const all = held ?? [];
+      held = undefined;
+      for (const answer of all) {
+        answer();
+        settle();
+      }
+    },
+  };
+}
+
+type Stage = ReturnType<typeof stage>;
+type Phone = ReturnType<Stage['phone']>;
+const last = <T>(list: readonly T[]): T => list[list.length - 1]!;
+
+/** alice calls bob and bob answers; both have acknowledged. */
+function established(s: Stage, alice: Phone, bob: Phone) {
+  alice.request('INVITE', { sdp: OFFER });
+  const [invite] = bob.take() as [SipMessage];
+  bob.answer(invite, 180);
+  bob.answer(invite, 200, ANSWER);
+  assert.deepEqual(bob.seen(), ['ACK']);
+  const answers = alice.take();
+  assert.deepEqual(
+    answers.map((m) => m.status),
+    [100, 180, 200],
+  );
+  const ok = last(answers);
+  alice.within(ok, 'ACK', { cseq: 1 });
+  void s;
+  return { invite, ok };
+}
+
+test('a call: INVITE, 180, 200, ACK, BYE (RFC 3665 3.1) with the description rewritten by the relay both ways', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE', { sdp: OFFER });
+  assert.deepEqual(alice.seen(), ['100 INVITE']);
+  const [invite] = bob.take() as [SipMessage];
+  assert.equal(invite.uri, bob.contact.slice(1, -1));
+  assert.equal(invite.bodyText, `${OFFER}a=via-relay:offer\r\n`);
+  assert.equal(invite.from.displayName, 'ALICE');
+  assert.equal(invite.from.uri.toString(), `sip:alice@${DOMAIN}`);
+  assert.notEqual(invite.callId, 'call-of-alice', 'each leg is a dialog of its own');
+  assert.equal(invite.maxForwards, 69);
+  assert.equal(s.ng[0]?.['transport-protocol'], 'UDP/TLS/RTP/SAVPF');
+  bob.answer(invite, 180);
+  assert.deepEqual(alice.seen(), ['180 INVITE']);
+  bob.answer(invite, 200, ANSWER);
+  const [ack] = bob.take();
+  assert.equal(ack?.method, 'ACK');
+  const [ok] = alice.take() as [SipMessage];
+  assert.equal(ok.bodyText, `${ANSWER}a=via-relay:answer\r\n`);
+  alice.within(ok, 'ACK', { cseq: 1 });
+  assert.deepEqual(
+    s.core.calls.calls().map((c) => [c.from, c.to, c.state, c.media]),
+    [['alice', 'bob', 'answered', 'opaque']],
+  );
+  s.advance(60_000);
+  assert.deepEqual([alice.seen(), bob.seen()], [[], []], 'nothing is repeated after the ACK');
+  bob.within(invite, 'BYE', { cseq: 1 });
+  assert.deepEqual(bob.seen(), ['200 BYE']);
+  const [bye] = alice.take() as [SipMessage];
+  assert.equal(bye.method, 'BYE');
+  alice.answer(bye, 200);
+  assert.deepEqual(s.ended, ['200 ended by bob']);
+  s.assertNothingLeft();
+});
+
+test('the 200 is repeated until it is acknowledged; without an ACK the call ends by BYE after 32 s', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE', { sdp: OFFER });
+  const [invite] = bob.take() as [SipMessage];
+  bob.answer(invite, 200, ANSWER);
+  bob.seen();
+  alice.seen();
+  s.advance(31_999);
+  assert.deepEqual(
+    alice.seen(),
+    Array.from({ length: 10 }, () => '200 INVITE'),
+  );
+  s.advance(2);
+  assert.deepEqual([alice.seen(), bob.seen()], [['BYE'], ['BYE']]);
+  assert.deepEqual(s.ended, ['408 the answer was never acknowledged']);
+  s.assertNothingLeft();
+});
+
+test('a repeated 200 of the callee is acknowledged again', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { invite, ok } = established(s, alice, bob);
+  bob.answer(invite, 200, ANSWER);
+  assert.deepEqual(bob.seen(), ['ACK']);
+  alice.within(ok, 'BYE', { cseq: 2 });
+  assert.deepEqual(bob.seen(), ['BYE']);
+  s.assertNothingLeft();
+});
+
+test('nobody there, nobody of that name, nobody signed in: each in words', () => {
+  const s = stage();
+  const alice = s.phone('alice');
+  const refused = (uri: string, branch: string) => {
+    alice.request('INVITE', { uri, sdp: OFFER, branch, callId: branch });
+    const [answer] = alice.take() as [SipMessage];
+    alice.request('ACK', { uri, branch, callId: branch, to: answer.header('to')! });
+    return `${answer.status} ${/text="(.*)"/.exec(answer.header('reason') ?? '')?.[1]}`;
+  };
+  assert.equal(refused(`sip:bob@${DOMAIN}`, 'a'), '480 bob is not registered: nobody is signed in under that name');
+  assert.equal(refused(`sip:zoe@${DOMAIN}`, 'b'), "404 there is no user 'zoe' here");
+  assert.equal(refused(`sip:${DOMAIN}`, 'c'), '404 the address names no user');
+  assert.equal(
+    refused('sip:bob@elsewhere.example', 'd'),
+    '403 elsewhere.example is not this server, and nothing is forwarded elsewhere',
+  );
+  s.assertNothingLeft();
+});
+
+test('busy, declined and unacceptable reach the caller with the callee’s words', () => {
+  for (const [status, reason, words] of [
+    [486, undefined, 'bob is busy'],
+    [603, 'SIP;cause=603;text="in a meeting"', 'in a meeting'],
+    [488, undefined, "bob's phone cannot do what was offered"],
+  ] as const) {
+    const s = stage();
+    const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+    bob.register();
+    alice.request('INVITE', { sdp: OFFER });
+    const [invite] = bob.take() as [SipMessage];
+    bob.answer(invite, status, undefined, reason);
+    assert.deepEqual(bob.seen(), ['ACK']);
+    const final = last(alice.take());
+    assert.equal(final.status, status);
+    assert.match(final.header('reason') ?? '', new RegExp(words));
+    alice.request('ACK', { branch: 'alice1INVITE', to: final.header('to')! });
+    s.assertNothingLeft();
+  }
+});
+
+test('all phones ring; the first answer wins, the others are cancelled with a reason (RFC 3326)', () => {
+  const s = stage();
+  const [alice, bob1, bob2, bob3] = [s.phone('alice'), s.phone('bob'), s.phone('bob'), s.phone('bob')];
+  for (const p of [bob1, bob2, bob3]) p.register();
+  alice.request('INVITE', { sdp: OFFER });
+  const invites = [bob1, bob2, bob3].map((p) => p.take()[0]!);
+  assert.equal(new Set(invites.map((i) => i.callId)).size, 3);
+  bob1.answer(invites[0]!, 183, ANSWER);
+  bob2.answer(invites[1]!, 180);
+  assert.deepEqual(
+    alice.seen(),
+    ['100 INVITE', '180 INVITE'],
+    'early media of one of several phones is not passed on; ringing once',
+  );
+  bob3.answer(invites[2]!, 486);
+  bob2.answer(invites[1]!, 200, ANSWER);
+  const [cancel] = bob1.take() as [SipMessage];
+  assert.equal(cancel.method, 'CANCEL');
+  assert.match(cancel.header('reason')!, /cause=200;text="Call completed elsewhere"/);
+  bob1.answer(cancel, 200);
+  bob1.answer(invites[0]!, 487);
+  assert.deepEqual(bob1.seen(), ['ACK']);
+  const [ok] = alice.take() as [SipMessage];
+  assert.equal(ok.status, 200);
+  alice.within(ok, 'ACK', { cseq: 1 });
+  alice.within(ok, 'BYE', { cseq: 2 });
+  s.assertNothingLeft();
+});
+
+test('two answer at once: the later one is acknowledged and hung up (RFC 5407 3.1.2 in spirit)', () => {
+  const s = stage();
+  const [alice, bob1, bob2] = [s.phone('alice'), s.phone('bob'), s.phone('bob')];
+  bob1.register();
+  bob2.register();
+  alice.request('INVITE', { sdp: OFFER });
+  const [one, two] = [bob1.take()[0]!, bob2.take()[0]!];
+  bob1.answer(one, 180);
+  bob2.answer(two, 180);
+  bob1.answer(one, 200, ANSWER);
+  assert.deepEqual(bob2.seen(), ['CANCEL']);
+  bob2.answer(two, 200, ANSWER);
+  assert.deepEqual(bob2.seen(), ['ACK', 'BYE']);
+  const ok = last(alice.take());
+  alice.within(ok, 'ACK', { cseq: 1 });
+  assert.equal(s.core.calls.size, 1, 'the call goes on with the first');
+  alice.within(ok, 'BYE', { cseq: 2 });
+  s.assertNothingLeft();
+});
+
+test('one decline ends it for all phones; otherwise the best answer of all is given', () => {
+  const s = stage();
+  const [alice, bob1, bob2] = [s.phone('alice'), s.phone('bob'), s.phone('bob')];
+  bob1.register();
+  bob2.register();
+  alice.request('INVITE', { sdp: OFFER });
+  let [one, two] = [bob1.take()[0]!, bob2.take()[0]!];
+  bob2.answer(two, 180);
+  bob1.answer(one, 603);
+  assert.deepEqual(bob2.seen(), ['CANCEL']);
+  bob2.answer(two, 487);
+  let final = last(alice.take());
+  assert.equal(final.status, 603);
+  alice.request('ACK', { branch: 'alice1INVITE', to: final.header('to')! });
+  alice.request('INVITE', { sdp: OFFER, branch: 'second', callId: 'second' });
+  [one, two] = [last(bob1.take()), last(bob2.take())];
+  bob1.answer(one, 480);
+  bob2.answer(two, 486);
+  final = last(alice.take());
+  assert.equal(final.status, 486);
+  alice.request('ACK', { branch: 'second', callId: 'second', to: final.header('to')! });
+  s.assertNothingLeft();
+});
+
+test('the caller cancels: 487 for the caller, CANCEL for the phones, also when the relay is still thinking', () => {
+  for (const thinking of [false, true]) {
+    const s = stage();
+    const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+    bob.register();
+    if (thinking) s.hold();
+    alice.request('INVITE', { sdp: OFFER });
+    const [invite] = bob.take();
+    if (invite) bob.answer(invite, 180);
+    alice.request('CANCEL', { branch: 'alice1INVITE' });
+    const seen = alice.seen();
+    assert.ok(seen.includes('200 CANCEL') && seen.includes('487 INVITE'), seen.join());
+    alice.request('ACK', { branch: 'alice1INVITE' });
+    if (thinking) {
+      s.release();
+      assert.deepEqual(bob.seen(), [], 'a phone that was not called yet is left in peace');
+    } else {
+      assert.deepEqual(bob.seen(), ['CANCEL']);
+      bob.answer(invite!, 487);
+    }
+    assert.deepEqual(s.ended, ['487 cancelled by the caller']);
+    s.assertNothingLeft();
+  }
+});
+
+test('CANCEL and 200 cross: the callee is acknowledged and hung up (RFC 5407 3.1.2)', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE', { sdp: OFFER });
+  const [invite] = bob.take() as [SipMessage];
+  bob.answer(invite, 180);
+  alice.request('CANCEL', { branch: 'alice1INVITE' });
+  bob.answer(invite, 200, ANSWER);
+  assert.deepEqual(bob.seen(), ['CANCEL', 'ACK', 'BYE']);
+  alice.request('ACK', { branch: 'alice1INVITE' });
+  s.assertNothingLeft();
+});
+
+test('nobody answers: after a minute the caller is told, the phones are cancelled', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE', { sdp: OFFER });
+  const [invite] = bob.take() as [SipMessage];
+  bob.answer(invite, 180);
+  alice.seen();
+  s.advance(60_000);
+  const [final] = alice.take() as [SipMessage];
+  assert.equal(final.status, 480);
+  assert.match(final.header('reason')!, /bob does not answer/);
+  alice.request('ACK', { branch: 'alice1INVITE' });
+  assert.deepEqual(bob.seen(), ['CANCEL']);
+  bob.answer(invite, 487);
+  s.assertNothingLeft();
+});
+
+test('early media of a single phone goes to the caller, and the 200 with the same description needs no new answer', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE', { sdp: OFFER });
+  const [invite] = bob.take() as [SipMessage];
+  bob.answer(invite, 183, ANSWER);
+  const early = last(alice.take());
+  assert.equal(early.status, 183);
+  assert.equal(early.bodyText, `${ANSWER}a=via-relay:answer\r\n`);
+  bob.answer(invite, 200, ANSWER);
+  const ok = last(alice.take());
+  assert.equal(ok.bodyText, early.bodyText);
+  assert.equal(s.ng.filter((m) => m.command === 'answer').length, 1);
+  alice.within(ok, 'ACK', { cseq: 1 });
+  alice.within(ok, 'BYE', { cseq: 2 });
+  s.assertNothingLeft();
+});
+
+test('offer in the 200, answer in the ACK (RFC 3261 13.2.1)', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE');
+  const [invite] = bob.take() as [SipMessage];
+  assert.equal(invite.body.length, 0);
+  bob.answer(invite, 200, OFFER);
+  assert.deepEqual(bob.seen(), [], 'the ACK waits for the answer');
+  const ok = last(alice.take());
+  assert.equal(ok.bodyText, `${OFFER}a=via-relay:offer\r\n`);
+  bob.answer(invite, 200, OFFER);
+  alice.within(ok, 'ACK', { cseq: 1, sdp: ANSWER });
+  const [ack] = bob.take() as [SipMessage];
+  assert.equal(ack.bodyText, `${ANSWER}a=via-relay:answer\r\n`);
+  assert.equal(s.ng[0]?.['from-tag'], invite.from.tag, 'the offerer is the callee');
+  alice.within(ok, 'BYE', { cseq: 2 });
+  s.assertNothingLeft();
+});
+
+test('re-INVITE from either side is carried over; its failure leaves the call as it was', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { invite, ok } = established(s, alice, bob);
+  alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER });
+  const [re] = bob.take() as [SipMessage];
+  assert.equal(re.method, 'INVITE');
+  assert.equal(re.bodyText, `${OFFER}a=via-relay:offer\r\n`);
+  bob.answer(re, 200, ANSWER);
+  assert.deepEqual(bob.seen(), ['ACK']);
+  const answers = alice.take();
+  assert.deepEqual(
+    answers.map((m) => m.status),
+    [100, 200],
+  );
+  alice.within(last(answers), 'ACK', { cseq: 2 });
+  bob.within(invite, 'INVITE', { cseq: 1, sdp: OFFER });
+  assert.deepEqual(bob.seen(), ['100 INVITE']);
+  const [other] = alice.take() as [SipMessage];
+  alice.answer(other, 488);
+  assert.deepEqual(alice.seen(), ['ACK']);
+  assert.deepEqual(bob.seen(), ['488 INVITE']);
+  bob.within(invite, 'ACK', { cseq: 1, branch: 'bobINVITE1in' });
+  assert.equal(s.core.calls.size, 1);
+  alice.within(ok, 'BYE', { cseq: 3 });
+  s.assertNothingLeft();
+});
+
+test('re-INVITE without a description asks the other side for the offer', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { ok } = established(s, alice, bob);
+  alice.within(ok, 'INVITE', { cseq: 2 });
+  const [re] = bob.take() as [SipMessage];
+  assert.equal(re.body.length, 0);
+  bob.answer(re, 200, OFFER);
+  assert.deepEqual(bob.seen(), []);
+  const answer = last(alice.take());
+  assert.equal(answer.bodyText, `${OFFER}a=via-relay:offer\r\n`);
+  alice.within(answer, 'ACK', { cseq: 2, sdp: ANSWER });
+  assert.equal(bob.take()[0]?.bodyText, `${ANSWER}a=via-relay:answer\r\n`);
+  alice.within(ok, 'BYE', { cseq: 3 });
+  s.assertNothingLeft();
+});
+
+test('glare: a re-INVITE that meets one from the other side gets 491, a second from the same side 500 (14.2)', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { invite, ok } = established(s, alice, bob);
+  alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER });
+  bob.within(invite, 'INVITE', { cseq: 1, sdp: OFFER });
+  assert.deepEqual(bob.seen(), ['INVITE', '491 INVITE']);
+  alice.within(ok, 'INVITE', { cseq: 3, sdp: OFFER });
+  assert.deepEqual(alice.seen(), ['100 INVITE', '500 INVITE']);
+  alice.within(ok, 'BYE', { cseq: 4 });
+  const seen = alice.seen();
+  assert.ok(seen.includes('487 INVITE') && seen.includes('200 BYE'), seen.join());
+  s.assertNothingLeft();
+});
+
+test('a re-INVITE can be cancelled; one that is never answered ends the call', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { ok } = established(s, alice, bob);
+  alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER, branch: 're' });
+  const re = last(bob.take());
+  bob.answer(re, 180);
+  alice.within(ok, 'CANCEL', { cseq: 2, branch: 're' });
+  assert.deepEqual(bob.seen(), ['CANCEL']);
+  bob.answer(re, 487);
+  assert.deepEqual(alice.seen().slice(-1), ['487 INVITE']);
+  alice.within(ok, 'ACK', { cseq: 2, branch: 're' });
+  assert.equal(s.core.calls.size, 1);
+  alice.within(ok, 'INVITE', { cseq: 3, sdp: OFFER });
+  alice.seen();
+  s.advance(32_000);
+  assert.deepEqual(alice.seen(), ['408 INVITE', 'BYE']);
+  s.assertNothingLeft();
+});
+
+test('600: the relay answers itself; hold and the end work like in any call', () => {
+  const s = stage();
+  const alice = s.phone('alice');
+  alice.request('INVITE', { uri: `sip:600@${DOMAIN}`, sdp: OFFER });
+  const answers = alice.take();
+  assert.deepEqual(
+    answers.map((m) => m.status),
+    [100, 200],
+  );
+  assert.equal(last(answers).bodyText, `${OFFER}a=via-relay:echo\r\n`);
+  alice.within(last(answers), 'ACK', { cseq: 1 });
+  alice.within(last(answers), 'INVITE', { cseq: 2, sdp: OFFER });
+  const again = last(alice.take());
+  assert.equal(again.status, 200);
+  alice.within(again, 'ACK', { cseq: 2 });
+  alice.within(last(answers), 'BYE', { cseq: 3 });
+  assert.deepEqual(alice.seen(), ['200 BYE']);
+  s.assertNothingLeft();
+});
+
+test('a relay that is down: 503 in words, for the echo and for people', () => {
+  const s = stage({ relayIsDown: true });
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE', { sdp: OFFER });
+  s.advance(5000);
+  const final = last(alice.take());
+  assert.equal(final.status, 503);
+  assert.match(final.header('reason')!, /media relay/);
+  alice.request('ACK', { branch: 'alice1INVITE', to: final.header('to')! });
+  alice.request('INVITE', { uri: `sip:600@${DOMAIN}`, sdp: OFFER, branch: 'e', callId: 'e' });
+  assert.equal(last(alice.take()).status, 503);
+  alice.request('ACK', { uri: `sip:600@${DOMAIN}`, branch: 'e', callId: 'e' });
+  s.advance(100_000);
+  assert.equal(s.core.calls.size, 0);
+  assert.equal(s.core.transactions.size, 0);
+});
+
+test('a description the relay can’t use is refused, and so are bodies of other kinds and INVITEs without Contact', () => {
+  const s = stage();
+  const alice = s.phone('alice');
+  alice.request('INVITE', { uri: `sip:600@${DOMAIN}`, sdp: `${OFFER}a=unusable\r\n` });
+  const final = last(alice.take());
+  assert.equal(final.status, 488);
+  assert.match(final.header('reason')!, /no common ground/);
+  alice.request('ACK', { uri: `sip:600@${DOMAIN}`, branch: 'alice1INVITE' });
+  alice.request('INVITE', { uri: `sip:600@${DOMAIN}`, sdp: 'rubbish', branch: 'x', callId: 'x' });
+  assert.equal(last(alice.take()).status, 488);
+  alice.request('ACK', { uri: `sip:600@${DOMAIN}`, branch: 'x', callId: 'x' });
+  s.assertNothingLeft();
+});
+
+test('a phone whose connection is lost keeps its call when it registers again in time, and loses it otherwise', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { ok } = established(s, alice, bob);
+  s.core.handleFlowClosed(bob.flow, s.clock.now);
+  s.settle();
+  s.advance(20_000);
+  assert.deepEqual(alice.seen(), []);
+  const back = s.phone('bob');
+  back.contact = bob.contact;
+  back.register();
+  s.advance(60_000);
+  assert.equal(s.core.calls.size, 1);
+  alice.within(ok, 'BYE', { cseq: 2 });
+  assert.deepEqual(back.seen(), ['BYE'], 'the BYE takes the new connection');
+  s.assertNothingLeft();
+  alice.seen();
+  established(s, alice, back);
+  s.core.handleFlowClosed(back.flow, s.clock.now);
+  s.settle();
+  s.advance(30_000);
+  assert.deepEqual(alice.seen(), ['BYE']);
+  s.assertNothingLeft();
+});
+
+test('the caller’s connection is lost while it rings: the phones stop ringing', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE', { sdp: OFFER });
+  const [invite] = bob.take() as [SipMessage];
+  bob.answer(invite, 180);
+  s.core.handleFlowClosed(alice.flow, s.clock.now);
+  s.settle();
+  assert.deepEqual(bob.seen(), ['CANCEL']);
+  bob.answer(invite, 487);
+  s.assertNothingLeft();
+});
+
+test('requests for calls that don’t exist get 481, old ones 500; INFO goes to the other side', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { ok } = established(s, alice, bob);
+  alice.request('BYE', { to: `<sip:bob@${DOMAIN}>;tag=wrong`, branch: 'wrong' });
+  assert.deepEqual(alice.seen(), ['481 BYE']);
+  alice.within(ok, 'INFO', { cseq: 2 });
+  const [info] = bob.take() as [SipMessage];
+  assert.equal(info.method, 'INFO');
+  bob.answer(info, 200);
+  assert.deepEqual(alice.seen(), ['200 INFO']);
+  alice.within(ok, 'INFO', { cseq: 2, branch: 'again' });
+  assert.deepEqual(alice.seen(), ['500 INFO']);
+  alice.within(ok, 'BYE', { cseq: 9 });
+  s.assertNothingLeft();
+});
+
+test('who may speak for whom: the session’s own account only', () => {
+  const s = stage();
+  const alice = s.phone('alice');
+  alice.send(
+    createRequest({
+      method: 'INVITE',
+      uri: `sip:600@${DOMAIN}`,
+      from: `<sip:bob@${DOMAIN}>;tag=1`,
+      to: `<sip:600@${DOMAIN}>`,
+      callId: 'x',
+      cseq: 1,
+      headers: [['Contact', alice.contact]],
+    }).prepend('via', 'SIP/2.0/WS x;branch=z9hG4bKx'),
+  );
+  const [answer] = alice.take() as [SipMessage];
+  assert.equal(answer.status, 403);
+  assert.match(answer.header('reason')!, /alice may not speak for bob/);
+  for (const [method, status] of [
+    ['SUBSCRIBE', 405],
+    ['FOO', 501],
+    ['OPTIONS', 200],
+    ['BYE', 481],
+  ] as const) {
+    alice.request(method, { uri: `sip:${DOMAIN}` });
+    assert.equal(last(alice.take()).status, status, method);
+  }
+  alice.request('OPTIONS', { uri: 'tel:123', branch: 't' });
+  assert.equal(last(alice.take()).status, 416);
+  alice.request('OPTIONS', { uri: `sip:${DOMAIN}`, branch: 'r', headers: [['Require', '100rel']] });
+  const bad = last(alice.take());
+  assert.equal(bad.status, 420);
+  assert.equal(bad.header('unsupported'), '100rel');
+  s.assertNothingLeft();
+});

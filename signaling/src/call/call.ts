@@ -1,0 +1,83 @@
+import type { SipMessage } from '@offhook/core';
+import type { Dialog } from '../dialog/index.ts';
+import type { Binding } from '../registrar/index.ts';
+import type { Flow } from '../transaction/index.ts';
+import type { MediaSide } from './media.ts';
+
+/** A deadline of a call or of one of its legs. */
+export interface CallTimer {
+  readonly call: Call;
+  readonly leg?: Leg;
+  readonly kind: 'ring' | 'retransmit-2xx' | 'no-ack' | 'lost';
+}
+
+/** One side of a call. */
+export interface Leg extends MediaSide {
+  readonly call: Call;
+  readonly dialog: Dialog;
+  /** Whose phone it is. */
+  readonly user: string;
+  readonly flow: Flow;
+  /** The final 2xx that is repeated until its ACK comes (RFC 3261 13.3.1.4). */
+  ok?: { transaction: string; response: SipMessage; intervalMs: number; cseq: number };
+  /** Our ACK of the last INVITE we sent, for repeated 2xx. */
+  ack?: { cseq: number; message: SipMessage };
+  readonly timers: { readonly retransmit: CallTimer; readonly noAck: CallTimer; readonly lost: CallTimer };
+}
+
+/** An attempt to reach one contact of the called user. */
+export interface Branch {
+  readonly call: Call;
+  readonly ngCallId: string;
+  readonly binding: Binding;
+  readonly leg: Leg;
+  state: 'offering' | 'inviting' | 'answered' | 'failed';
+  transaction?: string;
+  /** Nobody wants it any more: cancelled, or another branch was quicker. */
+  abandoned: boolean;
+  failure?: { status: number; reason: string };
+  /** The NG answer for early media has been asked for; the 2xx needs none then unless its description differs. */
+  earlySdp?: string;
+  earlyAnswer?: string;
+}
+
+/** A re-INVITE on its way through us. */
+export interface Renegotiation {
+  readonly from: Leg;
+  readonly to: Leg;
+  readonly serverTransaction: string;
+  readonly request: SipMessage;
+  clientTransaction?: string;
+  clientCSeq?: number;
+  cancelled: boolean;
+  /** The other side makes the offer (re-INVITE without description). */
+  readonly late: boolean;
+}
+
+export type CallState = 'setup' | 'ringing' | 'answered' | 'ended';
+
+export interface Call {
+  readonly id: string;
+  readonly caller: string;
+  readonly callee: string;
+  readonly startedAtMs: number;
+  answeredAtMs?: number;
+  state: CallState;
+  readonly kind: 'user' | 'echo';
+  /** The INVITE that began it and its server transaction. */
+  readonly invite: SipMessage;
+  readonly inviteTransaction: string;
+  readonly a: Leg;
+  b?: Leg;
+  branches: Branch[];
+  /** The relay's name of the call once it is settled. */
+  ngCallId?: string;
+  renegotiation?: Renegotiation;
+  /** The caller's INVITE had no description: the offer came from the other side, its answer comes in the ACK. */
+  lateOffer: boolean;
+  awaitingAnswerInAck?: { leg: Leg; ackCSeq: number; peer: Leg };
+  ringingSent: boolean;
+  readonly ring: CallTimer;
+  /** Our answer to the caller once it is final. */
+  finalSent: boolean;
+}

@@ -1,0 +1,87 @@
+import { type Crypto, createResponse, type NgDictionary, quote, reasonPhrase, type SipMessage } from '@offhook/core';
+import type { NgResult } from '../media/index.ts';
+import type { Binding } from '../registrar/index.ts';
+import type { Route } from '../routing/index.ts';
+import type { Flow, TransactionLayer } from '../transaction/index.ts';
+import type { Call, CallTimer, Leg } from './call.ts';
+import type { MediaPath } from './media.ts';
+
+export interface CallLimits {
+  readonly callsPerUser: number;
+  /** How long phones ring before the caller is told that nobody answers. */
+  readonly ringMs: number;
+  /** How long a call outlives the lost connection of one of its phones. */
+  readonly graceMs: number;
+}
+
+export const CALL_LIMITS: CallLimits = { callsPerUser: 200, ringMs: 60_000, graceMs: 30_000 };
+
+export interface CallLayerOptions {
+  readonly transactions: Pick<TransactionLayer, 'request' | 'respond' | 'cancel' | 'send'>;
+  readonly crypto: Crypto;
+  readonly route: (user: string | undefined) => Route;
+  readonly lookup: (user: string, nowMs: number) => readonly Binding[];
+  /** The name that phones show for a caller. */
+  readonly displayName: (user: string) => string;
+  readonly domain: string;
+  /** Our address as a Contact URI, as the phones on that flow reach it. */
+  readonly contact: (flow: Flow) => string;
+  /** Whether a relay with that verb of ours is there. */
+  readonly relayOffers: (verb: string) => boolean;
+  readonly mediaPath: MediaPath;
+  readonly limits?: CallLimits;
+}
+
+/** What the parts of the call machine share; implemented by `CallLayer`. */
+export interface CallContext {
+  readonly options: CallLayerOptions;
+  readonly limits: CallLimits;
+  newTag(): string;
+  /** Sends a command to the relay; `then` runs when it has ended, if the call still wants to know. */
+  media(call: Call, message: NgDictionary, nowMs: number, then: (result: NgResult, nowMs: number) => void): void;
+  respond(transaction: string, response: SipMessage, nowMs: number): void;
+  setTimer(timer: CallTimer, atMs: number): void;
+  clearTimer(timer: CallTimer): void;
+  /** A client transaction whose events belong to that handler. */
+  follow(transaction: string, handler: ClientHandler): void;
+  newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user'>): Leg;
+  /** Sends a 2xx to an INVITE and repeats it until it is acknowledged. */
+  sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void;
+  /** BYE to a leg; what it answers does not matter. */
+  bye(leg: Leg, reason: string | undefined, nowMs: number): void;
+  /** Ends a call: frees timers, dialogs and the relay's state. */
+  end(call: Call, why: { status: number; words: string }, nowMs: number): void;
+}
+
+/** Who is told of the fate of a request of ours. */
+export interface ClientHandler {
+  response(message: SipMessage, flow: Flow, nowMs: number): void;
+  failed(why: 'timeout' | 'transport-error', nowMs: number): void;
+}
+
+/** Headers that every answer and request of ours carries where they make sense. */
+export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE';
+
+/** A response with its reason in words (RFC 3326). */
+export function refusal(
+  request: SipMessage,
+  status: number,
+  words: string,
+  toTag: string,
+  headers: readonly (readonly [string, string | number])[] = [],
+): SipMessage {
+  return createResponse(request, status, undefined, {
+    toTag,
+    headers: [['Reason', reasonHeader(status, words)], ...headers],
+  });
+}
+
+export function reasonHeader(status: number, words: string): string {
+  return `SIP;cause=${status};text=${quote(words.replace(/[^\x20-\x7e]/g, '?') || reasonPhrase(status))}`;
+}
+
+/** The words of a Reason header, if it has any. */
+export function reasonWords(message: SipMessage): string | undefined {
+  const match = /text="((?:[^"\\]|\\.){1,200})"/.exec(message.header('reason') ?? '');
+  return match?.[1]?.replace(/\\(.)/g, '$1');
+}

@@ -1,0 +1,546 @@
+import { createResponse, Deadlines, hex, type NgDictionary, parseUri, type SipMessage } from '@offhook/core';
+import { Dialog } from '../dialog/index.ts';
+import type { NgResult } from '../media/index.ts';
+import type { Binding } from '../registrar/index.ts';
+import type { Flow, TransactionCommand } from '../transaction/index.ts';
+import type { Call, CallTimer, Leg } from './call.ts';
+import {
+  ALLOW,
+  CALL_LIMITS,
+  type CallContext,
+  type CallLayerOptions,
+  type CallLimits,
+  type ClientHandler,
+  reasonHeader,
+  reasonWords,
+  refusal,
+} from './context.ts';
+import { answerCommand, deleteCommand, isOpaque, sdpProblem } from './media.ts';
+import { cancelRenegotiation, startRenegotiation } from './renegotiate.ts';
+import { acknowledge, giveUp, sdpOf, startBranches, startEcho } from './setup.ts';
+
+/** What the layer wants done beside the requests and answers it hands to the transactions. */
+export type CallCommand =
+  | { readonly kind: 'media'; readonly id: number; readonly message: NgDictionary }
+  | { readonly kind: 'ended'; readonly call: CallSummary };
+
+/** A call as people and programs see it. Times are monotonic milliseconds. */
+export interface CallSummary {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  readonly state: Call['state'];
+  readonly startedAtMs: number;
+  readonly answeredAtMs?: number;
+  readonly endedAtMs?: number;
+  readonly media: 'opaque' | 'terminated' | 'echo' | 'none';
+  /** How it ended: status code and words. */
+  readonly status?: number;
+  readonly reason?: string;
+}
+
+const T1_MS = 500;
+const T2_MS = 4000;
+
+/**
+ * The back-to-back user agent (RFC 3261 6): each call has a caller's leg and branches towards the called user's phones,
+ * each a dialog of its own, joined by the media relay. Pure: requests and responses come from the transactions, media
+ * results by `handleMedia`, time by `handleTimeout`; commands are polled.
+ */
+export class CallLayer implements CallContext {
+  readonly options: CallLayerOptions;
+  readonly limits: CallLimits;
+  /** Counts by the names of RFC 6076 where it has one. */
+  readonly counters = {
+    attempts: 0,
+    answered: 0,
+    rejected: 0,
+    cancelled: 0,
+    failed: 0,
+    ended: 0,
+    noAck: 0,
+    flowsReplaced: 0,
+    lostConnections: 0,
+  };
+  readonly #calls = new Set<Call>();
+  readonly #legs = new Map<string, Leg>();
+  readonly #perUser = new Map<string, number>();
+  readonly #inviteTransactions = new Map<string, Call>();
+  readonly #clients = new Map<string, ClientHandler>();
+  readonly #media = new Map<number, { call: Call; then: (result: NgResult, nowMs: number) => void }>();
+  readonly #deadlines = new Deadlines<CallTimer>();
+  readonly #commands: CallCommand[] = [];
+  #nextMedia = 1;
+
+  constructor(options: CallLayerOptions) {
+    this.options = options;
+    this.limits = options.limits ?? CALL_LIMITS;
+  }
+
+  get size(): number {
+    return this.#calls.size;
+  }
+
+  /** Dialogs, early ones included. */
+  get dialogs(): number {
+    return this.#legs.size;
+  }
+
+  calls(): CallSummary[] {
+    return [...this.#calls].map((call) => this.#summary(call));
+  }
+
+  poll(): CallCommand | undefined {
+    return this.#commands.shift();
+  }
+
+  nextTimeout(): number | undefined {
+    return this.#deadlines.next();
+  }
+
+  /** Whether a request with a To tag belongs to one of our dialogs: such requests are let in without a new challenge. */
+  ownsDialog(request: SipMessage): boolean {
+    return this.#legs.get(request.to.tag ?? '')?.dialog.owns(request) ?? false;
+  }
+
+  /** Whatever the transactions report; requests here are INVITEs, or belong to a dialog. */
+  handle(command: Exclude<TransactionCommand, { kind: 'send' }>, nowMs: number): void {
+    switch (command.kind) {
+      case 'request':
+        this.#handleRequest(command, nowMs);
+        return;
+      case 'ack':
+        this.#handleAck(command.message, nowMs);
+        return;
+      case 'cancel':
+        this.#handleCancel(command.id, nowMs);
+        return;
+      case 'response':
+        this.#clients.get(command.id)?.response(command.message, command.flow, nowMs);
+        return;
+      case 'timeout':
+      case 'transport-error':
+        this.#clients.get(command.id)?.failed(command.kind, nowMs);
+        return;
+      case 'terminated':
+        this.#clients.delete(command.id);
+        return;
+      default:
+        command satisfies never;
+    }
+  }
+
+  handleMedia(id: number, result: NgResult, nowMs: number): void {
+    const waiting = this.#media.get(id);
+    this.#media.delete(id);
+    if (waiting && waiting.call.state !== 'ended') waiting.then(result, nowMs);
+  }
+
+  handleTimeout(nowMs: number): void {
+    for (let timer = this.#deadlines.expire(nowMs); timer; timer = this.#deadlines.expire(nowMs))
+      this.#fire(timer, nowMs);
+  }
+
+  /** The connection of some phones is gone. What was being set up over it ends; answered calls get time to come back. */
+  handleFlowClosed(flow: Flow, nowMs: number): void {
+    for (const leg of [...this.#legs.values()]) {
+      if (leg.dialog.flow !== flow) continue;
+      const { call } = leg;
+      if (call.state === 'answered') {
+        this.counters.lostConnections++;
+        this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
+      } else if (leg === call.a) giveUp(this, call, { status: 487, words: 'the caller’s connection is gone', nowMs });
+    }
+  }
+
+  /** A phone has registered: its calls follow it to the new connection (the same contact, of the same user). */
+  handleRegistered(binding: Binding): void {
+    for (const leg of this.#legs.values()) {
+      if (leg.user !== binding.user || leg.dialog.flow === binding.flow) continue;
+      const target = parseUri(leg.dialog.remoteTarget);
+      if (target?.user !== binding.contact.user || target?.host !== binding.contact.host) continue;
+      leg.dialog.flow = binding.flow;
+      this.counters.flowsReplaced++;
+      this.clearTimer(leg.timers.lost);
+    }
+  }
+
+  /** Ends every call: the server stops for good. */
+  hangUpAll(words: string, nowMs: number): void {
+    for (const call of [...this.#calls]) {
+      if (call.state === 'answered') {
+        this.bye(call.a, words, nowMs);
+        if (call.b) this.bye(call.b, words, nowMs);
+        this.end(call, { status: 503, words }, nowMs);
+      } else giveUp(this, call, { status: 503, words, nowMs });
+    }
+  }
+
+  #handleRequest(got: Extract<TransactionCommand, { kind: 'request' }>, nowMs: number): void {
+    const { message, id } = got;
+    const leg = this.#legs.get(message.to.tag ?? '');
+    if (message.to.tag === undefined && message.method === 'INVITE') {
+      this.#startCall(got, nowMs);
+      return;
+    }
+    if (!leg?.dialog.owns(message)) {
+      this.respond(id, refusal(message, 481, 'this call does not exist (any more)', this.newTag()), nowMs);
+      return;
+    }
+    // A phone that changed its connection is heard, and answered, on the new one.
+    if (got.flow !== leg.dialog.flow && got.flow.account === leg.user) {
+      leg.dialog.flow = got.flow;
+      this.clearTimer(leg.timers.lost);
+    }
+    if (!leg.dialog.accepts(message)) {
+      this.respond(id, refusal(message, 500, 'CSeq out of order', leg.tag), nowMs);
+      return;
+    }
+    switch (message.method) {
+      case 'BYE':
+        this.#handleBye(leg, got, nowMs);
+        return;
+      case 'INVITE':
+        this.#inviteTransactions.set(id, leg.call);
+        startRenegotiation(this, leg, { transaction: id, request: message, nowMs });
+        return;
+      case 'OPTIONS':
+        this.respond(
+          id,
+          createResponse(message, 200, undefined, { toTag: leg.tag, headers: [['Allow', ALLOW]] }),
+          nowMs,
+        );
+        return;
+      case 'INFO':
+      case 'MESSAGE':
+        this.#passOn(leg, got, nowMs);
+        return;
+      default:
+        this.respond(
+          id,
+          createResponse(message, 405, undefined, { toTag: leg.tag, headers: [['Allow', ALLOW]] }),
+          nowMs,
+        );
+    }
+  }
+
+  #startCall(got: Extract<TransactionCommand, { kind: 'request' }>, nowMs: number): void {
+    const { message, id, flow } = got;
+    const caller = got.account ?? '';
+    const callee = parseUri(message.uri)?.user ?? '';
+    const refuse = (status: number, words: string) => {
+      this.counters.rejected++;
+      this.respond(id, refusal(message, status, words, this.newTag()), nowMs);
+    };
+    this.counters.attempts++;
+    if ((this.#perUser.get(caller) ?? 0) >= this.limits.callsPerUser) {
+      refuse(503, `${caller} has ${this.limits.callsPerUser} calls already`);
+      return;
+    }
+    const sdp = sdpOf(message);
+    const problem =
+      sdp === undefined
+        ? message.body.length > 0
+          ? 'only application/sdp is understood in an INVITE'
+          : undefined
+        : sdpProblem(sdp);
+    if (problem !== undefined) {
+      refuse(sdp === undefined ? 415 : 488, problem);
+      return;
+    }
+    if (message.contacts === '*' || !message.contacts?.[0]?.uri.isSip) {
+      refuse(400, 'an INVITE needs a Contact with a SIP URI');
+      return;
+    }
+    const route = this.options.route(callee);
+    if (route.kind === 'reject') {
+      refuse(route.status, route.reason);
+      return;
+    }
+    const bindings = route.kind === 'ring' ? this.options.lookup(route.user, nowMs) : [];
+    if (route.kind === 'ring' && bindings.length === 0) {
+      refuse(480, `${callee} is not registered: nobody is signed in under that name`);
+      return;
+    }
+    this.respond(id, createResponse(message, 100), nowMs);
+    const call = this.#newCall({
+      message,
+      id,
+      flow,
+      caller,
+      callee,
+      kind: route.kind === 'echo' ? 'echo' : 'user',
+      nowMs,
+    });
+    if (route.kind === 'echo') startEcho(this, call, nowMs);
+    else startBranches(this, call, bindings, nowMs);
+  }
+
+  #newCall(of: {
+    message: SipMessage;
+    id: string;
+    flow: Flow;
+    caller: string;
+    callee: string;
+    kind: Call['kind'];
+    nowMs: number;
+  }): Call {
+    const call = {
+      id: hex(this.options.crypto.randomBytes(12)),
+      caller: of.caller,
+      callee: of.callee,
+      startedAtMs: of.nowMs,
+      state: 'setup',
+      kind: of.kind,
+      invite: of.message,
+      inviteTransaction: of.id,
+      branches: [],
+      lateOffer: false,
+      ringingSent: false,
+      finalSent: false,
+    } as unknown as Call;
+    const dialog = Dialog.ofInvite(of.message, {
+      localTag: this.newTag(),
+      flow: of.flow,
+      contact: this.options.contact,
+    });
+    Object.assign(call, { a: this.newLeg(call, { dialog, user: of.caller }), ring: { call, kind: 'ring' } });
+    this.#calls.add(call);
+    this.#inviteTransactions.set(of.id, call);
+    this.#perUser.set(of.caller, (this.#perUser.get(of.caller) ?? 0) + 1);
+    return call;
+  }
+
+  newLeg(call: Call, parts: { dialog: Dialog; user: string }): Leg {
+    const leg = {
+      call,
+      ...parts,
+      get tag() {
+        return parts.dialog.localTag;
+      },
+      get flow() {
+        return parts.dialog.flow;
+      },
+    } as Leg;
+    const timer = (kind: CallTimer['kind']): CallTimer => ({ call, leg, kind });
+    Object.assign(leg, {
+      timers: { retransmit: timer('retransmit-2xx'), noAck: timer('no-ack'), lost: timer('lost') },
+    });
+    this.#legs.set(parts.dialog.localTag, leg);
+    return leg;
+  }
+
+  newTag(): string {
+    return hex(this.options.crypto.randomBytes(10));
+  }
+
+  media(call: Call, message: NgDictionary, _nowMs: number, then: (result: NgResult, nowMs: number) => void): void {
+    const id = this.#nextMedia++;
+    this.#media.set(id, { call, then });
+    this.#commands.push({ kind: 'media', id, message });
+  }
+
+  respond(transaction: string, response: SipMessage, nowMs: number): void {
+    if (response.status >= 200) this.#inviteTransactions.delete(transaction);
+    this.options.transactions.respond(transaction, response, nowMs);
+  }
+
+  setTimer(timer: CallTimer, atMs: number): void {
+    this.#deadlines.set(timer, atMs);
+  }
+
+  clearTimer(timer: CallTimer): void {
+    this.#deadlines.delete(timer);
+  }
+
+  follow(transaction: string, handler: ClientHandler): void {
+    this.#clients.set(transaction, handler);
+  }
+
+  sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void {
+    this.respond(transaction, response, nowMs);
+    leg.ok = { transaction, response, intervalMs: T1_MS, cseq: response.cseq.number };
+    this.setTimer(leg.timers.retransmit, nowMs + T1_MS);
+    this.setTimer(leg.timers.noAck, nowMs + 64 * T1_MS);
+  }
+
+  #handleAck(message: SipMessage, nowMs: number): void {
+    const leg = this.#legs.get(message.to.tag ?? '');
+    if (!leg?.dialog.owns(message) || leg.ok?.cseq !== message.cseq.number) return;
+    leg.ok = undefined;
+    this.clearTimer(leg.timers.retransmit);
+    this.clearTimer(leg.timers.noAck);
+    const { call } = leg;
+    const waiting = call.awaitingAnswerInAck;
+    if (waiting?.leg !== leg) return;
+    call.awaitingAnswerInAck = undefined;
+    const sdp = sdpOf(message);
+    if (sdp === undefined) {
+      acknowledge(this, { leg: waiting.peer }, waiting.ackCSeq, undefined);
+      this.#hangUp(call, { status: 488, words: 'the ACK has no answer' }, nowMs);
+      return;
+    }
+    this.media(
+      call,
+      answerCommand({ ngCallId: call.ngCallId!, from: leg, to: waiting.peer, sdp }),
+      nowMs,
+      (result, now) => {
+        acknowledge(
+          this,
+          { leg: waiting.peer },
+          waiting.ackCSeq,
+          'ok' in result ? String(result.ok.sdp ?? '') : undefined,
+        );
+        if ('error' in result) this.#hangUp(call, { status: 488, words: result.error }, now);
+      },
+    );
+  }
+
+  #handleCancel(transaction: string, nowMs: number): void {
+    const call = this.#inviteTransactions.get(transaction);
+    if (!call) return;
+    if (transaction === call.inviteTransaction) {
+      this.counters.cancelled++;
+      giveUp(this, call, { status: 487, words: 'cancelled by the caller', nowMs });
+    } else cancelRenegotiation(this, call, nowMs);
+  }
+
+  #handleBye(leg: Leg, got: { id: string; message: SipMessage }, nowMs: number): void {
+    const { call } = leg;
+    this.respond(got.id, createResponse(got.message, 200, undefined, { toTag: leg.tag }), nowMs);
+    const words = reasonWords(got.message);
+    if (call.state !== 'answered') {
+      // RFC 3261 15: a caller may end an early dialog by BYE.
+      if (leg === call.a) giveUp(this, call, { status: 487, words: 'ended by the caller', nowMs });
+      return;
+    }
+    if (call.renegotiation)
+      this.respond(
+        call.renegotiation.serverTransaction,
+        refusal(call.renegotiation.request, 487, 'the call has ended', call.renegotiation.from.tag),
+        nowMs,
+      );
+    const other = leg === call.a ? call.b : call.a;
+    if (other) this.bye(other, words, nowMs);
+    this.end(call, { status: 200, words: words ?? `ended by ${leg.user}` }, nowMs);
+  }
+
+  /** INFO (DTMF of some phones) and MESSAGE go to the other side as they are; its answer comes back. */
+  #passOn(leg: Leg, got: { id: string; message: SipMessage }, nowMs: number): void {
+    const { call } = leg;
+    const { id, message } = got;
+    const other = leg === call.a ? call.b : call.a;
+    if (!other || call.state !== 'answered') {
+      this.respond(id, createResponse(message, call.kind === 'echo' ? 200 : 481, undefined, { toTag: leg.tag }), nowMs);
+      return;
+    }
+    const body =
+      message.body.length > 0
+        ? { type: message.header('content-type') ?? 'text/plain', bytes: message.body }
+        : undefined;
+    const request = other.dialog.request(message.method, {
+      body,
+      headers: message.header('info-package') ? [['Info-Package', message.header('info-package')!]] : [],
+    });
+    request.set('max-forwards', (message.maxForwards ?? 70) - 1);
+    this.follow(this.options.transactions.request(request, other.dialog.flow, nowMs), {
+      response: (answer, _flow, now) => {
+        if (answer.status >= 200)
+          this.respond(id, createResponse(message, answer.status, answer.reason, { toTag: leg.tag }), now);
+      },
+      failed: (why, now) =>
+        this.respond(
+          id,
+          refusal(message, why === 'timeout' ? 408 : 480, 'the other side does not answer', leg.tag),
+          now,
+        ),
+    });
+  }
+
+  bye(leg: Leg, reason: string | undefined, nowMs: number): void {
+    const headers = reason === undefined ? [] : [['Reason', reasonHeader(200, reason)] as const];
+    this.options.transactions.request(leg.dialog.request('BYE', { headers }), leg.dialog.flow, nowMs);
+  }
+
+  #hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void {
+    this.bye(call.a, why.words, nowMs);
+    if (call.b) this.bye(call.b, why.words, nowMs);
+    this.end(call, why, nowMs);
+  }
+
+  end(call: Call, why: { status: number; words: string }, nowMs: number): void {
+    if (call.state === 'ended') return;
+    if (call.answeredAtMs !== undefined) this.counters.answered++;
+    else if (why.status !== 487) this.counters.failed++;
+    this.counters.ended++;
+    this.#commands.push({
+      kind: 'ended',
+      call: { ...this.#summary(call), state: 'ended', endedAtMs: nowMs, status: why.status, reason: why.words },
+    });
+    const ngCallIds = new Set(call.branches.filter((b) => b.state !== 'failed').map((b) => b.ngCallId));
+    if (call.ngCallId !== undefined) ngCallIds.add(call.ngCallId);
+    for (const ngCallId of ngCallIds) this.media(call, deleteCommand(ngCallId), nowMs, () => {});
+    call.state = 'ended';
+    this.#calls.delete(call);
+    this.#inviteTransactions.delete(call.inviteTransaction);
+    if (call.renegotiation) this.#inviteTransactions.delete(call.renegotiation.serverTransaction);
+    const left = (this.#perUser.get(call.caller) ?? 1) - 1;
+    if (left > 0) this.#perUser.set(call.caller, left);
+    else this.#perUser.delete(call.caller);
+    this.clearTimer(call.ring);
+    for (const leg of [call.a, ...call.branches.map((b) => b.leg)]) {
+      for (const timer of Object.values(leg.timers)) this.clearTimer(timer);
+      this.#legs.delete(leg.tag);
+    }
+  }
+
+  #fire(timer: CallTimer, nowMs: number): void {
+    const { call, leg } = timer;
+    switch (timer.kind) {
+      case 'ring':
+        giveUp(this, call, { status: 480, words: `${call.callee} does not answer`, nowMs });
+        return;
+      case 'retransmit-2xx': {
+        // RFC 3261 13.3.1.4: T1, doubled up to T2, on reliable transports too.
+        if (!leg?.ok) return;
+        this.options.transactions.respond(leg.ok.transaction, leg.ok.response, nowMs);
+        leg.ok.intervalMs = Math.min(leg.ok.intervalMs * 2, T2_MS);
+        this.setTimer(timer, nowMs + leg.ok.intervalMs);
+        return;
+      }
+      case 'no-ack':
+        this.counters.noAck++;
+        this.#hangUp(call, { status: 408, words: 'the answer was never acknowledged' }, nowMs);
+        return;
+      case 'lost':
+        this.#hangUp(
+          call,
+          { status: 480, words: `the connection of ${leg?.user ?? 'a phone'} did not come back` },
+          nowMs,
+        );
+        return;
+      default:
+        timer.kind satisfies never;
+    }
+  }
+
+  #summary(call: Call): CallSummary {
+    const media =
+      call.kind === 'echo'
+        ? 'echo'
+        : call.b
+          ? isOpaque(call.a.flow, call.b.flow, this.options.mediaPath)
+            ? 'opaque'
+            : 'terminated'
+          : 'none';
+    return {
+      id: call.id,
+      from: call.caller,
+      to: call.callee,
+      state: call.state,
+      startedAtMs: call.startedAtMs,
+      answeredAtMs: call.answeredAtMs,
+      media,
+    };
+  }
+}

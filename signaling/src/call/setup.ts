@@ -1,0 +1,313 @@
+import { createResponse, hex, NameAddr, type SipMessage, SipUri } from '@offhook/core';
+import { Dialog } from '../dialog/index.ts';
+import type { Binding } from '../registrar/index.ts';
+import type { Branch, Call } from './call.ts';
+import { ALLOW, type CallContext, reasonHeader, reasonWords, refusal } from './context.ts';
+import { answerCommand, deleteCommand, echoCommand, offerCommand } from './media.ts';
+
+const SDP = 'application/sdp';
+
+/** The description in a message, or undefined when it has none. */
+export function sdpOf(message: SipMessage): string | undefined {
+  return message.body.length > 0 && message.contentType === SDP ? message.bodyText : undefined;
+}
+
+/** Answers a call to the echo: the relay makes the answer. */
+export function startEcho(context: CallContext, call: Call, nowMs: number): void {
+  const sdp = sdpOf(call.invite);
+  if (sdp === undefined) {
+    reject(context, call, 488, 'the echo needs an offer in the INVITE', nowMs);
+    return;
+  }
+  if (!context.options.relayOffers('echo')) {
+    reject(context, call, 503, 'the media relay in use has no echo', nowMs);
+    return;
+  }
+  call.ngCallId = `${call.id}-echo`;
+  context.media(call, echoCommand({ ngCallId: call.ngCallId, from: call.a, sdp }), nowMs, (result, now) => {
+    if ('error' in result) reject(context, call, 488, result.error, now);
+    else accept(context, call, String(result.ok.sdp ?? ''), now);
+  });
+}
+
+/** Calls every contact of the user at once, each by its own branch with its own media path. */
+export function startBranches(context: CallContext, call: Call, bindings: readonly Binding[], nowMs: number): void {
+  const offer = sdpOf(call.invite);
+  call.lateOffer = offer === undefined;
+  call.branches = bindings.map((binding, i) => newBranch(context, call, binding, i));
+  context.setTimer(call.ring, nowMs + context.limits.ringMs);
+  for (const branch of call.branches) {
+    if (offer === undefined) {
+      invite(context, branch, undefined, nowMs);
+      continue;
+    }
+    const command = offerCommand({
+      ngCallId: branch.ngCallId,
+      from: call.a,
+      to: branch.leg,
+      sdp: offer,
+      path: context.options.mediaPath,
+    });
+    context.media(call, command, nowMs, (result, now) => {
+      if (branch.abandoned) fail(context, branch, 487, 'cancelled', now);
+      else if ('error' in result) fail(context, branch, 503, result.error, now);
+      else invite(context, branch, String(result.ok.sdp ?? ''), now);
+    });
+  }
+}
+
+function newBranch(context: CallContext, call: Call, binding: Binding, index: number): Branch {
+  const { options } = context;
+  const from = new NameAddr(
+    new SipUri({ user: call.caller, host: options.domain }),
+    undefined,
+    options.displayName(call.caller),
+  );
+  const to = new NameAddr(new SipUri({ user: binding.user, host: options.domain }));
+  const dialog = new Dialog({
+    callId: hex(options.crypto.randomBytes(16)),
+    localTag: context.newTag(),
+    remoteTag: '',
+    localParty: from.toString(),
+    remoteParty: to.toString(),
+    remoteTarget: binding.contact.toString(),
+    flow: binding.flow,
+    contact: options.contact,
+  });
+  const leg = context.newLeg(call, { dialog, user: binding.user });
+  return { call, ngCallId: `${call.id}-${index}`, binding, leg, state: 'offering', abandoned: false };
+}
+
+function invite(context: CallContext, branch: Branch, sdp: string | undefined, nowMs: number): void {
+  const { call, leg } = branch;
+  const request = leg.dialog.request('INVITE', {
+    headers: [
+      ['Allow', ALLOW],
+      ['Supported', 'replaces'],
+      ['User-Agent', 'Offhook'],
+    ],
+    body: sdp === undefined ? undefined : { type: SDP, bytes: sdp },
+  });
+  request.set('max-forwards', (call.invite.maxForwards ?? 70) - 1);
+  const cseq = request.cseq.number;
+  branch.state = 'inviting';
+  branch.transaction = context.options.transactions.request(request, leg.dialog.flow, nowMs);
+  context.follow(branch.transaction, {
+    response: (message, flow, now) => {
+      if (message.status < 200) progress(context, branch, message, now);
+      else if (message.status < 300) answered(context, branch, { message, cseq, now });
+      else {
+        void flow;
+        fail(context, branch, message.status, reasonWords(message) ?? '', now);
+      }
+    },
+    failed: (why, now) =>
+      fail(
+        context,
+        branch,
+        why === 'timeout' ? 408 : 480,
+        why === 'timeout' ? 'the phone does not answer' : 'the phone’s connection is gone',
+        now,
+      ),
+  });
+}
+
+/** 18x: ringing is passed on once, early media only when there is no other branch it could be mixed up with. */
+function progress(context: CallContext, branch: Branch, message: SipMessage, nowMs: number): void {
+  const { call } = branch;
+  if (message.status === 100 || branch.abandoned || call.finalSent) return;
+  const sdp = sdpOf(message);
+  if (sdp !== undefined && call.branches.length === 1 && !call.lateOffer && branch.earlySdp === undefined) {
+    branch.earlySdp = sdp;
+    const command = answerCommand({ ngCallId: branch.ngCallId, from: branch.leg, to: call.a, sdp });
+    context.media(call, command, nowMs, (result, now) => {
+      if ('error' in result || call.finalSent) return;
+      branch.earlyAnswer = String(result.ok.sdp ?? '');
+      provisional(context, call, { status: message.status, sdp: branch.earlyAnswer, now });
+    });
+  } else if (!call.ringingSent) provisional(context, call, { status: 180, now: nowMs });
+}
+
+function provisional(context: CallContext, call: Call, how: { status: number; sdp?: string; now: number }): void {
+  call.ringingSent = true;
+  call.state = 'ringing';
+  const body = how.sdp === undefined ? undefined : { type: SDP, bytes: how.sdp };
+  const response = createResponse(call.invite, how.status, undefined, {
+    toTag: call.a.tag,
+    headers: [['Contact', `<${context.options.contact(call.a.flow)}>`]],
+    body,
+  });
+  context.respond(call.inviteTransaction, response, how.now);
+}
+
+/** A 2xx of a branch: the first one wins, later ones are acknowledged and hung up (RFC 3261 13.2.2.4). */
+function answered(context: CallContext, branch: Branch, got: { message: SipMessage; cseq: number; now: number }): void {
+  const { call, leg } = branch;
+  const { message, cseq, now } = got;
+  if (leg.ack?.cseq === cseq) {
+    context.options.transactions.send(leg.ack.message.clone().remove('via'), leg.dialog.flow);
+    return;
+  }
+  if (branch.state === 'answered') return; // its ACK waits for the caller's
+  leg.dialog.learn(message);
+  branch.state = 'answered';
+  const sdp = sdpOf(message);
+  if (call.finalSent || branch.abandoned || sdp === undefined) {
+    acknowledge(context, branch, cseq, undefined);
+    context.bye(leg, sdp === undefined ? 'the answer has no session description' : 'answered elsewhere', now);
+    branch.state = 'inviting';
+    fail(context, branch, sdp === undefined ? 488 : 487, 'no session description in the answer', now);
+    return;
+  }
+  call.b = leg;
+  call.ngCallId = branch.ngCallId;
+  call.finalSent = true;
+  context.clearTimer(call.ring);
+  for (const other of call.branches)
+    if (other !== branch) abandon(context, other, { words: 'Call completed elsewhere', status: 200, nowMs: now });
+  if (call.lateOffer) {
+    // The offer is in this 2xx; its answer will come in the caller's ACK.
+    const command = offerCommand({
+      ngCallId: branch.ngCallId,
+      from: leg,
+      to: call.a,
+      sdp,
+      path: context.options.mediaPath,
+    });
+    context.media(call, command, now, (result, later) => {
+      if ('error' in result) {
+        acknowledge(context, branch, cseq, undefined);
+        tearDown(context, call, { status: 503, words: result.error, nowMs: later });
+        return;
+      }
+      call.awaitingAnswerInAck = { leg: call.a, ackCSeq: cseq, peer: leg };
+      accept(context, call, String(result.ok.sdp ?? ''), later);
+    });
+    return;
+  }
+  acknowledge(context, branch, cseq, undefined);
+  if (sdp === branch.earlySdp && branch.earlyAnswer !== undefined) {
+    accept(context, call, branch.earlyAnswer, now);
+    return;
+  }
+  const command = answerCommand({ ngCallId: branch.ngCallId, from: leg, to: call.a, sdp });
+  context.media(call, command, now, (result, later) => {
+    if ('error' in result) tearDown(context, call, { status: 488, words: result.error, nowMs: later });
+    else accept(context, call, String(result.ok.sdp ?? ''), later);
+  });
+}
+
+/** After the winner was chosen something went wrong at the relay: the callee is hung up, the caller told why. */
+function tearDown(context: CallContext, call: Call, why: { status: number; words: string; nowMs: number }): void {
+  if (call.b) context.bye(call.b, why.words, why.nowMs);
+  context.respond(call.inviteTransaction, refusal(call.invite, why.status, why.words, call.a.tag), why.nowMs);
+  context.end(call, { status: why.status, words: why.words }, why.nowMs);
+}
+
+/** ACK for a 2xx, kept for when the 2xx is repeated. */
+export function acknowledge(
+  context: CallContext,
+  branch: Pick<Branch, 'leg'>,
+  cseq: number,
+  sdp: string | undefined,
+): void {
+  const { leg } = branch;
+  const message = leg.dialog.request('ACK', { cseq, body: sdp === undefined ? undefined : { type: SDP, bytes: sdp } });
+  leg.ack = { cseq, message };
+  context.options.transactions.send(message, leg.dialog.flow);
+}
+
+/** The caller's 200. */
+function accept(context: CallContext, call: Call, sdp: string, nowMs: number): void {
+  call.finalSent = true;
+  call.state = 'answered';
+  call.answeredAtMs = nowMs;
+  const response = createResponse(call.invite, 200, undefined, {
+    toTag: call.a.tag,
+    headers: [
+      ['Contact', `<${context.options.contact(call.a.flow)}>`],
+      ['Allow', ALLOW],
+      ['Supported', 'replaces'],
+    ],
+    body: { type: SDP, bytes: sdp },
+  });
+  context.sendOk(call.a, call.inviteTransaction, response, nowMs);
+}
+
+/** Gives a branch up: cancels it when it was begun, and whatever it still answers is hung up. */
+export function abandon(
+  context: CallContext,
+  branch: Branch,
+  why: { words: string; status: number; nowMs: number },
+): void {
+  if (branch.state === 'failed' || branch.state === 'answered' || branch.abandoned) return;
+  branch.abandoned = true;
+  if (branch.transaction)
+    context.options.transactions.cancel(branch.transaction, why.nowMs, [
+      ['Reason', reasonHeader(why.status, why.words)],
+    ]);
+}
+
+/** A branch came to nothing. When it was the last, the caller gets the best of all answers (RFC 3261 16.7 step 6). */
+function fail(context: CallContext, branch: Branch, status: number, words: string, nowMs: number): void {
+  const { call } = branch;
+  if (branch.state === 'failed') return;
+  branch.state = 'failed';
+  branch.failure = { status, reason: words };
+  context.media(call, deleteCommand(branch.ngCallId), nowMs, () => {});
+  if (status >= 600)
+    for (const other of call.branches) abandon(context, other, { words: 'declined elsewhere', status, nowMs });
+  if (call.branches.some((b) => b.state !== 'failed')) return;
+  if (call.finalSent) {
+    if (call.b === undefined) context.end(call, { status: 487, words: 'cancelled by the caller' }, nowMs);
+    return;
+  }
+  const best = bestOf(call.branches.flatMap((b) => b.failure ?? []));
+  reject(context, call, best.status, best.reason || wordsFor(best.status, call.callee), nowMs);
+}
+
+/** 6xx first; else the lowest class, and within 4xx what tells the caller most. A phone's own challenge is not for the caller. */
+function bestOf(failures: readonly { status: number; reason: string }[]): { status: number; reason: string } {
+  const rank = ({ status }: { status: number }) => {
+    if (status >= 600) return 0;
+    if (status === 486) return 1;
+    if (status === 488 || status === 415) return 2;
+    if (status === 480) return 4;
+    if (status === 408) return 5;
+    return status < 500 ? 3 : 6;
+  };
+  const best = failures.reduce((a, b) => (rank(b) < rank(a) ? b : a));
+  if (best.status === 401 || best.status === 407 || best.status < 400)
+    return { status: 480, reason: 'the phone did not take the call' };
+  return best;
+}
+
+function wordsFor(status: number, callee: string): string {
+  const words: Readonly<Record<number, string>> = {
+    408: `${callee}'s phone does not answer`,
+    480: `${callee} cannot be reached`,
+    486: `${callee} is busy`,
+    488: `${callee}'s phone cannot do what was offered`,
+    603: `${callee} declined`,
+  };
+  return words[status] ?? `${callee}'s phone refused the call`;
+}
+
+/** Answers the caller finally with a failure and ends the call. */
+export function reject(context: CallContext, call: Call, status: number, words: string, nowMs: number): void {
+  if (!call.finalSent) {
+    call.finalSent = true;
+    context.respond(call.inviteTransaction, refusal(call.invite, status, words, call.a.tag), nowMs);
+  }
+  context.end(call, { status, words }, nowMs);
+}
+
+/** The caller gave up, or nobody answered in time: every branch is cancelled; the call ends when they all have. */
+export function giveUp(context: CallContext, call: Call, why: { status: number; words: string; nowMs: number }): void {
+  if (call.finalSent) return;
+  call.finalSent = true;
+  context.clearTimer(call.ring);
+  context.respond(call.inviteTransaction, refusal(call.invite, why.status, why.words, call.a.tag), why.nowMs);
+  for (const branch of call.branches) abandon(context, branch, why);
+  if (call.kind === 'echo' || call.branches.every((b) => b.state === 'failed')) context.end(call, why, why.nowMs);
+}
