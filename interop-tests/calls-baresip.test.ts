@@ -5,7 +5,7 @@ import { Baresip } from './src/baresip.ts';
 import { click, dial, mediaStats, openChromium, type Phone, recordRemote, signIn, waitForCall } from './src/browser.ts';
 import { assertHears, middle } from './src/proof.ts';
 import { type Sentence, speak } from './src/speech.ts';
-import { scratchFolder, System } from './src/system.ts';
+import { System, scratchFolder } from './src/system.ts';
 
 const folder = scratchFolder();
 let alicesWords: Sentence;

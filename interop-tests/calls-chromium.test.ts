@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { click, dial, mediaStats, openChromium, type Phone, recordRemote, signIn, waitForCall } from './src/browser.ts';
 import { assertHears } from './src/proof.ts';
 import { type Sentence, speak } from './src/speech.ts';
-import { scratchFolder, System } from './src/system.ts';
+import { System, scratchFolder } from './src/system.ts';
 
 const folder = scratchFolder();
 let alicesWords: Sentence;
@@ -37,8 +37,14 @@ async function videoCall(system: System, query: string): Promise<void> {
   await alice.page.waitForTimeout(1500);
   const second = await Promise.all([mediaStats(alice), mediaStats(bob)]);
   for (const [i, who] of ['alice', 'bob'].entries()) {
-    assert.ok(second[i]!.concealedShare < 0.01, `${who}: ${(second[i]!.concealedShare * 100).toFixed(2)} % of the samples were concealed`);
-    assert.ok(second[i]!.framesDecoded > first[i]!.framesDecoded, `${who}'s video stands still at ${second[i]!.framesDecoded} frames`);
+    assert.ok(
+      second[i]!.concealedShare < 0.01,
+      `${who}: ${(second[i]!.concealedShare * 100).toFixed(2)} % of the samples were concealed`,
+    );
+    assert.ok(
+      second[i]!.framesDecoded > first[i]!.framesDecoded,
+      `${who}'s video stands still at ${second[i]!.framesDecoded} frames`,
+    );
   }
   if (query.includes('ice=relay')) for (const stats of second) assert.equal(stats.localCandidate, 'relay');
   await click(alice, 'hangup');
@@ -72,9 +78,15 @@ test('a browser hears itself at 600 and is told in words who cannot be reached',
   await click(alice, 'hangup');
   await waitForCall(alice, 'idle');
   await dial(alice, 'bob');
-  await alice.page.getByTestId('message').filter({ hasText: /not (reachable|registered|signed in)|nobody/i }).waitFor();
+  await alice.page
+    .getByTestId('message')
+    .filter({ hasText: /not (reachable|registered|signed in)|nobody/i })
+    .waitFor();
   await dial(alice, 'nobody-of-that-name');
-  await alice.page.getByTestId('message').filter({ hasText: /nobody|no such|does not exist|unknown/i }).waitFor();
+  await alice.page
+    .getByTestId('message')
+    .filter({ hasText: /nobody|no such|does not exist|unknown/i })
+    .waitFor();
   await system.assertNothingLeft();
 });
 
@@ -85,7 +97,10 @@ test('declining, cancelling and being busy reach the other side in words', async
   await dial(alice, 'bob');
   await waitForCall(bob, 'incoming');
   await click(bob, 'decline');
-  await alice.page.getByTestId('message').filter({ hasText: /declined|busy/i }).waitFor();
+  await alice.page
+    .getByTestId('message')
+    .filter({ hasText: /declined|busy/i })
+    .waitFor();
   await waitForCall(bob, 'idle');
   await waitForCall(alice, 'idle');
   await dial(alice, 'bob');
@@ -108,7 +123,8 @@ test('video is added in the middle of an audio call and mute silences it', async
     type Handle = { peerConnections(): RTCPeerConnection[] };
     for (const pc of (window as unknown as { offhook: Handle }).offhook.peerConnections()) {
       const stats = await pc.getStats();
-      for (const s of stats.values()) if (s.type === 'inbound-rtp' && s.kind === 'video' && s.framesDecoded > 10) return true;
+      for (const s of stats.values())
+        if (s.type === 'inbound-rtp' && s.kind === 'video' && s.framesDecoded > 10) return true;
     }
     return false;
   });
@@ -116,7 +132,10 @@ test('video is added in the middle of an audio call and mute silences it', async
   await click(alice, 'mute');
   await bob.page.waitForTimeout(500);
   const silence = await recordRemote(bob, 3);
-  assert.ok(silence.samples.every((v) => Math.abs(v) < 0.01), 'bob still hears alice');
+  assert.ok(
+    silence.samples.every((v) => Math.abs(v) < 0.01),
+    'bob still hears alice',
+  );
   await click(bob, 'hangup');
   await waitForCall(alice, 'idle');
   await system.assertNothingLeft();

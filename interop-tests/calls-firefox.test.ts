@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { nullSink, Namespace } from './src/namespace.ts';
+import { Namespace, nullSink } from './src/namespace.ts';
 import { scratchFolder } from './src/system.ts';
 
 const folder = scratchFolder();
@@ -19,7 +19,10 @@ for (const path of ['opaque', 'terminated'] as const) {
   test(`Firefox and Chromium hear each other on the ${path} path, in a namespace with one address`, async () => {
     const sink = await nullSink(folder.path);
     try {
-      const result = await space.run(new URL('./src/in-namespace/firefox-call.ts', import.meta.url), [folder.path, path]);
+      const result = await space.run(new URL('./src/in-namespace/firefox-call.ts', import.meta.url), [
+        folder.path,
+        path,
+      ]);
       assert.deepEqual((result as { done: boolean }).done, true);
     } finally {
       await sink.stop();

@@ -13,15 +13,21 @@ const root = new URL('..', import.meta.url).pathname;
 after(() => folder.remove());
 
 /** PATH without any node_modules/.bin: what a newcomer's shell has. */
-const path = (process.env.PATH ?? '').split(':').filter((entry) => !entry.includes('node_modules')).join(':');
+const path = (process.env.PATH ?? '')
+  .split(':')
+  .filter((entry) => !entry.includes('node_modules'))
+  .join(':');
 
-test('a fresh clone with nothing installed is healthy within four minutes of `npm start`, and its echo answers SIPp', { timeout: 300_000 }, async () => {
+test('a fresh clone with nothing installed is healthy within four minutes of `npm start`, and its echo answers SIPp', {
+  timeout: 300_000,
+}, async () => {
   const clone = join(folder.path, 'clone');
   execFileSync('git', ['clone', '-q', '--no-hardlinks', root, clone]);
   assert.ok(!existsSync(join(clone, 'node_modules')));
   writeFileSync(join(clone, 'offhook.config.json'), JSON.stringify(anyPorts({})));
   const env: NodeJS.ProcessEnv = { ...process.env, PATH: path };
-  for (const name of Object.keys(env)) if (name.startsWith('npm_') || name === 'NODE_OPTIONS' || name === 'NODE_TEST_CONTEXT') delete env[name];
+  for (const name of Object.keys(env))
+    if (name.startsWith('npm_') || name === 'NODE_OPTIONS' || name === 'NODE_TEST_CONTEXT') delete env[name];
   const child = spawn('npm', ['start'], { cwd: clone, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   let output = '';
   child.stdout.on('data', (d: Buffer) => {
@@ -38,7 +44,9 @@ test('a fresh clone with nothing installed is healthy within four minutes of `np
     while (!ports) {
       assert.ok(performance.now() < deadline && child.exitCode === null, `not healthy:\n${output}`);
       await new Promise((resolve) => setTimeout(resolve, 250));
-      const status = (await callAdmin(socket, 'status').catch(() => undefined)) as { ports: Record<string, number> } | undefined;
+      const status = (await callAdmin(socket, 'status').catch(() => undefined)) as
+        | { ports: Record<string, number> }
+        | undefined;
       ports = status?.ports;
     }
     const healthy = await fetch(`http://127.0.0.1:${ports.http}/healthz`);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { alawPcap, sipp } from './src/sipp.ts';
-import { scratchFolder, System } from './src/system.ts';
+import { System, scratchFolder } from './src/system.ts';
 
 const folder = scratchFolder();
 let system: System;
@@ -18,11 +18,23 @@ after(async () => {
   folder.remove();
 });
 
-const common = () => ({ folder: folder.path, server: `127.0.0.1:${system.ports.udp}`, user, password, domain: system.domain });
+const common = () => ({
+  folder: folder.path,
+  server: `127.0.0.1:${system.ports.udp}`,
+  user,
+  password,
+  domain: system.domain,
+});
 
 test('200 SIPp calls to the echo with G.711 media: none fails, media comes back', async () => {
   const before = await system.metrics('media-relay-0');
-  const run = await sipp({ ...common(), scenario: 'echo-with-media.xml', replace: { PCAP: alawPcap() }, calls: 200, ratePerS: 10 });
+  const run = await sipp({
+    ...common(),
+    scenario: 'echo-with-media.xml',
+    replace: { PCAP: alawPcap() },
+    calls: 200,
+    ratePerS: 10,
+  });
   assert.equal(run.failed, 0, run.output);
   assert.equal(run.successful, 200, run.output);
   assert.equal(run.code, 0, run.output);
@@ -37,19 +49,45 @@ test('200 SIPp calls to the echo with G.711 media: none fails, media comes back'
 for (const transport of ['u1', 't1'] as const) {
   test(`REGISTER with digest over ${transport === 'u1' ? 'UDP' : 'TCP'} is accepted and can be taken back`, async () => {
     const server = `127.0.0.1:${transport === 'u1' ? system.ports.udp : system.ports.tcp}`;
-    const run = await sipp({ ...common(), server, transport, scenario: 'register.xml', replace: { EXPIRES: '60', EXPECTED: '200' }, calls: 5 });
+    const run = await sipp({
+      ...common(),
+      server,
+      transport,
+      scenario: 'register.xml',
+      replace: { EXPIRES: '60', EXPECTED: '200' },
+      calls: 5,
+    });
     assert.equal(run.failed, 0, run.output);
-    const gone = await sipp({ ...common(), server, transport, scenario: 'register.xml', replace: { EXPIRES: '0', EXPECTED: '200' }, calls: 1 });
+    const gone = await sipp({
+      ...common(),
+      server,
+      transport,
+      scenario: 'register.xml',
+      replace: { EXPIRES: '0', EXPECTED: '200' },
+      calls: 1,
+    });
     assert.equal(gone.failed, 0, gone.output);
   });
 }
 
 test('a wrong password is challenged again, never accepted', async () => {
-  const run = await sipp({ ...common(), password: 'wrong', scenario: 'register.xml', replace: { EXPIRES: '60', EXPECTED: '401' }, calls: 1 });
+  const run = await sipp({
+    ...common(),
+    password: 'wrong',
+    scenario: 'register.xml',
+    replace: { EXPIRES: '60', EXPECTED: '401' },
+    calls: 1,
+  });
   assert.equal(run.failed, 0, run.output);
 });
 
 test('an unknown user gets the same answer as a wrong password', async () => {
-  const run = await sipp({ ...common(), user: 'nobody', scenario: 'register.xml', replace: { EXPIRES: '60', EXPECTED: '401' }, calls: 1 });
+  const run = await sipp({
+    ...common(),
+    user: 'nobody',
+    scenario: 'register.xml',
+    replace: { EXPIRES: '60', EXPECTED: '401' },
+    calls: 1,
+  });
   assert.equal(run.failed, 0, run.output);
 });

@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { click, dial, openChromium, type Phone, recordRemote, signIn, waitForCall } from './src/browser.ts';
 import { assertHears } from './src/proof.ts';
 import { type Sentence, speak } from './src/speech.ts';
-import { scratchFolder, System } from './src/system.ts';
+import { System, scratchFolder } from './src/system.ts';
 
 const folder = scratchFolder();
 let alicesWords: Sentence;
@@ -37,7 +37,10 @@ test('kill -9 of signalling leaves the audio of a running call untouched; the ph
   await system.killPart('signaling');
   assertHears('alice', await recordRemote(alice, 6), alicesWords, bobsWords);
   await system.waitForPart('signaling');
-  await alice.page.getByTestId('registration-state').and(alice.page.locator('[data-state=registered]')).waitFor({ timeout: 30_000 });
+  await alice.page
+    .getByTestId('registration-state')
+    .and(alice.page.locator('[data-state=registered]'))
+    .waitFor({ timeout: 30_000 });
   await click(alice, 'hangup');
   await waitForCall(alice, 'idle');
   await echoWorks();

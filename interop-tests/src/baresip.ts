@@ -53,7 +53,9 @@ export class Baresip {
   /** Starts it and waits until its first REGISTER is answered well; rejects with its output otherwise. */
   static async start(options: BaresipOptions): Promise<Baresip> {
     writeConfiguration(options);
-    const child = spawn('timeout', ['-s', 'KILL', '120', 'baresip', '-f', options.folder, '-s', '-v'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('timeout', ['-s', 'KILL', '120', 'baresip', '-f', options.folder, '-s', '-v'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const phone = new Baresip(options.folder, child);
     await phone.#control(options.ports.control);
     await phone.waitFor('REGISTER_OK', 15_000);
@@ -90,7 +92,13 @@ export class Baresip {
   }
 
   #message(json: string): void {
-    const message = JSON.parse(json) as { response?: boolean; token?: string; data?: string; type?: string; param?: string };
+    const message = JSON.parse(json) as {
+      response?: boolean;
+      token?: string;
+      data?: string;
+      type?: string;
+      param?: string;
+    };
     if (message.response) this.#answers.get(message.token ?? '')?.(message.data ?? '');
     else if (message.type) {
       this.#events.push({ type: message.type, param: message.param });
@@ -110,7 +118,11 @@ export class Baresip {
       };
       const timer = setTimeout(() => {
         this.#waiters.delete(check);
-        reject(new Error(`baresip: no ${type} within ${timeoutMs} ms; seen ${this.#events.map((e) => e.type).join(' ')}\n${this.output.slice(-6000)}`));
+        reject(
+          new Error(
+            `baresip: no ${type} within ${timeoutMs} ms; seen ${this.#events.map((e) => e.type).join(' ')}\n${this.output.slice(-6000)}`,
+          ),
+        );
       }, timeoutMs);
       this.#waiters.add(check);
       check();
@@ -133,7 +145,9 @@ export class Baresip {
 
   /** What it heard in its last call. */
   heard(): Sound {
-    const files = readdirSync(this.#folder).filter((name) => name.startsWith('dump-') && name.endsWith('-dec.wav')).sort();
+    const files = readdirSync(this.#folder)
+      .filter((name) => name.startsWith('dump-') && name.endsWith('-dec.wav'))
+      .sort();
     const last = files.at(-1);
     if (!last) throw new Error(`baresip recorded nothing:\n${this.output.slice(-3000)}`);
     return readWav(join(this.#folder, last));
@@ -151,7 +165,27 @@ export class Baresip {
 
 function writeConfiguration(o: BaresipOptions): void {
   mkdirSync(o.folder, { recursive: true });
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '30', '-subj', '/CN=localhost', '-keyout', join(o.folder, 'key.pem'), '-out', join(o.folder, 'cert.pem')], { stdio: 'ignore' });
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-days',
+      '30',
+      '-subj',
+      '/CN=localhost',
+      '-keyout',
+      join(o.folder, 'key.pem'),
+      '-out',
+      join(o.folder, 'cert.pem'),
+    ],
+    { stdio: 'ignore' },
+  );
   execFileSync('sh', ['-c', 'cat cert.pem key.pem > both.pem'], { cwd: o.folder });
   const modules = ['opus', 'g722', 'g711', 'aufile', 'ausine', 'sndfile', 'stun', 'turn', 'ice', 'srtp', 'dtls_srtp'];
   writeFileSync(

@@ -9,7 +9,10 @@ export interface Phone {
 }
 
 /** A Chromium process of its own whose microphone speaks the given WAV file over and over. */
-export async function openChromium(microphonePath: string, options: { loopbackCandidates?: boolean } = {}): Promise<Phone> {
+export async function openChromium(
+  microphonePath: string,
+  options: { loopbackCandidates?: boolean } = {},
+): Promise<Phone> {
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     headless: true,
@@ -116,7 +119,10 @@ export async function recordRemote(phone: Phone, seconds: number): Promise<Sound
     let held = 0;
     const rate = context.sampleRate;
     await new Promise<void>((resolve, reject) => {
-      const guard = setTimeout(() => reject(new Error(`the audio context is ${context.state}, ${held} samples`)), wanted * 1000 + 10_000);
+      const guard = setTimeout(
+        () => reject(new Error(`the audio context is ${context.state}, ${held} samples`)),
+        wanted * 1000 + 10_000,
+      );
       tap.onaudioprocess = (event) => {
         blocks.push(new Float32Array(event.inputBuffer.getChannelData(0)));
         held += event.inputBuffer.length;

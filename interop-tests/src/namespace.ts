@@ -25,7 +25,10 @@ export class Namespace {
     ip('-n', space.name, 'link', 'set', 'v1', 'netns', space.#far);
     ip('-n', space.name, 'addr', 'add', `${space.address}/24`, 'dev', 'v0');
     ip('-n', space.#far, 'addr', 'add', '10.99.0.2/24', 'dev', 'v1');
-    for (const [name, link] of [[space.name, 'v0'], [space.#far, 'v1']] as const) {
+    for (const [name, link] of [
+      [space.name, 'v0'],
+      [space.#far, 'v1'],
+    ] as const) {
       ip('-n', name, 'link', 'set', 'lo', 'up');
       ip('-n', name, 'link', 'set', link, 'up');
     }
@@ -38,9 +41,13 @@ export class Namespace {
    * rejects with all it printed when it fails.
    */
   async run(module: URL, args: readonly string[]): Promise<unknown> {
-    const child = spawn('timeout', ['-s', 'KILL', '180', 'ip', 'netns', 'exec', this.name, process.execPath, module.pathname, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(
+      'timeout',
+      ['-s', 'KILL', '180', 'ip', 'netns', 'exec', this.name, process.execPath, module.pathname, ...args],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     let out = '';
     let err = '';
     child.stdout.on('data', (d: Buffer) => {
@@ -72,7 +79,16 @@ export async function nullSink(folder: string): Promise<NullSink> {
   const env = { ...process.env, XDG_RUNTIME_DIR: home, HOME: home };
   const child = spawn(
     'pulseaudio',
-    ['-n', '--daemonize=no', '--exit-idle-time=-1', '--disallow-exit', '-L', 'module-null-sink sink_name=out', '-L', 'module-native-protocol-unix'],
+    [
+      '-n',
+      '--daemonize=no',
+      '--exit-idle-time=-1',
+      '--disallow-exit',
+      '-L',
+      'module-null-sink sink_name=out',
+      '-L',
+      'module-native-protocol-unix',
+    ],
     { env, stdio: 'ignore' },
   );
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));

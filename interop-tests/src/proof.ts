@@ -17,7 +17,10 @@ export interface Heard {
 export function assertHears(who: string, heard: Sound, far: Sentence, own: Sentence): Heard {
   assert.ok(peakLevel(heard) > 0.01, `${who} hears silence`);
   const result = { who, far: likeness(heard, far.sound).correlation, own: likeness(heard, own.sound).correlation };
-  assert.ok(result.far >= FAR, `${who} does not hear the far sentence: correlation ${result.far.toFixed(2)}, with the own sentence ${result.own.toFixed(2)}`);
+  assert.ok(
+    result.far >= FAR,
+    `${who} does not hear the far sentence: correlation ${result.far.toFixed(2)}, with the own sentence ${result.own.toFixed(2)}`,
+  );
   assert.ok(result.own <= OWN, `${who} hears its own sentence: correlation ${result.own.toFixed(2)}`);
   return result;
 }
@@ -26,6 +29,9 @@ export function assertHears(who: string, heard: Sound, far: Sentence, own: Sente
 export function middle(sound: Sound, skipS: number, lengthS: number): Sound {
   const from = Math.floor(skipS * sound.rate);
   const samples = sound.samples.subarray(from, from + Math.floor(lengthS * sound.rate));
-  assert.ok(samples.length >= lengthS * sound.rate * 0.95, `the recording is only ${(sound.samples.length / sound.rate).toFixed(1)} s long`);
+  assert.ok(
+    samples.length >= lengthS * sound.rate * 0.95,
+    `the recording is only ${(sound.samples.length / sound.rate).toFixed(1)} s long`,
+  );
   return { rate: sound.rate, samples };
 }

@@ -34,13 +34,41 @@ export async function sipp(o: SippOptions): Promise<SippRun> {
   let xml = readFileSync(new URL(`../scenarios/${o.scenario}`, import.meta.url), 'utf8');
   for (const [name, value] of Object.entries(o.replace ?? {})) xml = xml.replaceAll(name, value);
   writeFileSync(join(folder, 'scenario.xml'), xml);
-  writeFileSync(join(folder, 'users.csv'), `SEQUENTIAL\n${o.user};[authentication username=${o.user} password=${o.password}];${o.domain}\n`);
+  writeFileSync(
+    join(folder, 'users.csv'),
+    `SEQUENTIAL\n${o.user};[authentication username=${o.user} password=${o.password}];${o.domain}\n`,
+  );
   const child = spawn(
     'timeout',
     [
-      ...['-s', 'KILL', String(o.timeoutS ?? 120), 'sipp', o.server, '-sf', 'scenario.xml', '-inf', 'users.csv', '-i', '127.0.0.1'],
+      ...[
+        '-s',
+        'KILL',
+        String(o.timeoutS ?? 120),
+        'sipp',
+        o.server,
+        '-sf',
+        'scenario.xml',
+        '-inf',
+        'users.csv',
+        '-i',
+        '127.0.0.1',
+      ],
       ...['-mi', '127.0.0.1', '-min_rtp_port', '31000', '-max_rtp_port', '34999', '-t', o.transport ?? 'u1'],
-      ...['-m', String(o.calls), '-r', String(o.ratePerS ?? 20), '-l', '1000', '-nostdin', '-trace_stat', '-stf', 'stat.csv', '-fd', '1'],
+      ...[
+        '-m',
+        String(o.calls),
+        '-r',
+        String(o.ratePerS ?? 20),
+        '-l',
+        '1000',
+        '-nostdin',
+        '-trace_stat',
+        '-stf',
+        'stat.csv',
+        '-fd',
+        '1',
+      ],
       ...['-trace_err', '-error_file', 'errors.log', '-timeout', `${(o.timeoutS ?? 120) - 5}s`, '-timeout_error'],
     ],
     { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] },
@@ -62,7 +90,13 @@ export async function sipp(o: SippOptions): Promise<SippRun> {
   } catch {
     // no errors, no file
   }
-  return { code, successful: count('SuccessfulCall(C)'), failed: count('FailedCall(C)'), retransmissions: count('Retransmissions(C)'), output };
+  return {
+    code,
+    successful: count('SuccessfulCall(C)'),
+    failed: count('FailedCall(C)'),
+    retransmissions: count('Retransmissions(C)'),
+    output,
+  };
 }
 
 /** The G.711 A-law recording that Debian ships with SIPp. */

@@ -12,8 +12,18 @@ export interface Sentence {
 
 /** Two voices, two rhythms: the envelopes of any two of these correlate below 0.5 at every lag. */
 const SPOKEN = {
-  alice: { voice: 'en-us', speed: '150', words: 'Good morning <break time="700ms"/> this is Alice <break time="250ms"/> calling from the harbour <break time="1100ms"/> the boats are late.' },
-  bob: { voice: 'en-gb+m3', speed: '190', words: 'Nine <break time="350ms"/> eight <break time="350ms"/> seven <break time="350ms"/> six <break time="350ms"/> five <break time="350ms"/> four <break time="900ms"/> lift off, and a very long roar follows without any pause at all.' },
+  alice: {
+    voice: 'en-us',
+    speed: '150',
+    words:
+      'Good morning <break time="700ms"/> this is Alice <break time="250ms"/> calling from the harbour <break time="1100ms"/> the boats are late.',
+  },
+  bob: {
+    voice: 'en-gb+m3',
+    speed: '190',
+    words:
+      'Nine <break time="350ms"/> eight <break time="350ms"/> seven <break time="350ms"/> six <break time="350ms"/> five <break time="350ms"/> four <break time="900ms"/> lift off, and a very long roar follows without any pause at all.',
+  },
 } as const;
 
 /** Speaks one of the two sentences into files in `folder` with espeak-ng and sox. */

@@ -18,27 +18,33 @@ const [alice, bob] = await Promise.all([
 ]);
 try {
   // Firefox's fake microphone can only beep, so its page speaks bob's sentence through WebAudio instead.
-  await bob.page.addInitScript((wav) => {
-    const original = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-    navigator.mediaDevices.getUserMedia = async (wanted) => {
-      const stream = await original(wanted);
-      if (!wanted?.audio) return stream;
-      const context = new AudioContext();
-      await context.resume();
-      const bytes = Uint8Array.from(atob(wav), (c) => c.charCodeAt(0));
-      const source = context.createBufferSource();
-      source.buffer = await context.decodeAudioData(bytes.buffer);
-      source.loop = true;
-      const out = context.createMediaStreamDestination();
-      source.connect(out);
-      source.start();
-      return new MediaStream([...out.stream.getAudioTracks(), ...stream.getVideoTracks()]);
-    };
-  }, (await import('node:fs')).readFileSync(bobsWords.path).toString('base64'));
+  await bob.page.addInitScript(
+    (wav) => {
+      const original = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await original(wanted);
+        if (!wanted?.audio) return stream;
+        const context = new AudioContext();
+        await context.resume();
+        const bytes = Uint8Array.from(atob(wav), (c) => c.charCodeAt(0));
+        const source = context.createBufferSource();
+        source.buffer = await context.decodeAudioData(bytes.buffer);
+        source.loop = true;
+        const out = context.createMediaStreamDestination();
+        source.connect(out);
+        source.start();
+        return new MediaStream([...out.stream.getAudioTracks(), ...stream.getVideoTracks()]);
+      };
+    },
+    (await import('node:fs')).readFileSync(bobsWords.path).toString('base64'),
+  );
   await signIn(alice, await system.loginLink('alice'));
   await signIn(bob, await system.loginLink('bob'));
   const results: unknown[] = [];
-  for (const [caller, callee, name] of [[alice, bob, 'bob'], [bob, alice, 'alice']] as const) {
+  for (const [caller, callee, name] of [
+    [alice, bob, 'bob'],
+    [bob, alice, 'alice'],
+  ] as const) {
     await dial(caller, name, 'video');
     await waitForCall(callee, 'incoming');
     await click(callee, 'answer-video');
@@ -46,10 +52,16 @@ try {
     const [aliceHeard, bobHeard] = await Promise.all([recordRemote(alice, 6), recordRemote(bob, 6)]);
     const first = await Promise.all([mediaStats(alice), mediaStats(bob)]);
     assert.ok(peakLevel(aliceHeard) > 0.01, 'alice hears silence');
-    results.push(assertHears('alice', aliceHeard, bobsWords, alicesWords), assertHears('bob', bobHeard, alicesWords, bobsWords));
+    results.push(
+      assertHears('alice', aliceHeard, bobsWords, alicesWords),
+      assertHears('bob', bobHeard, alicesWords, bobsWords),
+    );
     await alice.page.waitForTimeout(1500);
     const second = await Promise.all([mediaStats(alice), mediaStats(bob)]);
-    assert.ok(second[0].framesDecoded > first[0].framesDecoded && second[1].framesDecoded > first[1].framesDecoded, 'video stands still');
+    assert.ok(
+      second[0].framesDecoded > first[0].framesDecoded && second[1].framesDecoded > first[1].framesDecoded,
+      'video stands still',
+    );
     assert.ok(second[0].concealedShare < 0.01, `alice: ${second[0].concealedShare} concealed`);
     await click(caller, 'hangup');
     await Promise.all([waitForCall(alice, 'idle'), waitForCall(bob, 'idle')]);

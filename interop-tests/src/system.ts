@@ -1,0 +1,215 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { AdminClient, callAdmin, type PartStatus } from '@offhook/core/node';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+
+export interface ScratchFolder {
+  readonly path: string;
+  remove(): void;
+}
+
+/** A folder of its own for one test file; unix sockets live in it, so its path is short. */
+export function scratchFolder(): ScratchFolder {
+  const path = mkdtempSync(join(tmpdir(), 'oh-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export interface SystemOptions {
+  /** Where its data folder is made. */
+  readonly folder: string;
+  readonly media?: { readonly path?: 'opaque' | 'terminated' };
+}
+
+/** A configuration in which every port is any free one. */
+export function anyPorts(more: { media?: SystemOptions['media'] }): object {
+  return {
+    http: { port: 0 },
+    sip: { port: 0 },
+    media: { ...more.media, ngPort: 0, muxPort: 0, rtpPorts: { min: 0, max: 0 } },
+    turn: { port: 0, relayPorts: { min: 0, max: 0 } },
+  };
+}
+
+const PARTS = ['media-relay-0', 'turn', 'signaling'] as const;
+
+/** The whole system as a user starts it, on free ports and with its data in a folder of its own. */
+export class System {
+  readonly domain = 'offhook.local';
+  readonly #options: SystemOptions;
+  readonly #data: string;
+  readonly #config: string;
+  #supervisor: ChildProcess | undefined;
+  #output = '';
+  ports: Readonly<Record<string, number>> = {};
+  /** The parts' processes as they were last seen alive. */
+  lastPids: Readonly<Record<string, number>> = {};
+
+  private constructor(options: SystemOptions) {
+    this.#options = options;
+    const folder = mkdtempSync(join(options.folder, 'sys-'));
+    this.#data = join(folder, 'data');
+    this.#config = join(folder, 'offhook.config.json');
+    writeFileSync(this.#config, JSON.stringify({ data: this.#data, ...anyPorts({ media: this.#options.media }) }));
+  }
+
+  static async start(options: SystemOptions): Promise<System> {
+    const system = new System(options);
+    try {
+      await system.startSupervisor();
+    } catch (error) {
+      await system.stop();
+      throw error;
+    }
+    return system;
+  }
+
+  get httpUrl(): string {
+    return `http://localhost:${this.ports.http}`;
+  }
+
+  async startSupervisor(): Promise<void> {
+    const env = { ...process.env };
+    delete env.NODE_TEST_CONTEXT;
+    const child = spawn(process.execPath, [join(ROOT, 'cli/src/main.ts'), 'start', '--config', this.#config], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env,
+    });
+    this.#supervisor = child;
+    const note = (d: Buffer) => {
+      this.#output = (this.#output + d.toString()).slice(-20_000);
+    };
+    child.stdout?.on('data', note);
+    child.stderr?.on('data', note);
+    const started = (async () => {
+      for (const part of PARTS) await this.waitForPart(part);
+    })();
+    const died = new Promise<never>((_, reject) =>
+      child.once('exit', (code) => reject(new Error(`offhook start ended with ${code}:\n${this.#output}`))),
+    );
+    died.catch(() => {});
+    await Promise.race([started, died]);
+    this.ports = (await this.status('signaling')).ports;
+    this.lastPids = await this.pids();
+  }
+
+  /** Waits until a part answers on its admin socket. */
+  async waitForPart(part: string, timeoutMs = 30_000): Promise<PartStatus> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      try {
+        return await this.status(part);
+      } catch (error) {
+        if (performance.now() > deadline) throw new Error(`${part} is not ready: ${error}\n${this.#output}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  }
+
+  status(part: string): Promise<PartStatus> {
+    return this.verb(part, 'status') as Promise<PartStatus>;
+  }
+
+  async metrics(part: string): Promise<Record<string, number>> {
+    return (await this.verb(part, 'metrics')) as Record<string, number>;
+  }
+
+  verb(part: string, verb: string, args: Record<string, unknown> = {}): Promise<unknown> {
+    return callAdmin(join(this.#data, 'run', `${part}.sock`), verb, args);
+  }
+
+  async addUser(user: string, password: string): Promise<void> {
+    await this.verb('signaling', 'users', { op: 'add', user, password });
+  }
+
+  async loginLink(user: string): Promise<string> {
+    const { token } = (await this.verb('signaling', 'login-link', { user })) as { token: string };
+    return `${this.httpUrl}/#login=${token}`;
+  }
+
+  async pids(): Promise<Record<string, number>> {
+    const entries = await Promise.all(PARTS.map(async (part) => [part, (await this.status(part)).pid] as const));
+    return Object.fromEntries(entries);
+  }
+
+  /** Every UDP port that takes datagrams from outside a process. */
+  async udpPorts(): Promise<Record<string, number>> {
+    const relay = (await this.status('media-relay-0')).ports;
+    const turn = (await this.status('turn')).ports;
+    return { sip: this.ports.udp!, ng: relay.ng!, mux: relay.mux!, turn: turn.udp! };
+  }
+
+  /** `kill -9`, then waits until the process is really gone. */
+  async killPart(part: string): Promise<void> {
+    const path = join(this.#data, 'run', `${part}.sock`);
+    const client = await AdminClient.connect(path);
+    const { pid } = (await client.call('status')) as PartStatus;
+    process.kill(pid, 'SIGKILL');
+    await client.closed;
+    await waitUntil(`${part} is gone`, async () => (await this.status(part).catch(() => undefined))?.pid !== pid);
+  }
+
+  async killSupervisor(): Promise<void> {
+    const child = this.#supervisor!;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  /** After a call: no transaction, dialog, call at the relay, or TURN allocation is left (within the timers of the RFCs). */
+  async assertNothingLeft(): Promise<void> {
+    let left = '';
+    await waitUntil(
+      'nothing is left',
+      async () => {
+        const [signaling, relay, turn] = await Promise.all([
+          this.metrics('signaling'),
+          this.metrics('media-relay-0'),
+          this.metrics('turn'),
+        ]);
+        const gauges = Object.entries({ ...signaling, ...relay, ...turn }).filter(
+          ([name, value]) =>
+            value > 0 &&
+            /_(transactions|dialogs|calls|legs|sessions|allocations|ng_pending)$/.test(
+              name.replace(/_active$|_current$/, ''),
+            ),
+        );
+        left = gauges.map(([name, value]) => `${name} ${value}`).join(', ');
+        return gauges.length === 0;
+      },
+      45_000,
+      () => left,
+    );
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#supervisor;
+    if (child && child.exitCode === null && child.signalCode === null) {
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      const guard = setTimeout(() => child.kill('SIGKILL'), 15_000);
+      await gone;
+      clearTimeout(guard);
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}
+
+/** Polls until something outside this process has become true; the deadline is an error with `detail`. */
+export async function waitUntil(
+  what: string,
+  check: () => Promise<boolean>,
+  timeoutMs = 15_000,
+  detail: () => string = () => '',
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await check())) {
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what} ${detail()}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
