@@ -80,7 +80,7 @@ test('what does not fit is challenged anew, and only an expired nonce of ours is
   assert.equal(outcome(answer({ ...c, realm: 'other' })), 'the credentials are for another realm');
   assert.equal(outcome('Basic abc'), 'no credentials were given');
   assert.equal(outcome(answer(c), { address: '192.0.2.9' }), 'the nonce is not ours');
-  assert.equal(outcome(answer({ ...c, nonce: `${'0'.repeat(20)}forged` })), 'the nonce is not ours');
+  assert.equal(outcome(answer({ ...c, nonce: `${'0'.repeat(28)}forged` })), 'the nonce is not ours');
   assert.equal(outcome(answer(c, { password: 'wrong' })), 'user name or password is wrong');
   assert.equal(outcome(answer(c, { username: 'nobody' })), 'user name or password is wrong');
   assert.equal(outcome(answer(c), { method: 'INVITE' }), 'user name or password is wrong');

@@ -20,6 +20,8 @@ export interface AuthenticatorOptions {
   /** MD5 unless every phone is known to understand SHA-256: one challenge a request, and many know MD5 only. */
   readonly algorithm?: DigestAlgorithm;
   readonly nonceLifetimeMs?: number;
+  /** Keeps nonces of an earlier process recognisable; random when not given. */
+  readonly nonceSecret?: string;
 }
 
 /** Who a request is from, or the challenge to answer it with, or how long to wait after too many failures. */
@@ -41,7 +43,10 @@ export class Authenticator {
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
     this.#algorithm = options.algorithm ?? 'MD5';
-    this.#nonces = new Nonces(options.crypto, options.nonceLifetimeMs);
+    this.#nonces = new Nonces(options.crypto, {
+      secret: options.nonceSecret,
+      lifetimeMs: options.nonceLifetimeMs,
+    });
     this.#dummy = '0'.repeat(this.#algorithm === 'MD5' ? 32 : 64);
   }
 

@@ -6,36 +6,43 @@ export const NONCE_LIFETIME_MS = 600_000;
 /** Uses of one nonce that may arrive out of order. */
 const WINDOW = 32;
 const MAX_USED = 50_000;
+/** Characters before the mark. */
+const HEAD = 28;
 
 /**
- * Nonces that need no memory until they have been used well: time and source address under a keyed hash. The key is
- * drawn at start, so a nonce of an earlier process counts as unknown. After a success the nonce-count is remembered and
- * no value is accepted twice (RFC 7616 3.4.6).
+ * Nonces that need no memory until they have been used well: time, process and source address under a keyed hash. A
+ * nonce of an earlier process is recognised as ours but stale, so that phones do not take the restart for a wrong
+ * password. After a success the nonce-count is remembered and no value is accepted twice (RFC 7616 3.4.6).
+ *
+ *     time (12 hex digits, ms) · process (8) · salt (8) · HMAC-SHA256 of these and the address (20, base64url)
  */
 export class Nonces {
   readonly #crypto: Crypto;
   readonly #key: Uint8Array;
+  readonly #process: string;
   readonly #lifetimeMs: number;
   /** nonce → highest count and a bit for each of the 32 before it. */
   readonly #used = new Map<string, { highest: number; seen: number; expiresAtMs: number }>();
 
-  constructor(crypto: Crypto, lifetimeMs = NONCE_LIFETIME_MS) {
+  constructor(crypto: Crypto, options: { secret?: string; lifetimeMs?: number } = {}) {
     this.#crypto = crypto;
-    this.#key = crypto.randomBytes(32);
-    this.#lifetimeMs = lifetimeMs;
+    this.#key = options.secret === undefined ? crypto.randomBytes(32) : utf8(options.secret);
+    this.#process = hex(crypto.randomBytes(4));
+    this.#lifetimeMs = options.lifetimeMs ?? NONCE_LIFETIME_MS;
   }
 
   make(address: string, nowMs: number): string {
     const time = Math.floor(nowMs).toString(16).padStart(12, '0');
-    const salt = hex(this.#crypto.randomBytes(4));
-    return `${time}${salt}${this.#mark(time + salt, address)}`;
+    const head = time + this.#process + hex(this.#crypto.randomBytes(4));
+    return head + this.#mark(head, address);
   }
 
   /** `stale` means: it was ours and for that address, but its time is over. */
   check(nonce: string, address: string, nowMs: number): 'good' | 'stale' | 'unknown' {
-    const head = nonce.slice(0, 20);
-    if (!/^[0-9a-f]{20}$/.test(head)) return 'unknown';
-    if (!this.#crypto.equal(utf8(nonce.slice(20)), utf8(this.#mark(head, address)))) return 'unknown';
+    const head = nonce.slice(0, HEAD);
+    if (!/^[0-9a-f]{28}$/.test(head)) return 'unknown';
+    if (!this.#crypto.equal(utf8(nonce.slice(HEAD)), utf8(this.#mark(head, address)))) return 'unknown';
+    if (head.slice(12, 20) !== this.#process) return 'stale';
     const age = nowMs - Number.parseInt(head.slice(0, 12), 16);
     return age >= -1000 && age <= this.#lifetimeMs ? 'good' : 'stale';
   }

@@ -33,7 +33,7 @@ function stage(options: { relayIsDown?: boolean } = {}) {
   const core = new SipCore({
     crypto: seededCrypto(7, nodeCrypto),
     domain: DOMAIN,
-    localHosts: [],
+    isLocal: (host) => host === DOMAIN,
     account: (u) => (USERS.includes(u) ? account(u) : undefined),
     mediaPath: 'opaque',
     relays: 1,
@@ -313,7 +313,7 @@ test('nobody there, nobody of that name, nobody signed in: each in words', () =>
   assert.equal(refused(`sip:${DOMAIN}`, 'c'), '404 the address names no user');
   assert.equal(
     refused('sip:bob@elsewhere.example', 'd'),
-    '403 elsewhere.example is not this server, and nothing is forwarded elsewhere',
+    '404 elsewhere.example is not served here: calls go to users of this server only',
   );
   s.assertNothingLeft();
 });
@@ -718,7 +718,7 @@ test('who may speak for whom: the session’s own account only', () => {
   );
   const [answer] = alice.take() as [SipMessage];
   assert.equal(answer.status, 403);
-  assert.match(answer.header('reason')!, /alice may not speak for bob/);
+  assert.match(answer.header('reason')!, /signed in as alice, but the request is from sip:bob/);
   for (const [method, status] of [
     ['SUBSCRIBE', 405],
     ['FOO', 501],

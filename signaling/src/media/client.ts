@@ -50,7 +50,7 @@ export class MediaClient {
       verbs: new Set<string>(),
       nextPingMs: options.nowMs,
     }));
-    this.#relays.forEach((_, i) => this.#pings.set(i, options.nowMs));
+    for (let i = 0; i < options.relays; i++) this.#pings.set(i, options.nowMs);
   }
 
   get size(): number {

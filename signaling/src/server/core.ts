@@ -1,18 +1,18 @@
-import { type Crypto, createResponse, type DigestAlgorithm, hex, parseUri, type SipMessage } from '@offhook/core';
-import { Authenticator } from '../auth/index.ts';
-import { ALLOW, CallLayer, type CallLimits, type CallSummary, type MediaPath, refusal } from '../call/index.ts';
+import { type Crypto, createResponse, type DigestAlgorithm, type SipMessage } from '@offhook/core';
+import { Admission, type AdmissionLimits, Authenticator } from '../auth/index.ts';
+import { ALLOW, CallLayer, type CallLimits, type CallSummary, type MediaPath } from '../call/index.ts';
 import { MediaClient } from '../media/index.ts';
 import { Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import { route } from '../routing/index.ts';
 import type { Account } from '../store/index.ts';
-import { type Admission, type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
+import { type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
 
 export interface SipCoreOptions {
   readonly crypto: Crypto;
   /** Realm of the accounts and host part of their addresses. */
   readonly domain: string;
-  /** Further host names and addresses that mean this server; the address a request came in on always does. */
-  readonly localHosts: readonly string[];
+  /** Whether a host name or address means this server. */
+  readonly isLocal: (host: string) => boolean;
   readonly account: (user: string) => Account | undefined;
   readonly mediaPath: MediaPath;
   /** How many media relays there are; they are known by number here. */
@@ -21,6 +21,8 @@ export interface SipCoreOptions {
   readonly algorithm?: DigestAlgorithm;
   readonly callLimits?: CallLimits;
   readonly nonceLifetimeMs?: number;
+  readonly nonceSecret?: string;
+  readonly admissionLimits?: AdmissionLimits;
   /** The address that peers on that flow reach us at, when the bound one says nothing (0.0.0.0). */
   readonly addressOf?: (flow: Flow) => { address: string; port: number };
 }
@@ -30,24 +32,6 @@ export type SipCoreCommand =
   | { readonly kind: 'relay'; readonly relay: number; readonly bytes: Uint8Array }
   | { readonly kind: 'registration'; readonly event: RegistrarEvent }
   | { readonly kind: 'call-ended'; readonly call: CallSummary };
-
-/** Methods that exist, whether or not they are served: others get 501 (RFC 3261 8.2.1). */
-const KNOWN = new Set([
-  'INVITE',
-  'ACK',
-  'CANCEL',
-  'BYE',
-  'OPTIONS',
-  'REGISTER',
-  'INFO',
-  'MESSAGE',
-  'SUBSCRIBE',
-  'NOTIFY',
-  'PUBLISH',
-  'REFER',
-  'PRACK',
-  'UPDATE',
-]);
 
 /**
  * The whole SIP server without sockets: transactions, authentication, registrar, calls and the client of the media
@@ -60,29 +44,34 @@ export class SipCore {
   readonly registrar = new Registrar();
   readonly calls: CallLayer;
   readonly media: MediaClient;
-  /** Requests refused before any state, by status code. */
-  readonly refused = new Map<number, number>();
+  readonly admission: Admission;
   readonly #options: SipCoreOptions;
-  readonly #hosts: ReadonlySet<string>;
   readonly #commands: SipCoreCommand[] = [];
-  #draining = false;
 
   constructor(options: SipCoreOptions) {
     this.#options = options;
     const { crypto, account, domain } = options;
-    this.#hosts = new Set([domain, 'localhost', ...options.localHosts].map((host) => host.toLowerCase()));
     this.authenticator = new Authenticator({
       realm: domain,
       crypto,
       account,
       algorithm: options.algorithm,
       nonceLifetimeMs: options.nonceLifetimeMs,
+      nonceSecret: options.nonceSecret,
+    });
+    this.admission = new Admission({
+      crypto,
+      authenticator: this.authenticator,
+      isUser: (user) => account(user) !== undefined,
+      isLocal: options.isLocal,
+      ownsDialog: (request) => this.calls.ownsDialog(request),
+      limits: options.admissionLimits,
     });
     this.media = new MediaClient({ crypto, relays: options.relays, nowMs: options.nowMs });
     this.transactions = new TransactionLayer({
       crypto,
       sentBy: (flow) => this.#hostPort(flow),
-      admit: (message, flow, nowMs) => this.#admit(message, flow, nowMs),
+      admit: (message, flow, nowMs) => this.admission.admit(message, flow, nowMs),
     });
     this.calls = new CallLayer({
       transactions: this.transactions,
@@ -101,9 +90,9 @@ export class SipCore {
     });
   }
 
-  /** Refuse new calls and registrations from now on (503); running calls go on. */
+  /** Refuse new calls from now on (503); running calls go on. */
   drain(): void {
-    this.#draining = true;
+    this.admission.draining = true;
   }
 
   poll(): SipCoreCommand | undefined {
@@ -187,105 +176,30 @@ export class SipCore {
     }
   }
 
-  /**
-   * What a new request must pass before anything is remembered of it (RFC 3261 8.2 in its order): is it for us, can we
-   * serve it, and who is it from. Every method is authenticated; requests within a dialog prove themselves by its tags.
-   */
-  #admit(message: SipMessage, flow: Flow, nowMs: number): Admission {
-    const refuse = (
-      status: number,
-      words: string,
-      headers: readonly (readonly [string, string | number])[] = [],
-    ): Admission => {
-      this.refused.set(status, (this.refused.get(status) ?? 0) + 1);
-      return { reject: refusal(message, status, words, this.#tag(), headers) };
-    };
-    if (!KNOWN.has(message.method))
-      return refuse(501, `the method ${message.method.slice(0, 32)} is not known`, [['Allow', ALLOW]]);
-    const target = parseUri(message.uri);
-    if (!target) return refuse(400, 'the Request-URI is malformed');
-    if (!target.isSip) return refuse(416, `the scheme '${target.scheme.slice(0, 20)}' is not served`);
-    if (target.headers !== undefined) return refuse(400, 'a Request-URI must not carry headers');
-    if (message.maxForwards === 0) return refuse(483, 'the request was forwarded too often');
-    const required = [...message.values('require'), ...message.values('proxy-require')];
-    if (required.length > 0)
-      return refuse(420, `extensions not supported: ${required.join(', ').slice(0, 100)}`, [
-        ['Unsupported', required.join(', ')],
-      ]);
-    if (message.to.tag !== undefined && message.method !== 'REGISTER') {
-      return this.calls.ownsDialog(message) ? { accept: {} } : refuse(481, 'this call does not exist (any more)');
-    }
-    if (!this.#isLocal(target.host, flow))
-      return refuse(403, `${target.host.slice(0, 100)} is not this server, and nothing is forwarded elsewhere`);
-    let account = flow.account;
-    if (account === undefined) {
-      const who = this.authenticator.authenticate(message, flow.remote.address, nowMs);
-      if (who.kind === 'locked')
-        return refuse(403, `too many wrong passwords; try again in ${who.retryAfterS} s`, [
-          ['Retry-After', who.retryAfterS],
-        ]);
-      if (who.kind === 'challenge')
-        return {
-          reject: createResponse(message, 401, undefined, {
-            toTag: this.#tag(),
-            headers: [['WWW-Authenticate', who.wwwAuthenticate]],
-          }),
-        };
-      account = who.user;
-    }
-    const claimed = message.method === 'REGISTER' ? message.to.uri : message.from.uri;
-    if (claimed.user !== account || !this.#isLocal(claimed.host, flow)) {
-      return refuse(403, `${account} may not speak for ${(claimed.user ?? claimed.host).slice(0, 64)}`);
-    }
-    if (this.#draining && (message.method === 'INVITE' || message.method === 'REGISTER')) {
-      return refuse(503, 'the server is about to stop', [
-        ['Retry-After', 5 + (this.#options.crypto.randomBytes(1)[0]! % 20)],
-      ]);
-    }
-    return { accept: { account } };
-  }
-
   #handleRequest(command: Extract<TransactionCommand, { kind: 'request' }>, nowMs: number): void {
     const { message, id, flow, account } = command;
     if (message.method === 'REGISTER' && account !== undefined) {
       this.transactions.respond(
         id,
-        withTag(this.registrar.handleRegister(message, flow, account, nowMs), this.#tag()),
+        withTag(this.registrar.handleRegister(message, flow, account, nowMs), this.admission.tag(message)),
         nowMs,
       );
     } else if (message.to.tag !== undefined || message.method === 'INVITE') {
       this.calls.handle(command, nowMs);
-    } else if (message.method === 'OPTIONS') {
-      const headers = [['Allow', `${ALLOW}, REGISTER`] as const, ['Accept', 'application/sdp'] as const];
-      this.transactions.respond(id, createResponse(message, 200, undefined, { toTag: this.#tag(), headers }), nowMs);
-    } else if (
-      message.method === 'BYE' ||
-      message.method === 'UPDATE' ||
-      message.method === 'PRACK' ||
-      message.method === 'INFO' ||
-      message.method === 'NOTIFY'
-    ) {
-      this.transactions.respond(id, refusal(message, 481, 'this call does not exist (any more)', this.#tag()), nowMs);
     } else {
+      // Admission lets only OPTIONS come this far.
+      const headers = [['Allow', `${ALLOW}, REGISTER`] as const, ['Accept', 'application/sdp'] as const];
       this.transactions.respond(
         id,
-        refusal(message, 405, `${message.method} is not served here`, this.#tag(), [['Allow', `${ALLOW}, REGISTER`]]),
+        createResponse(message, 200, undefined, { toTag: this.admission.tag(message), headers }),
         nowMs,
       );
     }
   }
 
-  #isLocal(host: string, flow: Flow): boolean {
-    return this.#hosts.has(host) || host === flow.local.address;
-  }
-
   #hostPort(flow: Flow): string {
     const { address, port } = this.#options.addressOf?.(flow) ?? flow.local;
     return `${address.includes(':') ? `[${address}]` : address}:${port}`;
-  }
-
-  #tag(): string {
-    return hex(this.#options.crypto.randomBytes(8));
   }
 }
 

@@ -6,6 +6,7 @@ import {
   Deadlines,
   hex,
   Params,
+  parseHostPort,
   type SipMessage,
   Via,
 } from '@offhook/core';
@@ -62,6 +63,7 @@ export class TransactionLayer {
   readonly #options: TransactionLayerOptions;
   readonly #timers: SipTimers;
   readonly #transactions = new Map<string, Transaction>();
+  readonly #perFlow = new Map<Flow, Set<Transaction>>();
   readonly #deadlines = new Deadlines<TimerSlot>();
   readonly #commands: TransactionCommand[] = [];
 
@@ -96,8 +98,7 @@ export class TransactionLayer {
 
   /** A connection is gone: client transactions on it fail at once, server transactions have nobody left to answer. */
   handleFlowClosed(flow: Flow): void {
-    for (const t of [...this.#transactions.values()]) {
-      if (t.flow !== flow) continue;
+    for (const t of [...(this.#perFlow.get(flow) ?? [])]) {
       if (
         (t.state === 'calling' || t.state === 'trying' || t.state === 'proceeding') &&
         t.kind.startsWith('client') &&
@@ -165,13 +166,8 @@ export class TransactionLayer {
   #via(flow: Flow, branch: string): string {
     const params = new Params().set('branch', branch);
     if (flow.transport === 'udp') params.set('rport');
-    const [, host, port] = /^(.*?)(?::(\d+))?$/.exec(this.#options.sentBy(flow)) ?? [];
-    return new Via(
-      flow.transport.toUpperCase(),
-      host ?? '',
-      port === undefined ? undefined : Number(port),
-      params,
-    ).toString();
+    const { host, port } = parseHostPort(this.#options.sentBy(flow)) ?? { host: 'invalid' };
+    return new Via(flow.transport.toUpperCase(), host, port, params).toString();
   }
 
   #handleRequest(message: SipMessage, flow: Flow, nowMs: number): void {
@@ -352,6 +348,9 @@ export class TransactionLayer {
       end: { transaction: t, which: 'end' },
     });
     this.#transactions.set(t.id, t);
+    const siblings = this.#perFlow.get(t.flow);
+    if (siblings) siblings.add(t);
+    else this.#perFlow.set(t.flow, new Set([t]));
     return t;
   }
 
@@ -390,6 +389,9 @@ export class TransactionLayer {
     this.#deadlines.delete(t.retransmission);
     this.#deadlines.delete(t.end);
     this.#transactions.delete(t.id);
+    const siblings = this.#perFlow.get(t.flow);
+    siblings?.delete(t);
+    if (siblings?.size === 0) this.#perFlow.delete(t.flow);
     if (!t.silent) this.#commands.push({ kind: 'terminated', id: t.id });
   }
 

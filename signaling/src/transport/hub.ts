@@ -76,7 +76,8 @@ export class TransportHub {
   readonly #events: TransportEvents;
   readonly #connections = new Map<Flow, Connection>();
   readonly #perAddress = new Map<string, number>();
-  readonly #senders = new Map<Flow, (bytes: Uint8Array) => void>();
+  /** Kept as long as somebody keeps the flow: a dialog may outlive the listener's memory of its peer. */
+  readonly #senders = new WeakMap<Flow, (bytes: Uint8Array) => void>();
   readonly #sweeper: NodeJS.Timeout;
   #nextFlow = 1;
 
@@ -130,10 +131,6 @@ export class TransportHub {
     this.#senders.set(flow, send);
   }
 
-  unbind(flow: Flow): void {
-    this.#senders.delete(flow);
-  }
-
   /** Sends one message; on a flow that is gone it is counted and lost, as on a wire. */
   send(flow: Flow, bytes: Uint8Array): void {
     const send = this.#senders.get(flow);
@@ -174,8 +171,12 @@ export class TransportHub {
   close(): void {
     clearInterval(this.#sweeper);
     for (const connection of [...this.#connections.values()]) connection.close();
-    this.#senders.clear();
   }
+}
+
+/** The IPv4 address of an IPv4-mapped one, as dual-stack sockets report it (RFC 4291 2.5.5.2); others as they are. */
+export function unmapped(address: string): string {
+  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(address) ? address.slice(7) : address;
 }
 
 /** Writes `received` and `rport` into the top Via (RFC 3261 18.2.1, RFC 3581 4). */

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { type SocketAddress, StreamFramer, utf8 } from '@offhook/core';
-import type { Connection, TransportHub } from './hub.ts';
+import { type Connection, type TransportHub, unmapped } from './hub.ts';
 import { listenNear } from './listen.ts';
 import type { Listener } from './udp.ts';
 
@@ -8,29 +8,40 @@ const PONG = utf8('\r\n');
 
 /** SIP over TCP (RFC 3261 18, keep-alives of RFC 5626 3.5.1). A port in use is skipped for the next free one. */
 export async function listenTcp(hub: TransportHub, at: SocketAddress): Promise<Listener> {
-  const server = await listenNear(at, (port) => listen(hub, { address: at.address, port }));
+  const sockets = new Set<Socket>();
+  const server = await listenNear(at, (port) =>
+    listen({ address: at.address, port }, (socket) => {
+      sockets.add(socket);
+      socket.on('close', () => sockets.delete(socket));
+      accept(hub, socket);
+    }),
+  );
+  server.on('error', () => hub.counters.sendErrors++); // EMFILE must not end the process
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw new Error('not a TCP listener');
   return {
     local: { address: bound.address, port: bound.port },
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroySoon();
+      }),
   };
 }
 
-function listen(hub: TransportHub, at: SocketAddress): Promise<Server> {
+function listen(at: SocketAddress, onSocket: (socket: Socket) => void): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => accept(hub, socket));
+    const server = createServer({ noDelay: true, keepAlive: true }, onSocket);
     server.once('error', reject);
     server.listen({ host: at.address, port: at.port, backlog: 4096 }, () => {
       server.removeAllListeners('error');
-      server.on('error', () => hub.counters.sendErrors++); // EMFILE must not end the process
       resolve(server);
     });
   });
 }
 
 function accept(hub: TransportHub, socket: Socket): void {
-  const remote = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+  const remote = { address: unmapped(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 };
   socket.on('error', () => socket.destroy());
   if (remote.address === '' || !hub.admits(remote)) {
     socket.destroy();
@@ -38,7 +49,7 @@ function accept(hub: TransportHub, socket: Socket): void {
   }
   const flow = hub.newFlow({
     transport: 'tcp',
-    local: { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
+    local: { address: unmapped(socket.localAddress ?? ''), port: socket.localPort ?? 0 },
     remote,
   });
   const framer = new StreamFramer();

@@ -1,11 +1,13 @@
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { ipFamily, type SocketAddress, socketKey } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
-import type { TransportHub } from './hub.ts';
+import { type TransportHub, unmapped } from './hub.ts';
 import { listenNear } from './listen.ts';
 
 /** Flows remembered per listener, so that a peer keeps its identity; the oldest is forgotten beyond this. */
 const FLOWS = 20_000;
+/** What fits into one datagram over IPv4. */
+const LARGEST = 65_507;
 
 export interface Listener {
   readonly local: SocketAddress;
@@ -16,22 +18,20 @@ export interface Listener {
 export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<Listener> {
   const { socket, local } = await listenNear(at, (port) => bind({ address: at.address, port }));
   const flows = new Map<string, Flow>();
-  const flowTo = (remote: SocketAddress): Flow => {
+  let open = true;
+  const flowTo = ({ address, port }: RemoteInfo): Flow => {
+    const remote = { address: unmapped(address), port };
     const key = socketKey(remote);
     let flow = flows.get(key);
     if (flow) flows.delete(key);
     else {
       flow = hub.newFlow({ transport: 'udp', local, remote });
-      hub.bind(flow, (bytes) =>
-        socket.send(bytes, remote.port, remote.address, (error) => {
-          if (error) hub.counters.sendErrors++;
-        }),
-      );
-      if (flows.size >= FLOWS) {
-        const [oldest, gone] = flows.entries().next().value!;
-        flows.delete(oldest);
-        hub.unbind(gone);
-      }
+      hub.bind(flow, (bytes) => {
+        if (open && bytes.length <= LARGEST)
+          socket.send(bytes, port, address, (error) => error && hub.counters.sendErrors++);
+        else hub.counters.sendErrors++;
+      });
+      if (flows.size >= FLOWS) flows.delete(flows.keys().next().value!);
     }
     flows.set(key, flow);
     return flow;
@@ -40,6 +40,11 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
   socket.on('message', (bytes, from) => {
     const first = bytes[0];
     if (first === undefined) return;
+    // Nothing can be answered to port 0; only forged packets come from it.
+    if (from.port === 0) {
+      hub.counters.malformedDropped++;
+      return;
+    }
     // CRLF and double NUL keep NAT bindings open; STUN (first byte 0 to 3) is no SIP.
     if (first === 13 || first === 10 || first < 4) {
       if (bytes.length <= 4) {
@@ -51,13 +56,13 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
         return;
       }
     }
-    hub.receive(bytes, flowTo({ address: from.address, port: from.port }));
+    hub.receive(bytes, flowTo(from));
   });
   return {
     local,
     close: () =>
       new Promise((resolve) => {
-        for (const flow of flows.values()) hub.unbind(flow);
+        open = false;
         flows.clear();
         socket.close(() => resolve());
       }),

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { SocketAddress } from '@offhook/core';
 import type { RawData, WebSocket } from 'ws';
 import type { Connection, TransportHub } from './hub.ts';
@@ -26,16 +27,18 @@ export function acceptWebSocket(
     remote: at.remote,
     account: at.account,
   });
-  let dueMs: number | undefined = performance.now() + hub.limits.messageMs;
+  // Who came with a session has proven itself; others must speak SIP in time.
+  let dueMs = at.account === undefined ? performance.now() + hub.limits.messageMs : undefined;
   let pingedMs: number | undefined;
   let lastPingMs = performance.now();
   const connection: Connection = {
     flow,
+    // A text frame that is not UTF-8 would make a browser close the connection (RFC 6455 8.1).
     send: (bytes) => {
       if (socket.bufferedAmount > hub.limits.sendBuffer) {
         hub.counters.slowReadersCut++;
         socket.terminate();
-      } else if (socket.readyState === socket.OPEN) socket.send(bytes, { binary: false });
+      } else if (socket.readyState === socket.OPEN) socket.send(bytes, { binary: !isUtf8(bytes) });
     },
     sweep: (nowMs) => {
       if ((dueMs !== undefined && nowMs > dueMs) || (pingedMs !== undefined && nowMs - pingedMs > hub.limits.pongMs)) {
@@ -63,7 +66,7 @@ export function acceptWebSocket(
     const bytes = Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
     if (bytes.length <= 4 && bytes.every((b) => b === 13 || b === 10)) {
       hub.counters.keepAlives++;
-      if (bytes.length === 4) socket.send('\r\n');
+      if (bytes.length === 4 && socket.readyState === socket.OPEN) socket.send('\r\n');
       return;
     }
     if (hub.receive(bytes, flow)) dueMs = undefined;

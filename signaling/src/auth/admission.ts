@@ -1,0 +1,183 @@
+import { type Crypto, hex, parseUri, type SipMessage, utf8 } from '@offhook/core';
+import { ALLOW, refusal } from '../call/index.ts';
+import type { Flow, Admission as Verdict } from '../transaction/index.ts';
+import type { Authenticator } from './authenticator.ts';
+import { type Rate, RateLimit } from './rate-limit.ts';
+
+export interface AdmissionLimits {
+  /** Requests outside dialogs from one address, before anything is known of them. */
+  readonly address: Rate;
+  /** Loopback is slowed down too, but far later: whoever sits at the machine may test it. */
+  readonly loopback: Rate;
+  /** New calls of one user. */
+  readonly calls: Rate;
+  readonly callsFromLoopback: Rate;
+}
+
+export const ADMISSION_LIMITS: AdmissionLimits = {
+  address: { perSecond: 50, burst: 100 },
+  loopback: { perSecond: 5000, burst: 10_000 },
+  calls: { perSecond: 5, burst: 20 },
+  callsFromLoopback: { perSecond: 1000, burst: 2000 },
+};
+
+export interface AdmissionOptions {
+  readonly crypto: Crypto;
+  readonly authenticator: Authenticator;
+  readonly isUser: (user: string) => boolean;
+  /** Whether a host name or address means this server. */
+  readonly isLocal: (host: string) => boolean;
+  /** Whether a request belongs to a dialog of ours; its tags are secrets that only its phone knows. */
+  readonly ownsDialog: (request: SipMessage) => boolean;
+  readonly limits?: AdmissionLimits;
+}
+
+/** Methods that begin something here; all others are known but not allowed, or not known. */
+const OUTSIDE_DIALOGS = new Set(['INVITE', 'OPTIONS', 'REGISTER']);
+const KNOWN = new Set(`BYE INFO MESSAGE NOTIFY PRACK PUBLISH REFER SUBSCRIBE UPDATE`.split(' '));
+const ALLOWED = `${ALLOW}, REGISTER`;
+
+/**
+ * What RFC 3261 8.2 asks of a server before it acts, in the order it asks it: authentication, method, headers, content.
+ * No state is made for what is refused; every refusal says why in its Reason header.
+ */
+export class Admission {
+  /** Refusals by status code, requests dropped without an answer. */
+  readonly refused = new Map<number, number>();
+  dropped = 0;
+  /** New calls are refused from now on. */
+  draining = false;
+  readonly #options: AdmissionOptions;
+  readonly #limits: AdmissionLimits;
+  readonly #tagKey: Uint8Array;
+  readonly #addresses = new RateLimit();
+  readonly #callers = new RateLimit();
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    this.#limits = options.limits ?? ADMISSION_LIMITS;
+    this.#tagKey = options.crypto.randomBytes(16);
+  }
+
+  admit(request: SipMessage, flow: Flow, nowMs: number): Verdict {
+    if (request.to.tag !== undefined && this.#options.ownsDialog(request)) return { accept: { account: flow.account } };
+    const { address } = flow.remote;
+    const loopback = isLoopback(address);
+    if (!this.#addresses.take(address, loopback ? this.#limits.loopback : this.#limits.address, nowMs)) {
+      this.dropped++;
+      return 'drop';
+    }
+    if (request.to.tag !== undefined) return this.#refuse(request, 481, 'this call does not exist (any more)');
+
+    // 8.2: "starting with authentication, then inspecting the method, the header fields, and so on"
+    const who = this.#authenticate(request, flow, nowMs);
+    if (typeof who !== 'string') return who;
+
+    // 8.2.1
+    const { method } = request;
+    if (!OUTSIDE_DIALOGS.has(method)) {
+      if (method === 'BYE') return this.#refuse(request, 481, 'BYE without a call');
+      if (!KNOWN.has(method)) return this.#refuse(request, 501, `${method.slice(0, 32)} is not known here`);
+      return this.#refuse(request, 405, `${method} is not possible here`, [['Allow', ALLOWED]]);
+    }
+    return (
+      this.#inspectTarget(request) ??
+      this.#inspectIdentity(request, who) ??
+      this.#inspectNeeds(request) ??
+      this.#admitCall(request, { who, loopback, nowMs }) ?? { accept: { account: who } }
+    );
+  }
+
+  /** The To tag of an answer that is not remembered: the same for each copy of a request (8.2.7). */
+  tag(request: SipMessage): string {
+    const what = `${request.callId} ${request.from.tag} ${request.cseq.number} ${request.vias[0]?.branch}`;
+    return hex(this.#options.crypto.hmac('sha1', this.#tagKey, utf8(what)).subarray(0, 8));
+  }
+
+  /** The user a request comes from, or what to answer. */
+  #authenticate(request: SipMessage, flow: Flow, nowMs: number): string | Verdict {
+    const { account } = flow;
+    if (account !== undefined) {
+      if (this.#options.isUser(account)) return account;
+      return this.#refuse(request, 403, `the account ${account} was removed`);
+    }
+    const result = this.#options.authenticator.authenticate(request, flow.remote.address, nowMs);
+    switch (result.kind) {
+      case 'account':
+        return result.user;
+      case 'challenge':
+        return this.#refuse(request, 401, result.why, [['WWW-Authenticate', result.wwwAuthenticate]]);
+      case 'locked':
+        return this.#refuse(request, 503, `too many wrong passwords: try again in ${result.retryAfterS} s`, [
+          ['Retry-After', result.retryAfterS],
+        ]);
+      default:
+        return result satisfies never;
+    }
+  }
+
+  /** 8.2.2.1: is it for us, and can it still travel? */
+  #inspectTarget(request: SipMessage): Verdict | undefined {
+    const target = parseUri(request.uri);
+    if (!target) return this.#refuse(request, 400, 'the Request-URI is malformed');
+    if (!target.isSip) return this.#refuse(request, 416, `${target.scheme}: addresses are not known here, only sip:`);
+    if (!this.#options.isLocal(target.host))
+      return this.#refuse(request, 404, `${target.host} is not served here: calls go to users of this server only`);
+    // A call travels on from here, everything else ends here (RFC 3261 16.3).
+    if (request.method === 'INVITE' && request.maxForwards === 0)
+      return this.#refuse(request, 483, 'the call went through too many servers');
+    return undefined;
+  }
+
+  /** Nobody speaks for somebody else. */
+  #inspectIdentity(request: SipMessage, who: string): Verdict | undefined {
+    const { from, to } = request;
+    if (from.uri.user !== who || !this.#options.isLocal(from.uri.host))
+      return this.#refuse(request, 403, `signed in as ${who}, but the request is from ${from.uri}`.slice(0, 200));
+    if (request.method === 'REGISTER' && (to.uri.user !== who || !this.#options.isLocal(to.uri.host)))
+      return this.#refuse(request, 403, `${who} can't register for ${to.uri}`.slice(0, 200));
+    return undefined;
+  }
+
+  /** 8.2.2.3 and 8.2.3: no extension may be required, and a body has to be one that is understood. */
+  #inspectNeeds(request: SipMessage): Verdict | undefined {
+    const required = [...request.values('require'), ...request.values('proxy-require')];
+    if (required.length > 0)
+      return this.#refuse(request, 420, `not supported: ${required.join(', ')}`.slice(0, 200), [
+        ['Unsupported', required.join(', ')],
+      ]);
+    const encoding = request.header('content-encoding');
+    if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
+      return this.#refuse(request, 415, 'compressed bodies are not understood', [['Accept-Encoding', 'identity']]);
+    if (request.method === 'INVITE' && request.body.length > 0 && request.contentType !== 'application/sdp')
+      return this.#refuse(request, 415, 'only application/sdp is understood in an INVITE', [
+        ['Accept', 'application/sdp'],
+      ]);
+    return undefined;
+  }
+
+  #admitCall(
+    request: SipMessage,
+    by: { readonly who: string; readonly loopback: boolean; readonly nowMs: number },
+  ): Verdict | undefined {
+    if (request.method !== 'INVITE') return undefined;
+    if (this.draining) return this.#refuse(request, 503, 'the server is being stopped', [['Retry-After', 10]]);
+    if (this.#callers.take(by.who, by.loopback ? this.#limits.callsFromLoopback : this.#limits.calls, by.nowMs))
+      return undefined;
+    return this.#refuse(request, 503, `${by.who} is calling too fast`, [['Retry-After', 2]]);
+  }
+
+  #refuse(
+    request: SipMessage,
+    status: number,
+    words: string,
+    headers: readonly (readonly [string, string | number])[] = [],
+  ): Verdict {
+    this.refused.set(status, (this.refused.get(status) ?? 0) + 1);
+    return { reject: refusal(request, status, words, this.tag(request), headers) };
+  }
+}
+
+export function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
+}

@@ -1,0 +1,76 @@
+import { ipFamily, type SocketAddress } from '@offhook/core';
+import type { PartConfig } from '@offhook/core/node';
+import type { MediaPath } from './call/index.ts';
+import { parseRelay } from './media/index.ts';
+
+/** The configuration file of the signalling part. */
+export interface SignalingConfig extends PartConfig {
+  /** Where `offhook.sqlite` lies. */
+  readonly dataDir: string;
+  /** The domain of all accounts, and the realm of their passwords. */
+  readonly domain: string;
+  /** Where SIP is listened for. Port 0 = any, a port in use is skipped. */
+  readonly sip: { readonly udp: readonly SocketAddress[]; readonly tcp: readonly SocketAddress[] };
+  readonly http: {
+    readonly address: string;
+    readonly port: number;
+    /** The built web phone. */
+    readonly webRoot: string;
+    /** Origins besides our own addresses that may sign in and open the SIP WebSocket: `https://phone.example.org`. */
+    readonly allowedOrigins?: readonly string[];
+    /** Sign-in attempts per minute from one address that is not loopback (default 10). */
+    readonly loginsPerMinute?: number;
+  };
+  readonly media: {
+    /** As Kamailio writes them: `udp:127.0.0.1:2223`. */
+    readonly relays: readonly string[];
+    /** Between two browsers: opaque = encrypted from end to end. */
+    readonly path: MediaPath;
+  };
+  /** What browsers are told of TURN; no uris: there is none. */
+  readonly turn: { readonly uris: readonly string[]; readonly secret: string; readonly ttlS: number };
+  /** Signs login sessions, so that they survive a restart. */
+  readonly sessionSecret: string;
+  /** Signs digest nonces, so that phones with one of an earlier process are told that it is stale, not wrong. */
+  readonly nonceSecret: string;
+}
+
+/** Everything that is wrong with a configuration, in words; empty when it can be used. */
+export function signalingConfigProblems(config: SignalingConfig): string[] {
+  const problems: string[] = [];
+  const say = (bad: boolean, words: string) => {
+    if (bad) problems.push(words);
+  };
+  const isText = (v: unknown): v is string => typeof v === 'string' && v !== '';
+  const at = (name: string, where: SocketAddress) => {
+    say(ipFamily(String(where?.address)) === undefined, `${name}: '${where?.address}' is no IP address`);
+    const port = where?.port;
+    say(!Number.isInteger(port) || port < 0 || port > 65_535, `${name}: ${port} is no port`);
+  };
+  say(!isText(config.dataDir), 'dataDir: a folder is needed');
+  say(!isText(config.domain) || !/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/i.test(config.domain), 'domain: a host name');
+  for (const kind of ['udp', 'tcp'] as const) {
+    const list = config.sip?.[kind];
+    if (!Array.isArray(list)) problems.push(`sip.${kind}: a list of addresses is needed`);
+    else for (const where of list as readonly SocketAddress[]) at(`sip.${kind}`, where);
+  }
+  at('http', config.http);
+  say(!isText(config.http?.webRoot), 'http.webRoot: the folder of the built web phone is needed');
+  for (const origin of config.http?.allowedOrigins ?? []) {
+    const good = URL.canParse(origin) && new URL(origin).origin === origin;
+    say(!good, `http.allowedOrigins: '${origin}' is no origin like https://phone.example.org (no path, no slash)`);
+  }
+  const relays = config.media?.relays;
+  say(!Array.isArray(relays) || relays.length === 0, 'media.relays: at least one is needed');
+  for (const relay of Array.isArray(relays) ? (relays as readonly string[]) : [])
+    say(parseRelay(String(relay)) === undefined, `media.relays: '${relay}' is not of the form udp:127.0.0.1:2223`);
+  say(!['opaque', 'terminated'].includes(config.media?.path), "media.path: 'opaque' or 'terminated'");
+  say(!Array.isArray(config.turn?.uris), 'turn.uris: a list is needed, empty when there is no TURN server');
+  if (config.turn?.uris?.length > 0) {
+    say(!isText(config.turn.secret), 'turn.secret: needed to make credentials');
+    say(!(config.turn.ttlS >= 60), 'turn.ttlS: at least 60 seconds');
+  }
+  for (const name of ['sessionSecret', 'nonceSecret'] as const)
+    say(!isText(config[name]) || config[name].length < 16, `${name}: at least 16 characters`);
+  return problems;
+}

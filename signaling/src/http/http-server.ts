@@ -1,0 +1,158 @@
+import { existsSync } from 'node:fs';
+import type { IncomingMessage, Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { join, resolve } from 'node:path';
+import fastifyStatic from '@fastify/static';
+import type { SocketAddress } from '@offhook/core';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { isLoopback } from '../auth/index.ts';
+import type { TransportHub } from '../transport/index.ts';
+import { type ApiOptions, addApi, answerError } from './api.ts';
+import { securityHeaders } from './headers.ts';
+import { serveUpgrades, type Upgrades } from './upgrade.ts';
+
+export interface HttpOptions extends Omit<ApiOptions, 'onLogout'> {
+  readonly at: SocketAddress;
+  /** The built web phone. */
+  readonly webRoot: string;
+  readonly hub: TransportHub;
+  readonly isDraining: () => boolean;
+  /** Why the server can't take calls just now, in words; undefined when it can. */
+  readonly notReady: () => string | undefined;
+  /** The text of /metrics. */
+  readonly metrics: () => Promise<string>;
+}
+
+export interface HttpServer {
+  readonly local: SocketAddress;
+  readonly upgrades: Upgrades;
+  close(): Promise<void>;
+}
+
+/** Requests are small; what is larger is refused. */
+const BODY_LIMIT = 16 * 1024;
+/** Connections from one address that is not loopback, WebSockets included. */
+const CONNECTIONS_PER_ADDRESS = 100;
+const MAX_CONNECTIONS = 20_000;
+const PORT_TRIES = 20;
+
+/** Page, API, health, metrics and the SIP WebSocket on one origin and port. A port in use is skipped. */
+export async function openHttpServer(options: HttpOptions): Promise<HttpServer> {
+  const { at } = options;
+  for (let port = at.port; ; port++) {
+    const { app, upgrades } = build(options);
+    try {
+      await app.listen({ host: at.address, port, backlog: 4096 });
+      const bound = app.server.address() as AddressInfo;
+      return { local: { address: bound.address, port: bound.port }, upgrades, close: () => app.close() };
+    } catch (error) {
+      await app.close();
+      const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      if (!taken || at.port === 0 || port >= Math.min(at.port + PORT_TRIES, 65_535)) throw error;
+    }
+  }
+}
+
+function build(options: HttpOptions): { app: FastifyInstance; upgrades: Upgrades } {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: BODY_LIMIT,
+    forceCloseConnections: true,
+    requestTimeout: 15_000,
+    maxRequestsPerSocket: 100,
+    keepAliveTimeout: 10_000,
+    return503OnClosing: true,
+    http: { maxHeaderSize: 8 * 1024, headersTimeout: 10_000, connectionsCheckingInterval: 2000 },
+  });
+  limitConnections(app.server);
+  let upgrades: Upgrades | undefined;
+  upgrades = serveUpgrades(app.server, {
+    ...options,
+    userOf: (session) => options.sessions.check(session, options.nowS())?.user,
+  });
+  app.setErrorHandler((error, _request, reply) => answerError(error, reply));
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(securityHeaders(request.headers.host));
+  });
+  addApi(app, { ...options, onLogout: (session) => upgrades.closeSession(session) });
+  addHealth(app, options);
+  addPage(app, options.webRoot);
+  return { app, upgrades };
+}
+
+/** Reliability before convenience: header counts, sockets in all and from one address are limited. */
+function limitConnections(server: Server): void {
+  server.maxHeadersCount = 64;
+  server.maxConnections = MAX_CONNECTIONS;
+  const perAddress = new Map<string, number>();
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? '';
+    if (isLoopback(address)) return;
+    const count = (perAddress.get(address) ?? 0) + 1;
+    if (count > CONNECTIONS_PER_ADDRESS) {
+      socket.destroy();
+      return;
+    }
+    perAddress.set(address, count);
+    socket.once('close', () => {
+      const left = (perAddress.get(address) ?? 1) - 1;
+      if (left > 0) perAddress.set(address, left);
+      else perAddress.delete(address);
+    });
+  });
+}
+
+function addHealth(app: FastifyInstance, options: HttpOptions): void {
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async (_request, reply) => {
+    const problem = options.isDraining() ? 'the server is being stopped' : options.notReady();
+    if (problem === undefined) return { status: 'ready' };
+    reply.code(503);
+    return { error: { code: 'not_ready', message: problem } };
+  });
+  app.get('/metrics', async (request, reply) => {
+    if (!isFromThisMachine(request.raw)) {
+      reply.code(403);
+      return { error: { code: 'loopback_only', message: 'metrics are given to this machine only' } };
+    }
+    reply.type('text/plain; version=0.0.4; charset=utf-8');
+    return options.metrics();
+  });
+}
+
+/** Loopback, and not through a proxy that runs here and speaks for somebody else. */
+function isFromThisMachine({ socket, headers }: IncomingMessage): boolean {
+  return isLoopback(socket.remoteAddress ?? '') && !headers['x-forwarded-for'] && !headers.forwarded;
+}
+
+/** The built web phone; file names under assets/ change with their content, so browsers may keep them. */
+function addPage(app: FastifyInstance, webRoot: string): void {
+  const root = resolve(webRoot);
+  app.register(fastifyStatic, {
+    root,
+    cacheControl: false,
+    dotfiles: 'deny',
+    setHeaders: (reply, path) => {
+      const lasting = path.startsWith(join(root, 'assets'));
+      reply.header('Cache-Control', lasting ? 'public, max-age=31536000, immutable' : 'no-cache');
+    },
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0]!;
+    if (path === '/sip') {
+      const message = 'this is the SIP WebSocket: open it with the subprotocol sip';
+      reply
+        .code(426)
+        .header('Upgrade', 'websocket')
+        .send({ error: { code: 'upgrade_required', message } });
+    } else if ((path === '/' || path === '/index.html') && !existsSync(join(root, 'index.html')))
+      reply.code(503).type('text/html; charset=utf-8').send(NOT_BUILT);
+    else reply.code(404).send({ error: { code: 'not_found', message: 'there is nothing at this address' } });
+  });
+}
+
+const NOT_BUILT = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Offhook</title>
+<h1>The web phone is not built yet</h1>
+<p>The server is running. Build the page with <code>npm run build</code> in the project folder
+(<code>npm start</code> does it by itself), then reload.</p></html>
+`;

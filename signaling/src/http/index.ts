@@ -1,0 +1,2 @@
+export { describeBinding, describeCall } from './api.ts';
+export * from './http-server.ts';

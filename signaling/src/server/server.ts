@@ -1,0 +1,233 @@
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import type { SocketAddress } from '@offhook/core';
+import { type AdminHandler, MachineTimer, monotonicMs, nodeCrypto, type RunningPart } from '@offhook/core/node';
+import { type Logger, pino } from 'pino';
+import { Accounts, Sessions } from '../auth/index.ts';
+import { type SignalingConfig, signalingConfigProblems } from '../config.ts';
+import { describeBinding, describeCall, openHttpServer } from '../http/index.ts';
+import { openRelaySockets, parseRelay } from '../media/index.ts';
+import { openStore } from '../store/index.ts';
+import type { Flow } from '../transaction/index.ts';
+import { type Listener, listenTcp, listenUdp, TransportHub } from '../transport/index.ts';
+import { SipCore } from './core.ts';
+import { numbers, prometheus } from './metrics.ts';
+
+/** How long running calls get to hear that the server stops. */
+const FAREWELL_MS = 300;
+
+/**
+ * The signalling part: sockets, files and clocks around `SipCore`. Everything that comes in — a message, a relay's
+ * datagram, a timer — is one handle call, after which all commands are carried out and the timer is armed again.
+ */
+export async function startSignaling(
+  config: SignalingConfig,
+  log: Logger = pino({ name: 'signaling' }),
+): Promise<RunningPart> {
+  const problems = signalingConfigProblems(config);
+  if (problems.length > 0) throw new Error(`the configuration can't be used:\n  ${problems.join('\n  ')}`);
+  const { domain } = config;
+  const store = openStore(join(config.dataDir, 'offhook.sqlite'), domain, nodeCrypto);
+  const accounts = await Accounts.load(store, domain, nodeCrypto);
+  const find = (user: string) => accounts.find(user);
+  const sessions = new Sessions({ crypto: nodeCrypto, secret: config.sessionSecret, account: find });
+  const relays = config.media.relays.flatMap((relay) => parseRelay(relay) ?? []);
+  const isLocal = localNames(config);
+  const core = new SipCore({
+    crypto: nodeCrypto,
+    domain,
+    isLocal,
+    account: find,
+    mediaPath: config.media.path,
+    relays: relays.length,
+    nowMs: monotonicMs(),
+    nonceSecret: config.nonceSecret,
+    addressOf: reachableAddress,
+  });
+
+  const run = (): void => {
+    for (let command = core.poll(); command; command = core.poll()) {
+      switch (command.kind) {
+        case 'send':
+          hub.send(command.flow, command.bytes);
+          break;
+        case 'relay':
+          sockets.send(command.relay, command.bytes);
+          break;
+        case 'registration':
+          log.debug({ user: command.event.binding.user, why: command.event.why }, command.event.kind);
+          break;
+        case 'call-ended':
+          log.info(
+            {
+              call: command.call.id,
+              from: command.call.from,
+              to: command.call.to,
+              status: command.call.status,
+              reason: command.call.reason,
+            },
+            'call ended',
+          );
+          break;
+        default:
+          command satisfies never;
+      }
+    }
+    timer.arm(core.nextTimeout());
+  };
+  const timer = new MachineTimer((nowMs) => {
+    core.handleTimeout(nowMs);
+    run();
+  });
+  const hub = new TransportHub({
+    onMessage: (message, flow) => {
+      core.handleMessage(message, flow, monotonicMs());
+      run();
+    },
+    onFlowClosed: (flow) => {
+      core.handleFlowClosed(flow, monotonicMs());
+      run();
+    },
+  });
+  const sockets = await openRelaySockets(relays, (bytes, relay) => {
+    core.handleRelayDatagram(bytes, relay, monotonicMs());
+    run();
+  });
+  const listeners: { readonly name: 'udp' | 'tcp'; readonly listener: Listener }[] = [];
+  for (const at of config.sip.udp) listeners.push({ name: 'udp', listener: await listenUdp(hub, at) });
+  for (const at of config.sip.tcp) listeners.push({ name: 'tcp', listener: await listenTcp(hub, at) });
+  const figures = () => numbers({ core, hub, accounts });
+  const http = await openHttpServer({
+    at: { address: config.http.address, port: config.http.port },
+    webRoot: config.http.webRoot,
+    hub,
+    crypto: nodeCrypto,
+    domain,
+    accounts,
+    sessions,
+    turn: config.turn,
+    allowed: config.http.allowedOrigins ?? [],
+    isLocal,
+    calls: () => core.calls.calls(),
+    bindings: (user) => core.registrar.lookup(user, monotonicMs()),
+    nowMs: monotonicMs,
+    nowS: () => Math.floor(Date.now() / 1000),
+    loginsPerMinute: config.http.loginsPerMinute,
+    isDraining: () => core.admission.draining,
+    notReady: () => (core.media.healthy ? undefined : 'no media relay answers'),
+    metrics: async () => prometheus(figures()),
+  });
+  accounts.onChanged = (user, change) => {
+    http.upgrades.closeUser(user);
+    if (change === 'removed') core.handleAccountRemoved(user, monotonicMs());
+    run();
+  };
+  core.handleTimeout(monotonicMs());
+  run();
+
+  return {
+    ports: {
+      ...firstPorts(listeners),
+      http: http.local.port,
+    },
+    details: () => ({
+      accounts: accounts.size,
+      registrations: core.registrar.size,
+      calls: core.calls.size,
+      mediaRelay: core.media.healthy ? 'answers' : 'does not answer',
+    }),
+    metrics: figures,
+    verbs: verbs({ accounts, sessions, core }),
+    drain: () => core.drain(),
+    stop: async () => {
+      core.drain();
+      core.hangUpAll('the server is being stopped', monotonicMs());
+      run();
+      await new Promise((resolve) => setTimeout(resolve, core.transactions.size > 0 ? FAREWELL_MS : 0));
+      hub.close();
+      await Promise.all([http.close(), sockets.close(), ...listeners.map(({ listener }) => listener.close())]);
+      timer.arm(undefined);
+      await store.close();
+    },
+  };
+}
+
+/** Host names and addresses that mean this server: the domain, localhost, and every address of this host. */
+function localNames(config: SignalingConfig): (host: string) => boolean {
+  const listeners = [...config.sip.udp, ...config.sip.tcp, config.http];
+  const fixed = new Set([
+    config.domain.toLowerCase(),
+    'localhost',
+    '127.0.0.1',
+    '::1',
+    ...listeners.map((at) => at.address),
+  ]);
+  return (host) =>
+    fixed.has(host) || Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === host));
+}
+
+/** A listener on all addresses says nothing of where it is reached; then it is this host's first outside address. */
+function reachableAddress(flow: Flow): SocketAddress {
+  const { address, port } = flow.local;
+  if (address !== '0.0.0.0' && address !== '::') return flow.local;
+  const outside = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .find((i) => !i.internal && i.family === (address === '::' ? 'IPv6' : 'IPv4'));
+  return { address: outside?.address ?? '127.0.0.1', port };
+}
+
+/** The port of the first listener of each kind: what people are told. */
+function firstPorts(listeners: readonly { name: string; listener: Listener }[]): Record<string, number> {
+  const ports: Record<string, number> = {};
+  for (const { name, listener } of listeners) ports[name] ??= listener.local.port;
+  return ports;
+}
+
+/** The admin socket's verbs beside those that every part has. */
+function verbs({
+  accounts,
+  sessions,
+  core,
+}: {
+  accounts: Accounts;
+  sessions: Sessions;
+  core: SipCore;
+}): Record<string, AdminHandler> {
+  const text = (value: unknown, what: string): string => {
+    if (typeof value !== 'string' || value === '') throw new Error(`${what} is missing`);
+    return value;
+  };
+  const optional = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+  return {
+    users: async ({ op, user, password, displayName }) => {
+      switch (op) {
+        case 'list':
+          return accounts
+            .all()
+            .map((a) => ({
+              user: a.user,
+              displayName: a.displayName,
+              createdAt: a.createdAt,
+              online: core.registrar.lookup(a.user, monotonicMs()).length > 0,
+            }));
+        case 'add':
+          return accounts.add(text(user, 'the user name'), optional(password), optional(displayName));
+        case 'passwd':
+          return accounts.setPassword(text(user, 'the user name'), optional(password));
+        case 'remove':
+          await accounts.remove(text(user, 'the user name'));
+          return { removed: user };
+        default:
+          throw new Error('op is one of list, add, passwd, remove');
+      }
+    },
+    'login-link': ({ user }) => {
+      const name = text(user, 'the user name');
+      if (!accounts.find(name)) throw new Error(`there is no user '${name}'`);
+      return { token: sessions.makeLoginToken(name, Math.floor(Date.now() / 1000)) };
+    },
+    calls: () => core.calls.calls().map((call) => describeCall(call, monotonicMs())),
+    registrations: () =>
+      core.registrar.all().map((binding) => ({ user: binding.user, ...describeBinding(binding, monotonicMs()) })),
+  };
+}
