@@ -5,6 +5,7 @@ import { CookieCache } from './cookies.ts';
 
 /** Requests waiting for their turn; more are dropped, the client repeats them. */
 const MAX_WAITING = 1024;
+const RECEIVE_BUFFER = 4 * 1024 * 1024;
 
 /** The NG control protocol over UDP. Commands are carried out one after the other. */
 export class NgServer {
@@ -32,6 +33,7 @@ export class NgServer {
       });
       socket.bind({ address: at.address, port: at.port, exclusive: true }, () => {
         socket.removeAllListeners('error');
+        socket.setRecvBufferSize(RECEIVE_BUFFER); // the system may cap it
         resolve(new NgServer(socket, context));
       });
     });

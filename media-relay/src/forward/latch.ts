@@ -74,7 +74,7 @@ export class Latch {
     const bytes = batch.bytes;
     const offset = batch.offset[i]!;
     const sequence = rtpSequence(bytes, offset);
-    const step = sequenceDistance(this.#sequence, sequence);
+    const step = sequenceDistance(sequence, this.#sequence);
     const consistent =
       this.#count > 0 &&
       this.#port === batch.port[i] &&

@@ -1,0 +1,500 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { base64, fromBase64, type NgDictionary, RtcpWriter, rtcpSsrc, rtpSsrc } from '@offhook/core';
+import { nodeCrypto, type RunningPart } from '@offhook/core/node';
+import { type DtlsCertificate, liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
+import { SRTP_PROFILES, SrtpContext, type SrtpProfile } from './srtp/index.ts';
+import { line, mediaAt, NgClient, Peer, rtp, WebRtcPeer } from './test-kit.ts';
+import { startMediaRelay } from './worker.ts';
+
+let relay: RunningPart;
+let ng: NgClient;
+let certificate: DtlsCertificate;
+let otherCertificate: DtlsCertificate;
+
+before(async () => {
+  relay = await startMediaRelay({
+    ng: { address: '127.0.0.1', port: 0 },
+    mux: { addresses: ['127.0.0.1'], port: 0 },
+    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
+    mediaTimeoutS: 60,
+  });
+  ng = await NgClient.connect(relay.ports.ng!);
+  certificate = makeCertificate();
+  otherCertificate = makeCertificate();
+});
+
+after(async () => {
+  await ng.close();
+  await relay.stop();
+  certificate.close();
+  otherCertificate.close();
+});
+
+const dropped = (reason: string) => relay.metrics!()[`offhook_media_packets_dropped_total{reason="${reason}"}`]!;
+const iceCount = (event: string) => relay.metrics!()[`offhook_media_ice_total{event="${event}"}`]!;
+
+/** After each call nothing is left: no call, transport, port or OpenSSL object. */
+async function gone(callId: string): Promise<void> {
+  assert.equal((await ng.call({ command: 'delete', 'call-id': callId })).result, 'ok');
+  const m = relay.metrics!();
+  assert.deepEqual(
+    [m.offhook_media_calls, m.offhook_media_transports, m.offhook_media_rtp_port_pairs, liveDtlsEndpoints()],
+    [0, 0, 0, 0],
+  );
+}
+
+function plainSdp(peer: Peer, extra: string[] = [], address = peer.at.address): string {
+  const m = `m=audio ${peer.at.port} RTP/AVP 0 101`;
+  return ['v=0', 'o=- 7 7 IN IP4 127.0.0.1', 's=-', `c=IN IP4 ${address}`, 't=0 0', m, ...extra, 'a=sendrecv', ''].join(
+    '\r\n',
+  );
+}
+
+const WEBRTC = { 'transport-protocol': 'UDP/TLS/RTP/SAVPF', ICE: 'force', 'rtcp-mux': ['offer'], replace: ['origin'] };
+const PLAIN = { 'transport-protocol': 'RTP/AVP', ICE: 'remove', 'rtcp-mux': ['demux'], replace: ['origin'] };
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 400 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.ok(condition());
+}
+
+async function dtlsEcho(callId: string): Promise<WebRtcPeer> {
+  const a = await WebRtcPeer.open(certificate);
+  const answer = await ng.sdp({
+    command: 'echo',
+    'call-id': callId,
+    'from-tag': 'a',
+    'to-tag': 'e',
+    sdp: a.sdp('actpass'),
+  });
+  assert.equal(line(answer, 'a=setup:'), 'passive');
+  a.learn(answer);
+  assert.equal(await a.check(), 0x0101);
+  assert.ok(await a.handshake('client'), a.failure);
+  return a;
+}
+
+test('a WebRTC leg hears its own packets with another SSRC, RTP and RTCP', async () => {
+  const a = await dtlsEcho('e1');
+  a.sendRtp(rtp({ ssrc: 0x1234, sequence: 1, payloadType: 111 }));
+  const back = await a.nextRtp();
+  assert.ok(back);
+  assert.notEqual(rtpSsrc(back, 0), 0x1234);
+  assert.deepEqual(back.slice(12), rtp({ ssrc: 0, sequence: 1 }).slice(12));
+  const mask = rtpSsrc(back, 0) ^ 0x1234;
+
+  const report = new Uint8Array(200);
+  const writer = new RtcpWriter(report);
+  writer.pli(0x1234, 0x9999);
+  const length = a.tx!.protectRtcp(report, 0, writer.length);
+  a.peer.send(report.slice(0, length), a.remote.at);
+  const rtcp = Uint8Array.from((await a.peer.nextIn(128, 191))!);
+  assert.ok(a.rx!.unprotectRtcp(rtcp, 0, rtcp.length) > 0);
+  assert.equal(rtcpSsrc(rtcp, 0), (0x1234 ^ mask) >>> 0);
+  await a.close();
+  await gone('e1');
+});
+
+test('plain RTP and RTCP are echoed to the address of the SDP', async () => {
+  const a = await Peer.open();
+  const answer = await ng.sdp({ command: 'echo', 'call-id': 'e2', 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });
+  const at = mediaAt(answer);
+  assert.equal(at.port % 2, 0);
+  assert.equal(Number(line(answer, 'a=rtcp:')), at.port + 1);
+  for (let sequence = 1; sequence <= 3; sequence++) {
+    a.send(rtp({ ssrc: 5, sequence }), at);
+    const back = await a.next();
+    assert.equal(back?.length, 172);
+  }
+  await a.close();
+  await gone('e2');
+});
+
+for (const profile of Object.keys(SRTP_PROFILES) as SrtpProfile[]) {
+  test(`a leg with keys in its SDP is echoed: ${profile}`, async () => {
+    const { keyLength, saltLength } = SRTP_PROFILES[profile];
+    const a = await Peer.open();
+    const master = nodeCrypto.randomBytes(keyLength + saltLength);
+    const sdp = plainSdp(a, [`a=crypto:4 ${profile} inline:${base64(master)}|2^31`]).replace('RTP/AVP', 'RTP/SAVP');
+    const answer = await ng.sdp({ command: 'echo', 'call-id': 's1', 'from-tag': 'a', 'to-tag': 'e', sdp });
+    const [tag, suite, inline] = line(answer, 'a=crypto:').split(' ');
+    assert.deepEqual([tag, suite], ['4', profile]);
+    const own = fromBase64(inline!.slice('inline:'.length))!;
+    assert.notDeepEqual(own, master);
+    const split = (k: Uint8Array) => ({ profile, key: k.slice(0, keyLength), salt: k.slice(keyLength) });
+    const tx = new SrtpContext(split(master), 'protect');
+    const rx = new SrtpContext(split(own), 'unprotect');
+    const packet = new Uint8Array(220);
+    packet.set(rtp({ ssrc: 77, sequence: 9 }));
+    const length = tx.protect(packet, 0, 172);
+    // A stranger with a packet that has no good tag comes first and learns nothing.
+    const stranger = await Peer.open();
+    stranger.send(rtp({ ssrc: 1, sequence: 1, length: 178 }), mediaAt(answer));
+    a.send(packet.slice(0, length), mediaAt(answer));
+    const back = Uint8Array.from((await a.next())!);
+    assert.equal(rx.unprotect(back, 0, back.length), 172);
+    assert.equal(stranger.waiting, 0);
+    tx.close();
+    rx.close();
+    await a.close();
+    await stranger.close();
+    await gone('s1');
+  });
+}
+
+test('a WebRTC peer and a plain phone talk, RTCP included, and delete leaves nothing', async () => {
+  const a = await WebRtcPeer.open(certificate);
+  const b = await Peer.open();
+  const bRtcp = await Peer.open();
+  const toB = await ng.sdp({ command: 'offer', 'call-id': 't1', 'from-tag': 'a', sdp: a.sdp('actpass'), ...PLAIN });
+  assert.match(toB, /m=audio \d+ RTP\/AVP 111 0\r\n/);
+  const answer = plainSdp(b, [`a=rtcp:${bRtcp.at.port}`]);
+  a.learn(await ng.sdp({ command: 'answer', 'call-id': 't1', 'from-tag': 'a', 'to-tag': 'b', sdp: answer, ...WEBRTC }));
+  assert.equal(await a.check(), 0x0101);
+  assert.ok(await a.handshake('client'), a.failure);
+  const at = mediaAt(toB);
+
+  a.sendRtp(rtp({ ssrc: 11, sequence: 1 }));
+  assert.deepEqual(await b.next(), Buffer.from(rtp({ ssrc: 11, sequence: 1 })));
+  b.send(rtp({ ssrc: 22, sequence: 5 }), at);
+  assert.deepEqual(await a.nextRtp(), rtp({ ssrc: 22, sequence: 5 }));
+
+  const report = new Uint8Array(200);
+  const writer = new RtcpWriter(report);
+  writer.pli(22, 11);
+  const plain = report.slice(0, writer.length);
+  bRtcp.send(plain, { address: at.address, port: at.port + 1 });
+  const rtcp = Uint8Array.from((await a.peer.nextIn(128, 191))!);
+  assert.equal(a.rx!.unprotectRtcp(rtcp, 0, rtcp.length), plain.length);
+  assert.deepEqual(rtcp.slice(0, plain.length), plain);
+  const length = a.tx!.protectRtcp(report, 0, plain.length);
+  a.peer.send(report.slice(0, length), a.remote.at);
+  assert.deepEqual(await bRtcp.next(), Buffer.from(plain));
+
+  const query = await ng.call({ command: 'query', 'call-id': 't1' });
+  const tags = query.tags as Record<string, NgDictionary>;
+  assert.equal((tags.a!.dtls as NgDictionary).state, 'connected');
+  assert.equal((tags.a!.ice as NgDictionary).state, 'nominated');
+  assert.match(String((tags.b!.medias as NgDictionary[])[0]!.source), /^locked to 127\.0\.0\.1 port/);
+  await Promise.all([a.close(), b.close(), bRtcp.close()]);
+  await gone('t1');
+});
+
+test('the opaque path carries DTLS and SRTP unread, and early DTLS waits for the other side', async () => {
+  const a = await WebRtcPeer.open(certificate);
+  const b = await WebRtcPeer.open(otherCertificate);
+  const opaque = { ...WEBRTC, flags: ['opaque', 'some-future-flag'] };
+  const toB = await ng.sdp({ command: 'offer', 'call-id': 'o1', 'from-tag': 'a', sdp: a.sdp('actpass'), ...opaque });
+  assert.equal(line(toB, 'a=fingerprint:'), certificate.fingerprint);
+  assert.equal(line(toB, 'a=setup:'), 'actpass');
+  b.learn(toB);
+  assert.equal(await b.check(), 0x0101); // before the answer has reached the relay
+  const toA = await ng.sdp({
+    command: 'answer',
+    'call-id': 'o1',
+    'from-tag': 'a',
+    'to-tag': 'b',
+    sdp: b.sdp('active'),
+    ...opaque,
+  });
+  assert.equal(line(toA, 'a=fingerprint:'), otherCertificate.fingerprint);
+  a.learn(toA);
+  const client = b.handshake('client');
+  assert.equal(await a.check(), 0x0101);
+  const server = a.handshake('server');
+  assert.deepEqual([await client, await server], [true, true]);
+  b.sendRtp(rtp({ ssrc: 3, sequence: 1 }));
+  assert.deepEqual(await a.nextRtp(), rtp({ ssrc: 3, sequence: 1 }));
+  a.sendRtp(rtp({ ssrc: 4, sequence: 1 }));
+  assert.deepEqual(await b.nextRtp(), rtp({ ssrc: 4, sequence: 1 }));
+  assert.equal((await ng.call({ command: 'query', 'call-id': 'o1' })).path, 'opaque');
+  await Promise.all([a.close(), b.close()]);
+  await gone('o1');
+});
+
+test('the relay is the DTLS client of a peer that answers passive', async () => {
+  const a = await Peer.open();
+  const b = await WebRtcPeer.open(certificate);
+  b.learn(await ng.sdp({ command: 'offer', 'call-id': 'p1', 'from-tag': 'a', sdp: plainSdp(a), ...WEBRTC }));
+  const toA = await ng.sdp({
+    command: 'answer',
+    'call-id': 'p1',
+    'from-tag': 'a',
+    'to-tag': 'b',
+    sdp: b.sdp('passive'),
+    ...PLAIN,
+  });
+  b.peer.send(b.checkBytes(), b.remote.at);
+  assert.ok(await b.handshake('server'), b.failure);
+  a.send(rtp({ ssrc: 8, sequence: 2 }), mediaAt(toA));
+  assert.deepEqual(await b.nextRtp(), rtp({ ssrc: 8, sequence: 2 }));
+  await Promise.all([a.close(), b.close()]);
+  await gone('p1');
+});
+
+for (const role of ['client', 'server'] as const) {
+  test(`a certificate that is not the SDP's gives no media, with the peer as ${role}`, async () => {
+    const a = await Peer.open();
+    const b = await WebRtcPeer.open(otherCertificate);
+    b.learn(await ng.sdp({ command: 'offer', 'call-id': 'f1', 'from-tag': 'a', sdp: plainSdp(a), ...WEBRTC }));
+    const sdp = b.sdp(role === 'client' ? 'active' : 'passive', certificate.fingerprint);
+    const toA = await ng.sdp({ command: 'answer', 'call-id': 'f1', 'from-tag': 'a', 'to-tag': 'b', sdp, ...PLAIN });
+    const mismatches = () => relay.metrics!()['offhook_media_dtls_total{event="fingerprintMismatch"}']!;
+    const before = mismatches();
+    b.peer.send(b.checkBytes(), b.remote.at);
+    await b.handshake(role, 500);
+    await until(() => mismatches() === before + 1);
+    a.send(rtp({ ssrc: 8, sequence: 2 }), mediaAt(toA));
+    assert.equal(await b.peer.nextIn(128, 191, 50), undefined);
+    const query = await ng.call({ command: 'query', 'call-id': 'f1' });
+    const leg = (query.tags as Record<string, NgDictionary>).b!;
+    assert.match(String((leg.dtls as NgDictionary).reason), /not the one its SDP names/);
+    await Promise.all([a.close(), b.close()]);
+    await gone('f1');
+  });
+}
+
+test('checks that prove nothing are refused as the RFC says and open no path', async () => {
+  const a = await WebRtcPeer.open(certificate);
+  a.learn(await ng.sdp({ command: 'echo', 'call-id': 'h1', 'from-tag': 'a', 'to-tag': 'e', sdp: a.sdp('actpass') }));
+  const stranger = await Peer.open();
+  const code = async (bytes: Uint8Array) => {
+    stranger.send(bytes, a.remote.at);
+    const reply = await stranger.next();
+    assert.ok(reply && reply.length <= bytes.length * 1.5);
+    return reply[20] === 0 && reply[21] === 9 ? reply[26]! * 100 + reply[27]! : 0;
+  };
+  assert.equal(await code(a.checkBytes({ pwd: 'wrongwrongwrongwrongwrong' })), 401);
+  assert.equal(await code(a.checkBytes({ username: `${a.remote.ufrag}:somebody` })), 401);
+  assert.equal(await code(a.checkBytes({ username: `nobody:${a.ufrag}` })), 401);
+  assert.equal(await code(a.checkBytes({ username: 'nocolon' })), 401);
+  assert.equal(await code(a.checkBytes({ extra: 0x7ff0 })), 420);
+  assert.equal(await code(a.checkBytes({ controlled: true })), 487);
+  const bare = Uint8Array.from([0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, ...new Array(12).fill(7)]);
+  stranger.send(bare, a.remote.at);
+  assert.equal((await stranger.next())?.[27], 0);
+  assert.equal(iceCount('badRequest'), 1);
+
+  const strangers = dropped('dtlsStranger');
+  stranger.send(Uint8Array.from([22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 1, 0, 0, 0, 0]), a.remote.at);
+  await until(() => dropped('dtlsStranger') === strangers + 1);
+  assert.equal(liveDtlsEndpoints(), 0);
+
+  // The real peer still gets through, and the stranger's media does not.
+  assert.equal(await a.check(), 0x0101);
+  assert.ok(await a.handshake('client'), a.failure);
+  const others = dropped('stranger');
+  stranger.send(rtp({ ssrc: 1, sequence: 1 }), a.remote.at);
+  await until(() => dropped('stranger') === others + 1);
+  a.sendRtp(rtp({ ssrc: 2, sequence: 1 }));
+  assert.ok(await a.nextRtp());
+  await stranger.close();
+  await a.close();
+  await gone('h1');
+});
+
+test('a changed or repeated SRTP packet is dropped and the call goes on', async () => {
+  const a = await dtlsEcho('r1');
+  const room = new Uint8Array(220);
+  room.set(rtp({ ssrc: 2, sequence: 1 }));
+  const wire = room.slice(0, a.tx!.protect(room, 0, 172));
+  const broken = wire.slice();
+  broken[40]! ^= 1;
+  const before = dropped('srtp');
+  a.peer.send(broken, a.remote.at);
+  a.peer.send(wire, a.remote.at);
+  a.peer.send(wire, a.remote.at);
+  assert.ok(await a.nextRtp());
+  await until(() => dropped('srtp') === before + 2);
+  assert.equal(a.peer.waiting, 0);
+  await a.close();
+  await gone('r1');
+});
+
+test('RTP from a stranger is neither forwarded nor followed, before and after the phone speaks', async () => {
+  const a = await Peer.open();
+  const stranger = await Peer.open('127.0.0.9');
+  const answer = await ng.sdp({
+    command: 'echo',
+    'call-id': 'b1',
+    'from-tag': 'a',
+    'to-tag': 'e',
+    sdp: plainSdp(a),
+    'received-from': ['IP4', '127.0.0.1'],
+  });
+  const at = mediaAt(answer);
+  const before = dropped('stranger');
+  for (let sequence = 1; sequence <= 20; sequence++) stranger.send(rtp({ ssrc: 66, sequence }), at);
+  await until(() => dropped('stranger') === before + 20);
+  a.send(rtp({ ssrc: 5, sequence: 1 }), at);
+  assert.ok(await a.next());
+  for (let sequence = 21; sequence <= 40; sequence++) stranger.send(rtp({ ssrc: 5, sequence }), at);
+  // Another port of the phone's own address doesn't take over either once the phone's port is locked.
+  const neighbour = await Peer.open();
+  for (let sequence = 2; sequence <= 11; sequence++) neighbour.send(rtp({ ssrc: 5, sequence }), at);
+  await until(() => dropped('stranger') === before + 50);
+  assert.deepEqual([a.waiting, stranger.waiting, neighbour.waiting], [0, 0, 0]);
+  await Promise.all([a.close(), stranger.close(), neighbour.close()]);
+  await gone('b1');
+});
+
+test('a phone behind NAT is learned from five consistent packets of its signalling address', async () => {
+  const a = await Peer.open();
+  const sdp = plainSdp(a, [], '127.0.0.1').replace(/m=audio \d+/, 'm=audio 9999');
+  const answer = await ng.sdp({ command: 'echo', 'call-id': 'n1', 'from-tag': 'a', 'to-tag': 'e', sdp });
+  for (let sequence = 1; sequence <= 6; sequence++) a.send(rtp({ ssrc: 5, sequence }), mediaAt(answer));
+  assert.ok(await a.next());
+  assert.ok(await a.next());
+  assert.equal(await a.next(30), undefined);
+  await a.close();
+  await gone('n1');
+});
+
+test('an address that only an SDP names gets at most fifty packets', async () => {
+  const a = await Peer.open();
+  const victim = await Peer.open('127.0.0.8');
+  const toB = await ng.sdp({ command: 'offer', 'call-id': 'v1', 'from-tag': 'a', sdp: plainSdp(a) });
+  const sdp = plainSdp(victim);
+  const answer = {
+    command: 'answer',
+    'call-id': 'v1',
+    'from-tag': 'a',
+    'to-tag': 'b',
+    sdp,
+    'received-from': ['IP4', '127.0.0.1'],
+  };
+  const toA = await ng.sdp(answer);
+  assert.ok(toB);
+  const before = dropped('unconfirmed');
+  for (let sequence = 1; sequence <= 80; sequence++) a.send(rtp({ ssrc: 5, sequence }), mediaAt(toA));
+  await until(() => dropped('unconfirmed') === before + 30);
+  assert.equal(victim.waiting, 50);
+  await Promise.all([a.close(), victim.close()]);
+  await gone('v1');
+});
+
+test('garbage on every port is dropped and counted, and the next call works', async () => {
+  const a = await Peer.open();
+  const answer = await ng.sdp({ command: 'echo', 'call-id': 'g1', 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });
+  const at = mediaAt(answer);
+  const mux = { address: '127.0.0.1', port: relay.ports.mux! };
+  const control = { address: '127.0.0.1', port: relay.ports.ng! };
+  for (let i = 0; i < 200; i++) {
+    const bytes = nodeCrypto.randomBytes(i * 7);
+    for (const to of [at, { address: at.address, port: at.port + 1 }, mux, control]) a.send(bytes, to);
+  }
+  const good = rtp({ ssrc: 5, sequence: 1 });
+  for (let cut = 0; cut < 12; cut++) a.send(good.slice(0, cut), at);
+  for (const text of [
+    'c1 d7:command',
+    'c2 {"command":',
+    'c3 d7:commandi5ee',
+    'x',
+    ' ',
+    `${'c'.repeat(300)} d7:command4:pinge`,
+  ]) {
+    a.send(Buffer.from(text), control);
+  }
+  assert.equal((await ng.call({ command: 'ping' })).result, 'pong');
+  assert.ok(relay.metrics!()['offhook_media_ng_total{event="malformed"}']! > 100);
+  await a.close();
+  await gone('g1');
+  const again = await dtlsEcho('g2');
+  await again.close();
+  await gone('g2');
+});
+
+test('a repeated cookie gets the same answer and nothing is done twice', async () => {
+  const a = await Peer.open();
+  const client = await NgClient.connect(relay.ports.ng!);
+  const message = { command: 'echo', 'call-id': 'k1', 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) };
+  const { encodeNg } = await import('@offhook/core');
+  const bytes = encodeNg('same', message, 'json');
+  client.peer.send(bytes, client.to);
+  const first = await client.peer.next();
+  client.peer.send(bytes, client.to);
+  assert.deepEqual(await client.peer.next(), first);
+  assert.equal(relay.metrics!().offhook_media_rtp_port_pairs, 1);
+  await client.close();
+  await a.close();
+  await gone('k1');
+});
+
+test('requests that can not be served are refused in words', async () => {
+  const why = async (message: NgDictionary) => String((await ng.call(message, 'json'))['error-reason']);
+  assert.equal(await why({ command: 'dance' }), "unknown command 'dance'");
+  assert.equal(await why({}), 'command is missing');
+  assert.equal(await why({ command: 'offer', 'from-tag': 'a', sdp: 'x' }), 'call-id is missing');
+  assert.equal(
+    await why({ command: 'offer', 'call-id': 'q'.repeat(300), 'from-tag': 'a', sdp: 'x' }),
+    'call-id is longer than 256 characters',
+  );
+  assert.match(await why({ command: 'offer', 'call-id': 'q', 'from-tag': 'a', sdp: 'v=1' }), /SDP|session|line/);
+  const a = await Peer.open();
+  const sdp = plainSdp(a);
+  assert.equal(
+    await why({ command: 'answer', 'call-id': 'q', 'from-tag': 'a', 'to-tag': 'b', sdp }),
+    'no offer with this call-id stands',
+  );
+  assert.equal(
+    await why({ command: 'offer', 'call-id': 'q', 'from-tag': 'a', sdp, 'transport-protocol': 'RTP/XXX' }),
+    "transport-protocol 'RTP/XXX' is not one of this relay's",
+  );
+  assert.equal(await why({ command: 'query', 'call-id': 'q' }), 'Unknown call-id');
+  const gone = await ng.call({ command: 'delete', 'call-id': 'q' });
+  assert.deepEqual([gone.result, gone.warning], ['ok', "Call-ID not found or tags didn't match"]);
+  assert.deepEqual((await ng.call({ command: 'list' })).calls, []);
+  assert.equal((await ng.call({ command: 'statistics' })).result, 'ok');
+  await a.close();
+});
+
+test('a call without packets is deleted after the media timeout and its ports return', async () => {
+  const quick = await startMediaRelay({
+    ng: { address: '127.0.0.1', port: 0 },
+    mux: { addresses: ['127.0.0.1'], port: 0 },
+    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
+    mediaTimeoutS: 0.1,
+  });
+  const client = await NgClient.connect(quick.ports.ng!);
+  const a = await Peer.open();
+  await client.sdp({ command: 'echo', 'call-id': 'm1', 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });
+  assert.equal(quick.metrics!().offhook_media_rtp_port_pairs, 1);
+  await until(() => quick.metrics!().offhook_media_calls === 0);
+  assert.equal(quick.metrics!().offhook_media_rtp_port_pairs, 0);
+  assert.equal(quick.metrics!().offhook_media_calls_timed_out_total, 1);
+  quick.drain!();
+  const refused = await client.call({
+    command: 'echo',
+    'call-id': 'm2',
+    'from-tag': 'a',
+    'to-tag': 'e',
+    sdp: plainSdp(a),
+  });
+  assert.equal(refused['error-reason'], 'this relay is draining and takes no new calls');
+  await Promise.all([a.close(), client.close()]);
+  await quick.stop();
+});
+
+test('an exhausted range of ports is said, and what was taken comes back', async () => {
+  const probe = await Peer.open();
+  const portMin = 61_000 + (probe.at.port % 400) * 8;
+  await probe.close();
+  const small = await startMediaRelay({
+    ng: { address: '127.0.0.1', port: 0 },
+    mux: { addresses: ['127.0.0.1'], port: 0 },
+    rtp: { address: '127.0.0.1', portMin, portMax: portMin + 3 },
+    mediaTimeoutS: 60,
+  });
+  const client = await NgClient.connect(small.ports.ng!);
+  const a = await Peer.open();
+  const echo = (id: string) =>
+    client.call({ command: 'echo', 'call-id': id, 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });
+  assert.equal((await echo('x1')).result, 'ok');
+  assert.equal((await echo('x2')).result, 'ok');
+  assert.equal((await echo('x3'))['error-reason'], 'all RTP ports of this relay are in use');
+  await client.call({ command: 'delete', 'call-id': 'x1' });
+  assert.equal((await echo('x3')).result, 'ok');
+  await Promise.all([a.close(), client.close()]);
+  await small.stop();
+});
