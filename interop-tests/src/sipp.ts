@@ -54,7 +54,7 @@ export async function sipp(o: SippOptions): Promise<SippRun> {
         '-i',
         '127.0.0.1',
       ],
-      ...['-mi', '127.0.0.1', '-min_rtp_port', '31000', '-max_rtp_port', '34999', '-t', o.transport ?? 'u1'],
+      ...['-mi', '127.0.0.1', '-mp', '31000', '-t', o.transport ?? 'u1'],
       ...[
         '-m',
         String(o.calls),

@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { Ajv } from 'ajv';
+import schema from '../../config.schema.json' with { type: 'json' };
+import { inWords, type SchemaNode } from './words.ts';
+
+/** The whole configuration with its defaults filled in; what each key means stands in config.schema.json. */
+export interface Config {
+  readonly data: string;
+  readonly public: boolean;
+  readonly domain: string;
+  /** Undefined: found by themselves. */
+  readonly hostAddresses?: readonly string[];
+  readonly http: { readonly port: number; readonly allowedOrigins: readonly string[] };
+  readonly sip: { readonly port: number };
+  readonly media: {
+    readonly path: 'opaque' | 'terminated';
+    readonly workers: number | 'auto';
+    readonly ngPort: number;
+    readonly muxPort: number;
+    readonly rtpPorts: PortRange;
+    readonly timeoutS: number;
+  };
+  readonly turn: { readonly port: number; readonly relayPorts: PortRange; readonly credentialTtlS: number };
+}
+
+export interface PortRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** What the command line may say over the file. */
+export interface ConfigFlags {
+  readonly config?: string | undefined;
+  readonly data?: string | undefined;
+  readonly port?: string | undefined;
+  readonly public?: boolean | undefined;
+}
+
+/** A configuration that can't be used: all its problems at once, in words. Exit code 2. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
+  }
+}
+
+const ajv = new Ajv({ allErrors: true, useDefaults: true, verbose: true, strict: true, allowUnionTypes: true });
+ajv.addFormat('ipv4', /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/);
+const validate = ajv.compile<Config>(schema);
+
+/** Everything that is wrong with a configuration object, in words; the defaults are filled into it. */
+export function configProblems(config: unknown): string[] {
+  if (!validate(config)) return inWords(validate.errors ?? [], schema as SchemaNode);
+  const problems: string[] = [];
+  const ranges = { 'media.rtpPorts': config.media.rtpPorts, 'turn.relayPorts': config.turn.relayPorts };
+  for (const [name, { min, max }] of Object.entries(ranges)) {
+    if (min > max) problems.push(`${name}: min ${min} is above max ${max}`);
+    else if (min === 0 && max !== 0) problems.push(`${name}: min 0 (any free port) needs max 0 too`);
+  }
+  const workers = config.media.workers === 'auto' ? 64 : config.media.workers;
+  const { min, max } = config.media.rtpPorts;
+  if (min > 0 && max - min + 1 < 4 * workers && config.media.workers !== 'auto') {
+    problems.push(`media.rtpPorts: ${max - min + 1} ports are too few for ${workers} workers (4 for each)`);
+  }
+  for (const name of ['ngPort', 'muxPort'] as const) {
+    const last = config.media[name] + workers - 1;
+    if (config.media[name] > 0 && last > 65535) problems.push(`media.${name}: the last worker's port would be ${last}`);
+  }
+  return problems;
+}
+
+/**
+ * Reads the configuration: the file (`offhook.config.json` in the current folder unless another is named), then the
+ * flags over it. Throws ConfigError with everything that is wrong.
+ */
+export function loadConfig(flags: ConfigFlags, cwd: string): Config {
+  const path = resolve(cwd, flags.config ?? 'offhook.config.json');
+  const raw = readJson(path, flags.config !== undefined);
+  const base = raw === undefined ? cwd : dirname(path);
+  const config = raw ?? {};
+  const problems: string[] = [];
+  if (typeof config !== 'object' || config === null || Array.isArray(config)) {
+    throw new ConfigError([`${path}: the whole file has to be one object, { … }`]);
+  }
+  const settings = config as Record<string, unknown>;
+  problems.push(...configProblems(settings).map((words) => `${path}: ${words}`));
+  if (flags.port !== undefined) {
+    const port = /^\d{1,5}$/.test(flags.port) ? Number(flags.port) : -1;
+    if (port < 0 || port > 65535) problems.push(`--port: '${flags.port}' is no port (0–65535)`);
+    else if (problems.length === 0) settings.http = { ...(settings.http as object), port };
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  const filled = settings as unknown as Config;
+  return {
+    ...filled,
+    public: flags.public ?? filled.public,
+    data: flags.data !== undefined ? resolve(cwd, flags.data) : resolve(base, filled.data),
+  };
+}
+
+function readJson(path: string, wanted: boolean): unknown {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' && !wanted) return undefined;
+    throw new ConfigError([code === 'ENOENT' ? `${path}: there is no such file` : `${path}: ${message}`]);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ConfigError([`${path}: this is not JSON: ${error instanceof Error ? error.message : String(error)}`]);
+  }
+}

@@ -1,0 +1,165 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Config, PortRange } from './config/config.ts';
+import type { Secrets } from './config/secrets.ts';
+import { ROOT } from './root.ts';
+import type { PartSpec, Ports } from './supervisor/spec.ts';
+
+const LOOPBACK = '127.0.0.1';
+const MAX_AUTO_WORKERS = 64;
+
+/** Everything that the parts' settings are made of. */
+export interface Composition {
+  readonly config: Config;
+  readonly secrets: Secrets;
+  /** This host's own addresses beside loopback. */
+  readonly hostAddresses: readonly string[];
+  readonly version: string;
+}
+
+interface At {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The parts in start order: media workers, TURN (which has to know their ports), signalling (which has to know all). */
+export function composeParts(composition: Composition): PartSpec[] {
+  const workers = Array.from({ length: workerCount(composition.config) }, (_, i) => mediaRelay(composition, i));
+  const names = workers.map((worker) => worker.name);
+  return [...workers, turn(composition, names), signaling(composition, names)];
+}
+
+export function workerCount({ media }: Config): number {
+  return media.workers === 'auto' ? Math.min(availableParallelism(), MAX_AUTO_WORKERS) : media.workers;
+}
+
+/** Ports of one worker out of those of all, disjoint and beginning with an even one (RFC 3550 11). */
+export function portSlice(all: PortRange, worker: number, workers: number): PortRange {
+  if (all.min === 0) return all;
+  const first = all.min + (all.min % 2);
+  const each = Math.floor((all.max + 1 - first) / workers / 2) * 2;
+  return { min: first + worker * each, max: first + (worker + 1) * each - 1 };
+}
+
+/** The i-th port from a first one; "any" stays "any". */
+function nth(first: number, i: number): number {
+  return first === 0 ? 0 : first + i;
+}
+
+/** Where calls and requests may come in: loopback, and with `public` the host's own addresses. */
+function listenAddresses({ config, hostAddresses }: Composition): string[] {
+  return config.public ? [LOOPBACK, ...hostAddresses] : [LOOPBACK];
+}
+
+function mediaRelay(composition: Composition, worker: number): PartSpec {
+  const { config, hostAddresses, version } = composition;
+  const { media } = config;
+  const slice = portSlice(media.rtpPorts, worker, workerCount(config));
+  return {
+    name: `media-relay-${worker}`,
+    entry: join(ROOT, 'media-relay/src/main.ts'),
+    needs: [],
+    settings: () => ({
+      version,
+      worker,
+      ng: { address: LOOPBACK, port: nth(media.ngPort, worker) },
+      mux: { addresses: [LOOPBACK, ...hostAddresses], port: nth(media.muxPort, worker) },
+      rtp: {
+        address: (config.public ? hostAddresses[0] : undefined) ?? LOOPBACK,
+        portMin: slice.min,
+        portMax: slice.max,
+      },
+      mediaTimeoutS: media.timeoutS,
+    }),
+    withPorts: (settings, ports) => ({
+      ...settings,
+      ng: { ...(settings.ng as At), ...portOf(ports, 'ng') },
+      mux: { ...(settings.mux as object), ...portOf(ports, 'mux') },
+    }),
+  };
+}
+
+function turn(composition: Composition, relays: readonly string[]): PartSpec {
+  const { config, secrets, hostAddresses, version } = composition;
+  const addresses = [LOOPBACK, ...hostAddresses];
+  return {
+    name: 'turn',
+    entry: join(ROOT, 'turn/src/main.ts'),
+    needs: relays,
+    settings: (ports) => ({
+      version,
+      listen: listenAddresses(composition).map((address) => ({ address, port: config.turn.port })),
+      relay: { addresses, portMin: config.turn.relayPorts.min, portMax: config.turn.relayPorts.max },
+      realm: config.domain,
+      secrets: [secrets.turn],
+      peers: relays.flatMap((relay) => {
+        const port = portNamed(ports, relay, 'mux');
+        return addresses.map((address) => ({ address: `${address}/32`, portMin: port, portMax: port }));
+      }),
+    }),
+    withPorts: (settings, ports) => ({
+      ...settings,
+      listen: (settings.listen as At[]).map((at) => ({ ...at, ...portOf(ports, 'udp') })),
+    }),
+  };
+}
+
+function signaling(composition: Composition, relays: readonly string[]): PartSpec {
+  const { config, secrets, hostAddresses, version } = composition;
+  const listen = listenAddresses(composition);
+  return {
+    name: 'signaling',
+    entry: join(ROOT, 'signaling/src/main.ts'),
+    needs: [...relays, 'turn'],
+    settings: (ports) => {
+      const turnPort = portNamed(ports, 'turn', 'udp');
+      return {
+        version,
+        dataDir: config.data,
+        domain: config.domain,
+        sip: {
+          udp: listen.map((address) => ({ address, port: config.sip.port })),
+          tcp: listen.map((address) => ({ address, port: config.sip.port })),
+        },
+        http: {
+          address: config.public && hostAddresses.length > 0 ? '0.0.0.0' : LOOPBACK,
+          port: config.http.port,
+          webRoot: join(ROOT, 'web-phone/dist'),
+          allowedOrigins: config.http.allowedOrigins,
+        },
+        media: {
+          relays: relays.map((relay) => `udp:${LOOPBACK}:${portNamed(ports, relay, 'ng')}`),
+          path: config.media.path,
+        },
+        turn: {
+          uris: listen.map((address) => `turn:${address}:${turnPort}?transport=udp`),
+          secret: secrets.turn,
+          ttlS: config.turn.credentialTtlS,
+        },
+        sessionSecret: secrets.session,
+        nonceSecret: secrets.nonce,
+      };
+    },
+    withPorts: (settings, ports) => {
+      const sip = settings.sip as { udp: At[]; tcp: At[] };
+      return {
+        ...settings,
+        sip: {
+          udp: sip.udp.map((at) => ({ ...at, ...portOf(ports, 'udp') })),
+          tcp: sip.tcp.map((at) => ({ ...at, ...portOf(ports, 'tcp') })),
+        },
+        http: { ...(settings.http as object), ...portOf(ports, 'http') },
+      };
+    },
+  };
+}
+
+function portOf(ports: Ports, name: string): { port?: number } {
+  return ports[name] === undefined ? {} : { port: ports[name] };
+}
+
+function portNamed(ports: ReadonlyMap<string, Ports>, part: string, name: string): number {
+  const port = ports.get(part)?.[name];
+  if (port === undefined) throw new Error(`${part} did not tell its port '${name}'`);
+  return port;
+}

@@ -1,0 +1,33 @@
+import { closeSync, openSync, readSync, renameSync, statSync } from 'node:fs';
+
+const LIMIT_BYTES = 5 * 1024 * 1024;
+
+/** Opens a log for appending, readable by this user; one above the limit is put aside as `.1` first. */
+export function openLog(path: string): number {
+  if (size(path) > LIMIT_BYTES) renameSync(path, `${path}.1`);
+  return openSync(path, 'a', 0o600);
+}
+
+export function size(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
+/** The last lines written after `from`, for telling why a part ended. */
+export function lastLines(path: string, from: number, count: number): string[] {
+  const end = size(path);
+  const start = Math.max(from, end - 8192);
+  if (end <= start) return [];
+  const bytes = new Uint8Array(end - start);
+  const file = openSync(path, 'r');
+  try {
+    readSync(file, bytes, 0, bytes.length, start);
+  } finally {
+    closeSync(file);
+  }
+  const lines = new TextDecoder().decode(bytes).split('\n');
+  return lines.filter((line) => line.trim() !== '').slice(-count);
+}

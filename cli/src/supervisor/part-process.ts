@@ -1,0 +1,230 @@
+import { spawn } from 'node:child_process';
+import { closeSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AdminClient, type PartStatus } from '@offhook/core/node';
+import { processIdentity } from './identity.ts';
+import { lastLines, openLog, size } from './log-file.ts';
+import { endOwn, isAlive, livingProcess, type OwnProcess, removePidFile, signalOwn, writePidFile } from './pid-file.ts';
+import { configHash, type PartSpec, type Ports } from './spec.ts';
+
+const READY_WITHIN_MS = 30_000;
+const STOP_GRACE_MS = 5000;
+const PROBE_EVERY_MS = 5000;
+const PROBE_TIMEOUT_MS = 10_000;
+const PROBES_MISSED_LIMIT = 3;
+
+export interface PartFolders {
+  readonly run: string;
+  readonly log: string;
+}
+
+/** Why a part could not be started: what it said itself. */
+export class StartError extends Error {}
+
+/**
+ * One part as a process in a session of its own, so that neither the end of the supervisor nor a Ctrl-C at its terminal
+ * ends it. Found again by its admin socket and its pid file.
+ */
+export class PartProcess {
+  readonly spec: PartSpec;
+  /** Undefined while the part does not run. */
+  status: PartStatus | undefined;
+  restarts = 0;
+  readonly #folders: PartFolders;
+  readonly #onGone: () => void;
+  #own: OwnProcess | undefined;
+  #client: AdminClient | undefined;
+  #probe: NodeJS.Timeout | undefined;
+  #ports: Ports | undefined;
+
+  constructor(spec: PartSpec, folders: PartFolders, onGone: () => void) {
+    this.spec = spec;
+    this.#folders = folders;
+    this.#onGone = onGone;
+  }
+
+  /** The ports the part has, or had when it last ran. */
+  get ports(): Ports | undefined {
+    return this.#ports;
+  }
+
+  get pid(): number | undefined {
+    return this.#own?.pid;
+  }
+
+  get logPath(): string {
+    return join(this.#folders.log, `${this.spec.name}.log`);
+  }
+
+  #path(ending: string): string {
+    return join(this.#folders.run, `${this.spec.name}.${ending}`);
+  }
+
+  /** Takes over a part that a former supervisor left running with these settings; one with other settings is ended. */
+  async adopt(settings: Record<string, unknown>): Promise<'adopted' | 'replaced' | 'absent'> {
+    const own = livingProcess(this.#path('pid'));
+    const client = await this.#connect(own);
+    if (!client) {
+      if (!own) return 'absent';
+      await endOwn(own, STOP_GRACE_MS); // ours, alive, and out of reach
+      return 'replaced';
+    }
+    try {
+      const status = (await client.call('status', {}, PROBE_TIMEOUT_MS)) as PartStatus;
+      const identity = processIdentity(status.pid);
+      if (status.part === this.spec.name && identity !== undefined) {
+        this.#own = { pid: status.pid, identity };
+        if (status.configHash === configHash(this.spec, settings) && status.state === 'ready') {
+          writePidFile(this.#path('pid'), this.#own);
+          this.#watch(client, status);
+          return 'adopted';
+        }
+      }
+    } catch {
+      // it serves its socket and answers nothing sensible: ended below
+    }
+    client.close();
+    const found = this.#own ?? own;
+    this.#own = undefined;
+    if (found) await endOwn(found, STOP_GRACE_MS);
+    return 'replaced';
+  }
+
+  /** The admin socket; of a process that has only just been started, as soon as it serves it. */
+  async #connect(own: OwnProcess | undefined): Promise<AdminClient | undefined> {
+    const deadline = performance.now() + 5000;
+    for (;;) {
+      try {
+        return await AdminClient.connect(this.#path('sock'));
+      } catch {
+        if (!own || !isAlive(own) || performance.now() >= deadline) return undefined;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  }
+
+  /** Starts the part and waits until it serves. Throws StartError with the part's last words. */
+  async start(settings: Record<string, unknown>): Promise<void> {
+    const { spec } = this;
+    const hash = configHash(spec, settings);
+    const config = {
+      ...(this.#ports ? spec.withPorts(settings, this.#ports) : settings),
+      part: spec.name,
+      runDir: this.#folders.run,
+      configHash: hash,
+    };
+    const configPath = this.#path('config.json');
+    writeFileSync(`${configPath}.new`, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600 });
+    renameSync(`${configPath}.new`, configPath);
+    rmSync(this.#path('sock'), { force: true });
+    const log = openLog(this.logPath);
+    const logStart = size(this.logPath);
+    const env = { ...process.env };
+    for (const name of Object.keys(env)) if (name.startsWith('NODE_TEST') || name.startsWith('npm_')) delete env[name];
+    const child = spawn(process.execPath, [spec.entry, '--config', configPath], {
+      detached: true,
+      stdio: ['ignore', log, log],
+      env,
+    });
+    closeSync(log);
+    let ended: string | undefined;
+    child.once('error', (error) => {
+      ended = error.message;
+    });
+    child.once('exit', (code, signal) => {
+      ended ??= signal ? `ended by ${signal}` : `exit code ${code}`;
+    });
+    child.unref();
+    const identity = child.pid === undefined ? undefined : processIdentity(child.pid);
+    if (child.pid !== undefined && identity !== undefined) {
+      this.#own = { pid: child.pid, identity };
+      writePidFile(this.#path('pid'), this.#own);
+    }
+    const deadline = performance.now() + READY_WITHIN_MS;
+    while (ended === undefined && performance.now() < deadline) {
+      const client = await AdminClient.connect(this.#path('sock')).catch(() => undefined);
+      if (client) {
+        const status = (await client.call('status').catch(() => undefined)) as PartStatus | undefined;
+        if (status && status.pid === child.pid) {
+          this.#watch(client, status);
+          return;
+        }
+        client.close();
+      }
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    if (this.#own) await endOwn(this.#own, 0);
+    this.#forget();
+    const words = lastLines(this.logPath, logStart, 5);
+    const why = ended ?? `not ready within ${READY_WITHIN_MS / 1000} s`;
+    throw new StartError([`${spec.name} did not start (${why}); log: ${this.logPath}`, ...words].join('\n    '));
+  }
+
+  #watch(client: AdminClient, status: PartStatus): void {
+    this.#client = client;
+    this.status = status;
+    this.#ports = status.ports;
+    let missed = 0;
+    this.#probe = setInterval(async () => {
+      try {
+        this.status = (await client.call('status', {}, PROBE_TIMEOUT_MS)) as PartStatus;
+        missed = 0;
+      } catch {
+        missed++;
+        // it hangs: what it holds is lost anyway, so let the restart begin
+        if (missed >= PROBES_MISSED_LIMIT && this.#own && this.#client === client) signalOwn(this.#own, 'SIGKILL');
+      }
+    }, PROBE_EVERY_MS);
+    client.closed.then(async () => {
+      if (this.#client !== client) return; // we closed it ourselves
+      const own = this.#own;
+      this.#forget();
+      if (own) await endOwn(own, STOP_GRACE_MS);
+      this.#onGone();
+    });
+  }
+
+  #forget(): void {
+    clearInterval(this.#probe);
+    const client = this.#client;
+    this.#client = undefined;
+    this.#own = undefined;
+    this.status = undefined;
+    client?.close();
+    removePidFile(this.#path('pid'));
+  }
+
+  /** Calls a verb of the part's admin socket. */
+  call(verb: string, args: Record<string, unknown> = {}): Promise<unknown> {
+    if (!this.#client) return Promise.reject(new Error(`${this.spec.name} does not run at the moment`));
+    return this.#client.call(verb, args);
+  }
+
+  /** SIGTERM, and SIGKILL to what has not ended after five seconds. */
+  async stop(): Promise<'stopped' | 'killed' | 'absent'> {
+    const own = this.#own;
+    if (!own) return 'absent';
+    const how = endOwn(own, STOP_GRACE_MS);
+    this.#client = undefined; // its end is no accident now
+    const result = await how;
+    this.#forget();
+    rmSync(this.#path('sock'), { force: true });
+    return result;
+  }
+
+  /** SIGKILL at once. */
+  kill(): void {
+    if (!this.#own) return;
+    signalOwn(this.#own, 'SIGKILL');
+    this.#client = undefined;
+    this.#forget();
+  }
+
+  /** Lets go of a running part without ending it. */
+  release(): void {
+    clearInterval(this.#probe);
+    const client = this.#client;
+    this.#client = undefined;
+    client?.close();
+  }
+}
