@@ -54,7 +54,8 @@ export class FakeConnection {
   readonly #state: {
     signalingState: RTCSignalingState;
     connectionState: RTCPeerConnectionState;
-    [key: string]: unknown;
+    iceGatheringState: string;
+    localDescription: RTCSessionDescriptionInit | null;
   };
 
   constructor(_configuration: RTCConfiguration, candidate = 'a=candidate:1 1 udp 1 192.0.2.1 9 typ host') {

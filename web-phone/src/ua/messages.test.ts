@@ -21,7 +21,7 @@ const rejected = (status: number, reason?: string): CallEnd => ({
 
 test('every rejection of the brief has its own words and a next step', () => {
   const cases: [number, RegExp, RegExp][] = [
-    [404, /There is no bob/, /People/],
+    [404, /No one here is called bob/, /People/],
     [480, /Bob is not signed in/, /no phone is registered/],
     [486, /Bob is busy/, /Try again/],
     [603, /Bob declined/, /chose not/],

@@ -54,8 +54,8 @@ const STATUS_WORDS: Readonly<Record<number, StatusWords>> = {
   401: { title: 'You are not signed in', detail: 'Sign in again, then repeat the call.', action: 'sign-in' },
   403: { title: 'You may not call %', detail: 'The server’s rules do not allow this call from your account.' },
   404: {
-    title: 'There is no %',
-    detail: 'Nobody has this name or number here. Check the spelling, or pick from People.',
+    title: 'No one here is called %',
+    detail: 'Nobody is registered under this name or number. Check the spelling, or pick from People.',
   },
   405: { title: 'That cannot be called', detail: 'The other side does not take calls.' },
   406: { title: 'The other side cannot take this call', detail: 'It expects a kind of call this phone does not make.' },
@@ -107,7 +107,7 @@ const STATUS_WORDS: Readonly<Record<number, StatusWords>> = {
   504: { title: 'The next server did not answer', detail: 'The fault is beyond our own server.', action: 'call-again' },
   600: { title: '% is busy', detail: 'Busy on every phone.', action: 'call-again' },
   603: { title: '% declined', detail: 'They chose not to answer.' },
-  604: { title: 'There is no %', detail: 'Nobody has this name or number anywhere.' },
+  604: { title: 'No one is called %', detail: 'This name or number exists nowhere.' },
   606: { title: 'No common way to talk', detail: 'The other side accepts none of our media.', action: 'audio-only' },
 };
 

@@ -81,7 +81,7 @@ function PhoneScreen({ phone }: { phone: Phone }) {
         )}
       </main>
       <aside class="side" inert={ringing}>
-        {phone.history.value.length === 0 ? <EchoCard phone={phone} /> : null}
+        {phone.history.value.every((past) => past.outcome !== 'talked') ? <EchoCard phone={phone} /> : null}
         <People phone={phone} />
         <Recent phone={phone} />
       </aside>
