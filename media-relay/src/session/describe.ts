@@ -15,7 +15,7 @@ import {
   setDirection,
   writeCandidate,
 } from '@offhook/core';
-import { type LegKind, protocolOf } from './kind.ts';
+import { type LegKind, parseProtocol, protocolOf } from './kind.ts';
 
 /** What we say of ourselves in one section. */
 export interface LocalSection {
@@ -170,7 +170,7 @@ function ownSection(far: MediaDescription, local: LocalSection, toward: Directio
         (webRtc || !WEBRTC.has(name)),
     ),
   };
-  if (local.active) m.protocol = protocolOf(local.kind);
+  if (local.active || parseProtocol(m.protocol)) m.protocol = protocolOf(local.kind);
   if (local.mid !== undefined) m.attributes.unshift({ name: 'mid', value: local.mid });
   if (!local.active) return rejected(m);
   if (!webRtc) {

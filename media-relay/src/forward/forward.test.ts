@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
+import { rtp } from '../test-kit.ts';
+import { Latch, PROBATION_PACKETS, Verdict } from './latch.ts';
+import { MAX_LEARNED_SSRCS, SsrcTable } from './ssrc-table.ts';
+
+const SDP = UdpEndpoint.from({ address: '192.0.2.1', port: 4000 })!;
+const NAT = UdpEndpoint.from({ address: '198.51.100.1', port: 0 })!;
+
+function batch(from: string, port: number, packet: Uint8Array): PacketBatch {
+  const at = UdpEndpoint.from({ address: from, port })!;
+  return {
+    bytes: packet,
+    view: new DataView(packet.buffer),
+    count: 1,
+    offset: Uint32Array.of(0),
+    length: Uint16Array.of(packet.length),
+    address: Uint32Array.of(at.a, at.b, at.c, at.d),
+    port: Uint16Array.of(port),
+  };
+}
+
+test('the address of the SDP locks at once, everybody else stays outside', () => {
+  const latch = new Latch(4);
+  const packet = rtp({ ssrc: 1, sequence: 1 });
+  assert.equal(latch.judge(batch('192.0.2.1', 4000, packet), 0), Verdict.stranger);
+  latch.expect(SDP, [SDP, NAT]);
+  assert.equal(latch.judge(batch('203.0.113.5', 4000, packet), 0), Verdict.stranger);
+  assert.equal(latch.judge(batch('192.0.2.1', 4001, packet), 0), Verdict.candidate);
+  assert.equal(latch.judge(batch('192.0.2.1', 4000, packet), 0), Verdict.locked);
+  assert.equal(latch.judge(batch('192.0.2.1', 4001, packet), 0), Verdict.stranger);
+  assert.equal(latch.judge(batch('198.51.100.1', 4000, packet), 0), Verdict.stranger);
+});
+
+test('another port locks after consistent packets only: one SSRC, one payload type, advancing, one port', () => {
+  const cases: [
+    string,
+    (i: number) => { port?: number; ssrc?: number; payloadType?: number; sequence?: number },
+    boolean,
+  ][] = [
+    ['consistent', () => ({}), true],
+    ['changing port', (i) => ({ port: 5000 + (i % 2) }), false],
+    ['changing SSRC', (i) => ({ ssrc: i }), false],
+    ['changing payload type', (i) => ({ payloadType: i % 2 }), false],
+    ['repeated packet', () => ({ sequence: 7 }), false],
+    ['random sequence numbers', (i) => ({ sequence: (i * 7919) & 0xffff }), false],
+    ['across the wrap', (i) => ({ sequence: (0xfffd + i) & 0xffff }), true],
+  ];
+  for (const [name, change, locks] of cases) {
+    const latch = new Latch(4);
+    latch.expect(SDP, [SDP, NAT]);
+    for (let i = 1; i <= 2 * PROBATION_PACKETS && !latch.source; i++) {
+      const { port = 5000, ...fields } = change(i);
+      const one = batch('198.51.100.1', port, rtp({ ssrc: 9, sequence: i, ...fields }));
+      assert.equal(latch.judge(one, 0), Verdict.candidate);
+      assert.equal(latch.probe(one, 0), locks && i === PROBATION_PACKETS, `${name} ${i}`);
+    }
+    assert.equal(latch.source !== undefined, locks, name);
+  }
+});
+
+test('only another address from signalling opens a lock', () => {
+  const latch = new Latch(4);
+  latch.expect(SDP, [SDP]);
+  latch.judge(batch('192.0.2.1', 4000, rtp({ ssrc: 1, sequence: 1 })), 0);
+  latch.expect(UdpEndpoint.from(SDP.toSocketAddress()), [SDP]);
+  assert.ok(latch.source);
+  latch.expect(UdpEndpoint.from({ address: '192.0.2.1', port: 4002 }), [SDP]);
+  assert.equal(latch.source, undefined);
+});
+
+test('SSRCs are found again, and a full table takes no more', () => {
+  const table = new SsrcTable();
+  for (let i = 0; i < 100; i++) table.set(i * 0x10000, i % 3);
+  assert.equal(table.size, MAX_LEARNED_SSRCS);
+  for (let i = 0; i < MAX_LEARNED_SSRCS; i++) assert.equal(table.find(i * 0x10000), i % 3);
+  assert.equal(table.find(0xffffffff), -1);
+  table.clear();
+  assert.equal(table.find(0), -1);
+});

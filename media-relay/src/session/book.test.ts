@@ -1,0 +1,454 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { isSdpError, parseSdp } from '@offhook/core';
+import { nodeCrypto, type UdpPort } from '@offhook/core/node';
+import type { Transport } from '../forward/index.ts';
+import { IceLite, MuxPort } from '../ice/index.ts';
+import { SrtpContext } from '../srtp/index.ts';
+import { line } from '../test-kit.ts';
+import { SessionBook } from './book.ts';
+import type { DtlsFactory } from './dtls.ts';
+import type { MediaHost } from './host.ts';
+import type { PortPair } from './leg.ts';
+import type { DescribeRequest, DescribeResult } from './request.ts';
+import { TransportTable } from './table.ts';
+
+const golden = (name: string) =>
+  readFileSync(join(import.meta.dirname, 'goldens', `${name}.sdp`), 'utf8').replaceAll(/\r?\n/g, '\r\n');
+
+const OWN_FINGERPRINT = `sha-256 ${new Array(32).fill('AB').join(':')}`;
+
+/** A book without sockets: ports are numbers, DTLS endpoints do nothing. */
+class Bench {
+  readonly released: PortPair[] = [];
+  readonly attached = new Map<PortPair, Transport>();
+  readonly transports = new TransportTable();
+  readonly ice = new IceLite(nodeCrypto, () => false);
+  readonly book: SessionBook;
+  nowMs = 1000;
+  #nextPort = 20_100;
+
+  constructor(options: { dtls?: boolean; maxCalls?: number } = {}) {
+    const dtls: DtlsFactory = {
+      fingerprint: OWN_FINGERPRINT,
+      create: () => {
+        throw new Error('no handshake in these tests');
+      },
+      matches: () => false,
+    };
+    const host: MediaHost = {
+      crypto: nodeCrypto,
+      ice: this.ice,
+      muxes: ['127.0.0.1', '192.0.2.2'].map((a, i) => new MuxPort(fakePort(20_000), a, i)),
+      plainAddress: '192.0.2.2',
+      transports: this.transports,
+      openSrtp: (keys, direction) => new SrtpContext(keys, direction),
+      dtlsCounters: { connected: 0, failed: 0, fingerprintMismatch: 0 },
+      dtls: options.dtls === false ? undefined : dtls,
+      dtlsProblem: options.dtls === false ? 'the self-test failed' : undefined,
+      attach: (transport, pair) => this.attached.set(pair, transport),
+      release: (pair) => {
+        this.attached.delete(pair);
+        this.released.push(pair);
+      },
+      rearm: () => {},
+    };
+    this.book = new SessionBook(host, { mediaTimeoutMs: 60_000, maxCalls: options.maxCalls ?? 10 });
+  }
+
+  offer(fromTag: string, sdp: string, options: Partial<DescribeRequest> = {}): string {
+    return text(this.tryOffer(fromTag, sdp, options));
+  }
+
+  tryOffer(fromTag: string, sdp: string, options: Partial<DescribeRequest> = {}): DescribeResult {
+    const r = request(fromTag, undefined, sdp, options);
+    const needed = this.book.pairsFor(r, false);
+    if (typeof needed === 'object') return needed;
+    const pairs = this.#pairs(needed);
+    const result = this.book.offer(r, pairs, this.nowMs);
+    assert.equal(pairs.length, 0, 'exactly the pairs needed were asked for');
+    return result;
+  }
+
+  answer(fromTag: string, toTag: string, sdp: string, options: Partial<DescribeRequest> = {}): string {
+    return text(this.book.answer(request(fromTag, toTag, sdp, options), this.nowMs));
+  }
+
+  echo(sdp: string): string {
+    const r = request('a', 'e', sdp, {});
+    const needed = this.book.pairsFor(r, true);
+    assert.ok(typeof needed === 'number');
+    return text(this.book.echo(r, this.#pairs(needed), this.nowMs));
+  }
+
+  /** Deletes the call and looks for anything left. */
+  end(): void {
+    assert.ok(this.book.delete('call', undefined));
+    assert.deepEqual(
+      [this.book.size, this.transports.size, this.ice.size, this.attached.size, this.book.nextTimeout()],
+      [0, 0, 0, 0, undefined],
+    );
+  }
+
+  #pairs(count: number): PortPair[] {
+    return Array.from({ length: count }, () => {
+      const port = this.#nextPort;
+      this.#nextPort += 2;
+      return { rtp: fakePort(port), rtcp: fakePort(port + 1) };
+    });
+  }
+}
+
+function fakePort(port: number): UdpPort {
+  return { local: { address: '192.0.2.2', port }, family: 4, send: () => true } as unknown as UdpPort;
+}
+
+function request(
+  fromTag: string,
+  toTag: string | undefined,
+  sdp: string,
+  options: Partial<DescribeRequest>,
+): DescribeRequest {
+  return {
+    callId: 'call',
+    fromTag,
+    toTag,
+    sdp,
+    protocol: undefined,
+    ice: undefined,
+    dtlsOff: false,
+    rtcpMux: [],
+    replaceOrigin: true,
+    receivedFrom: undefined,
+    trustAddress: false,
+    opaque: false,
+    ...options,
+  };
+}
+
+function text(result: DescribeResult): string {
+  assert.ok('sdp' in result, 'error' in result ? result.error : '');
+  assert.ok(!isSdpError(parseSdp(result.sdp)));
+  return result.sdp;
+}
+
+/** The lines without what is random. */
+function stable(sdp: string): string[] {
+  return sdp
+    .split('\r\n')
+    .filter((l) => l !== '')
+    .map((l) =>
+      l
+        .replace(/^o=- \d+/, 'o=- ID')
+        .replace(/^a=ice-ufrag:.{8}$/, 'a=ice-ufrag:UFRAG')
+        .replace(/^a=ice-pwd:.{24}$/, 'a=ice-pwd:PWD')
+        .replace(/inline:.*/, (key) => `inline:${key.length - 7}`),
+    );
+}
+
+const WEBRTC = { protocol: 'UDP/TLS/RTP/SAVPF', ice: 'force' } as const;
+const PLAIN = { protocol: 'RTP/AVP', ice: 'remove' } as const;
+
+const plainAnswer = (port: number, extra: string[] = [], rest: string[] = []) =>
+  [
+    'v=0',
+    'o=bob 5 5 IN IP4 192.0.2.9',
+    's=call',
+    'c=IN IP4 192.0.2.9',
+    't=0 0',
+    `m=audio ${port} RTP/AVP 0 126`,
+    'a=rtpmap:126 telephone-event/8000',
+    ...extra,
+    'a=sendrecv',
+    ...rest,
+    '',
+  ].join('\r\n');
+
+test("Chromium's offer becomes plain RTP without anything a phone does not understand", () => {
+  const bench = new Bench();
+  assert.deepEqual(stable(bench.offer('a', golden('chromium-audio-offer'), PLAIN)), [
+    'v=0',
+    'o=- ID 1 IN IP4 192.0.2.2',
+    's=-',
+    't=0 0',
+    'm=audio 20100 RTP/AVP 111 9 0 8 13 110 126',
+    'c=IN IP4 192.0.2.2',
+    'a=rtpmap:111 opus/48000/2',
+    'a=fmtp:111 minptime=10;useinbandfec=1',
+    'a=rtpmap:9 G722/8000',
+    'a=rtpmap:0 PCMU/8000',
+    'a=rtpmap:8 PCMA/8000',
+    'a=rtpmap:13 CN/8000',
+    'a=rtpmap:110 telephone-event/48000',
+    'a=rtpmap:126 telephone-event/8000',
+    'a=sendrecv',
+    'a=rtcp:20101',
+  ]);
+  bench.end();
+});
+
+test("a phone's answer becomes WebRTC: ICE-lite on every mux address, DTLS passive, BUNDLE with the browser's mid", () => {
+  const bench = new Bench();
+  bench.offer('a', golden('chromium-audio-offer'), PLAIN);
+  assert.deepEqual(stable(bench.answer('a', 'b', plainAnswer(4000), WEBRTC)), [
+    'v=0',
+    'o=- ID 1 IN IP4 127.0.0.1',
+    's=-',
+    't=0 0',
+    'a=ice-lite',
+    'a=group:BUNDLE 0',
+    'm=audio 20000 UDP/TLS/RTP/SAVPF 0 126',
+    'c=IN IP4 127.0.0.1',
+    'a=mid:0',
+    'a=rtpmap:126 telephone-event/8000',
+    'a=sendrecv',
+    'a=rtcp-mux',
+    'a=ice-ufrag:UFRAG',
+    'a=ice-pwd:PWD',
+    'a=candidate:1 1 udp 2130706431 127.0.0.1 20000 typ host',
+    'a=candidate:2 1 udp 2130706175 192.0.2.2 20000 typ host',
+    'a=end-of-candidates',
+    `a=fingerprint:${OWN_FINGERPRINT}`,
+    'a=setup:passive',
+  ]);
+  bench.end();
+});
+
+test("baresip's offer becomes WebRTC with actpass, and Chromium's passive answer makes us active", () => {
+  const bench = new Bench();
+  const toB = bench.offer('a', golden('baresip-plain-offer'), WEBRTC);
+  assert.equal(line(toB, 'a=setup:'), 'actpass');
+  assert.equal(line(toB, 'a=group:BUNDLE '), '0');
+  assert.equal(line(toB, 'm='), 'audio 20000 UDP/TLS/RTP/SAVPF 0 101');
+  const toA = bench.answer('a', 'b', golden('chromium-audio-answer').replace('setup:active', 'setup:passive'), PLAIN);
+  assert.equal(line(toA, 'm='), 'audio 20100 RTP/AVP 111 9 0 8 13 110 126');
+  assert.ok(!/crypto|fingerprint|ice|candidate|extmap|rtcp-fb|a=mid|BUNDLE|ssrc/.test(toA));
+  assert.equal(bench.book.find('call')!.legs[1]!.setup, 'active');
+  bench.end();
+});
+
+test('the opaque path replaces only ICE and addresses', () => {
+  const bench = new Bench();
+  const offer = golden('chromium-av-offer');
+  const toB = bench.offer('a', offer, { ...WEBRTC, opaque: true, replaceOrigin: false });
+  const hop = /^a=(ice-|candidate|end-of|rtcp:)|^c=|^m=/;
+  const kept = (sdp: string) =>
+    sdp
+      .split('\r\n')
+      .filter((l) => l !== '' && !hop.test(l))
+      .sort();
+  assert.deepEqual(kept(toB), kept(offer));
+  assert.ok(toB.includes('a=ice-lite\r\n'));
+  for (const m of toB.split('\r\n').filter((l) => l.startsWith('m=')))
+    assert.match(m, /^m=\w+ 20000 UDP\/TLS\/RTP\/SAVPF /);
+  const answer = golden('chromium-av-answer');
+  const toA = bench.answer('a', 'b', answer, { opaque: true, replaceOrigin: false });
+  assert.deepEqual(kept(toA), kept(answer));
+  assert.equal(bench.transports.size, 2);
+  bench.end();
+});
+
+test('data channels pass on the opaque path and are rejected on the terminated one', () => {
+  const bench = new Bench();
+  const opaque = bench.offer('a', golden('chromium-av-data-offer'), { ...WEBRTC, opaque: true });
+  assert.match(opaque, /m=application 20000 UDP\/DTLS\/SCTP webrtc-datachannel/);
+  bench.end();
+  const toB = bench.offer('a', golden('chromium-av-data-offer'), WEBRTC);
+  assert.match(toB, /m=application 0 UDP\/DTLS\/SCTP webrtc-datachannel/);
+  assert.equal(line(toB, 'a=group:'), 'BUNDLE 0 1');
+  bench.end();
+});
+
+test('opaque is refused in words where a leg is not WebRTC, and the call is terminated', () => {
+  const bench = new Bench();
+  const result = bench.tryOffer('a', golden('chromium-audio-offer'), { ...PLAIN, opaque: true });
+  assert.ok('warning' in result && /needs WebRTC on both legs/.test(result.warning!));
+  bench.end();
+});
+
+test('a rejected section is rejected towards the other side and its ports return', () => {
+  const bench = new Bench();
+  bench.offer('a', golden('chromium-av-offer'), PLAIN);
+  assert.equal(bench.attached.size, 2);
+  const toA = bench.answer('a', 'b', plainAnswer(4000, [], ['m=video 0 RTP/AVP 96']), WEBRTC);
+  assert.equal(bench.attached.size, 1);
+  assert.equal(line(toA, 'a=group:'), 'BUNDLE 0');
+  const video = toA.slice(toA.indexOf('m=video'));
+  assert.deepEqual(video.split('\r\n'), [
+    'm=video 0 UDP/TLS/RTP/SAVPF 96',
+    'c=IN IP4 0.0.0.0',
+    'a=mid:1',
+    'a=inactive',
+    '',
+  ]);
+  bench.end();
+});
+
+test('SDES towards a phone offers three suites; baresip gets its own tag back with another key', () => {
+  const bench = new Bench();
+  const toB = bench.offer('a', golden('chromium-audio-offer'), { protocol: 'RTP/SAVP', ice: 'remove' });
+  assert.deepEqual(
+    stable(toB).filter((l) => l.startsWith('a=crypto')),
+    [
+      'a=crypto:1 AEAD_AES_128_GCM inline:40',
+      'a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:40',
+      'a=crypto:3 AES_CM_128_HMAC_SHA1_32 inline:40',
+    ],
+  );
+  const bad = plainAnswer(4000, ['a=crypto:9 AES_CM_128_HMAC_SHA1_80 inline:x']).replace('RTP/AVP', 'RTP/SAVP');
+  const refused = bench.book.answer(request('a', 'b', bad, {}), 0);
+  assert.ok('error' in refused && /a=crypto/.test(refused.error));
+  bench.end();
+
+  const offer = golden('baresip-sdes-offer');
+  bench.offer('a', offer, WEBRTC);
+  const toA = bench.answer('a', 'b', golden('chromium-audio-answer'));
+  assert.equal(line(toA, 'm=').split(' ')[2], 'RTP/SAVPF');
+  const own = line(toA, 'a=crypto:');
+  assert.match(own, /^1 AES_CM_128_HMAC_SHA1_80 inline:/);
+  assert.notEqual(own, line(offer, 'a=crypto:'));
+  bench.end();
+});
+
+test("baresip's DTLS without ICE ends on a plain port", () => {
+  const bench = new Bench();
+  bench.offer('a', golden('baresip-dtls-offer'), PLAIN);
+  const toA = bench.answer('a', 'b', plainAnswer(4000));
+  assert.match(line(toA, 'm='), /^audio \d+ UDP.TLS.RTP.SAVPF 0 126$/);
+  assert.equal(line(toA, 'a=setup:'), 'passive');
+  assert.ok(!toA.includes('ice'));
+  bench.end();
+});
+
+test('re-offers keep ports and credentials; the version rises only with a change; a restart renews only its own side', () => {
+  const bench = new Bench();
+  const offer = golden('chromium-audio-offer');
+  const toB = bench.offer('a', offer, PLAIN);
+  const toA = bench.answer('a', 'b', plainAnswer(4000), WEBRTC);
+  assert.equal(bench.offer('a', offer, PLAIN), toB);
+  assert.equal(bench.answer('a', 'b', plainAnswer(4000), WEBRTC), toA);
+  const held = bench.offer('a', offer.replace('a=sendrecv', 'a=sendonly'), PLAIN);
+  assert.equal(held, toB.replace('a=sendrecv', 'a=sendonly').replace(/^(o=- \d+) 1/m, '$1 2'));
+  bench.answer('a', 'b', plainAnswer(4000).replace('a=sendrecv', 'a=recvonly'), WEBRTC);
+  const restarted = offer
+    .replace(/a=ice-ufrag:.*/, 'a=ice-ufrag:newfrag')
+    .replace(/a=ice-pwd:.*/, 'a=ice-pwd:newpwdnewpwdnewpwdnewpwd');
+  assert.equal(line(bench.offer('a', restarted, PLAIN), 'm='), line(toB, 'm='));
+  const renewed = bench.answer('a', 'b', plainAnswer(4000), WEBRTC);
+  assert.notEqual(line(renewed, 'a=ice-ufrag:'), line(toA, 'a=ice-ufrag:'));
+  assert.equal(bench.ice.size, 2, 'the old credentials live until the new path is nominated');
+  bench.end();
+});
+
+test('the callee may offer: the browser is asked, its mid is kept, old-style hold becomes sendonly', () => {
+  const bench = new Bench();
+  bench.offer('a', golden('chromium-audio-offer'), PLAIN);
+  const first = bench.answer('a', 'b', plainAnswer(4000), WEBRTC);
+  const hold = plainAnswer(4000).replace('c=IN IP4 192.0.2.9', 'c=IN IP4 0.0.0.0');
+  const toA = bench.offer('b', hold);
+  assert.equal(line(toA, 'a=mid:'), '0');
+  assert.equal(line(toA, 'a=setup:'), 'actpass');
+  assert.equal(line(toA, 'a=ice-ufrag:'), line(first, 'a=ice-ufrag:'));
+  assert.ok(toA.includes('a=sendonly\r\n'));
+  const toB = bench.answer('b', 'a', golden('chromium-audio-answer'));
+  assert.equal(line(toB, 'm=').split(' ')[1], '20100');
+  bench.end();
+});
+
+test('video added later gets ports, and removed gives them back', () => {
+  const bench = new Bench();
+  bench.offer('a', golden('chromium-audio-offer'), PLAIN);
+  bench.answer('a', 'b', plainAnswer(4000), WEBRTC);
+  const toB = bench.offer('a', golden('chromium-av-offer'), PLAIN);
+  assert.match(toB, /m=audio 20100 .*m=video 20102 RTP\/AVP/s);
+  assert.ok(!/rtx|red|ulpfec/.test(toB));
+  const video = ['m=video 4002 RTP/AVP 96', 'a=rtpmap:96 VP8/90000'];
+  const toA = bench.answer('a', 'b', plainAnswer(4000, [], video), WEBRTC);
+  assert.equal(line(toA, 'a=group:'), 'BUNDLE 0 1');
+  assert.match(toA, /a=rtcp-fb:96 nack pli/);
+  assert.equal(bench.attached.size, 2);
+  const removed = golden('chromium-av-offer').replace(/m=video \d+/, 'm=video 0');
+  assert.match(bench.offer('a', removed, PLAIN), /m=video 0 /);
+  assert.equal(bench.attached.size, 1);
+  bench.end();
+});
+
+test('echo answers Chromium with masked SSRCs, no simulcast and mirrored directions', () => {
+  const bench = new Bench();
+  const offer = golden('chromium-av-offer');
+  const answer = bench.echo(offer);
+  const ssrcs = (sdp: string) => new Set([...sdp.matchAll(/a=ssrc:(\d+)/g)].map((m) => Number(m[1])));
+  const own = ssrcs(answer);
+  const far = ssrcs(offer);
+  assert.equal(own.size, far.size);
+  for (const ssrc of own) assert.ok(!far.has(ssrc));
+  const mask = bench.book.find('call')!.legs[0]!.bundle!.ssrcMask;
+  for (const ssrc of far) assert.ok(own.has((ssrc ^ mask) >>> 0));
+  bench.end();
+  assert.ok(bench.echo(offer.replaceAll('a=sendrecv', 'a=sendonly')).includes('a=recvonly'));
+  bench.end();
+});
+
+test('rtcp-mux is offered to a phone when asked for, and falls back when it is not accepted', () => {
+  const bench = new Bench();
+  const toB = bench.offer('a', golden('chromium-audio-offer'), { ...PLAIN, rtcpMux: ['offer'] });
+  assert.ok(toB.includes('a=rtcp-mux\r\n') && toB.includes('a=rtcp:20101\r\n'));
+  bench.answer('a', 'b', plainAnswer(4000), WEBRTC);
+  const b = () => bench.book.find('call')!.legs[1]!.sections[0]!.transport!;
+  assert.deepEqual([b().rtcpMux, b().rtcpRemote?.port], [false, 4001]);
+  bench.answer('a', 'b', plainAnswer(4000, ['a=rtcp:4555']), WEBRTC);
+  assert.equal(b().rtcpRemote?.port, 4555);
+  bench.end();
+});
+
+test('what can not be done is refused in words and leaves nothing', () => {
+  const bench = new Bench({ maxCalls: 1 });
+  const why = (result: DescribeResult) => ('error' in result ? result.error : 'no error');
+  const offer = golden('chromium-audio-offer');
+  const none = offer.replace(/m=audio \d+/, 'm=audio 0');
+  assert.equal(why(bench.tryOffer('a', none)), 'no media section of the SDP can be carried here');
+  assert.equal(
+    why(bench.tryOffer('a', offer.replace(/a=ice-pwd.*\r\n/, ''))),
+    'the SDP has no usable ice-ufrag and ice-pwd',
+  );
+  assert.equal(bench.book.size, 0);
+  const noPrint = offer.replace(/a=fingerprint.*\r\n/, '');
+  assert.equal(why(bench.tryOffer('a', noPrint)), 'the SDP has no usable a=fingerprint');
+  bench.offer('a', offer, PLAIN);
+  assert.equal(why(bench.tryOffer('x', offer)), 'from-tag is not one of this call');
+  assert.match(why(bench.tryOffer('a', offer, { callId: 'other' })), /no room/);
+  const wrong = bench.book.answer(request('b', 'a', plainAnswer(4000), {}), 0);
+  assert.match(why(wrong), /offer stands/);
+  bench.end();
+  const off = new Bench({ dtls: false });
+  assert.equal(why(off.tryOffer('a', offer, PLAIN)), 'DTLS is off on this relay: the self-test failed');
+  assert.ok('sdp' in off.tryOffer('a', offer, { ...WEBRTC, opaque: true }), 'the opaque path needs no DTLS of ours');
+  off.end();
+});
+
+test('a call without media times out, ringing has longer, hold longer still', () => {
+  const bench = new Bench();
+  const runTo = (ms: number) => {
+    while ((bench.book.nextTimeout() ?? Number.POSITIVE_INFINITY) <= ms) {
+      bench.nowMs = bench.book.nextTimeout()!;
+      bench.book.handleTimeout(bench.nowMs);
+    }
+    bench.nowMs = ms;
+  };
+  bench.offer('a', golden('baresip-plain-offer'));
+  runTo(200_000);
+  assert.equal(bench.book.size, 1);
+  bench.answer('a', 'b', plainAnswer(4000));
+  runTo(255_000);
+  assert.equal(bench.book.size, 1);
+  bench.attached.values().next().value!.lastInMs = 250_000;
+  runTo(300_000);
+  assert.equal(bench.book.size, 1);
+  bench.offer('b', plainAnswer(4000).replace('sendrecv', 'sendonly'));
+  runTo(2_000_000);
+  assert.equal(bench.book.size, 1);
+  runTo(5_000_000);
+  assert.deepEqual([bench.book.size, bench.book.timedOut, bench.attached.size], [0, 1, 0]);
+});
