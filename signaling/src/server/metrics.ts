@@ -1,17 +1,20 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AdminClient } from '@offhook/core/node';
 import type { Accounts } from '../auth/index.ts';
+import type { HttpServer } from '../http/index.ts';
 import type { TransportHub } from '../transport/index.ts';
 import type { SipCore } from './core.ts';
 
-/** Every figure of this part by its Prometheus name; gauges have no `_total`. */
-export function numbers({
-  core,
-  hub,
-  accounts,
-}: {
+/** Every figure of this part by its Prometheus name, labels included; gauges have no `_total`. */
+export function numbers(of: {
   core: SipCore;
   hub: TransportHub;
   accounts: Accounts;
+  http: HttpServer;
+  internalErrors: number;
 }): Record<string, number> {
+  const { core, hub, accounts, http } = of;
   const out: Record<string, number> = {
     sip_accounts: accounts.size,
     sip_registrations: core.registrar.size,
@@ -21,7 +24,9 @@ export function numbers({
     sip_connections: hub.connections,
     sip_relay_calls: core.media.calls,
     sip_relay_healthy: core.media.healthy ? 1 : 0,
-    sip_dropped_total: core.admission.dropped,
+    sip_internal_errors_total: of.internalErrors,
+    'sip_dropped_total{reason="rate"}': core.admission.dropped,
+    process_resident_memory_bytes: process.memoryUsage.rss(),
   };
   const add = (prefix: string, counters: object) => {
     for (const [name, value] of Object.entries(counters))
@@ -32,14 +37,54 @@ export function numbers({
   add('sip_auth', core.authenticator.counters);
   add('sip_transport', hub.counters);
   add('sip_relay', core.media.counters);
-  for (const [status, count] of core.admission.refused) out[`sip_refused_${status}_total`] = count;
+  for (const [status, count] of core.admission.refused) out[`sip_refused_total{status="${status}"}`] = count;
+  for (const [status, count] of http.upgrades.refused) out[`sip_upgrades_refused_total{status="${status}"}`] = count;
   return out;
 }
 
-/** The text format of Prometheus. */
-export function prometheus(figures: Record<string, number>): string {
-  return Object.entries(figures)
-    .map(([name, value]) => `# TYPE ${name} ${name.endsWith('_total') ? 'counter' : 'gauge'}\n${name} ${value}\n`)
+/** How long another part may take for its figures before it is left out. */
+const PART_MS = 1000;
+
+/** The figures of this part and of every other one whose admin socket lies in `runDir`, each labelled by its part. */
+export async function allMetrics(own: { part: string; figures: Record<string, number> }, runDir: string) {
+  const sockets = (await readdir(runDir).catch(() => [])).filter((name) => name.endsWith('.sock'));
+  const others = sockets.map((name) => name.slice(0, -'.sock'.length)).filter((part) => part !== own.part);
+  const answers = await Promise.all(others.map((part) => ask(part, join(runDir, `${part}.sock`))));
+  return prometheus([own, ...answers.filter((answer) => answer !== undefined)]);
+}
+
+async function ask(
+  part: string,
+  socket: string,
+): Promise<{ part: string; figures: Record<string, number> } | undefined> {
+  try {
+    const client = await AdminClient.connect(socket);
+    try {
+      return { part, figures: (await client.call('metrics', {}, PART_MS)) as Record<string, number> };
+    } finally {
+      client.close();
+    }
+  } catch {
+    return undefined; // that part is down; the supervisor says so
+  }
+}
+
+/** The text format of Prometheus: all samples of one name together, under one TYPE line. */
+export function prometheus(parts: readonly { part: string; figures: Record<string, number> }[]): string {
+  const byName = new Map<string, string[]>();
+  for (const { part, figures } of parts) {
+    for (const [key, value] of Object.entries(figures)) {
+      if (typeof value !== 'number') continue;
+      const brace = key.indexOf('{');
+      const name = brace < 0 ? key : key.slice(0, brace);
+      const labels = brace < 0 ? '' : `,${key.slice(brace + 1, -1)}`;
+      const lines = byName.get(name) ?? [];
+      lines.push(`${name}{part="${part}"${labels}} ${value}\n`);
+      byName.set(name, lines);
+    }
+  }
+  return [...byName]
+    .map(([name, lines]) => `# TYPE ${name} ${name.endsWith('_total') ? 'counter' : 'gauge'}\n${lines.join('')}`)
     .join('');
 }
 

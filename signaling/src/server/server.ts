@@ -5,20 +5,31 @@ import { type AdminHandler, MachineTimer, monotonicMs, nodeCrypto, type RunningP
 import { type Logger, pino } from 'pino';
 import { Accounts, Sessions } from '../auth/index.ts';
 import { type SignalingConfig, signalingConfigProblems } from '../config.ts';
-import { describeBinding, describeCall, openHttpServer } from '../http/index.ts';
+import { describeBinding, describeCall, type HttpServer, openHttpServer } from '../http/index.ts';
 import { openRelaySockets, parseRelay } from '../media/index.ts';
+import type { RegistrarEvent } from '../registrar/index.ts';
 import { openStore } from '../store/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { type Listener, listenTcp, listenUdp, TransportHub } from '../transport/index.ts';
 import { SipCore } from './core.ts';
-import { numbers, prometheus } from './metrics.ts';
+import { allMetrics, numbers } from './metrics.ts';
 
 /** How long running calls get to hear that the server stops. */
 const FAREWELL_MS = 300;
+/** How long the list of this host's addresses is believed. */
+const ADDRESSES_MS = 5000;
 
 /**
  * The signalling part: sockets, files and clocks around `SipCore`. Everything that comes in — a message, a relay's
  * datagram, a timer — is one handle call, after which all commands are carried out and the timer is armed again.
+ *
+ *     UDP TCP WebSocket ─► TransportHub ─► SipCore: TransactionLayer ─► Admission (before any state)
+ *                                                        │ REGISTER ─► Registrar
+ *                                                        └ the rest ─► CallLayer ─► MediaClient ─► relay sockets
+ *
+ * The seam to the calls: `CallLayer.handle` takes whatever the transactions report, `handleMedia` what the relay
+ * answers, `handleRegistered` and `handleFlowClosed` where phones come and go; `ownsDialog` tells admission which
+ * requests belong to a call.
  */
 export async function startSignaling(
   config: SignalingConfig,
@@ -45,6 +56,18 @@ export async function startSignaling(
     addressOf: reachableAddress,
   });
 
+  let internalErrors = 0;
+  /** One input: whatever goes wrong with it, the next one is handled, and the timer is armed. */
+  const handle = (input: () => void): void => {
+    try {
+      input();
+      run();
+    } catch (error) {
+      internalErrors++;
+      log.error({ err: error }, 'an input could not be handled');
+      timer.arm(core.nextTimeout());
+    }
+  };
   const run = (): void => {
     for (let command = core.poll(); command; command = core.poll()) {
       switch (command.kind) {
@@ -55,7 +78,7 @@ export async function startSignaling(
           sockets.send(command.relay, command.bytes);
           break;
         case 'registration':
-          log.debug({ user: command.event.binding.user, why: command.event.why }, command.event.kind);
+          logRegistration(log, command.event);
           break;
         case 'call-ended':
           log.info(
@@ -75,29 +98,19 @@ export async function startSignaling(
     }
     timer.arm(core.nextTimeout());
   };
-  const timer = new MachineTimer((nowMs) => {
-    core.handleTimeout(nowMs);
-    run();
-  });
+  const timer = new MachineTimer((nowMs) => handle(() => core.handleTimeout(nowMs)));
   const hub = new TransportHub({
-    onMessage: (message, flow) => {
-      core.handleMessage(message, flow, monotonicMs());
-      run();
-    },
-    onFlowClosed: (flow) => {
-      core.handleFlowClosed(flow, monotonicMs());
-      run();
-    },
+    onMessage: (message, flow) => handle(() => core.handleMessage(message, flow, monotonicMs())),
+    onFlowClosed: (flow) => handle(() => core.handleFlowClosed(flow, monotonicMs())),
   });
-  const sockets = await openRelaySockets(relays, (bytes, relay) => {
-    core.handleRelayDatagram(bytes, relay, monotonicMs());
-    run();
-  });
+  const sockets = await openRelaySockets(relays, (bytes, relay) =>
+    handle(() => core.handleRelayDatagram(bytes, relay, monotonicMs())),
+  );
   const listeners: { readonly name: 'udp' | 'tcp'; readonly listener: Listener }[] = [];
   for (const at of config.sip.udp) listeners.push({ name: 'udp', listener: await listenUdp(hub, at) });
   for (const at of config.sip.tcp) listeners.push({ name: 'tcp', listener: await listenTcp(hub, at) });
-  const figures = () => numbers({ core, hub, accounts });
-  const http = await openHttpServer({
+  const figures = () => numbers({ core, hub, accounts, http, internalErrors });
+  const http: HttpServer = await openHttpServer({
     at: { address: config.http.address, port: config.http.port },
     webRoot: config.http.webRoot,
     hub,
@@ -115,15 +128,13 @@ export async function startSignaling(
     loginsPerMinute: config.http.loginsPerMinute,
     isDraining: () => core.admission.draining,
     notReady: () => (core.media.healthy ? undefined : 'no media relay answers'),
-    metrics: async () => prometheus(figures()),
+    metrics: () => allMetrics({ part: config.part, figures: figures() }, config.runDir),
   });
   accounts.onChanged = (user, change) => {
     http.upgrades.closeUser(user);
-    if (change === 'removed') core.handleAccountRemoved(user, monotonicMs());
-    run();
+    if (change === 'removed') handle(() => core.handleAccountRemoved(user, monotonicMs()));
   };
-  core.handleTimeout(monotonicMs());
-  run();
+  handle(() => core.handleTimeout(monotonicMs()));
 
   return {
     ports: {
@@ -137,12 +148,11 @@ export async function startSignaling(
       mediaRelay: core.media.healthy ? 'answers' : 'does not answer',
     }),
     metrics: figures,
-    verbs: verbs({ accounts, sessions, core }),
+    verbs: verbs({ accounts, sessions, core, httpPort: http.local.port }),
     drain: () => core.drain(),
     stop: async () => {
       core.drain();
-      core.hangUpAll('the server is being stopped', monotonicMs());
-      run();
+      handle(() => core.hangUpAll('the server is being stopped', monotonicMs()));
       await new Promise((resolve) => setTimeout(resolve, core.transactions.size > 0 ? FAREWELL_MS : 0));
       hub.close();
       await Promise.all([http.close(), sockets.close(), ...listeners.map(({ listener }) => listener.close())]);
@@ -162,8 +172,22 @@ function localNames(config: SignalingConfig): (host: string) => boolean {
     '::1',
     ...listeners.map((at) => at.address),
   ]);
-  return (host) =>
-    fixed.has(host) || Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === host));
+  let own = new Set<string>();
+  let readAtMs = Number.NEGATIVE_INFINITY;
+  return (host) => {
+    if (fixed.has(host)) return true;
+    // Addresses come and go with networks; asking the system for each foreign name would be a gift to attackers.
+    if (monotonicMs() - readAtMs > ADDRESSES_MS) {
+      readAtMs = monotonicMs();
+      own = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address)));
+    }
+    return own.has(host);
+  };
+}
+
+function logRegistration(log: Logger, { kind, binding, why }: RegistrarEvent): void {
+  const { user, flow, userAgent } = binding;
+  log[kind === 'refreshed' ? 'debug' : 'info']({ user, transport: flow.transport, userAgent, why }, kind);
 }
 
 /** A listener on all addresses says nothing of where it is reached; then it is this host's first outside address. */
@@ -184,15 +208,13 @@ function firstPorts(listeners: readonly { name: string; listener: Listener }[]):
 }
 
 /** The admin socket's verbs beside those that every part has. */
-function verbs({
-  accounts,
-  sessions,
-  core,
-}: {
-  accounts: Accounts;
-  sessions: Sessions;
-  core: SipCore;
+function verbs(of: {
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  readonly core: SipCore;
+  readonly httpPort: number;
 }): Record<string, AdminHandler> {
+  const { accounts, sessions, core } = of;
   const text = (value: unknown, what: string): string => {
     if (typeof value !== 'string' || value === '') throw new Error(`${what} is missing`);
     return value;
@@ -202,14 +224,12 @@ function verbs({
     users: async ({ op, user, password, displayName }) => {
       switch (op) {
         case 'list':
-          return accounts
-            .all()
-            .map((a) => ({
-              user: a.user,
-              displayName: a.displayName,
-              createdAt: a.createdAt,
-              online: core.registrar.lookup(a.user, monotonicMs()).length > 0,
-            }));
+          return accounts.all().map((a) => ({
+            user: a.user,
+            displayName: a.displayName,
+            createdAt: a.createdAt,
+            online: core.registrar.lookup(a.user, monotonicMs()).length > 0,
+          }));
         case 'add':
           return accounts.add(text(user, 'the user name'), optional(password), optional(displayName));
         case 'passwd':
@@ -224,10 +244,10 @@ function verbs({
     'login-link': ({ user }) => {
       const name = text(user, 'the user name');
       if (!accounts.find(name)) throw new Error(`there is no user '${name}'`);
-      return { token: sessions.makeLoginToken(name, Math.floor(Date.now() / 1000)) };
+      const token = sessions.makeLoginToken(name, Math.floor(Date.now() / 1000));
+      return { token, url: `http://localhost:${of.httpPort}/#login=${token}` };
     },
     calls: () => core.calls.calls().map((call) => describeCall(call, monotonicMs())),
-    registrations: () =>
-      core.registrar.all().map((binding) => ({ user: binding.user, ...describeBinding(binding, monotonicMs()) })),
+    registrations: () => core.registrar.all().map((binding) => describeBinding(binding, monotonicMs())),
   };
 }
