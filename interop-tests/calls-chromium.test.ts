@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { click, dial, mediaStats, openChromium, type Phone, recordRemote, signIn, waitForCall } from './src/browser.ts';
+import {
+  click,
+  dial,
+  leave,
+  mediaStats,
+  openChromium,
+  type Phone,
+  recordRemote,
+  signIn,
+  waitForCall,
+} from './src/browser.ts';
 import { assertHears } from './src/proof.ts';
 import { type Sentence, speak } from './src/speech.ts';
 import { System, scratchFolder } from './src/system.ts';
@@ -51,6 +61,7 @@ async function videoCall(system: System, query: string): Promise<void> {
   await Promise.all([waitForCall(alice, 'idle'), waitForCall(bob, 'idle')]);
   await system.assertNothingLeft();
   assert.deepEqual([...alice.errors, ...bob.errors], []);
+  await leave(alice, bob);
 }
 
 test('two browsers hear and see each other on the opaque path: encrypted from end to end', async () => {
@@ -88,6 +99,7 @@ test('a browser hears itself at 600 and is told in words who cannot be reached',
     .filter({ hasText: /nobody|no such|does not exist|unknown/i })
     .waitFor();
   await system.assertNothingLeft();
+  await leave(alice, bob);
 });
 
 test('declining, cancelling and being busy reach the other side in words', async () => {
@@ -108,6 +120,7 @@ test('declining, cancelling and being busy reach the other side in words', async
   await click(alice, 'hangup');
   await Promise.all([waitForCall(bob, 'idle'), waitForCall(alice, 'idle')]);
   await system.assertNothingLeft();
+  await leave(alice, bob);
 });
 
 test('video is added in the middle of an audio call and mute silences it', async () => {
@@ -139,4 +152,5 @@ test('video is added in the middle of an audio call and mute silences it', async
   await click(bob, 'hangup');
   await waitForCall(alice, 'idle');
   await system.assertNothingLeft();
+  await leave(alice, bob);
 });

@@ -63,7 +63,8 @@ function installDependencies() {
   const installed = join(root, 'node_modules/.package-lock.json'); // npm writes it last
   if (existsSync(installed)) {
     if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
-    if (modified(installed) >= modified(lock)) {
+    if (modified(installed) + 10_000 >= modified(lock)) {
+      // installed by npm itself, which writes both files within seconds
       writeFileSync(stamp, digest);
       return;
     }

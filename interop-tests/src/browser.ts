@@ -4,7 +4,7 @@ import type { Sound } from './wav.ts';
 export interface Phone {
   readonly page: Page;
   /** What the page logged as errors, and uncaught exceptions. */
-  readonly errors: readonly string[];
+  readonly errors: string[];
   close(): Promise<void>;
 }
 
@@ -84,6 +84,14 @@ export async function signIn(phone: Phone, link: string, query = 'processing=off
   await phone.page.getByTestId('registration-state').and(phone.page.locator('[data-state=registered]')).waitFor();
 }
 
+/** Leaves the phone's page, so that nothing of it asks for a server that is about to stop, and forgets its errors. */
+export async function leave(...phones: readonly Phone[]): Promise<void> {
+  for (const phone of phones) {
+    await phone.page.goto('about:blank');
+    phone.errors.length = 0;
+  }
+}
+
 export async function waitForCall(phone: Phone, state: CallState, timeout = 20_000): Promise<void> {
   const locator = phone.page.getByTestId('call-state').and(phone.page.locator(`[data-state=${state}]`));
   await locator.waitFor({ state: 'attached', timeout });
@@ -98,7 +106,10 @@ export async function click(phone: Phone, testId: string): Promise<void> {
   await phone.page.getByTestId(testId).click();
 }
 
-/** Records what arrives from the far end, as samples of the page's own AudioContext, for `seconds`. */
+/**
+ * Records what arrives from the far end for `seconds`. MediaRecorder runs beside the page's own thread, so a busy page
+ * loses nothing; its Opus is decoded by the page afterwards.
+ */
 export async function recordRemote(phone: Phone, seconds: number): Promise<Sound> {
   const recorded = await phone.page.evaluate(async (wanted) => {
     type Handle = { peerConnections(): RTCPeerConnection[] };
@@ -109,42 +120,25 @@ export async function recordRemote(phone: Phone, seconds: number): Promise<Sound
       .map((receiver) => receiver.track)
       .filter((track) => track.kind === 'audio' && track.readyState === 'live');
     if (tracks.length === 0) throw new Error('no live remote audio track');
-    const context = new AudioContext();
-    await context.resume();
-    const source = context.createMediaStreamSource(new MediaStream([tracks[tracks.length - 1]!]));
-    const tap = context.createScriptProcessor(4096, 1, 1);
-    const mute = context.createGain();
-    mute.gain.value = 0;
-    const blocks: Float32Array[] = [];
-    let held = 0;
-    const rate = context.sampleRate;
-    await new Promise<void>((resolve, reject) => {
-      const guard = setTimeout(
-        () => reject(new Error(`the audio context is ${context.state}, ${held} samples`)),
-        wanted * 1000 + 10_000,
-      );
-      tap.onaudioprocess = (event) => {
-        blocks.push(new Float32Array(event.inputBuffer.getChannelData(0)));
-        held += event.inputBuffer.length;
-        if (held >= wanted * rate) {
-          clearTimeout(guard);
-          resolve();
-        }
-      };
-      source.connect(tap);
-      tap.connect(mute);
-      mute.connect(context.destination);
+    const recorder = new MediaRecorder(new MediaStream([tracks[tracks.length - 1]!]), { audioBitsPerSecond: 128_000 });
+    const chunks: Blob[] = [];
+    recorder.ondataavailable = (event) => chunks.push(event.data);
+    const stopped = new Promise<void>((resolve) => {
+      recorder.onstop = () => resolve();
     });
-    tap.onaudioprocess = null;
-    source.disconnect();
-    await context.close();
-    const all = new Int16Array(held);
-    let at = 0;
-    for (const block of blocks) for (const v of block) all[at++] = Math.max(-1, Math.min(1, v)) * 32767;
-    const bytes = new Uint8Array(all.buffer);
+    recorder.start();
+    await new Promise((resolve) => setTimeout(resolve, wanted * 1000));
+    recorder.stop();
+    await stopped;
+    const bytes = await new Blob(chunks).arrayBuffer();
+    const audio = await new OfflineAudioContext(1, 1, 48_000).decodeAudioData(bytes);
+    const samples = audio.getChannelData(0);
+    const all = new Int16Array(samples.length);
+    for (let i = 0; i < samples.length; i++) all[i] = Math.max(-1, Math.min(1, samples[i]!)) * 32767;
+    const raw = new Uint8Array(all.buffer);
     let text = '';
-    for (let i = 0; i < bytes.length; i += 0x8000) text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
-    return { rate, base64: btoa(text) };
+    for (let i = 0; i < raw.length; i += 0x8000) text += String.fromCharCode(...raw.subarray(i, i + 0x8000));
+    return { rate: audio.sampleRate, base64: btoa(text) };
   }, seconds);
   const bytes = Buffer.from(recorded.base64, 'base64');
   const samples = new Float32Array(bytes.length / 2);

@@ -10,56 +10,79 @@ const EMPTY = new Uint8Array(0);
  * keep-alive ping (RFC 5626 4.4.1). After an error the stream can't be trusted any more: close the connection.
  */
 export class StreamFramer {
-  #held: Uint8Array = EMPTY;
+  /** Received and not yet handed out: `#buffer[#start..#end)`. The buffer grows by doubling, so copying stays linear. */
+  #buffer: Uint8Array = EMPTY;
+  #start = 0;
+  #end = 0;
+  /** Whether the buffer is ours to write into, not a chunk of the caller's. */
+  #owned = false;
   #failed = false;
-  /** How far the held bytes have been searched for the end of the head. */
+  /** How far the end of the head has been searched for, and the length of the whole message once it is known. */
   #searched = 0;
+  #wanted: number | undefined;
 
   push(bytes: Uint8Array): void {
-    if (this.#failed) return;
-    if (this.#held.length === 0) this.#held = bytes;
-    else {
-      const joined = new Uint8Array(this.#held.length + bytes.length);
-      joined.set(this.#held);
-      joined.set(bytes, this.#held.length);
-      this.#held = joined;
+    if (this.#failed || bytes.length === 0) return;
+    const held = this.#end - this.#start;
+    if (held === 0) {
+      this.#buffer = bytes; // nothing is ever written into it: growing copies first
+      this.#start = 0;
+      this.#end = bytes.length;
+      this.#owned = false;
+      return;
     }
+    if (!this.#owned || this.#end + bytes.length > this.#buffer.length) {
+      const grown = new Uint8Array(Math.max(1024, (held + bytes.length) * 2));
+      grown.set(this.#buffer.subarray(this.#start, this.#end));
+      this.#buffer = grown;
+      this.#start = 0;
+      this.#end = held;
+      this.#owned = true;
+    }
+    this.#buffer.set(bytes, this.#end);
+    this.#end += bytes.length;
   }
 
   /** Whether a message has been begun and not ended: the caller limits how long that may last. */
   get pending(): boolean {
-    return this.#held.length > 0;
+    return this.#end > this.#start;
   }
 
   /** The next whole message (a view), a keep-alive ping to be answered by CRLF, an error, or undefined until more arrives. */
   next(): Uint8Array | 'keepalive' | { readonly error: string } | undefined {
     if (this.#failed) return undefined;
-    const held = this.#held;
-    if (held.length === 0) return undefined;
-    if (held[0] === 13 || held[0] === 10) {
+    for (;;) {
+      const held = this.#buffer.subarray(this.#start, this.#end);
+      const first = held[0];
+      if (first === undefined) return undefined;
+      if (first !== 13 && first !== 10) return this.#message(held);
       let n = 0;
       while (n < held.length && n < 4 && (held[n] === 13 || held[n] === 10)) n++;
-      if (n === 4 && held[0] === 13 && held[1] === 10 && held[2] === 13 && held[3] === 10) {
+      if (n === 4 && first === 13 && held[1] === 10 && held[2] === 13 && held[3] === 10) {
         this.#drop(4);
         return 'keepalive';
       }
       if (n === held.length && n < 4) return undefined;
-      this.#drop(n);
-      return this.next();
+      this.#drop(n); // other line ends before a message are ignored (RFC 3261 7.5)
     }
-    const head = this.#headEnd();
-    if (head < 0) return held.length > SIP_LIMITS.messageBytes ? this.#fail('the headers are too long') : undefined;
-    const length = contentLength(held.subarray(0, head));
-    if (typeof length === 'string') return this.#fail(length);
-    if (head + length > SIP_LIMITS.messageBytes) return this.#fail('the message is too long');
-    if (held.length < head + length) return undefined;
-    const message = held.subarray(0, head + length);
-    this.#drop(head + length);
+  }
+
+  #message(held: Uint8Array): Uint8Array | { readonly error: string } | undefined {
+    if (this.#wanted === undefined) {
+      const head = this.#headEnd(held);
+      if (head < 0) return held.length > SIP_LIMITS.messageBytes ? this.#fail('the headers are too long') : undefined;
+      const length = contentLength(held.subarray(0, head));
+      if (typeof length === 'string') return this.#fail(length);
+      if (head + length > SIP_LIMITS.messageBytes) return this.#fail('the message is too long');
+      this.#wanted = head + length;
+    }
+    if (held.length < this.#wanted) return undefined;
+    const message = held.subarray(0, this.#wanted);
+    this.#drop(this.#wanted);
     return message;
   }
 
-  #headEnd(): number {
-    const held = this.#held;
+  #headEnd(held: Uint8Array): number {
     for (let lf = held.indexOf(10, this.#searched); lf >= 0; lf = held.indexOf(10, lf + 1)) {
       if (held[lf + 1] === 10) return lf + 2;
       if (held[lf + 1] === 13 && held[lf + 2] === 10) return lf + 3;
@@ -69,13 +92,20 @@ export class StreamFramer {
   }
 
   #drop(count: number): void {
-    this.#held = count >= this.#held.length ? EMPTY : this.#held.subarray(count);
+    this.#start += count;
     this.#searched = 0;
+    this.#wanted = undefined;
+    if (this.#start < this.#end) return;
+    this.#buffer = EMPTY;
+    this.#start = 0;
+    this.#end = 0;
   }
 
   #fail(error: string): { readonly error: string } {
     this.#failed = true;
-    this.#held = EMPTY;
+    this.#buffer = EMPTY;
+    this.#start = 0;
+    this.#end = 0;
     return { error };
   }
 }

@@ -11,6 +11,7 @@ export const SIP_LIMITS = {
   displayName: 256,
   callId: 256,
   branch: 256,
-  tag: 128,
+  /** RFC 4475 3.1.1.7 has a valid one of 155. */
+  tag: 256,
   method: 64,
 } as const;

@@ -373,10 +373,48 @@ test('a stream is cut into messages wherever the chunks end', () => {
   }
 });
 
+test('a stream of line ends or of single bytes costs neither stack nor time beyond its length', () => {
+  const framer = new StreamFramer();
+  framer.push(new Uint8Array(200_000).fill(10));
+  assert.equal(framer.next(), undefined);
+  assert.equal(framer.pending, false);
+  const body = new Uint8Array(60_000).fill(0x61);
+  const one = new Uint8Array([...utf8(`${BASIC.slice(0, -1).join('\r\n')}\r\nl: ${body.length}\r\n\r\n`), ...body]);
+  const out: unknown[] = [];
+  for (let at = 0; at < one.length; at++) {
+    framer.push(one.subarray(at, at + 1));
+    const next = framer.next();
+    if (next !== undefined) out.push(next);
+  }
+  assert.equal(out.length, 1);
+  assert.deepEqual(out[0], one);
+});
+
 test('limits: one less is fine, one more is refused', () => {
   const headers = (n: number) => lines(...BASIC, ...Array.from({ length: n }, (_, i) => `X-${i}: y`));
   valid(headers(128 - 8));
   assert.equal(refused(headers(129 - 8)).status, 400);
+  const tag = (n: number) => change('From', `From: <sip:a@b>;tag=${'t'.repeat(n)}`);
+  valid(tag(256));
+  assert.equal(refused(tag(257)).status, 400);
+  const callId = (n: number) => change('Call-ID', `Call-ID: ${'c'.repeat(n)}`);
+  valid(callId(256));
+  assert.equal(refused(callId(257)).status, 400);
+  const branch = (n: number) => change('Via', `Via: SIP/2.0/UDP a;branch=${'b'.repeat(n)}`);
+  valid(branch(256));
+  assert.equal(refused(branch(257)).status, undefined, 'its answer could not carry the branch');
+  const display = (n: number) => change('From', `From: "${'d'.repeat(n)}" <sip:a@b>;tag=1`);
+  valid(display(256));
+  assert.equal(refused(display(257)).status, 400);
+  const uri = (n: number) => change('INVITE', `INVITE sip:${'u'.repeat(n - 6)}@b SIP/2.0`);
+  valid(uri(1024));
+  assert.equal(refused(uri(1025)).status, 414);
+  const line = (n: number) => lines(...BASIC, `X: ${'x'.repeat(n - 3)}`);
+  valid(line(8192));
+  assert.equal(refused(line(8193)).status, 400);
+  const routes = (n: number) => lines(...BASIC, ...Array.from({ length: n }, () => 'Route: <sip:p;lr>'));
+  valid(routes(32));
+  assert.equal(refused(routes(33)).status, 400);
   const vias = (n: number) =>
     lines(...BASIC, ...Array.from({ length: n - 1 }, () => 'v: SIP/2.0/UDP a;branch=z9hG4bKb'));
   valid(vias(70));

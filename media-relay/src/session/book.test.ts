@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isSdpError, parseSdp } from '@offhook/core';
+import { isSdpError, parseSdp, seededRandom } from '@offhook/core';
 import { nodeCrypto, type UdpPort } from '@offhook/core/node';
 import type { Transport } from '../forward/index.ts';
 import { IceLite, MuxPort } from '../ice/index.ts';
@@ -451,4 +451,32 @@ test('a call without media times out, ringing has longer, hold longer still', ()
   assert.equal(bench.book.size, 1);
   runTo(5_000_000);
   assert.deepEqual([bench.book.size, bench.book.timedOut, bench.attached.size], [0, 1, 0]);
+});
+
+test('no mutilated SDP throws or leaves anything behind', () => {
+  const random = seededRandom(7);
+  const names = ['chromium-av-data-offer', 'chromium-av-answer', 'baresip-plain-offer', 'baresip-sdes-offer'];
+  for (let round = 0; round < 600; round++) {
+    const bench = new Bench();
+    const pick = () => golden(names[Math.floor(random.next() * names.length)]!).split('\r\n');
+    const mutilate = () => {
+      const lines = pick();
+      for (let i = Math.floor(random.next() * 4); i >= 0; i--) {
+        const at = Math.floor(random.next() * lines.length);
+        const kind = Math.floor(random.next() * 4);
+        if (kind === 0) lines.splice(at, 1);
+        else if (kind === 1) lines[at] = lines[at]!.slice(0, Math.floor(random.next() * lines[at]!.length));
+        else if (kind === 2) lines.splice(at, 0, lines[Math.floor(random.next() * lines.length)]!);
+        else lines[at] = lines[at]!.replace(/\d+/, String(Math.floor(random.next() * 70_000)));
+      }
+      return lines.join('\r\n');
+    };
+    const target = [WEBRTC, PLAIN, { protocol: 'RTP/SAVP' }, {}][round % 4]!;
+    for (const opaque of [false, true]) {
+      const offered = bench.tryOffer('a', mutilate(), { ...target, opaque });
+      if ('sdp' in offered) bench.book.answer(request('a', 'b', mutilate(), { opaque }), bench.nowMs);
+      bench.tryOffer('b', mutilate(), { opaque });
+      if (bench.book.size > 0) bench.end();
+    }
+  }
 });

@@ -1,9 +1,7 @@
 export * from './book.ts';
-export type { Call } from './call.ts';
 export * from './dtls.ts';
 export type { MediaHost } from './host.ts';
 export * from './kind.ts';
-export type { Leg, PortPair, Section } from './leg.ts';
 export * from './ports.ts';
 export * from './query.ts';
 export * from './request.ts';

@@ -1,3 +1,3 @@
-export { ALLOW, CALL_LIMITS, type CallLayerOptions, type CallLimits, reasonHeader, refusal } from './context.ts';
+export { ALLOW, type CallLimits, refusal } from './context.ts';
 export * from './layer.ts';
 export type { MediaPath } from './media.ts';

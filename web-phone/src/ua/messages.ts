@@ -375,7 +375,7 @@ export function signInWords(problem: SignInProblem): Message {
       return {
         tone: 'problem',
         title: 'This link has been used, or is too old',
-        detail: 'A login link works once. Print a new one on the server with “offhook user link”, or sign in here.',
+        detail: 'A login link works once. Print a new one on the server with “offhook link <name>”, or sign in here.',
       };
     case 'unreachable':
       return { tone: 'problem', title: 'The server does not answer', detail: 'Is it running? Try again in a moment.' };
