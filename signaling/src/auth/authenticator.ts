@@ -17,6 +17,8 @@ export interface AuthenticatorOptions {
   readonly realm: string;
   readonly crypto: Crypto;
   readonly account: (user: string) => Account | undefined;
+  /** Whether a host means this server: some phones (SIPp) sign our address alone instead of their request's URI. */
+  readonly isLocal?: (host: string) => boolean;
   /** MD5 unless every phone is known to understand SHA-256: one challenge a request, and many know MD5 only. */
   readonly algorithm?: DigestAlgorithm;
   readonly nonceLifetimeMs?: number;
@@ -107,15 +109,19 @@ export class Authenticator {
       known !== undefined &&
       answer.qop === 'auth' &&
       algorithm === this.#algorithm &&
-      sameTarget(answer.uri, request.uri)
+      sameTarget(answer.uri, request.uri, this.#options.isLocal)
     );
   }
 }
 
-/** The digest must be for this very target; phones disagree only on parameters and ports (RFC 3261 22.4). */
-function sameTarget(signed: string, requested: string): boolean {
+/**
+ * The digest must be for the resource of the request, but phones disagree on parameters and ports, and some sign the
+ * server they talk to, without a user (RFC 3261 22.4 item 6 leaves "the same resource" to the server).
+ */
+function sameTarget(signed: string, requested: string, isLocal: ((host: string) => boolean) | undefined): boolean {
   if (signed === requested) return true;
   const a = parseUri(signed);
   const b = parseUri(requested);
-  return a !== undefined && b !== undefined && a.user === b.user && a.host === b.host;
+  if (a === undefined || b === undefined) return false;
+  return (a.user === b.user && a.host === b.host) || (a.user === undefined && a.isSip && (isLocal?.(a.host) ?? false));
 }

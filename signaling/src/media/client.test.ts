@@ -53,21 +53,51 @@ test('a lost command is repeated with the same cookie; five tries in vain are a 
   assert.deepEqual(failed, { kind: 'result', id: 3, result: { error: 'no media relay answers' } });
 });
 
-test('all commands of a call go to one relay, and nothing is kept after its delete', () => {
-  const { client, sends, answer } = setup(4);
+test('all commands of a call go to one relay, each after the one before, and nothing is kept after its delete', () => {
+  const { client, drain, sends, answer } = setup(4);
   const used = new Set<number>();
   for (let i = 0; i < 40; i++) {
-    client.command(i, { command: 'offer', 'call-id': `call-${i}` }, 0);
-    client.command(i, { command: 'delete', 'call-id': `call-${i}` }, 0);
-    const [offer, gone] = sends();
+    client.command(1, { command: 'offer', 'call-id': `call-${i}` }, 0);
+    client.command(2, { command: 'delete', 'call-id': `call-${i}` }, 0);
+    const [offer, early] = sends();
+    assert.equal(early, undefined, 'the delete waits: a repeated offer must not come after it');
+    answer(offer!.cookie, { result: 'ok' }, offer!.relay);
+    const [gone] = sends();
+    assert.equal(gone?.message.command, 'delete');
     assert.equal(offer?.relay, gone?.relay);
     used.add(offer!.relay);
-    answer(offer!.cookie, { result: 'ok' }, offer!.relay);
     answer(gone!.cookie, { result: 'ok' }, offer!.relay);
+    drain();
   }
   assert.equal(used.size, 4);
   assert.equal(client.size, 0);
   assert.equal(client.calls, 0);
+});
+
+test('a call that no relay ever saw needs no delete; one whose relay is silent is let go of all the same', () => {
+  const { client, drain, sends } = setup();
+  client.command(1, { command: 'delete', 'call-id': 'unknown' }, 0);
+  assert.deepEqual(drain(), [{ kind: 'result', id: 1, result: { ok: { result: 'ok' } } }]);
+  client.command(2, { command: 'offer', 'call-id': 'c' }, 0);
+  client.command(3, { command: 'delete', 'call-id': 'c' }, 0);
+  for (let now = 0; now < 10_000; now += 100) client.handleTimeout(now);
+  assert.equal(sends().filter((s) => s.message.command === 'delete').length, 5);
+  assert.equal(client.calls, 0);
+});
+
+test('the echo goes to a relay that has one', () => {
+  const { client, sends, answer } = setup(3);
+  client.handleTimeout(0);
+  for (const ping of sends())
+    answer(
+      ping.cookie,
+      ping.relay === 2 ? { result: 'pong', 'offhook-verbs': ['echo'] } : { result: 'pong' },
+      ping.relay,
+    );
+  for (let i = 0; i < 10; i++) {
+    client.command(i, { command: 'echo', 'call-id': `e${i}` }, 0);
+    assert.equal(sends()[0]?.relay, 2);
+  }
 });
 
 test('an error of the relay comes back in its own words', () => {

@@ -16,14 +16,23 @@ interface Pending {
   readonly relay: number;
   readonly cookie: string;
   readonly bytes: Uint8Array;
+  /** The call whose next command waits for this one; pings have none. */
+  readonly callId?: string;
   triesLeft: number;
 }
 
 interface Relay {
   healthy: boolean;
   readonly verbs: Set<string>;
-  /** The name a relay gives itself, to tell ours from rtpengine in messages. */
-  nextPingMs: number;
+}
+
+/** A call at its relay. A relay that comes back must not get commands for a call it never saw, so the relay stays. */
+interface Home {
+  readonly relay: number;
+  /** Commands wait for the one before: a repeated offer must not overtake the delete. */
+  readonly waiting: { readonly id: number; readonly message: NgDictionary }[];
+  busy: boolean;
+  deleted: boolean;
 }
 
 /**
@@ -39,8 +48,7 @@ export class MediaClient {
   readonly #deadlines = new Deadlines<Pending>();
   readonly #pings = new Deadlines<number>();
   readonly #commands: MediaClientCommand[] = [];
-  /** Where each call's state lives: a relay that comes back must not get commands for a call it never saw. */
-  readonly #home = new Map<string, number>();
+  readonly #homes = new Map<string, Home>();
   #nextPing = -1;
 
   constructor(options: { crypto: Crypto; relays: number; nowMs: number }) {
@@ -48,7 +56,6 @@ export class MediaClient {
     this.#relays = Array.from({ length: options.relays }, () => ({
       healthy: true,
       verbs: new Set<string>(),
-      nextPingMs: options.nowMs,
     }));
     for (let i = 0; i < options.relays; i++) this.#pings.set(i, options.nowMs);
   }
@@ -58,7 +65,7 @@ export class MediaClient {
   }
 
   get calls(): number {
-    return this.#home.size;
+    return this.#homes.size;
   }
 
   /** Whether some healthy relay knows one of our own verbs. */
@@ -80,22 +87,28 @@ export class MediaClient {
     return a === undefined ? b : b === undefined ? a : Math.min(a, b);
   }
 
-  /** Sends a command of a call; `id` comes back with the result. A `delete` is the last command of its call. */
+  /**
+   * Sends a command of a call when those before it have ended; `id` comes back with the result. A `delete` is the last
+   * command of its call; the `delete` of a call that no relay ever saw succeeds at once.
+   */
   command(id: number, message: NgDictionary, nowMs: number): void {
     const callId = String(message['call-id']);
-    const relay = this.#home.get(callId) ?? this.#choose(callId);
-    if (relay === undefined) {
-      this.#commands.push({ kind: 'result', id, result: { error: 'no media relay answers' } });
-      return;
+    let home = this.#homes.get(callId);
+    if (!home) {
+      if (message.command === 'delete') {
+        this.#commands.push({ kind: 'result', id, result: { ok: { result: 'ok' } } });
+        return;
+      }
+      const relay = this.#choose(callId, message.command === 'echo' ? 'echo' : undefined);
+      if (relay === undefined) {
+        this.#commands.push({ kind: 'result', id, result: { error: 'no media relay answers' } });
+        return;
+      }
+      home = { relay, waiting: [], busy: false, deleted: false };
+      this.#homes.set(callId, home);
     }
-    if (message.command === 'delete') this.#home.delete(callId);
-    else this.#home.set(callId, relay);
-    this.#send(id, relay, message, nowMs);
-  }
-
-  /** The relay side of a call that never came to anything: forget where it would have lived. */
-  forget(callId: string): void {
-    this.#home.delete(callId);
+    home.waiting.push({ id, message });
+    this.#next(callId, nowMs);
   }
 
   handleDatagram(bytes: Uint8Array, relay: number, nowMs: number): void {
@@ -117,6 +130,7 @@ export class MediaClient {
       this.#pings.set(relay, nowMs + PING_MS);
       return;
     }
+    this.#ended(pending, nowMs);
     const failed = message.result === 'error' || message.result === undefined;
     const words =
       typeof message['error-reason'] === 'string' ? message['error-reason'] : 'the media relay refused without words';
@@ -139,22 +153,45 @@ export class MediaClient {
       this.counters.failed++;
       this.#relays[p.relay]!.healthy = false;
       if (p.id < 0) this.#pings.set(p.relay, nowMs + 1000);
-      else this.#commands.push({ kind: 'result', id: p.id, result: { error: 'the media relay does not answer' } });
+      else {
+        this.#commands.push({ kind: 'result', id: p.id, result: { error: 'the media relay does not answer' } });
+        this.#ended(p, nowMs);
+      }
     }
+  }
+
+  #next(callId: string, nowMs: number): void {
+    const home = this.#homes.get(callId);
+    if (!home || home.busy) return;
+    const next = home.waiting.shift();
+    if (next) {
+      home.busy = true;
+      home.deleted = next.message.command === 'delete';
+      this.#send(next.id, home.relay, next.message, nowMs);
+    } else if (home.deleted) this.#homes.delete(callId);
+  }
+
+  #ended({ callId }: Pending, nowMs: number): void {
+    const home = callId === undefined ? undefined : this.#homes.get(callId);
+    if (!home) return;
+    home.busy = false;
+    this.#next(callId!, nowMs);
   }
 
   #send(id: number, relay: number, message: NgDictionary, nowMs: number): void {
     const cookie = hex(this.#crypto.randomBytes(8));
-    const pending: Pending = { id, relay, cookie, bytes: encodeNg(cookie, message, 'bencode'), triesLeft: TRIES - 1 };
+    const callId = message['call-id'] === undefined ? undefined : String(message['call-id']);
+    const bytes = encodeNg(cookie, message, 'bencode');
+    const pending: Pending = { id, relay, cookie, bytes, callId, triesLeft: TRIES - 1 };
     this.#pending.set(cookie, pending);
     this.#deadlines.set(pending, nowMs + RETRANSMIT_MS);
     this.counters.sent++;
     this.#commands.push({ kind: 'send', relay, bytes: pending.bytes });
   }
 
-  /** FNV-1a over the call-id, among the healthy relays. */
-  #choose(callId: string): number | undefined {
-    const healthy = this.#relays.flatMap((r, i) => (r.healthy ? [i] : []));
+  /** FNV-1a over the call-id, among the healthy relays that know the verb. */
+  #choose(callId: string, verb: string | undefined): number | undefined {
+    const healthy = this.#relays.flatMap((r, i) => (r.healthy && (!verb || r.verbs.has(verb)) ? [i] : []));
     if (healthy.length === 0) return undefined;
     let hash = 0x811c9dc5;
     for (let i = 0; i < callId.length; i++) hash = Math.imul(hash ^ callId.charCodeAt(i), 0x01000193);

@@ -55,6 +55,7 @@ export class SipCore {
       realm: domain,
       crypto,
       account,
+      isLocal: options.isLocal,
       algorithm: options.algorithm,
       nonceLifetimeMs: options.nonceLifetimeMs,
       nonceSecret: options.nonceSecret,
