@@ -5,6 +5,8 @@ import { listenNear } from './listen.ts';
 import type { Listener } from './udp.ts';
 
 const PONG = utf8('\r\n');
+/** How long a closing connection may take to write what is left. */
+const FAREWELL_MS = 500;
 
 /** SIP over TCP (RFC 3261 18, keep-alives of RFC 5626 3.5.1). A port in use is skipped for the next free one. */
 export async function listenTcp(hub: TransportHub, at: SocketAddress): Promise<Listener> {
@@ -25,6 +27,9 @@ export async function listenTcp(hub: TransportHub, at: SocketAddress): Promise<L
       new Promise((resolve) => {
         server.close(() => resolve());
         for (const socket of sockets) socket.destroySoon();
+        setTimeout(() => {
+          for (const socket of sockets) socket.destroy();
+        }, FAREWELL_MS).unref();
       }),
   };
 }
@@ -71,7 +76,11 @@ function accept(hub: TransportHub, socket: Socket): void {
         socket.destroy();
       }
     },
-    close: () => socket.destroy(),
+    // What was written still goes out, but nobody is waited for.
+    close: () => {
+      socket.destroySoon();
+      setTimeout(() => socket.destroy(), FAREWELL_MS).unref();
+    },
   };
   hub.opened(connection);
   socket.on('close', () => hub.closed(connection));
