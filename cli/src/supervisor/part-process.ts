@@ -8,7 +8,7 @@ import { endOwn, isAlive, livingProcess, type OwnProcess, removePidFile, signalO
 import { configHash, type PartSpec, type Ports } from './spec.ts';
 
 const READY_WITHIN_MS = 30_000;
-const STOP_GRACE_MS = 5000;
+export const STOP_GRACE_MS = 5000;
 const PROBE_EVERY_MS = 5000;
 const PROBE_TIMEOUT_MS = 10_000;
 const PROBES_MISSED_LIMIT = 3;
@@ -225,6 +225,7 @@ export class PartProcess {
     clearInterval(this.#probe);
     const client = this.#client;
     this.#client = undefined;
+    this.#own = undefined;
     client?.close();
   }
 }

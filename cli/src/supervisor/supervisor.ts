@@ -1,10 +1,11 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { PartProcess, StartError } from './part-process.ts';
+import { type PartFolders, PartProcess, STOP_GRACE_MS, StartError } from './part-process.ts';
+import { endOwn, livingProcess, type OwnProcess } from './pid-file.ts';
 import { configHash, type PartSpec, type Ports } from './spec.ts';
 
-const BACKOFF_FIRST_MS = 250;
-const BACKOFF_LIMIT_MS = 30_000;
+const BACKOFF_FIRST_MS = 200;
+const BACKOFF_LIMIT_MS = 5000;
 /** A part that ran this long begins with no wait again. */
 const STEADY_AFTER_MS = 60_000;
 const FIRST_START_TRIES = 3;
@@ -37,6 +38,7 @@ interface Watched {
 /** Starts the parts in order, adopts those that already run, restarts what dies, stops them all. */
 export class Supervisor {
   readonly #say: (line: string) => void;
+  readonly #folders: PartFolders;
   readonly #watched: Watched[];
   /** One change at a time: starts, restarts and the stop queue up here. */
   #queue: Promise<void> = Promise.resolve();
@@ -46,6 +48,7 @@ export class Supervisor {
     const folders = { run: join(data, 'run'), log: join(data, 'log') };
     for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#say = say;
+    this.#folders = folders;
     this.#watched = parts.map((spec) => {
       const watched: Watched = {
         process: new PartProcess(spec, folders, () => this.#gone(watched)),
@@ -59,6 +62,12 @@ export class Supervisor {
 
   /** Resolves when every part is ready; rejects with the words of the part that would not start, and stops the others. */
   async start(): Promise<void> {
+    for (const { name, process } of leftovers(this.#folders.run, this.#watched)) {
+      if ((await endOwn(process, STOP_GRACE_MS)) === 'killed') this.#say(`${name}: did not stop within 5 s, killed`);
+      for (const ending of ['pid', 'sock', 'config.json'])
+        rmSync(join(this.#folders.run, `${name}.${ending}`), { force: true });
+      this.#say(`${name}: was running and is not wanted any more, stopped`);
+    }
     for (const watched of this.#watched) {
       if (this.#stopping) return;
       const { process: part } = watched;
@@ -180,6 +189,15 @@ export class Supervisor {
     }
   }
 
+  /** Lets go of all parts and leaves them running, for the next supervisor to adopt. */
+  release(): void {
+    this.#stopping = true;
+    for (const { process: part, retry } of this.#watched) {
+      clearTimeout(retry);
+      part.release();
+    }
+  }
+
   /** Ends all parts at once, with SIGKILL. */
   kill(): void {
     this.#stopping = true;
@@ -188,6 +206,18 @@ export class Supervisor {
       part.kill();
     }
   }
+}
+
+/** Parts that a former supervisor left running and that nobody asks for now. */
+function leftovers(runDir: string, wanted: readonly Watched[]): { name: string; process: OwnProcess }[] {
+  return readdirSync(runDir)
+    .filter((file) => file.endsWith('.pid'))
+    .map((file) => file.slice(0, -'.pid'.length))
+    .filter((name) => !wanted.some(({ process }) => process.spec.name === name))
+    .flatMap((name) => {
+      const process = livingProcess(join(runDir, `${name}.pid`));
+      return process ? [{ name, process }] : [];
+    });
 }
 
 function backoffMs(failures: number): number {
