@@ -4,6 +4,7 @@ import { type Quality, QualityMeter, sampleFromStats } from './media/quality.ts'
 import type { Sound } from './media/sounds.ts';
 import { type CallEvent, CallMachine, type CallPhase } from './ua/call.ts';
 import type { CallEnd } from './ua/messages.ts';
+import type { RenegotiationOutcome } from './ua/renegotiation.ts';
 import type { CallLeg } from './ua/signaling.ts';
 import { afterTimeout, Rearm } from './ua/timer.ts';
 
@@ -16,7 +17,7 @@ export interface CallSessionOptions {
   readonly onSound: (sound: Sound) => void;
   readonly onEnded: (call: CallSession, end: CallEnd) => void;
   readonly onDismiss: (call: CallSession) => void;
-  readonly onVideoRefused: () => void;
+  readonly onVideoRefused: (outcome: RenegotiationOutcome) => void;
 }
 
 const STATS_INTERVAL_MS = 1_000;
@@ -134,7 +135,7 @@ export class CallSession {
     if (outcome === 'accepted' && peer.sendsVideo) return;
     if (this.phase.value !== 'active') return;
     await this.stopCamera();
-    this.#options.onVideoRefused();
+    this.#options.onVideoRefused(outcome);
   }
 
   async stopCamera(): Promise<void> {
@@ -209,13 +210,14 @@ export class CallSession {
         case 'restart-ice':
           void this.#leg?.renegotiate('restart-ice');
           break;
-        case 'give-up': {
-          const { end } = command;
-          if (this.#leg) this.#leg.events = undefined;
-          this.#leg?.end();
-          this.finish(end);
+        case 'ask-server':
+          void this.#leg?.renegotiate('keep-ice').then((outcome) => {
+            if (outcome === 'gone') this.#giveUp({ by: 'local', cause: 'forgotten' });
+          });
           break;
-        }
+        case 'give-up':
+          this.#giveUp(command.end);
+          break;
         case 'dismiss':
           this.#options.onDismiss(this);
           break;
@@ -227,6 +229,12 @@ export class CallSession {
       this.#machine.handleTimeout(performance.now());
       this.#drain();
     });
+  }
+
+  #giveUp(end: CallEnd): void {
+    if (this.#leg) this.#leg.events = undefined;
+    this.#leg?.end();
+    this.finish(end);
   }
 
   #adoptCamera(track: MediaStreamTrack): void {
@@ -270,6 +278,7 @@ export class CallSession {
     if (!report || this.phase.value !== 'active') return;
     this.#meter.add(sampleFromStats(report.values(), performance.now()));
     const quality = this.#meter.quality(this.muted.value);
+    this.handle({ kind: 'sound', arriving: quality.grade !== 'none' });
     batch(() => {
       this.quality.value = quality;
       this.remoteVideoFlows.value = this.remoteVideo.value !== undefined && quality.videoArrives;

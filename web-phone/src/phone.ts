@@ -16,6 +16,7 @@ import {
   mediaWords,
   type SignInProblem,
   signInWords,
+  videoRefusedWords,
 } from './ua/messages.ts';
 import type { CallLeg, Signaling } from './ua/signaling.ts';
 import { createSignaling } from './ua/sipjs.ts';
@@ -435,12 +436,8 @@ export class Phone {
       onDismiss: (ended) => {
         if (this.call.value === ended) this.call.value = undefined;
       },
-      onVideoRefused: () => {
-        this.words.value = {
-          tone: 'problem',
-          title: 'The other side takes no video',
-          detail: 'The call goes on with sound.',
-        };
+      onVideoRefused: (outcome) => {
+        this.words.value = videoRefusedWords(outcome);
       },
     });
     this.call.value = call;

@@ -104,3 +104,17 @@ test('a path that never connects is given up after fifteen seconds', () => {
   m.handleTimeout(15_000);
   assert.deepEqual(drain(m), ['calling', 'active', 'sound none', 'give-up media-never']);
 });
+
+test('a long silence asks the server whether the call still exists, again and again, until sound arrives', () => {
+  const m = active();
+  m.handle({ kind: 'sound', arriving: false }, 1_000);
+  m.handle({ kind: 'sound', arriving: false }, 2_000);
+  m.handleTimeout(21_000);
+  m.handle({ kind: 'link', up: false }, 30_000);
+  m.handleTimeout(41_000);
+  m.handle({ kind: 'link', up: true }, 42_000);
+  m.handleTimeout(61_000);
+  assert.deepEqual(drain(m), ['ask-server', 'ask-server']);
+  m.handle({ kind: 'sound', arriving: true }, 62_000);
+  assert.equal(m.nextTimeout(), undefined);
+});

@@ -10,6 +10,8 @@ export type CallEvent =
   | { readonly kind: 'answered' }
   | { readonly kind: 'ended'; readonly end: CallEnd }
   | { readonly kind: 'ice'; readonly state: 'connected' | 'disconnected' | 'failed' }
+  /** Packets with sound come in, or have stopped coming. */
+  | { readonly kind: 'sound'; readonly arriving: boolean }
   /** The socket to the server is usable again (or not): ICE can only be restarted with it. */
   | { readonly kind: 'link'; readonly up: boolean };
 
@@ -17,6 +19,8 @@ export type CallCommand =
   | { readonly kind: 'phase'; readonly phase: CallPhase }
   | { readonly kind: 'sound'; readonly sound: 'ring' | 'ringback' | 'busy' | 'end' | 'none' }
   | { readonly kind: 'restart-ice' }
+  /** Long silence: does the server still know this call? */
+  | { readonly kind: 'ask-server' }
   | { readonly kind: 'media'; readonly flowing: boolean }
   /** The media path cannot be made to work: end the call. */
   | { readonly kind: 'give-up'; readonly end: CallEnd }
@@ -28,8 +32,9 @@ const RESTART_PATIENCE_MS = 10_000;
 const FIRST_CONNECTION_MS = 15_000;
 const MAX_RESTARTS = 3;
 const DISMISS_MS = 5_000;
+const SILENCE_MS = 20_000;
 
-type TimerName = 'restart' | 'first-connection' | 'dismiss';
+type TimerName = 'restart' | 'first-connection' | 'silence' | 'dismiss';
 
 /** One call's life: phases, tones, and the recovery of its media path. Pure: drain `poll()` after every handle call. */
 export class CallMachine {
@@ -87,6 +92,11 @@ export class CallMachine {
       case 'ice':
         this.#handleIce(event.state, nowMs);
         return;
+      case 'sound':
+        if (event.arriving) this.#deadlines.delete('silence');
+        else if (this.#phase === 'active' && !this.#deadlines.has('silence'))
+          this.#deadlines.set('silence', nowMs + SILENCE_MS);
+        return;
       case 'link':
         this.#link = event.up;
         if (event.up && this.#iceBroken && !this.#deadlines.has('restart')) this.#restart(nowMs);
@@ -106,6 +116,10 @@ export class CallMachine {
           break;
         case 'first-connection':
           if (!this.#connected) this.#giveUp('media-never');
+          break;
+        case 'silence':
+          this.#deadlines.set('silence', nowMs + SILENCE_MS);
+          if (this.#link) this.#commands.push({ kind: 'ask-server' });
           break;
         case 'dismiss':
           this.#commands.push({ kind: 'dismiss' });

@@ -56,6 +56,7 @@ test('ends of calls are told from this phone’s side', () => {
   assert.equal(callEndWords({ by: 'remote', cause: 'canceled' }, 'Bob').title, 'Missed call from Bob');
   assert.equal(callEndWords({ by: 'remote', cause: 'answered-elsewhere' }, 'Bob').title, 'Answered on another device');
   assert.match(callEndWords({ by: 'local', cause: 'media-never' }, 'Bob').detail!, /firewall/);
+  assert.match(callEndWords({ by: 'local', cause: 'forgotten' }, 'Bob').detail!, /restarted/);
   assert.equal(callEndWords({ by: 'local', cause: 'relay-unreachable' }, 'Bob').action, 'without-relay');
 });
 

@@ -1,4 +1,5 @@
 import type { LinkState } from './link.ts';
+import type { RenegotiationOutcome } from './renegotiation.ts';
 
 /** Something the page can offer as the next step. */
 export type Action =
@@ -33,6 +34,7 @@ export interface CallEnd {
     | 'media-lost'
     | 'media-incompatible'
     | 'relay-unreachable'
+    | 'forgotten'
     | 'page-error';
   readonly status?: number;
   readonly reason?: string;
@@ -176,6 +178,14 @@ export function callEndWords(end: CallEnd, name: string): Message {
         detail: 'This phone is set to “relay only”, and no relay address was given within five seconds.',
         action: 'without-relay',
       };
+    case 'forgotten':
+      return {
+        tone: 'problem',
+        title: 'The call is over',
+        detail:
+          'Nothing came from the other side for a while, and the server, probably restarted, no longer knows the call.',
+        action: 'call-again',
+      };
     case 'page-error':
       return {
         tone: 'problem',
@@ -202,6 +212,17 @@ function rejectionWords(end: CallEnd, name: string): Message {
 
 function explained(end: CallEnd): { detail?: string } {
   return end.reason ? { detail: `The server says: “${end.reason}”.` } : {};
+}
+
+/** The camera could not be added to the call. */
+export function videoRefusedWords(outcome: RenegotiationOutcome): Message {
+  return outcome === 'gone'
+    ? {
+        tone: 'problem',
+        title: 'This call can no longer be changed',
+        detail: 'The server was restarted meanwhile. The sound goes on; for video, hang up and call again.',
+      }
+    : { tone: 'problem', title: 'The other side takes no video', detail: 'The call goes on with sound.' };
 }
 
 /** The short words of the registration indicator. */

@@ -3,7 +3,8 @@ export interface Renegotiation {
   readonly iceRestart: boolean;
 }
 
-export type RenegotiationOutcome = 'accepted' | 'rejected' | 'glare';
+/** `gone`: the server no longer knows the call (481). */
+export type RenegotiationOutcome = 'accepted' | 'rejected' | 'glare' | 'gone';
 
 export type RenegotiationCommand = { readonly kind: 'offer'; readonly wish: Renegotiation };
 

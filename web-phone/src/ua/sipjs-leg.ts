@@ -182,7 +182,7 @@ export class SipjsLeg implements CallLeg {
       .invite({
         requestDelegate: {
           onAccept: () => outcome('accepted'),
-          onReject: ({ message }) => outcome(message.statusCode === 491 ? 'glare' : 'rejected'),
+          onReject: ({ message }) => outcome(outcomeOf(message.statusCode)),
         },
       })
       .catch(() => {
@@ -234,6 +234,11 @@ export class SipjsLeg implements CallLeg {
     if (this.#failure !== undefined) return { by: 'local', cause: 'page-error' };
     return { by: 'remote', cause: this.#peer ? 'media-incompatible' : 'no-answer' };
   }
+}
+
+function outcomeOf(status: number | undefined): RenegotiationOutcome {
+  if (status === 491) return 'glare';
+  return status === 481 ? 'gone' : 'rejected';
 }
 
 /** Reason of a BYE or CANCEL. SIP.js keeps the message it wraps private to its types. */
