@@ -2,16 +2,22 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { serveAdmin } from '@offhook/core/node';
 import { hostAddresses } from '../addresses.ts';
-import { type Config, type ConfigFlags, loadConfig } from '../config/config.ts';
+import { type Config, ConfigError, type ConfigFlags, loadConfig } from '../config/config.ts';
 import { loadSecrets } from '../config/secrets.ts';
 import { composeParts } from '../parts.ts';
 import { version } from '../root.ts';
 import { ask, runDirOf } from '../running.ts';
 import { takeLock } from '../supervisor/lock.ts';
+import type { Ports } from '../supervisor/spec.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 
 /** The accounts that the first start makes. */
 const DEMO_ACCOUNTS = ['alice', 'bob'];
+
+/** npm passes on the Ctrl-C that the terminal has sent to everybody already: two signals, one wish. */
+const SAME_CTRL_C_MS = 500;
+/** sun_path of a Unix socket, unix(7), without the closing zero. */
+const SOCKET_PATH_LIMIT = process.platform === 'linux' ? 107 : 103;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
@@ -19,6 +25,12 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 export async function start(flags: ConfigFlags): Promise<number> {
   const config = loadConfig(flags, process.cwd());
   const runDir = runDirOf(config.data);
+  const longest = Buffer.byteLength(join(runDir, 'media-relay-00.sock'));
+  if (longest > SOCKET_PATH_LIMIT) {
+    throw new ConfigError([
+      `the data folder's path is ${longest - SOCKET_PATH_LIMIT} characters too long for the sockets in it (${config.data}); --data names a shorter one`,
+    ]);
+  }
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
   const lock = takeLock(runDir);
   if (!lock) {
@@ -39,23 +51,24 @@ export async function start(flags: ConfigFlags): Promise<number> {
   const told = new Promise<void>((resolve) => {
     stop = resolve;
   });
-  let asked = 0;
+  let toldAtMs: number | undefined;
   const onSignal = () => {
-    asked++;
-    if (asked === 1) {
-      say('stopping; once more to end at once');
+    const nowMs = performance.now();
+    if (toldAtMs === undefined) {
+      toldAtMs = nowMs;
+      say('stopping; Ctrl-C once more ends everything at once');
       stop();
-    } else {
+    } else if (nowMs - toldAtMs > SAME_CTRL_C_MS) {
       supervisor.kill();
       process.exit(1);
     }
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  process.on('SIGHUP', () => {});
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+  // a closed terminal or pipe must not end what still serves
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const control = await serveAdmin(join(runDir, 'supervisor.sock'), {
     status: () => ({ pid: process.pid, version: version(), parts: supervisor.report() }),
-    stop: () => setImmediate(onSignal),
+    stop: () => stop(),
   });
   let code = 0;
   try {
@@ -75,28 +88,42 @@ export async function start(flags: ConfigFlags): Promise<number> {
 /** What a newcomer needs: two phones a click away, a SIP address, and what to try. */
 async function greet(config: Config, supervisor: Supervisor): Promise<void> {
   const ports = supervisor.part('signaling')?.ports ?? {};
+  for (const line of skippedPorts(config, ports, supervisor.part('turn')?.ports ?? {})) say(line);
   const known = (await ask(config.data, 'signaling', 'users', { op: 'list' })) as { user: string }[];
-  if (known.length === 0) {
-    for (const user of DEMO_ACCOUNTS)
-      await ask(config.data, 'signaling', 'users', {
-        op: 'add',
-        user,
-        displayName: user[0]!.toUpperCase() + user.slice(1),
-      });
-  }
-  const users =
-    known.length === 0 ? DEMO_ACCOUNTS : DEMO_ACCOUNTS.filter((name) => known.some(({ user }) => user === name));
+  const passwords = known.length === 0 ? await makeDemoAccounts(config.data) : new Map<string, string>();
+  const users = DEMO_ACCOUNTS.filter((name) => passwords.has(name) || known.some(({ user }) => user === name));
   say('');
   say('Offhook is ready. Open a phone; each link signs in once:');
-  for (const user of users)
-    say(`  ${user.padEnd(8)} ${await loginLink(config.data, user, ports.http ?? config.http.port)}`);
+  for (const user of users) say(`  ${user.padEnd(8)} ${await loginLink(config.data, user, ports.http!)}`);
   if (users.length === 0) say(`  http://localhost:${ports.http}   (links: offhook link <user>)`);
   say('');
-  say('Try first:  call 600, the echo, and hear yourself; then open both links and let Alice call bob.');
-  say(
-    `SIP phones: register at 127.0.0.1:${ports.udp} (UDP) or :${ports.tcp} (TCP), domain ${config.domain}; accounts: offhook user add <name>`,
-  );
-  say("Ctrl-C stops everything. 'offhook doctor' says what is wrong when something is.");
+  say('Try this first: open Alice’s phone and call 600, the echo. Then open both links and let Alice call bob.');
+  say(`SIP phones: server 127.0.0.1, port ${ports.udp} (UDP) or ${ports.tcp} (TCP), domain ${config.domain}.`);
+  for (const [user, password] of passwords) say(`  user ${user.padEnd(8)} password ${password}   (shown this once)`);
+  say("More: 'npx offhook user add <name>', 'npx offhook link <name>', 'npx offhook doctor'. Ctrl-C stops everything.");
+}
+
+async function makeDemoAccounts(data: string): Promise<Map<string, string>> {
+  const passwords = new Map<string, string>();
+  for (const user of DEMO_ACCOUNTS) {
+    const displayName = user[0]!.toUpperCase() + user.slice(1);
+    const made = await ask(data, 'signaling', 'users', { op: 'add', user, displayName });
+    passwords.set(user, (made as { password: string }).password);
+  }
+  return passwords;
+}
+
+/** One line for each port that somebody else had, so that another one is used. */
+function skippedPorts(config: Config, signaling: Ports, turn: Ports): string[] {
+  const pairs: readonly [string, number, number | undefined][] = [
+    ['the web phone', config.http.port, signaling.http],
+    ['SIP over UDP', config.sip.port, signaling.udp],
+    ['SIP over TCP', config.sip.port, signaling.tcp],
+    ['TURN', config.turn.port, turn.udp],
+  ];
+  return pairs
+    .filter(([, wanted, real]) => wanted !== 0 && real !== undefined && real !== wanted)
+    .map(([what, wanted, real]) => `port ${wanted} is taken by another program; ${what} uses ${real} instead`);
 }
 
 export async function loginLink(data: string, user: string, httpPort: number): Promise<string> {
