@@ -321,3 +321,20 @@ test('branches without the cookie are matched as RFC 2543 did', () => {
   layer.handleMessage(old('CANCEL'), UDP, 20);
   assert.deepEqual(kinds(drain()), ['request', '200', 'cancel']);
 });
+
+test('the Via of a request names host and port of its flow, IPv6 in one pair of brackets', () => {
+  for (const [sentBy, host, port] of [
+    ['[2001:db8::1]:5060', '2001:db8::1', 5060],
+    ['192.0.2.1:5060', '192.0.2.1', 5060],
+    ['offhook.local', 'offhook.local', undefined],
+  ] as const) {
+    const layer = new TransactionLayer({ crypto: nodeCrypto, sentBy: () => sentBy, admit: () => 'drop' });
+    layer.request(outgoing('OPTIONS'), TCP, 0);
+    const sent = layer.poll();
+    assert.ok(sent?.kind === 'send');
+    const via = parsed(sent.bytes).vias[0];
+    assert.deepEqual([via?.host, via?.port, via?.sentBy], [host, port, sentBy]);
+    layer.handleFlowClosed(TCP);
+    assert.equal(layer.size, 0);
+  }
+});
