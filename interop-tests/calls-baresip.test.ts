@@ -40,7 +40,7 @@ async function desk(user: string, codecs: readonly string[], transport: 'udp' | 
     transport,
     codecs,
     speechPath: bobsWords.longPath,
-    ports: { sip: ports, control: ports + 1, rtpMin: ports + 2, rtpMax: ports + 18 },
+    ports: { sip: ports, control: ports + 3, rtpMin: ports + 4, rtpMax: ports + 18 },
   });
 }
 

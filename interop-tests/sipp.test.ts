@@ -43,7 +43,7 @@ test('200 SIPp calls to the echo with G.711 media: none fails, media comes back'
   assert.ok(forwarded, `no metric of forwarded packets among ${Object.keys(later).join(' ')}`);
   const packets = later[forwarded]! - (before[forwarded] ?? 0);
   assert.ok(packets > 200 * 80, `only ${packets} packets were sent back in 200 calls of two seconds`);
-  await system.assertNothingLeft();
+  await system.assertNothingLingers();
 });
 
 for (const transport of ['u1', 't1'] as const) {

@@ -16,7 +16,7 @@ export interface BaresipOptions {
   readonly codecs: readonly string[];
   /** What its microphone says: 48 kHz mono, long enough for the test. */
   readonly speechPath: string;
-  /** Four free ports: SIP, control, first and last RTP port. */
+  /** Free ports: SIP (the one after it is taken for TLS), control, first and last RTP port. */
   readonly ports: { readonly sip: number; readonly control: number; readonly rtpMin: number; readonly rtpMax: number };
   /** Further account parameters, such as `mediaenc=dtls_srtp;medianat=ice`. */
   readonly account?: string;

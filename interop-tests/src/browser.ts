@@ -80,6 +80,7 @@ export type CallState = 'idle' | 'calling' | 'ringing' | 'incoming' | 'active' |
 export async function signIn(phone: Phone, link: string, query = 'processing=off'): Promise<void> {
   const url = new URL(link);
   for (const [name, value] of new URLSearchParams(query)) url.searchParams.set(name, value);
+  await leave(phone);
   await phone.page.goto(url.href);
   await phone.page.getByTestId('registration-state').and(phone.page.locator('[data-state=registered]')).waitFor();
 }

@@ -78,6 +78,7 @@ export class System {
       env,
     });
     this.#supervisor = child;
+    this.#output = '';
     const note = (d: Buffer) => {
       this.#output = (this.#output + d.toString()).slice(-20_000);
     };
@@ -85,6 +86,7 @@ export class System {
     child.stderr?.on('data', note);
     const started = (async () => {
       for (const part of PARTS) await this.waitForPart(part);
+      await waitUntil('offhook start says that it is ready', async () => this.#output.includes('Offhook is ready'));
     })();
     const died = new Promise<never>((_, reject) =>
       child.once('exit', (code) => reject(new Error(`offhook start ended with ${code}:\n${this.#output}`))),
@@ -158,8 +160,17 @@ export class System {
     await gone;
   }
 
-  /** After a call: no transaction, dialog, call at the relay, or TURN allocation is left (within the timers of the RFCs). */
-  async assertNothingLeft(): Promise<void> {
+  /** After a call: no dialog, call at the relay, or TURN allocation is left. */
+  assertNothingLeft(): Promise<void> {
+    return this.#assertNone(/_(dialogs|calls|legs|sessions|allocations|ng_pending)$/);
+  }
+
+  /** The same, and no transaction either: their last timers take 32 s (RFC 3261 17, RFC 6026). */
+  assertNothingLingers(): Promise<void> {
+    return this.#assertNone(/_(transactions|dialogs|calls|legs|sessions|allocations|ng_pending)$/);
+  }
+
+  async #assertNone(pattern: RegExp): Promise<void> {
     let left = '';
     await waitUntil(
       'nothing is left',

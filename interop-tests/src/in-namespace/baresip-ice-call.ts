@@ -21,7 +21,7 @@ try {
     server: `127.0.0.1:${system.ports.udp}`,
     codecs: ['opus/48000/1', 'pcmu'],
     speechPath: bobsWords.longPath,
-    ports: { sip: 36_000, control: 36_001, rtpMin: 36_010, rtpMax: 36_030 },
+    ports: { sip: 36_000, control: 36_003, rtpMin: 36_010, rtpMax: 36_030 },
     account: 'mediaenc=dtls_srtp;medianat=ice',
     rtcpMux: true,
   });

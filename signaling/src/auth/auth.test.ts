@@ -153,3 +153,50 @@ test('a login token works once; a session until it ends, is ended, or the passwo
   sessions.end(session, 1000);
   assert.equal(sessions.check(session, 1000), undefined);
 });
+
+test('a nonce of an earlier process is stale, not wrong, and only with the same secret', () => {
+  const make = (nonceSecret: string) =>
+    new Authenticator({ realm: REALM, crypto: nodeCrypto, account: accounts, nonceSecret });
+  const first = make('s'.repeat(20)).authenticate(request(), '192.0.2.1', 5000);
+  assert.ok(first.kind === 'challenge');
+  const authorization = answerChallenge(
+    {
+      challenge: parseChallenge(first.wwwAuthenticate)!,
+      username: 'alice',
+      password: 'secret-1',
+      method: 'REGISTER',
+      uri: 'sip:example.test',
+    },
+    nodeCrypto,
+  )!;
+  const restarted = make('s'.repeat(20)).authenticate(request(authorization), '192.0.2.1', 6000);
+  assert.ok(restarted.kind === 'challenge' && /stale=true/.test(restarted.wwwAuthenticate));
+  const other = make('t'.repeat(20)).authenticate(request(authorization), '192.0.2.1', 6000);
+  assert.ok(other.kind === 'challenge' && !/stale/.test(other.wwwAuthenticate));
+});
+
+test('unknown users cost as much work as known ones', () => {
+  let hashes = 0;
+  const counting = {
+    ...nodeCrypto,
+    hash: (...a: Parameters<typeof nodeCrypto.hash>) => {
+      hashes++;
+      return nodeCrypto.hash(...a);
+    },
+  };
+  const authenticator = new Authenticator({ realm: REALM, crypto: counting, account: accounts });
+  const work = (username: string) => {
+    const first = authenticator.authenticate(request(), '192.0.2.1', 0);
+    assert.ok(first.kind === 'challenge');
+    const challenge = parseChallenge(first.wwwAuthenticate)!;
+    const authorization = answerChallenge(
+      { challenge, username, password: 'wrong', method: 'REGISTER', uri: 'sip:example.test' },
+      nodeCrypto,
+    )!;
+    hashes = 0;
+    authenticator.authenticate(request(authorization), '192.0.2.1', 0);
+    return hashes;
+  };
+  assert.equal(work('alice'), 2, 'H(A2) and the response');
+  assert.equal(work('nobody'), work('alice'));
+});

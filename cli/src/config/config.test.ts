@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { ConfigError, configProblems, loadConfig } from './config.ts';
+import { loadSecrets } from './secrets.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'oh-config-'));
+
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('without a file every key has its default, and the data folder is ./data', () => {
+  assert.deepEqual(loadConfig({}, folder), {
+    data: join(folder, 'data'),
+    public: false,
+    domain: 'offhook.local',
+    http: { port: 8080, allowedOrigins: [] },
+    sip: { port: 5060 },
+    media: {
+      path: 'opaque',
+      workers: 1,
+      ngPort: 2223,
+      muxPort: 20000,
+      rtpPorts: { min: 20100, max: 29999 },
+      timeoutS: 60,
+    },
+    turn: { port: 3478, relayPorts: { min: 49152, max: 65535 }, credentialTtlS: 43200 },
+  });
+});
+
+const WRONG: readonly [unknown, readonly RegExp[]][] = [
+  [{ htp: {} }, [/^unknown key 'htp' \(did you mean 'http'\?\)$/]],
+  [{ http: { prot: 1 } }, [/^unknown key 'prot' in http \(did you mean 'port'\?\)$/]],
+  [{ colour: 'red' }, [/^unknown key 'colour' \(known are: data, public, domain,/]],
+  [{ http: { port: '8080' } }, [/^http\.port has to be a whole number, not "8080"$/]],
+  [{ http: { port: 65536 } }, [/^http\.port has to be at most 65535, and is 65536$/]],
+  [{ sip: { port: -1 } }, [/^sip\.port has to be at least 0, and is -1$/]],
+  [{ sip: 5060 }, [/^sip has to be an object, \{ … \}, not 5060$/]],
+  [{ media: { path: 'magic' } }, [/^media\.path has to be one of "opaque", "terminated", not "magic"$/]],
+  [{ media: { workers: 'two' } }, [/^media\.workers has to be a whole number from 1 to 64 or "auto", not "two"$/]],
+  [{ media: { rtpPorts: { min: 300, max: 200 } } }, [/^media\.rtpPorts: min 300 is above max 200$/]],
+  [{ media: { rtpPorts: { min: 0, max: 200 } } }, [/^media\.rtpPorts: min 0 \(any free port\) needs max 0 too$/]],
+  [{ media: { workers: 8, rtpPorts: { min: 20000, max: 20009 } } }, [/too few for 8 workers/]],
+  [{ media: { workers: 4, muxPort: 65534 } }, [/^media\.muxPort: the last worker's port would be 65537$/]],
+  [
+    { hostAddresses: ['nowhere'] },
+    [/^hostAddresses\[0\] has to be an IPv4 address like 192\.0\.2\.10, not "nowhere"$/],
+  ],
+  [{ http: { allowedOrigins: ['https://a.example/x'] } }, [/^http\.allowedOrigins\[0\].*without a path/]],
+  [{ domain: 'two words' }, [/^domain: "two words" has not the right form/]],
+  [{ public: 'yes' }, [/^public has to be true or false, not "yes"$/]],
+  [
+    { htp: {}, sip: { port: 'x' }, turn: { port: 70000 } },
+    [/unknown key 'htp'/, /sip\.port has to be a whole number/, /turn\.port has to be at most 65535/],
+  ],
+];
+
+for (const [config, wanted] of WRONG) {
+  test(`${JSON.stringify(config)} is refused in words`, () => {
+    const problems = configProblems(structuredClone(config));
+    assert.equal(problems.length, wanted.length, problems.join('\n'));
+    for (const words of wanted)
+      assert.ok(
+        problems.some((problem) => words.test(problem)),
+        problems.join('\n'),
+      );
+  });
+}
+
+test('flags win over the file; the file’s data folder is relative to the file, the flag’s to the shell', () => {
+  const path = join(folder, 'other.json');
+  writeFileSync(path, JSON.stringify({ data: 'here', http: { port: 1 }, sip: { port: 7 } }));
+  const plain = loadConfig({ config: path }, '/');
+  assert.equal(plain.data, join(folder, 'here'));
+  const flagged = loadConfig({ config: 'other.json', data: 'there', port: '0', public: true }, folder);
+  assert.deepEqual(
+    [flagged.data, flagged.http.port, flagged.sip.port, flagged.public],
+    [join(folder, 'there'), 0, 7, true],
+  );
+});
+
+test('a file that is not there, not JSON or not an object, and a port that is none', () => {
+  const refused = (flags: object, words: RegExp) =>
+    assert.throws(
+      () => loadConfig(flags, folder),
+      (error) => error instanceof ConfigError && words.test(error.message),
+    );
+  refused({ config: 'missing.json' }, /missing\.json: there is no such file/);
+  writeFileSync(join(folder, 'broken.json'), '{ "http": ');
+  refused({ config: 'broken.json' }, /broken\.json: this is not JSON/);
+  writeFileSync(join(folder, 'list.json'), '[]');
+  refused({ config: 'list.json' }, /has to be one object/);
+  refused({ port: 'http' }, /--port: 'http' is no port/);
+  refused({ port: '65536' }, /--port: '65536' is no port/);
+});
+
+test('secrets are random, kept, private, and mended where one is missing', () => {
+  const data = join(folder, 'secrets');
+  const first = loadSecrets(data);
+  const path = join(data, 'secrets.json');
+  assert.deepEqual(loadSecrets(data), first);
+  assert.equal(new Set(Object.values(first)).size, 3);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  writeFileSync(path, JSON.stringify({ turn: first.turn }));
+  const mended = loadSecrets(data);
+  assert.equal(mended.turn, first.turn);
+  assert.ok(mended.session.length >= 32 && mended.session !== first.session);
+  assert.deepEqual(JSON.parse(readFileSync(path, 'utf8')), mended);
+  writeFileSync(path, 'garbage');
+  assert.throws(() => loadSecrets(data), /is damaged/);
+});

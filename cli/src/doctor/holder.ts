@@ -1,0 +1,50 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+/**
+ * Who holds a port, as `chromium (pid 1234)`, by the kernel's tables (proc(5), /proc/net/udp). Undefined where it can't
+ * be seen: another system, or another user's process.
+ */
+export function holderOf(kind: 'tcp' | 'udp', port: number): string | undefined {
+  const inodes = new Set<string>();
+  for (const table of [`/proc/net/${kind}`, `/proc/net/${kind}6`]) {
+    for (const line of lines(table).slice(1)) {
+      // sl local_address rem_address st … uid timeout inode; a listening TCP socket is in state 0A
+      const fields = line.trim().split(/\s+/);
+      const local = Number.parseInt(fields[1]?.split(':')[1] ?? '', 16);
+      if (local === port && (kind === 'udp' || fields[3] === '0A')) inodes.add(`socket:[${fields[9]}]`);
+    }
+  }
+  if (inodes.size === 0) return undefined;
+  for (const pid of list('/proc').filter((name) => /^\d+$/.test(name))) {
+    for (const fd of list(`/proc/${pid}/fd`)) {
+      if (inodes.has(link(`/proc/${pid}/fd/${fd}`))) return `${lines(`/proc/${pid}/comm`)[0]} (pid ${pid})`;
+    }
+  }
+  return undefined;
+}
+
+function lines(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '');
+  } catch {
+    return [];
+  }
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function link(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,50 @@
+import { createSocket } from 'node:dgram';
+import { createServer } from 'node:net';
+import type { Config } from '../config/config.ts';
+import type { Finding } from './finding.ts';
+import { holderOf } from './holder.ts';
+
+/** Ports that a start would skip, because somebody has them. */
+export async function portsFree(config: Config): Promise<Finding[]> {
+  const wanted = [
+    ['HTTP', 'tcp', config.http.port],
+    ['SIP', 'udp', config.sip.port],
+    ['SIP', 'tcp', config.sip.port],
+    ['TURN', 'udp', config.turn.port],
+    ['media', 'udp', config.media.muxPort],
+    ['media control', 'udp', config.media.ngPort],
+  ] as const;
+  const findings = await Promise.all(
+    wanted.map(async ([what, kind, port]): Promise<Finding> => {
+      const free = port === 0 || (await (kind === 'tcp' ? tcpFree(port) : udpFree(port)));
+      return free
+        ? { what: `${what} port`, state: 'good', words: `${kind} ${port || 'any'} is free` }
+        : {
+            what: `${what} port`,
+            state: 'note',
+            words: `${kind} ${port} is taken by another program; the next free one would be used`,
+            remedy: `see who: ss -lnp | grep :${port}`,
+          };
+    }),
+  );
+  return findings;
+}
+
+function tcpFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+function udpFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.once('error', () => {
+      socket.close();
+      resolve(false);
+    });
+    socket.bind(port, '127.0.0.1', () => socket.close(() => resolve(true)));
+  });
+}

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { answerChallenge, createRequest, ha1, parseChallenge, type SipMessage } from '@offhook/core';
+import { nodeCrypto } from '@offhook/core/node';
+import type { Flow } from '../transaction/index.ts';
+import { ADMISSION_LIMITS, Admission, Authenticator } from './index.ts';
+
+const REALM = 'example.test';
+const alice = {
+  user: 'alice',
+  displayName: 'Alice',
+  ha1Md5: ha1('MD5', 'alice', REALM, 'secret-1', nodeCrypto),
+  ha1Sha256: ha1('SHA-256', 'alice', REALM, 'secret-1', nodeCrypto),
+  createdAt: '',
+};
+const flow = (account?: string, address = '192.0.2.1'): Flow => ({
+  id: 1,
+  transport: account === undefined ? 'udp' : 'ws',
+  local: { address: '127.0.0.1', port: 5060 },
+  remote: { address, port: 5070 },
+  account,
+});
+
+interface Over {
+  uri?: string;
+  from?: string;
+  to?: string;
+  headers?: readonly (readonly [string, string])[];
+  maxForwards?: number;
+  body?: { type: string; bytes: string };
+  cseq?: number;
+}
+const request = (method: string, over: Over = {}): SipMessage =>
+  createRequest({
+    method,
+    uri: over.uri ?? 'sip:example.test',
+    from: over.from ?? '<sip:alice@example.test>;tag=1',
+    to: over.to ?? '<sip:alice@example.test>',
+    callId: 'c',
+    cseq: over.cseq ?? 1,
+    maxForwards: over.maxForwards,
+    headers: [['Via', 'SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa'], ...(over.headers ?? [])],
+    body: over.body,
+  });
+
+function setup() {
+  let users = [alice];
+  const account = (user: string) => users.find((a) => a.user === user);
+  const admission = new Admission({
+    crypto: nodeCrypto,
+    authenticator: new Authenticator({ realm: REALM, crypto: nodeCrypto, account }),
+    isUser: (user) => account(user) !== undefined,
+    isLocal: (host) => host === REALM,
+    ownsDialog: (message) => message.to.tag === 'ours',
+  });
+  const status = (message: SipMessage, on = flow('alice')): number | string => {
+    const verdict = admission.admit(message, on, 0);
+    if (verdict === 'drop') return 'drop';
+    return 'accept' in verdict ? `accepted ${verdict.accept.account}` : verdict.reject.status;
+  };
+  return { admission, status, removeAll: () => (users = []) };
+}
+
+test('every method from outside is challenged, whoever it claims to be from', () => {
+  const { admission, status } = setup();
+  for (const method of 'INVITE OPTIONS REGISTER BYE INFO MESSAGE NOTIFY PUBLISH REFER SUBSCRIBE UPDATE PRACK X'.split(
+    ' ',
+  ))
+    assert.equal(status(request(method), flow()), 401, method);
+  const verdict = admission.admit(request('INVITE'), flow(), 0);
+  assert.ok(verdict !== 'drop' && 'reject' in verdict);
+  const { reject } = verdict;
+  assert.equal(reject.headers('www-authenticate').length, 1);
+  assert.match(reject.header('reason') ?? '', /^SIP;cause=401;text="no credentials were given"$/);
+  const again = admission.admit(request('INVITE'), flow(), 0);
+  assert.ok(again !== 'drop' && 'reject' in again);
+  assert.equal(again.reject.to.tag, reject.to.tag, 'the same tag for each copy (RFC 3261 8.2.7)');
+});
+
+test('what is wrong with a request is said by the code that RFC 3261 8.2 has for it, and in words', () => {
+  const table: readonly (readonly [what: string, message: SipMessage, expected: number | string])[] = [
+    ['a registration', request('REGISTER'), 'accepted alice'],
+    ['a call', request('INVITE', { uri: 'sip:bob@example.test' }), 'accepted alice'],
+    ['an unknown method', request('X'), 501],
+    ['a known method that is not served', request('SUBSCRIBE'), 405],
+    ['BYE without a call', request('BYE'), 481],
+    ['a request within a dialog of ours', request('BYE', { to: '<sip:a@b>;tag=ours' }), 'accepted alice'],
+    ['a request within no dialog', request('BYE', { to: '<sip:a@b>;tag=theirs' }), 481],
+    ['another scheme', request('INVITE', { uri: 'tel:+123' }), 416],
+    ['no URI', request('INVITE', { uri: 'bob' }), 400],
+    ['another domain', request('INVITE', { uri: 'sip:bob@elsewhere.test' }), 404],
+    ['too many hops', request('INVITE', { uri: 'sip:bob@example.test', maxForwards: 0 }), 483],
+    ['OPTIONS that ends here', request('OPTIONS', { maxForwards: 0 }), 'accepted alice'],
+    ['somebody else in From', request('INVITE', { from: '<sip:bob@example.test>;tag=1' }), 403],
+    ['the same name elsewhere in From', request('INVITE', { from: '<sip:alice@elsewhere.test>;tag=1' }), 403],
+    ['a registration of somebody else', request('REGISTER', { to: '<sip:bob@example.test>' }), 403],
+    ['an extension that is required', request('INVITE', { headers: [['Require', '100rel, x']] }), 420],
+    ['one that proxies are to have', request('INVITE', { headers: [['Proxy-Require', 'x']] }), 420],
+    ['another body', request('INVITE', { body: { type: 'text/plain', bytes: 'hi' } }), 415],
+    [
+      'a compressed body',
+      request('INVITE', { headers: [['Content-Encoding', 'gzip']], body: { type: 'application/sdp', bytes: 'x' } }),
+      415,
+    ],
+  ];
+  for (const [what, message, expected] of table) {
+    const { admission, status } = setup();
+    assert.equal(status(message), expected, what);
+    const verdict = admission.admit(message, flow('alice'), 0);
+    if (verdict === 'drop' || 'accept' in verdict) continue;
+    assert.match(verdict.reject.header('reason') ?? '', new RegExp(`^SIP;cause=${expected};text="..`), what);
+    assert.notEqual(verdict.reject.to.tag, undefined, what);
+    assert.equal(admission.refused.get(Number(expected)), 2, what);
+  }
+  const { admission } = setup();
+  const extension = admission.admit(request('INVITE', { headers: [['Require', '100rel, x']] }), flow('alice'), 0);
+  assert.equal(extension !== 'drop' && 'reject' in extension && extension.reject.header('unsupported'), '100rel, x');
+});
+
+test('the right credentials among several are found; those of another realm or two wrong ones are not enough', () => {
+  const { admission } = setup();
+  const challenge = () => {
+    const verdict = admission.admit(request('REGISTER'), flow(), 0);
+    assert.ok(verdict !== 'drop' && 'reject' in verdict);
+    return parseChallenge(verdict.reject.header('www-authenticate')!)!;
+  };
+  const answer = (over: object = {}, password = 'secret-1') =>
+    answerChallenge(
+      {
+        challenge: { ...challenge(), ...over },
+        username: 'alice',
+        password,
+        method: 'REGISTER',
+        uri: 'sip:example.test',
+      },
+      nodeCrypto,
+    )!;
+  const outcome = (...values: string[]) => {
+    const headers = values.map((value) => ['Authorization', value] as const);
+    const verdict = admission.admit(request('REGISTER', { headers, cseq: 2 }), flow(), 0);
+    return verdict === 'drop' ? verdict : 'accept' in verdict ? verdict.accept.account : verdict.reject.status;
+  };
+  assert.equal(outcome(answer({ realm: 'other' }), answer()), 'alice');
+  assert.equal(outcome(answer(), answer({ realm: 'other' })), 'alice');
+  assert.equal(outcome('Basic YWxpY2U6c2VjcmV0LTE=', answer()), 'alice');
+  assert.equal(outcome(answer({ realm: 'other' }), answer({ realm: 'third' })), 401);
+  assert.equal(outcome(answer({}, 'wrong'), answer({}, 'wrong')), 401);
+  assert.equal(outcome(answer({}, 'wrong'), answer()), 401, 'one guess a request');
+  const one = answer();
+  assert.equal(outcome(one), 'alice');
+  assert.equal(outcome(one), 401, 'the same answer again');
+});
+
+test('a session speaks only as long as its account exists; a stopping server takes no new calls', () => {
+  const { admission, status, removeAll } = setup();
+  const call = request('INVITE', { uri: 'sip:bob@example.test' });
+  admission.draining = true;
+  assert.equal(status(call), 503);
+  assert.equal(status(request('REGISTER')), 'accepted alice');
+  removeAll();
+  assert.equal(status(request('REGISTER')), 403);
+});
+
+test('floods from one address are dropped, loopback far later, and other addresses go on; one user can’t call without end', () => {
+  const { admission, status } = setup();
+  const { address, loopback, calls } = ADMISSION_LIMITS;
+  for (let i = 0; i < address.burst; i++) assert.equal(status(request('OPTIONS'), flow()), 401);
+  assert.equal(status(request('OPTIONS'), flow()), 'drop');
+  assert.equal(status(request('OPTIONS'), flow(undefined, '192.0.2.2')), 401);
+  for (let i = 0; i < address.burst * 2; i++)
+    assert.equal(status(request('OPTIONS'), flow(undefined, '127.0.0.9')), 401);
+  assert.equal(admission.dropped, 1);
+  assert.ok(loopback.burst > address.burst * 10);
+  const call = request('INVITE', { uri: 'sip:bob@example.test' });
+  const caller = flow('alice', '192.0.2.3');
+  for (let i = 0; i < calls.burst; i++) assert.equal(status(call, caller), 'accepted alice');
+  assert.equal(status(call, caller), 503);
+  assert.notEqual(admission.admit(call, caller, 1000), 'drop');
+});

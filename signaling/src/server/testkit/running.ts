@@ -1,0 +1,62 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AdminHandler, RunningPart } from '@offhook/core/node';
+import { pino } from 'pino';
+import type { SignalingConfig } from '../../config.ts';
+import { startSignaling } from '../server.ts';
+
+export const DOMAIN = 'example.test';
+export const PASSWORD = 'correct-Horse-7';
+
+/** The signalling part on free ports, with alice and bob, for one test. */
+export interface RunningServer extends AsyncDisposable {
+  readonly part: RunningPart;
+  readonly config: SignalingConfig;
+  readonly ports: Readonly<Record<string, number>>;
+  readonly url: string;
+  verb(name: string, args?: Record<string, unknown>): Promise<unknown>;
+  /** Stops this process' server and starts it anew with the same data. */
+  restart(): Promise<RunningServer>;
+}
+
+export async function startServer(over: { http?: Partial<SignalingConfig['http']> } = {}): Promise<RunningServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'oh-sig-'));
+  writeFileSync(join(folder, 'index.html'), '<!doctype html><title>phone</title>');
+  const config: SignalingConfig = {
+    part: 'signaling',
+    runDir: join(folder, 'run'),
+    configHash: '',
+    dataDir: join(folder, 'data'),
+    domain: DOMAIN,
+    sip: { udp: [{ address: '127.0.0.1', port: 0 }], tcp: [{ address: '127.0.0.1', port: 0 }] },
+    http: { address: '127.0.0.1', port: 0, webRoot: folder, ...over.http },
+    media: { relays: ['udp:127.0.0.1:9'], path: 'opaque' },
+    turn: { uris: ['turn:127.0.0.1:3478?transport=udp'], secret: 'turn-secret', ttlS: 3600 },
+    sessionSecret: 'session-secret-of-the-test',
+    nonceSecret: 'nonce-secret-of-the-test',
+  };
+  const server = await open(config, folder);
+  for (const user of ['alice', 'bob']) await server.verb('users', { op: 'add', user, password: PASSWORD });
+  return server;
+}
+
+async function open(config: SignalingConfig, folder: string): Promise<RunningServer> {
+  const part = await startSignaling(config, pino({ level: 'silent' }));
+  const verbs = part.verbs as Readonly<Record<string, AdminHandler>>;
+  return {
+    part,
+    config,
+    ports: part.ports,
+    url: `http://127.0.0.1:${part.ports.http}`,
+    verb: async (name, args = {}) => verbs[name]!(args),
+    restart: async () => {
+      await part.stop();
+      return open(config, folder);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await part.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,155 @@
+import { createSocket } from 'node:dgram';
+import { connect as connectTcp } from 'node:net';
+import {
+  answerChallenge,
+  createRequest,
+  hex,
+  parseChallenge,
+  parseSip,
+  SipMessage,
+  StreamFramer,
+  utf8,
+} from '@offhook/core';
+import { nodeCrypto } from '@offhook/core/node';
+import WebSocket from 'ws';
+import { DOMAIN } from './running.ts';
+
+export interface RegisterOptions {
+  readonly user: string;
+  readonly password?: string;
+  readonly contact?: string;
+  readonly expires?: number;
+  /** Changes what would be sent in answer to the challenge. */
+  readonly spoil?: (authorization: string) => string;
+}
+
+/** A phone of a few lines: one request at a time over one transport. */
+export class SipClient implements AsyncDisposable {
+  readonly closed: Promise<void>;
+  readonly #send: (bytes: Uint8Array) => void;
+  readonly #close: () => void;
+  readonly #transport: string;
+  readonly #callId = hex(nodeCrypto.randomBytes(8));
+  readonly #waiting = new Map<number, (response: SipMessage) => void>();
+  #cseq = 0;
+
+  private constructor(
+    transport: string,
+    wire: { send: (bytes: Uint8Array) => void; close: () => void; closed: Promise<void> },
+  ) {
+    this.#transport = transport;
+    this.#send = wire.send;
+    this.#close = wire.close;
+    this.closed = wire.closed;
+  }
+
+  static async udp(port: number): Promise<SipClient> {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.connect(port, '127.0.0.1', resolve));
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    const client = new SipClient('UDP', { send: (bytes) => socket.send(bytes), close: () => socket.close(), closed });
+    socket.on('message', (bytes) => client.#receive(bytes));
+    return client;
+  }
+
+  static async tcp(port: number): Promise<SipClient> {
+    const socket = connectTcp(port, '127.0.0.1');
+    await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    const client = new SipClient('TCP', {
+      send: (bytes) => socket.write(bytes),
+      close: () => socket.destroy(),
+      closed,
+    });
+    const framer = new StreamFramer();
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      framer.push(chunk);
+      for (let next = framer.next(); next instanceof Uint8Array; next = framer.next()) client.#receive(next);
+    });
+    return client;
+  }
+
+  /** Rejects with `refused <status>` when the upgrade is refused. */
+  static async webSocket(url: string, protocols: string[] = ['sip'], options: WebSocket.ClientOptions = {}) {
+    const socket = new WebSocket(url, protocols, options);
+    await new Promise((resolve, reject) => {
+      socket.once('open', resolve);
+      socket.once('error', reject);
+      socket.once('unexpected-response', (_request, response) => {
+        response.resume();
+        reject(new Error(`refused ${response.statusCode}`));
+      });
+    });
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    const client = new SipClient('WS', {
+      send: (bytes) => socket.send(bytes),
+      close: () => socket.terminate(),
+      closed,
+    });
+    socket.on('message', (data: Buffer) => client.#receive(data));
+    return client;
+  }
+
+  /** Sends a request and answers its final response. */
+  request(
+    method: string,
+    user: string,
+    headers: readonly (readonly [string, string | number])[] = [],
+    uri = `sip:${DOMAIN}`,
+  ): Promise<SipMessage> {
+    const cseq = ++this.#cseq;
+    const message = createRequest({
+      method,
+      uri,
+      from: `<sip:${user}@${DOMAIN}>;tag=t`,
+      to: method === 'REGISTER' ? `<sip:${user}@${DOMAIN}>` : `<${uri}>`,
+      callId: this.#callId,
+      cseq,
+      headers,
+    });
+    const branch = `z9hG4bK${hex(nodeCrypto.randomBytes(8))}`;
+    message.prepend('via', `SIP/2.0/${this.#transport} client.invalid;branch=${branch};rport`);
+    return new Promise((resolve) => {
+      this.#waiting.set(cseq, resolve);
+      this.#send(message.serialize());
+    });
+  }
+
+  /** REGISTER, and again with credentials when a password is given and a challenge comes. */
+  async register(o: RegisterOptions): Promise<SipMessage> {
+    const headers = [
+      ...(o.contact === undefined ? [] : [['Contact', o.contact] as const]),
+      ...(o.expires === undefined ? [] : [['Expires', o.expires] as const]),
+    ];
+    const first = await this.request('REGISTER', o.user, headers);
+    if (first.status !== 401 || o.password === undefined) return first;
+    const authorization = answerChallenge(
+      {
+        challenge: parseChallenge(first.header('www-authenticate') ?? '')!,
+        username: o.user,
+        password: o.password,
+        method: 'REGISTER',
+        uri: `sip:${DOMAIN}`,
+      },
+      nodeCrypto,
+    )!;
+    return this.request('REGISTER', o.user, [...headers, ['Authorization', o.spoil?.(authorization) ?? authorization]]);
+  }
+
+  sendRaw(text: string): void {
+    this.#send(utf8(text));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#close();
+    await this.closed;
+  }
+
+  #receive(bytes: Uint8Array): void {
+    const message = parseSip(bytes);
+    if (!(message instanceof SipMessage) || message.kind !== 'response' || message.status < 200) return;
+    this.#waiting.get(message.cseq.number)?.(message);
+    this.#waiting.delete(message.cseq.number);
+  }
+}
