@@ -63,7 +63,7 @@ export class TransactionLayer {
   readonly #options: TransactionLayerOptions;
   readonly #timers: SipTimers;
   readonly #transactions = new Map<string, Transaction>();
-  readonly #perFlow = new Map<Flow, Set<Transaction>>();
+  readonly #perFlow = new WeakMap<Flow, Set<Transaction>>();
   readonly #deadlines = new Deadlines<TimerSlot>();
   readonly #commands: TransactionCommand[] = [];
 
