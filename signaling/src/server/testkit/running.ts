@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AdminHandler, RunningPart } from '@offhook/core/node';
@@ -22,7 +22,9 @@ export interface RunningServer extends AsyncDisposable {
 
 export async function startServer(over: { http?: Partial<SignalingConfig['http']> } = {}): Promise<RunningServer> {
   const folder = mkdtempSync(join(tmpdir(), 'oh-sig-'));
-  writeFileSync(join(folder, 'index.html'), '<!doctype html><title>phone</title>');
+  const webRoot = join(folder, 'web');
+  mkdirSync(webRoot);
+  writeFileSync(join(webRoot, 'index.html'), '<!doctype html><title>phone</title>');
   const config: SignalingConfig = {
     part: 'signaling',
     runDir: join(folder, 'run'),
@@ -30,7 +32,7 @@ export async function startServer(over: { http?: Partial<SignalingConfig['http']
     dataDir: join(folder, 'data'),
     domain: DOMAIN,
     sip: { udp: [{ address: '127.0.0.1', port: 0 }], tcp: [{ address: '127.0.0.1', port: 0 }] },
-    http: { address: '127.0.0.1', port: 0, webRoot: folder, ...over.http },
+    http: { address: '127.0.0.1', port: 0, webRoot, ...over.http },
     media: { relays: ['udp:127.0.0.1:9'], path: 'opaque' },
     turn: { uris: ['turn:127.0.0.1:3478?transport=udp'], secret: 'turn-secret', ttlS: 3600 },
     sessionSecret: 'session-secret-of-the-test',
