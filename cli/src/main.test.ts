@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Finding } from './doctor/finding.ts';
 import { composeParts, portSlice } from './parts.ts';
+import type { Ports } from './supervisor/spec.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'oh-cli-'));
 
@@ -104,7 +105,7 @@ const CONFIG = {
   },
   turn: { port: 3478, relayPorts: { min: 49152, max: 65535 }, credentialTtlS: 60 },
 } as const;
-const PORTS = new Map([
+const PORTS = new Map<string, Ports>([
   ['media-relay-0', { ng: 2223, mux: 20000 }],
   ['media-relay-1', { ng: 2224, mux: 20005 }],
   ['turn', { udp: 3479 }],

@@ -53,18 +53,27 @@ async function main(): Promise<number> {
   const { values, positionals } = parse();
   const [command = '', ...rest] = positionals;
   const name = command === 'users' ? 'user' : command;
+  if (values.help || (name === '' && !values.version) || name === 'help') {
+    process.stdout.write(`${HELP[name === 'help' ? (rest[0] ?? '') : name] ?? HELP['']}\n`);
+    return 0;
+  }
   if (values.version || name === 'version') {
     process.stdout.write(`${version()}\n`);
     return 0;
   }
-  if (values.help || name === '' || name === 'help') {
-    process.stdout.write(`${HELP[name === 'help' ? (rest[0] ?? '') : name] ?? HELP['']}\n`);
-    return 0;
+  if (!Object.hasOwn(HELP, name)) {
+    const meant = closest(
+      command,
+      Object.keys(HELP).filter((known) => known !== ''),
+    );
+    throw new UsageError(
+      `'${command}' is no command of offhook${meant ? `; did you mean '${meant}'?` : ''} See: offhook --help`,
+    );
   }
   const most = name === 'user' ? 2 : name === 'link' ? 1 : 0;
-  if (Object.hasOwn(HELP, name) && rest.length > most)
-    throw new UsageError(`'${rest[most]}' is one word too many. See: offhook ${name} --help`);
+  if (rest.length > most) throw new UsageError(`'${rest[most]}' is one word too many. See: offhook ${name} --help`);
   if (name === 'start') return start(values);
+  if (name === 'doctor') return doctor(values, values.json ?? false);
   const { data } = loadConfig(values, process.cwd());
   switch (name) {
     case 'stop':
@@ -73,9 +82,7 @@ async function main(): Promise<number> {
       return status(data, values.json ?? false);
     case 'link':
       return link(data, needed(rest[0], 'whose link? offhook link <user>'));
-    case 'doctor':
-      return doctor(values, values.json ?? false);
-    case 'user': {
+    default: {
       const op = needed(rest[0], 'offhook user add|list|passwd|remove');
       if (!['add', 'list', 'passwd', 'remove'].includes(op))
         throw new UsageError(`'offhook user ${op}' does not exist: add, list, passwd or remove`);
@@ -86,15 +93,6 @@ async function main(): Promise<number> {
         displayName: values.name,
         json: values.json ?? false,
       });
-    }
-    default: {
-      const meant = closest(
-        command,
-        Object.keys(HELP).filter((known) => known !== ''),
-      );
-      throw new UsageError(
-        `'${command}' is no command of offhook${meant ? `; did you mean '${meant}'?` : ''} See: offhook --help`,
-      );
     }
   }
 }

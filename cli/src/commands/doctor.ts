@@ -18,8 +18,7 @@ import { runningParts } from '../running.ts';
 
 /** Checks the machine, the configuration, and every part from outside; works when nothing runs too. */
 export async function doctor(flags: ConfigFlags, json: boolean): Promise<number> {
-  const config = loadConfig(flags, process.cwd());
-  const findings = [...machine(config), ...(await system(config))];
+  const findings = await examine(flags);
   if (json) process.stdout.write(`${JSON.stringify(findings, undefined, 2)}\n`);
   else {
     for (const { what, state, words, remedy } of findings) {
@@ -36,13 +35,30 @@ export async function doctor(flags: ConfigFlags, json: boolean): Promise<number>
   return findings.some(({ state }) => state === 'bad') ? 1 : 0;
 }
 
+async function examine(flags: ConfigFlags): Promise<Finding[]> {
+  let config: Config;
+  try {
+    config = loadConfig(flags, process.cwd());
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((words) => ({
+      what: 'configuration',
+      state: 'bad',
+      words,
+      remedy: 'every key stands in cli/config.schema.json; without the file the defaults are good',
+    }));
+  }
+  return [...machine(config), ...(await system(config))];
+}
+
 async function system(config: Config): Promise<Finding[]> {
   const parts = await runningParts(config.data);
   if (parts.length === 0)
     return [{ what: 'parts', state: 'note', words: 'nothing runs', remedy: 'npm start' }, ...(await portsFree(config))];
   const find = (name: string) => parts.find(({ part }) => part === name);
   const findings: Finding[] = [];
-  for (const name of ['signaling', 'turn', 'media-relay-0']) {
+  const workers = Array.from({ length: workerCount(config) }, (_, i) => `media-relay-${i}`);
+  for (const name of ['signaling', 'turn', ...workers]) {
     const part = find(name);
     findings.push(
       part
@@ -57,15 +73,13 @@ async function system(config: Config): Promise<Finding[]> {
   }
   const { http, udp, tcp } = find('signaling')?.ports ?? {};
   if (http) findings.push(await httpFinding(http), await upgradeFinding(http));
-  if (udp) findings.push(await probe('SIP over UDP', udp, () => sipOptions('UDP', udp), isSipAnswer));
+  if (udp) findings.push(await sipUdpFinding(udp));
   if (tcp) findings.push(await tcpFinding(tcp));
   const turn = find('turn')?.ports.udp;
-  if (turn) findings.push(await probe('TURN', turn, stunBinding, isStunAnswer));
+  if (turn) findings.push(await turnFinding(turn));
   for (const { part, ports } of parts.filter(({ part }) => part.startsWith('media-relay'))) {
-    if (ports.ng)
-      findings.push(
-        await probe(`${part} control`, ports.ng, () => encodeNg('doctor', { command: 'ping' }, 'bencode'), isPong),
-      );
+    if (ports.ng) findings.push(await ngFinding(part, ports.ng));
+    if (ports.mux) findings.push(await muxFinding(part, ports.mux));
   }
   return findings;
 }

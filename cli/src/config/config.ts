@@ -61,7 +61,7 @@ export function configProblems(config: unknown): string[] {
   }
   const workers = config.media.workers === 'auto' ? 64 : config.media.workers;
   const { min, max } = config.media.rtpPorts;
-  if (min > 0 && max - min + 1 < 4 * workers && config.media.workers !== 'auto') {
+  if (min > 0 && max >= min && max - min + 1 < 4 * workers && config.media.workers !== 'auto') {
     problems.push(`media.rtpPorts: ${max - min + 1} ports are too few for ${workers} workers (4 for each)`);
   }
   for (const name of ['ngPort', 'muxPort'] as const) {

@@ -64,7 +64,18 @@ export function machine(config: Config): Finding[] {
       words: `${Math.round(buffer / 1024)} KiB at most`,
       remedy: buffer >= 4 << 20 ? undefined : 'sysctl -w net.core.rmem_max=4194304 keeps bursts from being lost',
     });
+  findings.push(clock());
   return findings;
+}
+
+/** Nonces and TURN credentials carry the time, so a clock that is years off breaks every sign-in. */
+function clock(): Finding {
+  const now = new Date();
+  const built = statSync(join(ROOT, 'package.json')).mtimeMs;
+  const words = `${now.toISOString()} (${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
+  return now.getTime() + 86_400_000 < built
+    ? { what: 'clock', state: 'bad', words: `${words} lies before this program's files`, remedy: 'set the clock (NTP)' }
+    : { what: 'clock', state: 'good', words };
 }
 
 function limitOfFiles(): number | undefined {

@@ -22,8 +22,8 @@ export async function portsFree(config: Config): Promise<Finding[]> {
         : {
             what: `${what} port`,
             state: 'note',
-            words: `${kind} ${port} is taken by another program; the next free one would be used`,
-            remedy: `see who: ss -lnp | grep :${port}`,
+            words: `${kind} ${port} is taken by ${holderOf(kind, port) ?? 'another program'}; the next free one would be used`,
+            remedy: 'end that program, or set another port in offhook.config.json',
           };
     }),
   );

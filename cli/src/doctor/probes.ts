@@ -55,6 +55,26 @@ export function upgradeFinding(port: number): Promise<Finding> {
   });
 }
 
+export function sipUdpFinding(port: number): Promise<Finding> {
+  return probe('SIP over UDP', port, sipOptions('UDP', port), isSipAnswer);
+}
+
+export function turnFinding(port: number): Promise<Finding> {
+  return probe('TURN', port, stunBinding(), (bytes) => (isStunAnswer(bytes) ? 'answers a STUN Binding' : undefined));
+}
+
+/** The media port answers only who knows a call's ICE password; a refusal in STUN shows that it lives. */
+export function muxFinding(part: string, port: number): Promise<Finding> {
+  return probe(`${part} media`, port, stunBinding(), (bytes) =>
+    isStunAnswer(bytes) ? 'answers STUN, and refuses whoever has no call, as it should' : undefined,
+  );
+}
+
+export function ngFinding(part: string, port: number): Promise<Finding> {
+  const ping = encodeNg('doctor', { command: 'ping' }, 'bencode');
+  return probe(`${part} control`, port, ping, (bytes) => (isPong(bytes) ? 'answers a ping' : undefined));
+}
+
 function sipOptions(transport: string, port: number): Uint8Array {
   const uri = `sip:127.0.0.1:${port}`;
   const id = Buffer.from(nodeCrypto.randomBytes(8)).toString('hex');
@@ -84,15 +104,18 @@ function stunBinding(): Uint8Array {
   return writer.message();
 }
 
-const isStunAnswer = (bytes: Uint8Array): string | undefined =>
-  isStun(bytes, 0, bytes.length) && decodeStun(bytes) ? 'answers a STUN Binding' : undefined;
-const isPong = (bytes: Uint8Array): string | undefined =>
-  (decodeNg(bytes)?.message as NgDictionary | undefined)?.result === 'pong' ? 'answers a ping' : undefined;
+function isStunAnswer(bytes: Uint8Array): boolean {
+  return isStun(bytes, 0, bytes.length) && decodeStun(bytes) !== undefined;
+}
+
+function isPong(bytes: Uint8Array): boolean {
+  return (decodeNg(bytes)?.message as NgDictionary | undefined)?.result === 'pong';
+}
 
 function probe(
   what: string,
   port: number,
-  request: () => Uint8Array,
+  request: Uint8Array,
   read: (bytes: Uint8Array) => string | undefined,
 ): Promise<Finding> {
   return new Promise((resolve) => {
@@ -121,7 +144,7 @@ function probe(
           : { what, state: 'bad', words: `something else answers on UDP port ${port}` },
       );
     });
-    socket.send(request(), port, '127.0.0.1');
+    socket.send(request, port, '127.0.0.1');
   });
 }
 

@@ -4,7 +4,7 @@ import { Supervisor } from '../supervisor/supervisor.ts';
 
 // A supervisor over fake parts as a process of its own, so that a test can kill it: supervise.ts <data> <settings>
 const [data = '', extra = '{}'] = process.argv.slice(2);
-const faults = JSON.parse(extra) as Record<string, Record<string, unknown>>;
+const more = JSON.parse(extra) as Record<string, Record<string, unknown>>;
 
 function fake(name: string, needs: readonly string[]): PartSpec {
   return {
@@ -14,7 +14,7 @@ function fake(name: string, needs: readonly string[]): PartSpec {
     settings: (ports) => ({
       port: 0,
       needed: needs.map((other) => ports.get(other)?.tcp),
-      ...faults[name],
+      ...more[name],
     }),
     withPorts: (settings, ports) => ({ ...settings, port: ports.tcp }),
   };
