@@ -2,7 +2,7 @@ import { type Crypto, turnRestPassword, turnRestUsername } from '@offhook/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Accounts, isLoopback, Lockout, RateLimit, type Sessions } from '../auth/index.ts';
 import type { CallSummary } from '../call/index.ts';
-import type { Binding } from '../registrar/index.ts';
+import { type Binding, secondsLeft } from '../registrar/index.ts';
 import type { Account } from '../store/index.ts';
 import { isWelcomeOrigin, type OriginOptions } from './origin.ts';
 
@@ -170,7 +170,7 @@ export function describeCall(call: CallSummary, nowMs: number): Record<string, u
 }
 
 export function describeBinding(binding: Binding, nowMs: number): Record<string, unknown> {
-  const { user, contact, flow, q, expiresAtMs, userAgent } = binding;
+  const { user, contact, flow, q, userAgent } = binding;
   return {
     user,
     contact: contact.toString(),
@@ -178,7 +178,7 @@ export function describeBinding(binding: Binding, nowMs: number): Record<string,
     address: flow.remote.address,
     port: flow.remote.port,
     q,
-    expiresInSeconds: Math.max(0, Math.ceil((expiresAtMs - nowMs) / 1000)),
+    expiresInSeconds: secondsLeft(binding, nowMs),
     userAgent,
   };
 }

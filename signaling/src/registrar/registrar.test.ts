@@ -143,3 +143,12 @@ test('limits: too brief, too many, not SIP', () => {
   for (const bad of ['<tel:+123>', '<sip:a@b?Route=x>', 'rubbish', '<sip:a@b'])
     assert.equal(r.handleRegister(register([bad]), flow(1), 'alice', 0).status, 400, bad);
 });
+
+test('what was granted is told exactly, whatever the fractions of the clock', () => {
+  const r = new Registrar();
+  for (let i = 0; i < 1000; i++) {
+    const now = 1234.567891 * (i + 1);
+    const answer = r.handleRegister(register(['<sip:a@1.1.1.1>'], { expires: 60 + i }), flow(1), 'alice', now);
+    assert.equal(answer.header('contact'), `<sip:a@1.1.1.1>;expires=${60 + i}`);
+  }
+});

@@ -187,7 +187,7 @@ export class Registrar {
       const extra = `${b.instanceId === undefined ? '' : `;+sip.instance="${b.instanceId}"`}${b.regId === undefined ? '' : `;reg-id=${b.regId}`}`;
       return [
         'Contact',
-        `<${b.contact}>;expires=${Math.ceil((b.expiresAtMs - nowMs) / 1000)}${b.q === 1 ? '' : `;q=${b.q}`}${extra}`,
+        `<${b.contact}>;expires=${secondsLeft(b, nowMs)}${b.q === 1 ? '' : `;q=${b.q}`}${extra}`,
       ] as const;
     });
     return createResponse(message, 200, undefined, { headers });
@@ -200,6 +200,12 @@ function isSame(binding: Binding, contact: NameAddr): boolean {
   if (instance !== undefined && binding.instanceId !== undefined)
     return instance === binding.instanceId && contact.params.get('reg-id') === binding.regId;
   return binding.contact.toString() === contact.uri.toString();
+}
+
+/** Whole seconds until a binding expires, begun ones included, but never more than were granted. */
+export function secondsLeft(binding: Binding, nowMs: number): number {
+  // Clocks count in fractions: 60 s granted must not become 60.000000001 and be told as 61.
+  return Math.max(0, Math.ceil(Math.round(binding.expiresAtMs - nowMs) / 1000));
 }
 
 function isOutdated(binding: Binding, message: SipMessage): boolean {
