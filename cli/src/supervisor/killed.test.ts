@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { callAdmin, type PartStatus } from '@offhook/core/node';
 import { processIdentity } from './identity.ts';
 import { takeLock } from './lock.ts';
@@ -38,7 +39,7 @@ class Supervised {
   #waiting: (() => void) | undefined;
 
   constructor() {
-    const script = join(import.meta.dirname, '../testing/supervise.ts');
+    const script = fileURLToPath(new URL('../testing/supervise.ts', import.meta.url));
     this.#child = spawn(process.execPath, [script, data], { stdio: ['ignore', 'pipe', 'inherit'] });
     this.ended = new Promise((resolve) => this.#child.once('close', (code) => resolve(code)));
     let held = '';
