@@ -10,10 +10,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ci = process.env.CI === 'true';
 const scratch = mkdtempSync(join(tmpdir(), 'offhook-test-'));
 
-const UNIT = [
-  '{core,signaling,media-relay,turn,network-lab,web-phone,cli,bench}/src/**/*.test.ts',
-  'scripts/**/*.test.mjs',
-];
+const WORKSPACES = ['core', 'signaling', 'media-relay', 'turn', 'network-lab', 'web-phone', 'cli', 'bench'];
+const UNIT = [...WORKSPACES.map((name) => `${name}/src/**/*.test.ts`), 'scripts/**/*.test.mjs'];
 const INTEROP = ['interop-tests/**/*.test.ts'];
 
 function title(words) {
