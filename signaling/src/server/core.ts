@@ -1,6 +1,6 @@
-import { type Crypto, createResponse, type DigestAlgorithm, type SipMessage } from '@offhook/core';
+import { type Crypto, createResponse, type DigestAlgorithm, parseUri, type SipMessage } from '@offhook/core';
 import { Admission, type AdmissionLimits, Authenticator } from '../auth/index.ts';
-import { ALLOW, CallLayer, type CallLimits, type CallSummary, type MediaPath } from '../call/index.ts';
+import { ALLOW, CallLayer, type CallLimits, type CallSummary, type MediaPath, refusal } from '../call/index.ts';
 import { MediaClient } from '../media/index.ts';
 import { Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import { route } from '../routing/index.ts';
@@ -171,7 +171,7 @@ export class SipCore {
       }
       for (let e = this.registrar.poll(); e; e = this.registrar.poll()) {
         busy = true;
-        if (e.kind !== 'removed') this.calls.handleRegistered(e.binding);
+        if (e.kind !== 'removed') this.calls.handleRegistered(e.binding, nowMs);
         this.#commands.push({ kind: 'registration', event: e });
       }
     }
@@ -189,13 +189,23 @@ export class SipCore {
       this.calls.handle(command, nowMs);
     } else {
       // Admission lets only OPTIONS come this far.
-      const headers = [['Allow', `${ALLOW}, REGISTER`] as const, ['Accept', 'application/sdp'] as const];
-      this.transactions.respond(
-        id,
-        createResponse(message, 200, undefined, { toTag: this.admission.tag(message), headers }),
-        nowMs,
-      );
+      this.transactions.respond(id, this.#answerOptions(message, nowMs), nowMs);
     }
+  }
+
+  /** "The response code chosen MUST be the same that would have been chosen had the request been an INVITE" (11.2) */
+  #answerOptions(message: SipMessage, nowMs: number): SipMessage {
+    const { account } = this.#options;
+    const toTag = this.admission.tag(message);
+    const user = parseUri(message.uri)?.user;
+    if (user !== undefined) {
+      const way = route(user, (name) => account(name) !== undefined);
+      if (way.kind === 'reject') return refusal(message, way.status, way.reason, toTag);
+      if (way.kind === 'ring' && this.registrar.lookup(user, nowMs).length === 0)
+        return refusal(message, 480, `${user} is not registered: nobody is signed in under that name`, toTag);
+    }
+    const headers = [['Allow', `${ALLOW}, REGISTER`] as const, ['Accept', 'application/sdp'] as const];
+    return createResponse(message, 200, undefined, { toTag, headers });
   }
 
   #hostPort(flow: Flow): string {

@@ -124,6 +124,12 @@ test('OPTIONS needs an account and tells what is allowed; garbage and unknown me
   const options = await browser.request('OPTIONS', 'alice');
   assert.equal(options.status, 200);
   assert.match(options.header('allow') ?? '', /INVITE.*REGISTER/);
+  const about = (user: string) => browser.request('OPTIONS', 'alice', [], `sip:${user}@${DOMAIN}`);
+  assert.equal((await about('600')).status, 200, 'the echo is always there');
+  assert.equal((await about('nobody')).status, 404);
+  assert.equal((await about('alice')).status, 480);
+  await browser.register({ user: 'alice', contact: '<sip:x@y.invalid>' });
+  assert.equal((await about('alice')).status, 200);
   assert.equal((await browser.request('FROB', 'alice')).status, 501);
   assert.equal((await browser.request('SUBSCRIBE', 'alice')).status, 405);
   assert.equal((await browser.request('INVITE', 'alice', [], 'sip:bob@elsewhere.test')).status, 404);
