@@ -10,6 +10,7 @@ import {
   parseSip,
   SipMessage,
   seededCrypto,
+  seededRandom,
 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import { SipCore } from '../server/core.ts';
@@ -41,6 +42,7 @@ function stage(options: { relayIsDown?: boolean } = {}) {
   });
   const outbox: { flow: Flow; message: SipMessage }[] = [];
   const ng: NgDictionary[] = [];
+  const answers = new Map<string, Uint8Array>();
   const alive = new Set<string>();
   const ended: string[] = [];
   const clock = { now: 0 };
@@ -54,7 +56,12 @@ function stage(options: { relayIsDown?: boolean } = {}) {
       } else if (c.kind === 'relay') {
         const { cookie, message } = decodeNg(c.bytes)!;
         if (options.relayIsDown) continue;
-        const answer = () => core.handleRelayDatagram(encodeNg(cookie, reply(message), 'bencode'), 0, clock.now);
+        // A relay carries out a repeated command once (the cookie tells), and repeats its answer.
+        const answer = () => {
+          const said = answers.get(cookie) ?? encodeNg(cookie, reply(message), 'bencode');
+          answers.set(cookie, said);
+          core.handleRelayDatagram(said, 0, clock.now);
+        };
         if (held && message.command !== 'ping') held.push(answer);
         else answer();
       } else if (c.kind === 'call-ended') ended.push(`${c.call.status} ${c.call.reason}`);
@@ -64,6 +71,8 @@ function stage(options: { relayIsDown?: boolean } = {}) {
     const callId = String(message['call-id']);
     if (message.command === 'ping') return { result: 'pong', 'offhook-verbs': ['echo'] };
     ng.push(message);
+    if (message.command === 'query')
+      return alive.has(callId) ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
     if (message.command === 'delete') {
       alive.delete(callId);
       return { result: 'ok' };
@@ -189,13 +198,14 @@ function stage(options: { relayIsDown?: boolean } = {}) {
     core,
     phone,
     ng,
+    alive,
     ended,
     clock,
     advance,
     settle,
     assertNothingLeft,
     hold: () => {
-      held = [];
+      held ??= [];
     },
     release: () => {
       const all = held ?? [];
@@ -735,4 +745,257 @@ test('who may speak for whom: the session’s own account only', () => {
   assert.equal(bad.status, 420);
   assert.equal(bad.header('unsupported'), '100rel');
   s.assertNothingLeft();
+});
+
+const VIDEO = `${OFFER}m=video 4002 RTP/AVP 96\r\n`;
+
+test('a refused change is taken back at the relay too, and its sections stay between us and the relay', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { ok } = established(s, alice, bob);
+  s.ng.length = 0;
+  alice.within(ok, 'INVITE', { cseq: 2, sdp: VIDEO });
+  bob.answer(last(bob.take()), 488);
+  assert.deepEqual(alice.seen().slice(-1), ['488 INVITE']);
+  alice.within(ok, 'ACK', { cseq: 2, branch: 'aliceINVITE2in' });
+  const rejected = 'm=video 0 RTP/AVP 96\r\n';
+  assert.deepEqual(
+    s.ng.map((m) => [m.command, m.sdp]),
+    [
+      ['offer', VIDEO],
+      ['offer', OFFER + rejected],
+      ['answer', ANSWER + rejected],
+    ],
+  );
+  bob.take();
+  s.ng.length = 0;
+  alice.within(ok, 'INVITE', { cseq: 3, sdp: OFFER });
+  const re = last(bob.take());
+  assert.equal(re.bodyText.includes('m=video'), false, 'the phones never had it');
+  bob.answer(re, 200, ANSWER);
+  assert.equal(last(alice.take()).bodyText.includes('m=video'), false);
+  assert.deepEqual(
+    s.ng.map((m) => m.sdp),
+    [OFFER + rejected, ANSWER + rejected],
+  );
+  alice.within(ok, 'ACK', { cseq: 3 });
+  alice.within(ok, 'BYE', { cseq: 4 });
+  s.assertNothingLeft();
+});
+
+test('both hang up at the same moment: each BYE gets 200, and one after that 481', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { invite, ok } = established(s, alice, bob);
+  alice.within(ok, 'BYE', { cseq: 2 });
+  bob.within(invite, 'BYE', { cseq: 1 });
+  assert.deepEqual(alice.seen(), ['200 BYE']);
+  const seen = bob.take();
+  assert.deepEqual(
+    seen.map((m) => (m.kind === 'request' ? m.method : m.status)),
+    ['BYE', 200],
+  );
+  bob.answer(seen[0]!, 200);
+  bob.within(invite, 'BYE', { cseq: 2 });
+  assert.deepEqual(bob.seen(), ['481 BYE']);
+  s.assertNothingLeft();
+});
+
+test('a phone that was away when the other side hung up gets its BYE when it comes back, or never', () => {
+  for (const comesBack of [true, false]) {
+    const s = stage();
+    const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+    bob.register();
+    const { ok } = established(s, alice, bob);
+    s.core.handleFlowClosed(bob.flow, s.clock.now);
+    s.settle();
+    alice.within(ok, 'BYE', { cseq: 2 });
+    assert.deepEqual(alice.seen(), ['200 BYE']);
+    assert.deepEqual(bob.seen(), []);
+    assert.equal(s.core.calls.size, 0);
+    if (comesBack) {
+      s.advance(5000);
+      const again = s.phone('bob');
+      again.contact = bob.contact;
+      again.request('REGISTER', { uri: `sip:${DOMAIN}`, to: `<sip:bob@${DOMAIN}>`, callId: 'again', cseq: 1 });
+      const [first, second] = again.take();
+      assert.deepEqual([first?.status, second?.method].sort(), [200, 'BYE'].sort());
+    }
+    s.assertNothingLeft();
+  }
+});
+
+test('between the callee’s answer and ours: the callee hangs up, or the caller cancels, hangs up or vanishes', () => {
+  for (const what of ['callee', 'CANCEL', 'BYE', 'vanishes'] as const) {
+    const s = stage();
+    const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+    bob.register();
+    alice.request('INVITE', { sdp: OFFER, branch: 'first' });
+    const [invite] = bob.take() as [SipMessage];
+    bob.answer(invite, 180);
+    const ringing = last(alice.take());
+    s.hold();
+    bob.answer(invite, 200, ANSWER);
+    assert.deepEqual(bob.seen(), ['ACK']);
+    if (what === 'callee') {
+      bob.within(invite, 'BYE', { cseq: 1 });
+      assert.deepEqual(bob.seen(), ['200 BYE']);
+      assert.deepEqual(alice.seen(), ['480 INVITE']);
+    } else if (what === 'vanishes') {
+      s.core.handleFlowClosed(alice.flow, s.clock.now);
+      s.settle();
+      assert.deepEqual(bob.seen(), ['BYE']);
+    } else {
+      if (what === 'CANCEL') alice.request('CANCEL', { branch: 'first' });
+      else alice.within(ringing, 'BYE', { cseq: 2 });
+      assert.deepEqual(alice.seen().sort(), [`200 ${what}`, '487 INVITE']);
+      assert.deepEqual(bob.seen(), ['BYE']);
+    }
+    s.release();
+    assert.deepEqual(
+      alice.seen().filter((m) => m.startsWith('200 INVITE')),
+      [],
+    );
+    s.assertNothingLeft();
+  }
+});
+
+test('a second answer from behind the same contact is acknowledged, each time it comes, and hung up once', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { invite } = established(s, alice, bob);
+  const other = createResponse(invite, 200, undefined, {
+    toTag: 'another-phone',
+    headers: [['Contact', '<sip:other@phone.invalid;transport=ws>']],
+    body: { type: 'application/sdp', bytes: ANSWER },
+  });
+  bob.send(other);
+  const [ack, bye] = bob.take();
+  assert.equal(ack?.method, 'ACK');
+  assert.equal(bye?.method, 'BYE');
+  assert.equal(bye?.to.tag, 'another-phone');
+  assert.equal(bye?.uri, 'sip:other@phone.invalid;transport=ws');
+  bob.send(other);
+  assert.deepEqual(bob.seen(), ['ACK']);
+  assert.equal(s.core.calls.size, 1);
+  s.core.hangUpAll('enough', s.clock.now);
+  s.settle();
+  s.assertNothingLeft();
+});
+
+test('a relay that lost the call, or gave it up for want of media, ends it within a minute', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  established(s, alice, bob);
+  s.advance(125_000);
+  assert.deepEqual([alice.seen(), bob.seen()], [[], []]);
+  s.alive.clear();
+  s.advance(60_000);
+  assert.deepEqual([alice.seen(), bob.seen()], [['BYE'], ['BYE']]);
+  assert.deepEqual(s.ended, ['480 no media came for too long, or the media relay was restarted']);
+  s.assertNothingLeft();
+});
+
+test('late offer: a caller that never acknowledges costs the callee neither its ACK nor its BYE', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE');
+  bob.answer(last(bob.take()), 200, OFFER);
+  assert.deepEqual(alice.seen(), ['100 INVITE', '200 INVITE']);
+  assert.deepEqual(bob.seen(), []);
+  s.advance(33_000);
+  assert.deepEqual(bob.seen(), ['ACK', 'BYE']);
+  assert.deepEqual(alice.seen().slice(-1), ['BYE']);
+  s.assertNothingLeft();
+});
+
+test('a change that the other side never finishes is cancelled after a minute; the call goes on', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { ok } = established(s, alice, bob);
+  alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER });
+  const re = last(bob.take());
+  bob.answer(re, 180);
+  s.advance(61_000);
+  assert.deepEqual(bob.seen(), ['CANCEL']);
+  bob.answer(re, 487);
+  assert.deepEqual(alice.seen().slice(-1), ['487 INVITE']);
+  assert.equal(s.core.calls.size, 1);
+  alice.within(ok, 'BYE', { cseq: 3 });
+  s.assertNothingLeft();
+});
+
+test('who calls the own name reaches the own other phones only', () => {
+  const s = stage();
+  const [desk, tab] = [s.phone('alice'), s.phone('alice')];
+  desk.register();
+  const call = (branch: string) =>
+    desk.request('INVITE', {
+      uri: `sip:alice@${DOMAIN}`,
+      to: `<sip:alice@${DOMAIN}>`,
+      sdp: OFFER,
+      branch,
+      callId: branch,
+    });
+  call('alone');
+  const refused = last(desk.take());
+  assert.equal(refused.status, 480);
+  assert.match(refused.header('reason') ?? '', /no other phone/);
+  tab.register();
+  call('both');
+  assert.deepEqual(tab.seen(), ['INVITE']);
+  assert.deepEqual(desk.seen(), ['100 INVITE']);
+  s.assertNothingLeft();
+});
+
+test('nothing that two phones can do in any order leaves anything behind', () => {
+  const random = seededRandom(11);
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random.next() * list.length)]!;
+  for (let round = 0; round < 300; round++) {
+    const s = stage();
+    const phones = [s.phone('alice'), s.phone('bob'), s.phone('bob')] as const;
+    phones[1].register();
+    if (random.next() < 0.5) phones[2].register();
+    const inbox = new Map<Phone, SipMessage[]>(phones.map((p) => [p, []]));
+    let n = 0;
+    for (let step = 0; step < 25; step++) {
+      for (const p of phones) inbox.get(p)!.push(...p.take());
+      const phone = pick(phones);
+      const seen = inbox.get(phone)!;
+      const open = seen.filter((m) => m.kind === 'request' && m.method !== 'ACK');
+      const dialogs = seen.filter((m) => m.method === 'INVITE' && (m.kind === 'request' || m.to.tag !== undefined));
+      const what = Math.floor(random.next() * 10);
+      const sdp = pick([undefined, OFFER, ANSWER, VIDEO]);
+      if (what < 2) phones[0].request('INVITE', { sdp, callId: `c${++n}`, branch: `b${n}`, tag: `t${n}` });
+      else if (what < 6 && open.length > 0)
+        phone.answer(pick(open), pick([100, 180, 183, 200, 200, 200, 486, 491, 603]), sdp);
+      else if (what < 9 && dialogs.length > 0)
+        phone.within(pick(dialogs), pick(['ACK', 'ACK', 'BYE', 'INVITE', 'INFO', 'UPDATE']), {
+          cseq: ++n,
+          sdp,
+          branch: `w${n}`,
+        });
+      else if (what === 9) {
+        const kind = random.next();
+        if (kind < 0.3) s.advance(Math.floor(random.next() * 40_000));
+        else if (kind < 0.5) s.hold();
+        else if (kind < 0.8) s.release();
+        else if (kind < 0.9 && n > 0) phones[0].request('CANCEL', { callId: `c${n}`, branch: `b${n}`, tag: `t${n}` });
+        else {
+          s.core.handleFlowClosed(phone.flow, s.clock.now);
+          s.settle();
+        }
+      }
+    }
+    s.release();
+    s.core.hangUpAll('the end', s.clock.now);
+    s.settle();
+    s.assertNothingLeft();
+  }
 });

@@ -2,13 +2,13 @@ import type { SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import type { Binding } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
-import type { MediaSide } from './media.ts';
+import type { Agreement, MediaSide } from './media.ts';
 
 /** A deadline of a call or of one of its legs. */
 export interface CallTimer {
   readonly call: Call;
   readonly leg?: Leg;
-  readonly kind: 'ring' | 'retransmit-2xx' | 'no-ack' | 'lost';
+  readonly kind: 'ring' | 'retransmit-2xx' | 'no-ack' | 'lost' | 'change' | 'check';
 }
 
 /** One side of a call. */
@@ -22,6 +22,10 @@ export interface Leg extends MediaSide {
   ok?: { transaction: string; response: SipMessage; intervalMs: number; cseq: number };
   /** Our ACK of the last INVITE we sent, for repeated 2xx. */
   ack?: { cseq: number; message: SipMessage };
+  /** CSeq of an INVITE of ours whose 2xx is not acknowledged yet: the answer for the ACK is still to come. */
+  unacknowledged?: number;
+  /** Its connection is gone; it has the grace time to come back. */
+  isLost: boolean;
   readonly timers: { readonly retransmit: CallTimer; readonly noAck: CallTimer; readonly lost: CallTimer };
 }
 
@@ -39,6 +43,8 @@ export interface Branch {
   /** The NG answer for early media has been asked for; the 2xx needs none then unless its description differs. */
   earlySdp?: string;
   earlyAnswer?: string;
+  /** ACKs of further answers to the same INVITE, by To tag: a server behind the contact had forked it. */
+  readonly strays: Map<string, SipMessage>;
 }
 
 /** A re-INVITE on its way through us. */
@@ -49,6 +55,8 @@ export interface Renegotiation {
   readonly request: SipMessage;
   clientTransaction?: string;
   clientCSeq?: number;
+  /** What the relay was asked to change; it has to be taken back when the change comes to nothing. */
+  offer?: string;
   cancelled: boolean;
   /** The other side makes the offer (re-INVITE without description). */
   readonly late: boolean;
@@ -75,9 +83,17 @@ export interface Call {
   renegotiation?: Renegotiation;
   /** The caller's INVITE had no description: the offer came from the other side, its answer comes in the ACK. */
   lateOffer: boolean;
-  awaitingAnswerInAck?: { leg: Leg; ackCSeq: number; peer: Leg };
+  awaitingAnswerInAck?: { leg: Leg; ackCSeq: number; peer: Leg; offer: string };
   ringingSent: boolean;
   readonly ring: CallTimer;
+  /** The other side takes too long over a change. */
+  readonly change: CallTimer;
+  /** Time to ask the relay whether it still has the call. */
+  readonly check: CallTimer;
+  /** What both sides last agreed upon: a refused change leads back to it. */
+  agreed?: Agreement;
+  /** The most m= lines that the relay has seen of this call; a session never has fewer (RFC 3264 8). */
+  sections: readonly string[];
   /** Our answer to the caller once it is final. */
   finalSent: boolean;
 }

@@ -12,9 +12,19 @@ export interface CallLimits {
   readonly ringMs: number;
   /** How long a call outlives the lost connection of one of its phones. */
   readonly graceMs: number;
+  /** How long the other side may take over a change of the call, once it has shown that it got it. */
+  readonly changeMs: number;
+  /** How often the relay is asked whether a call still has media. */
+  readonly checkMs: number;
 }
 
-export const CALL_LIMITS: CallLimits = { callsPerUser: 200, ringMs: 60_000, graceMs: 30_000 };
+export const CALL_LIMITS: CallLimits = {
+  callsPerUser: 200,
+  ringMs: 60_000,
+  graceMs: 30_000,
+  changeMs: 60_000,
+  checkMs: 60_000,
+};
 
 export interface CallLayerOptions {
   readonly transactions: Pick<TransactionLayer, 'request' | 'respond' | 'cancel' | 'send'>;
@@ -47,7 +57,9 @@ export interface CallContext {
   newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user'>): Leg;
   /** Sends a 2xx to an INVITE and repeats it until it is acknowledged. */
   sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void;
-  /** BYE to a leg; what it answers does not matter. */
+  /** A call was answered: counts, and watches over its media from now on. */
+  answered(call: Call, nowMs: number): void;
+  /** BYE to a leg; what it answers does not matter. A phone that is away gets it when it comes back in time. */
   bye(leg: Leg, reason: string | undefined, nowMs: number): void;
   /** Ends a call: frees timers, dialogs and the relay's state. */
   end(call: Call, why: { status: number; words: string }, nowMs: number): void;

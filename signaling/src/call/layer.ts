@@ -15,9 +15,10 @@ import {
   reasonWords,
   refusal,
 } from './context.ts';
-import { answerCommand, deleteCommand, isOpaque, sdpProblem } from './media.ts';
+import { carryAnswer } from './exchange.ts';
+import { deleteCommand, isOpaque, isUnknownCall, profileOf, queryCommand, sdpProblem } from './media.ts';
 import { cancelRenegotiation, startRenegotiation } from './renegotiate.ts';
-import { acknowledge, giveUp, sdpOf, startBranches, startEcho } from './setup.ts';
+import { acknowledge, giveUp, sdpOf, startBranches, startEcho, tearDown } from './setup.ts';
 
 /** What the layer wants done beside the requests and answers it hands to the transactions. */
 export type CallCommand =
@@ -34,6 +35,8 @@ export interface CallSummary {
   readonly answeredAtMs?: number;
   readonly endedAtMs?: number;
   readonly media: 'opaque' | 'terminated' | 'echo' | 'none';
+  /** The phones in it, those that only ring included. */
+  readonly legs: readonly { readonly user: string; readonly transport: Flow['transport'] }[];
   /** How it ended: status code and words. */
   readonly status?: number;
   readonly reason?: string;
@@ -54,16 +57,33 @@ export class CallLayer implements CallContext {
   readonly counters = {
     attempts: 0,
     answered: 0,
+    /** Refused by us: nobody of that name, nobody signed in, limits. */
     rejected: 0,
     cancelled: 0,
+    /** Refused by the callee: 486, 600, 603. */
+    refusedByCallee: 0,
+    /** Nobody answered: 408, 480. */
+    unanswered: 0,
     failed: 0,
+    /** Ineffective attempts (4.8): 408, 500, 503 and 504 of whatever cause. */
+    ineffective: 0,
     ended: 0,
     noAck: 0,
+    mediaLost: 0,
     flowsReplaced: 0,
     lostConnections: 0,
+    /** Sums for averages: session request delay (4.3.1) over `answered`, session duration (4.5) over `ended`. */
+    requestDelayMs: 0,
+    durationMs: 0,
   };
   readonly #calls = new Set<Call>();
   readonly #legs = new Map<string, Leg>();
+  readonly #legsOf = new Map<string, Set<Leg>>();
+  /** Dialogs of ended calls whose BYE is not answered yet, by our tag; and the BYEs by their transaction. */
+  readonly #closing = new Map<string, Leg>();
+  readonly #byes = new Map<string, Leg>();
+  /** Phones that were away when their call ended, and the words for the BYE they get when they come back. */
+  readonly #owed = new Map<Leg, string | undefined>();
   readonly #perUser = new Map<string, number>();
   readonly #inviteTransactions = new Map<string, Call>();
   readonly #clients = new Map<string, ClientHandler>();
@@ -100,7 +120,8 @@ export class CallLayer implements CallContext {
 
   /** Whether a request with a To tag belongs to one of our dialogs: such requests are let in without a new challenge. */
   ownsDialog(request: SipMessage): boolean {
-    return this.#legs.get(request.to.tag ?? '')?.dialog.owns(request) ?? false;
+    const tag = request.to.tag ?? '';
+    return (this.#legs.get(tag) ?? this.#closing.get(tag))?.dialog.owns(request) ?? false;
   }
 
   /** Whatever the transactions report; requests here are INVITEs, or belong to a dialog. */
@@ -124,6 +145,7 @@ export class CallLayer implements CallContext {
         return;
       case 'terminated':
         this.#clients.delete(command.id);
+        this.#forgetBye(command.id);
         return;
       default:
         command satisfies never;
@@ -143,9 +165,11 @@ export class CallLayer implements CallContext {
 
   /** The connection of some phones is gone. What was being set up over it ends; answered calls get time to come back. */
   handleFlowClosed(flow: Flow, nowMs: number): void {
-    for (const leg of [...this.#legs.values()]) {
+    const legs = flow.account === undefined ? this.#legs.values() : (this.#legsOf.get(flow.account) ?? []);
+    for (const leg of [...legs]) {
       if (leg.dialog.flow !== flow) continue;
       const { call } = leg;
+      leg.isLost = true;
       if (call.state === 'answered') {
         this.counters.lostConnections++;
         this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
@@ -154,15 +178,24 @@ export class CallLayer implements CallContext {
   }
 
   /** A phone has registered: its calls follow it to the new connection (the same contact, of the same user). */
-  handleRegistered(binding: Binding): void {
-    for (const leg of this.#legs.values()) {
+  handleRegistered(binding: Binding, nowMs: number): void {
+    for (const leg of [...(this.#legsOf.get(binding.user) ?? []), ...this.#owed.keys()]) {
       if (leg.user !== binding.user || leg.dialog.flow === binding.flow) continue;
       const target = parseUri(leg.dialog.remoteTarget);
       if (target?.user !== binding.contact.user || target?.host !== binding.contact.host) continue;
-      leg.dialog.flow = binding.flow;
-      this.counters.flowsReplaced++;
-      this.clearTimer(leg.timers.lost);
+      this.#moveTo(leg, binding.flow);
+      if (!this.#owed.has(leg)) continue;
+      const words = this.#owed.get(leg);
+      this.#owed.delete(leg);
+      this.bye(leg, words, nowMs);
     }
+  }
+
+  #moveTo(leg: Leg, flow: Flow): void {
+    leg.dialog.flow = flow;
+    leg.isLost = false;
+    this.counters.flowsReplaced++;
+    this.clearTimer(leg.timers.lost);
   }
 
   /** Ends every call: the server stops for good. */
@@ -183,14 +216,19 @@ export class CallLayer implements CallContext {
       this.#startCall(got, nowMs);
       return;
     }
+    const closing = leg ? undefined : this.#closing.get(message.to.tag ?? '');
+    if (closing?.dialog.owns(message) && message.method === 'BYE') {
+      // Both hung up at the same moment (RFC 5407 3.1.3): each BYE is answered 200.
+      this.respond(id, createResponse(message, 200, undefined, { toTag: closing.tag }), nowMs);
+      return;
+    }
     if (!leg?.dialog.owns(message)) {
       this.respond(id, refusal(message, 481, 'this call does not exist (any more)', this.newTag()), nowMs);
       return;
     }
     // A phone that changed its connection is heard, and answered, on the new one.
     if (got.flow !== leg.dialog.flow && got.flow.account === leg.user) {
-      leg.dialog.flow = got.flow;
-      this.clearTimer(leg.timers.lost);
+      this.#moveTo(leg, got.flow);
     }
     if (!leg.dialog.accepts(message)) {
       this.respond(id, refusal(message, 500, 'CSeq out of order', leg.tag), nowMs);
@@ -257,9 +295,15 @@ export class CallLayer implements CallContext {
       refuse(route.status, route.reason);
       return;
     }
-    const bindings = route.kind === 'ring' ? this.options.lookup(route.user, nowMs) : [];
-    if (route.kind === 'ring' && bindings.length === 0) {
+    const registered = route.kind === 'ring' ? this.options.lookup(route.user, nowMs) : [];
+    if (route.kind === 'ring' && registered.length === 0) {
       refuse(480, `${callee} is not registered: nobody is signed in under that name`);
+      return;
+    }
+    // Who calls the own name means the own other phones.
+    const bindings = registered.filter((binding) => binding.flow !== flow);
+    if (route.kind === 'ring' && bindings.length === 0) {
+      refuse(480, `${callee} has no other phone that is signed in`);
       return;
     }
     this.respond(id, createResponse(message, 100), nowMs);
@@ -298,13 +342,17 @@ export class CallLayer implements CallContext {
       lateOffer: false,
       ringingSent: false,
       finalSent: false,
+      sections: [],
     } as unknown as Call;
     const dialog = Dialog.ofInvite(of.message, {
       localTag: this.newTag(),
       flow: of.flow,
       contact: this.options.contact,
     });
-    Object.assign(call, { a: this.newLeg(call, { dialog, user: of.caller }), ring: { call, kind: 'ring' } });
+    const a = this.newLeg(call, { dialog, user: of.caller });
+    a.profile = profileOf(sdpOf(of.message) ?? '');
+    const timers = { ring: { call, kind: 'ring' }, change: { call, kind: 'change' }, check: { call, kind: 'check' } };
+    Object.assign(call, { a, ...timers });
     this.#calls.add(call);
     this.#inviteTransactions.set(of.id, call);
     this.#perUser.set(of.caller, (this.#perUser.get(of.caller) ?? 0) + 1);
@@ -314,6 +362,7 @@ export class CallLayer implements CallContext {
   newLeg(call: Call, parts: { dialog: Dialog; user: string }): Leg {
     const leg = {
       call,
+      isLost: false,
       ...parts,
       get tag() {
         return parts.dialog.localTag;
@@ -327,6 +376,9 @@ export class CallLayer implements CallContext {
       timers: { retransmit: timer('retransmit-2xx'), noAck: timer('no-ack'), lost: timer('lost') },
     });
     this.#legs.set(parts.dialog.localTag, leg);
+    const siblings = this.#legsOf.get(leg.user);
+    if (siblings) siblings.add(leg);
+    else this.#legsOf.set(leg.user, new Set([leg]));
     return leg;
   }
 
@@ -335,6 +387,7 @@ export class CallLayer implements CallContext {
   }
 
   media(call: Call, message: NgDictionary, _nowMs: number, then: (result: NgResult, nowMs: number) => void): void {
+    if (call.state === 'ended') return;
     const id = this.#nextMedia++;
     this.#media.set(id, { call, then });
     this.#commands.push({ kind: 'media', id, message });
@@ -376,24 +429,15 @@ export class CallLayer implements CallContext {
     call.awaitingAnswerInAck = undefined;
     const sdp = sdpOf(message);
     if (sdp === undefined) {
-      acknowledge(this, { leg: waiting.peer }, waiting.ackCSeq, undefined);
       this.#hangUp(call, { status: 488, words: 'the ACK has no answer' }, nowMs);
       return;
     }
-    this.media(
-      call,
-      answerCommand({ ngCallId: call.ngCallId!, from: leg, to: waiting.peer, sdp }),
-      nowMs,
-      (result, now) => {
-        acknowledge(
-          this,
-          { leg: waiting.peer },
-          waiting.ackCSeq,
-          'ok' in result ? String(result.ok.sdp ?? '') : undefined,
-        );
-        if ('error' in result) this.#hangUp(call, { status: 488, words: result.error }, now);
-      },
-    );
+    const { peer, ackCSeq, offer } = waiting;
+    const half = { call, ngCallId: call.ngCallId!, from: leg, to: peer, sdp, offer };
+    carryAnswer(this, half, nowMs, (carried, now) => {
+      if ('error' in carried) this.#hangUp(call, { status: 488, words: carried.error }, now);
+      else acknowledge(this, { leg: peer }, ackCSeq, carried.sdp);
+    });
   }
 
   #handleCancel(transaction: string, nowMs: number): void {
@@ -412,14 +456,10 @@ export class CallLayer implements CallContext {
     if (call.state !== 'answered') {
       // RFC 3261 15: a caller may end an early dialog by BYE.
       if (leg === call.a) giveUp(this, call, { status: 487, words: 'ended by the caller', nowMs });
+      else if (leg === call.b)
+        tearDown(this, call, { status: 480, words: words ?? `${leg.user} hung up at once`, nowMs, calleeIsGone: true });
       return;
     }
-    if (call.renegotiation)
-      this.respond(
-        call.renegotiation.serverTransaction,
-        refusal(call.renegotiation.request, 487, 'the call has ended', call.renegotiation.from.tag),
-        nowMs,
-      );
     const other = leg === call.a ? call.b : call.a;
     if (other) this.bye(other, words, nowMs);
     this.end(call, { status: 200, words: words ?? `ended by ${leg.user}` }, nowMs);
@@ -457,9 +497,31 @@ export class CallLayer implements CallContext {
     });
   }
 
+  answered(call: Call, nowMs: number): void {
+    this.counters.answered++;
+    this.counters.requestDelayMs += nowMs - call.startedAtMs;
+    this.setTimer(call.check, nowMs + this.limits.checkMs);
+  }
+
   bye(leg: Leg, reason: string | undefined, nowMs: number): void {
+    if (leg.isLost) {
+      this.#owed.set(leg, reason);
+      this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
+      return;
+    }
+    // A 2xx is acknowledged first, whatever comes of it (RFC 3261 13.2.2.4).
+    if (leg.unacknowledged !== undefined) acknowledge(this, { leg }, leg.unacknowledged, undefined);
     const headers = reason === undefined ? [] : [['Reason', reasonHeader(200, reason)] as const];
-    this.options.transactions.request(leg.dialog.request('BYE', { headers }), leg.dialog.flow, nowMs);
+    const id = this.options.transactions.request(leg.dialog.request('BYE', { headers }), leg.dialog.flow, nowMs);
+    this.#closing.set(leg.tag, leg);
+    this.#byes.set(id, leg);
+  }
+
+  #forgetBye(transaction: string): void {
+    const leg = this.#byes.get(transaction);
+    if (!leg) return;
+    this.#byes.delete(transaction);
+    this.#closing.delete(leg.tag);
   }
 
   #hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void {
@@ -470,9 +532,13 @@ export class CallLayer implements CallContext {
 
   end(call: Call, why: { status: number; words: string }, nowMs: number): void {
     if (call.state === 'ended') return;
-    if (call.answeredAtMs !== undefined) this.counters.answered++;
-    else if (why.status !== 487) this.counters.failed++;
-    this.counters.ended++;
+    this.#count(call, why.status, nowMs);
+    const { renegotiation: r } = call;
+    if (r) {
+      const refused = refusal(r.request, 487, 'the call has ended', r.from.tag);
+      this.respond(r.serverTransaction, refused, nowMs);
+      if (r.clientTransaction) this.options.transactions.cancel(r.clientTransaction, nowMs);
+    }
     this.#commands.push({
       kind: 'ended',
       call: { ...this.#summary(call), state: 'ended', endedAtMs: nowMs, status: why.status, reason: why.words },
@@ -483,22 +549,56 @@ export class CallLayer implements CallContext {
     call.state = 'ended';
     this.#calls.delete(call);
     this.#inviteTransactions.delete(call.inviteTransaction);
-    if (call.renegotiation) this.#inviteTransactions.delete(call.renegotiation.serverTransaction);
     const left = (this.#perUser.get(call.caller) ?? 1) - 1;
     if (left > 0) this.#perUser.set(call.caller, left);
     else this.#perUser.delete(call.caller);
-    this.clearTimer(call.ring);
+    for (const timer of [call.ring, call.change, call.check]) this.clearTimer(timer);
     for (const leg of [call.a, ...call.branches.map((b) => b.leg)]) {
-      for (const timer of Object.values(leg.timers)) this.clearTimer(timer);
+      for (const timer of Object.values(leg.timers))
+        if (timer.kind !== 'lost' || !this.#owed.has(leg)) this.clearTimer(timer);
       this.#legs.delete(leg.tag);
+      const siblings = this.#legsOf.get(leg.user);
+      siblings?.delete(leg);
+      if (siblings?.size === 0) this.#legsOf.delete(leg.user);
     }
+  }
+
+  #count(call: Call, status: number, nowMs: number): void {
+    const { counters } = this;
+    counters.ended++;
+    if (call.answeredAtMs !== undefined) {
+      counters.durationMs += nowMs - call.answeredAtMs;
+      return;
+    }
+    if ([408, 500, 503, 504].includes(status)) counters.ineffective++;
+    if (status === 487) return; // counted as cancelled
+    if (status === 486 || status >= 600) counters.refusedByCallee++;
+    else if (status === 408 || status === 480) counters.unanswered++;
+    else counters.failed++;
+  }
+
+  /** A relay that was restarted, or that gave a silent call up, has none: then nobody hears anybody. */
+  #check(call: Call, nowMs: number): void {
+    if (call.ngCallId === undefined) return;
+    this.setTimer(call.check, nowMs + this.limits.checkMs);
+    this.media(call, queryCommand(call.ngCallId), nowMs, (result, now) => {
+      if ('ok' in result || !isUnknownCall(result.error)) return;
+      this.counters.mediaLost++;
+      this.#hangUp(call, { status: 480, words: 'no media came for too long, or the media relay was restarted' }, now);
+    });
   }
 
   #fire(timer: CallTimer, nowMs: number): void {
     const { call, leg } = timer;
     switch (timer.kind) {
       case 'ring':
-        giveUp(this, call, { status: 480, words: `${call.callee} does not answer`, nowMs });
+        giveUp(
+          this,
+          call,
+          call.ringingSent
+            ? { status: 480, words: `${call.callee} does not answer`, nowMs }
+            : { status: 408, words: `the phone of ${call.callee} does not even ring`, nowMs },
+        );
         return;
       case 'retransmit-2xx': {
         // RFC 3261 13.3.1.4: T1, doubled up to T2, on reliable transports too.
@@ -512,7 +612,15 @@ export class CallLayer implements CallContext {
         this.counters.noAck++;
         this.#hangUp(call, { status: 408, words: 'the answer was never acknowledged' }, nowMs);
         return;
+      case 'change':
+        cancelRenegotiation(this, call, nowMs);
+        return;
+      case 'check':
+        this.#check(call, nowMs);
+        return;
       case 'lost':
+        if (leg && this.#owed.delete(leg)) return;
+        if (leg) leg.isLost = false; // a last BYE is sent where it was last seen
         this.#hangUp(
           call,
           { status: 480, words: `the connection of ${leg?.user ?? 'a phone'} did not come back` },
@@ -541,6 +649,10 @@ export class CallLayer implements CallContext {
       startedAtMs: call.startedAtMs,
       answeredAtMs: call.answeredAtMs,
       media,
+      legs: [call.a, ...call.branches.filter((b) => b.state !== 'failed').map((b) => b.leg)].map((leg) => ({
+        user: leg.user,
+        transport: leg.flow.transport,
+      })),
     };
   }
 }

@@ -1,14 +1,33 @@
-import { attribute, isSdpError, type NgDictionary, parseSdp } from '@offhook/core';
+import { attribute, fingerprints, isSdpError, type NgDictionary, parseSdp } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 
 export type MediaPath = 'opaque' | 'terminated';
+
+/** What a phone speaks, as its own descriptions show it. */
+export interface MediaProfile {
+  /** Of its m= lines: `RTP/AVP`, `UDP/TLS/RTP/SAVPF` … */
+  readonly protocol: string;
+  readonly ice: boolean;
+}
 
 /** What kind of media a side speaks, as far as signalling must know. */
 export interface MediaSide {
   /** Our tag of that side's dialog; its name at the relay. */
   readonly tag: string;
   readonly flow: Flow;
+  /** Unknown until the phone has described itself. */
+  profile?: MediaProfile;
 }
+
+/** A finished exchange of offer and answer, in the words of the two phones. */
+export interface Agreement {
+  readonly offerer: MediaSide;
+  readonly offer: string;
+  readonly answerer: MediaSide;
+  readonly answer: string;
+}
+
+const WEBRTC: MediaProfile = { protocol: 'UDP/TLS/RTP/SAVPF', ice: true };
 
 function isBrowser(flow: Flow): boolean {
   return flow.transport === 'ws' || flow.transport === 'wss';
@@ -19,15 +38,36 @@ export function isOpaque(a: Flow, b: Flow, path: MediaPath): boolean {
   return path === 'opaque' && isBrowser(a) && isBrowser(b);
 }
 
+/** What the phone that wrote a description speaks; undefined when it carries no media. */
+export function profileOf(sdp: string): MediaProfile | undefined {
+  const parsed = parseSdp(sdp);
+  if (isSdpError(parsed)) return undefined;
+  const media = parsed.media.find((m) => m.port !== 0) ?? parsed.media[0];
+  if (!media) return undefined;
+  const ice = attribute(media, 'ice-ufrag') !== undefined || attribute(parsed, 'ice-ufrag') !== undefined;
+  // Older WebRTC peers write RTP/SAVPF where they mean DTLS.
+  const meansDtls =
+    media.protocol.startsWith('RTP/SAVP') &&
+    attribute(media, 'crypto') === undefined &&
+    fingerprints(media, parsed).length > 0;
+  return { protocol: meansDtls ? WEBRTC.protocol : media.protocol, ice };
+}
+
+/** A browser gets WebRTC, another phone what the offer is if it can be carried on, else plain RTP. */
+function profileFor(to: MediaSide, sdp: string): MediaProfile {
+  if (to.profile) return to.profile;
+  if (isBrowser(to.flow)) return WEBRTC;
+  const offered = profileOf(sdp);
+  const isPlain = offered !== undefined && !offered.protocol.includes('TLS') && !offered.ice;
+  return { protocol: isPlain ? offered.protocol : 'RTP/AVP', ice: false };
+}
+
 function receivedFrom(flow: Flow): string[] {
   const { address } = flow.remote;
   return [address.includes(':') ? 'IP6' : 'IP4', address];
 }
 
-/**
- * The NG `offer` that carries one side's description to the other: a browser gets WebRTC, anything else plain RTP unless
- * the offer already is of its kind. The keys are rtpengine's, so that it can stand in for our relay.
- */
+/** The NG `offer` that carries one side's description to the other. The keys are rtpengine's, so that it can stand in. */
 export function offerCommand(o: {
   ngCallId: string;
   from: MediaSide;
@@ -35,38 +75,25 @@ export function offerCommand(o: {
   sdp: string;
   path: MediaPath;
 }): NgDictionary {
-  const common = {
+  const { protocol, ice } = profileFor(o.to, o.sdp);
+  return {
     command: 'offer',
     'call-id': o.ngCallId,
     'from-tag': o.from.tag,
     sdp: o.sdp,
     replace: ['origin'],
     'received-from': receivedFrom(o.from.flow),
-  };
-  if (isOpaque(o.from.flow, o.to.flow, o.path)) {
-    return {
-      ...common,
-      'transport-protocol': 'UDP/TLS/RTP/SAVPF',
-      ICE: 'force',
-      'rtcp-mux': ['offer', 'require'],
-      SDES: ['off'],
-      flags: ['opaque'],
-    };
-  }
-  if (isBrowser(o.to.flow)) {
-    return { ...common, 'transport-protocol': 'UDP/TLS/RTP/SAVPF', ICE: 'force', 'rtcp-mux': ['offer'], SDES: ['off'] };
-  }
-  return {
-    ...common,
-    'transport-protocol': isBrowser(o.from.flow) || isWebRtc(o.sdp) ? 'RTP/AVP' : plainProtocol(o.sdp),
-    ICE: 'remove',
-    'rtcp-mux': ['demux'],
-    ...(hasCrypto(o.sdp) ? {} : { SDES: ['off'] }),
+    'transport-protocol': protocol,
+    ICE: ice ? 'force' : 'remove',
+    'rtcp-mux': ice || protocol.includes('TLS') ? ['offer'] : ['demux'],
+    SDES: protocol.startsWith('RTP/SAVP') ? undefined : ['off'],
+    flags: isOpaque(o.from.flow, o.to.flow, o.path) ? ['opaque'] : undefined,
   };
 }
 
 /** The NG `answer` on the way back. `to` gave the offer, `from` answers it. */
 export function answerCommand(o: { ngCallId: string; from: MediaSide; to: MediaSide; sdp: string }): NgDictionary {
+  const ice = o.to.profile?.ice ?? isBrowser(o.to.flow);
   return {
     command: 'answer',
     'call-id': o.ngCallId,
@@ -75,7 +102,8 @@ export function answerCommand(o: { ngCallId: string; from: MediaSide; to: MediaS
     sdp: o.sdp,
     replace: ['origin'],
     'received-from': receivedFrom(o.from.flow),
-    ...(isBrowser(o.to.flow) ? { ICE: 'force', SDES: ['off'] } : {}),
+    ICE: ice ? 'force' : undefined,
+    SDES: ice ? ['off'] : undefined,
   };
 }
 
@@ -96,6 +124,15 @@ export function deleteCommand(ngCallId: string): NgDictionary {
   return { command: 'delete', 'call-id': ngCallId };
 }
 
+export function queryCommand(ngCallId: string): NgDictionary {
+  return { command: 'query', 'call-id': ngCallId };
+}
+
+/** Whether a relay's error means that it has no such call (any more); rtpengine's words. */
+export function isUnknownCall(error: string): boolean {
+  return /unknown call-?id/i.test(error);
+}
+
 /** Why a description can't be used, in words; undefined when it can. */
 export function sdpProblem(sdp: string): string | undefined {
   const parsed = parseSdp(sdp);
@@ -103,17 +140,25 @@ export function sdpProblem(sdp: string): string | undefined {
   return parsed.media.length === 0 ? 'the session description offers no media' : undefined;
 }
 
-function isWebRtc(sdp: string): boolean {
-  const parsed = parseSdp(sdp);
-  return !isSdpError(parsed) && parsed.media.some((m) => m.protocol.includes('TLS'));
+/** The m= lines of a description. */
+export function mediaLines(sdp: string): string[] {
+  return sdp.match(/^m=[^\r\n]*/gm) ?? [];
 }
 
-function plainProtocol(sdp: string): string {
-  const parsed = parseSdp(sdp);
-  return (!isSdpError(parsed) && parsed.media.find((m) => m.port > 0)?.protocol) || 'RTP/AVP';
+/**
+ * Adds the sections that the relay knows and this description does not, as rejected ones. They are left of a change that
+ * was refused: for the phones it never happened, but the relay's sections stay (RFC 3264 8: never fewer).
+ */
+export function padSections(sdp: string, known: readonly string[]): string {
+  const own = mediaLines(sdp).length;
+  if (own >= known.length) return sdp;
+  const rejected = known.slice(own).map((line) => line.replace(/^(m=\S+) \S+/, '$1 0'));
+  return `${sdp.replace(/\r?\n?$/, '\r\n')}${rejected.map((line) => `${line}\r\n`).join('')}`;
 }
 
-function hasCrypto(sdp: string): boolean {
-  const parsed = parseSdp(sdp);
-  return !isSdpError(parsed) && parsed.media.some((m) => attribute(m, 'crypto') !== undefined);
+/** The first `count` sections of a description: what the phone knows of. */
+export function trimSections(sdp: string, count: number): string {
+  let seen = 0;
+  for (const match of sdp.matchAll(/^m=/gm)) if (seen++ === count) return sdp.slice(0, match.index);
+  return sdp;
 }

@@ -1,7 +1,8 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { Call, Leg, Renegotiation } from './call.ts';
 import { ALLOW, type CallContext, reasonWords, refusal } from './context.ts';
-import { answerCommand, echoCommand, offerCommand } from './media.ts';
+import { carryAnswer, carryOffer, restore } from './exchange.ts';
+import { echoCommand } from './media.ts';
 import { acknowledge, sdpOf } from './setup.ts';
 
 const SDP = 'application/sdp';
@@ -31,10 +32,15 @@ export function startRenegotiation(
     else refuse(491, 'the other side is changing the call at this moment');
     return;
   }
+  const to = leg === call.a ? call.b : call.a;
+  if (to?.ok) {
+    refuse(491, 'the other side has not finished its last change');
+    return;
+  }
   leg.dialog.retarget(request);
   context.respond(transaction, createResponse(request, 100), nowMs);
   const sdp = sdpOf(request);
-  if (call.kind === 'echo') {
+  if (!to) {
     if (sdp === undefined) refuse(488, 'the echo needs an offer in the re-INVITE');
     else
       context.media(call, echoCommand({ ngCallId: call.ngCallId!, from: leg, sdp }), nowMs, (result, now) => {
@@ -43,7 +49,6 @@ export function startRenegotiation(
       });
     return;
   }
-  const to = leg === call.a ? call.b! : call.a;
   const renegotiation: Renegotiation = {
     from: leg,
     to,
@@ -57,19 +62,14 @@ export function startRenegotiation(
     forward(context, call, { renegotiation, sdp: undefined, nowMs });
     return;
   }
-  context.media(
-    call,
-    offerCommand({ ngCallId: call.ngCallId!, from: leg, to, sdp, path: context.options.mediaPath }),
-    nowMs,
-    (result, now) => {
-      if (call.renegotiation !== renegotiation) return;
-      if (renegotiation.cancelled)
-        finish(context, call, { renegotiation, status: 487, words: 'cancelled', nowMs: now });
-      else if ('error' in result)
-        finish(context, call, { renegotiation, status: 488, words: result.error, nowMs: now });
-      else forward(context, call, { renegotiation, sdp: String(result.ok.sdp ?? ''), nowMs: now });
-    },
-  );
+  renegotiation.offer = sdp;
+  carryOffer(context, { call, ngCallId: call.ngCallId!, from: leg, to, sdp }, nowMs, (carried, now) => {
+    if (call.renegotiation !== renegotiation) return;
+    if (renegotiation.cancelled) finish(context, call, { renegotiation, status: 487, words: 'cancelled', nowMs: now });
+    else if ('error' in carried)
+      finish(context, call, { renegotiation, status: 488, words: carried.error, nowMs: now });
+    else forward(context, call, { renegotiation, sdp: carried.sdp, nowMs: now });
+  });
 }
 
 function forward(
@@ -111,7 +111,7 @@ function forward(
         });
     },
   });
-  if (r.cancelled) context.options.transactions.cancel(r.clientTransaction, nowMs);
+  context.setTimer(call.change, nowMs + context.limits.changeMs);
 }
 
 function answered(
@@ -123,33 +123,34 @@ function answered(
   const { to, from } = r;
   const cseq = r.clientCSeq!;
   if (to.ack?.cseq === cseq) {
-    context.options.transactions.send(to.ack.message.clone().remove('via'), to.dialog.flow);
+    context.options.transactions.send(to.ack.message.clone(), to.dialog.flow);
     return;
   }
-  if (call.renegotiation !== r || call.awaitingAnswerInAck) return;
+  if (call.state === 'ended') {
+    acknowledge(context, { leg: to }, cseq, undefined);
+    return;
+  }
+  if (call.renegotiation !== r || to.unacknowledged === cseq) return;
+  context.clearTimer(call.change);
   to.dialog.retarget(message);
+  to.unacknowledged = cseq;
   const sdp = sdpOf(message);
+  const ngCallId = call.ngCallId!;
+  const accepted = (description: string, now: number) => {
+    call.renegotiation = undefined;
+    answerOk(context, from, { transaction: r.serverTransaction, request: r.request, sdp: description, nowMs: now });
+  };
   if (r.late && sdp !== undefined) {
-    context.media(
-      call,
-      offerCommand({ ngCallId: call.ngCallId!, from: to, to: from, sdp, path: context.options.mediaPath }),
-      nowMs,
-      (result, now) => {
-        if ('error' in result) {
-          acknowledge(context, { leg: to }, cseq, undefined);
-          finish(context, call, { renegotiation: r, status: 488, words: result.error, nowMs: now });
-          return;
-        }
-        call.awaitingAnswerInAck = { leg: from, ackCSeq: cseq, peer: to };
-        call.renegotiation = undefined;
-        answerOk(context, from, {
-          transaction: r.serverTransaction,
-          request: r.request,
-          sdp: String(result.ok.sdp ?? ''),
-          nowMs: now,
-        });
-      },
-    );
+    r.offer = sdp;
+    carryOffer(context, { call, ngCallId, from: to, to: from, sdp }, nowMs, (carried, now) => {
+      if ('error' in carried) {
+        acknowledge(context, { leg: to }, cseq, undefined);
+        finish(context, call, { renegotiation: r, status: 488, words: carried.error, nowMs: now });
+        return;
+      }
+      call.awaitingAnswerInAck = { leg: from, ackCSeq: cseq, peer: to, offer: sdp };
+      accepted(carried.sdp, now);
+    });
     return;
   }
   acknowledge(context, { leg: to }, cseq, undefined);
@@ -157,18 +158,9 @@ function answered(
     finish(context, call, { renegotiation: r, status: 488, words: 'the answer has no session description', nowMs });
     return;
   }
-  context.media(call, answerCommand({ ngCallId: call.ngCallId!, from: to, to: from, sdp }), nowMs, (result, now) => {
-    if (call.renegotiation !== r) return;
-    if ('error' in result) finish(context, call, { renegotiation: r, status: 488, words: result.error, nowMs: now });
-    else {
-      call.renegotiation = undefined;
-      answerOk(context, from, {
-        transaction: r.serverTransaction,
-        request: r.request,
-        sdp: String(result.ok.sdp ?? ''),
-        nowMs: now,
-      });
-    }
+  carryAnswer(context, { call, ngCallId, from: to, to: from, sdp, offer: r.offer ?? '' }, nowMs, (carried, now) => {
+    if ('error' in carried) finish(context, call, { renegotiation: r, status: 488, words: carried.error, nowMs: now });
+    else accepted(carried.sdp, now);
   });
 }
 
@@ -182,6 +174,7 @@ function answerOk(
     headers: [
       ['Contact', `<${context.options.contact(leg.dialog.flow)}>`],
       ['Allow', ALLOW],
+      ['Server', 'Offhook'],
     ],
     body: { type: SDP, bytes: how.sdp },
   });
@@ -196,6 +189,8 @@ function finish(
 ): void {
   if (call.renegotiation !== how.renegotiation) return;
   call.renegotiation = undefined;
+  context.clearTimer(call.change);
+  if (how.renegotiation.offer !== undefined) restore(context, call, how.nowMs);
   context.respond(
     how.renegotiation.serverTransaction,
     refusal(how.renegotiation.request, how.status, how.words, how.renegotiation.from.tag),
@@ -208,6 +203,7 @@ function endByPeer(
   call: Call,
   how: { renegotiation: Renegotiation; status: number; nowMs: number },
 ): void {
+  how.renegotiation.offer = undefined; // nothing to lead back to
   finish(context, call, { ...how, words: 'the other side knows the call no more' });
   context.bye(how.renegotiation.from, 'the other side is gone', how.nowMs);
   context.bye(how.renegotiation.to, undefined, how.nowMs);

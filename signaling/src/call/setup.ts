@@ -3,9 +3,12 @@ import { Dialog } from '../dialog/index.ts';
 import type { Binding } from '../registrar/index.ts';
 import type { Branch, Call } from './call.ts';
 import { ALLOW, type CallContext, reasonHeader, reasonWords, refusal } from './context.ts';
-import { answerCommand, deleteCommand, echoCommand, offerCommand } from './media.ts';
+import { carryAnswer, carryOffer } from './exchange.ts';
+import { deleteCommand, echoCommand } from './media.ts';
 
 const SDP = 'application/sdp';
+/** Answers to one INVITE from several phones behind one contact that are hung up properly. */
+const MAX_STRAYS = 8;
 
 /** The description in a message, or undefined when it has none. */
 export function sdpOf(message: SipMessage): string | undefined {
@@ -41,17 +44,11 @@ export function startBranches(context: CallContext, call: Call, bindings: readon
       invite(context, branch, undefined, nowMs);
       continue;
     }
-    const command = offerCommand({
-      ngCallId: branch.ngCallId,
-      from: call.a,
-      to: branch.leg,
-      sdp: offer,
-      path: context.options.mediaPath,
-    });
-    context.media(call, command, nowMs, (result, now) => {
+    const half = { call, ngCallId: branch.ngCallId, from: call.a, to: branch.leg, sdp: offer };
+    carryOffer(context, half, nowMs, (carried, now) => {
       if (branch.abandoned) fail(context, branch, 487, 'cancelled', now);
-      else if ('error' in result) fail(context, branch, 503, result.error, now);
-      else invite(context, branch, String(result.ok.sdp ?? ''), now);
+      else if ('error' in carried) fail(context, branch, 503, carried.error, now);
+      else invite(context, branch, carried.sdp, now);
     });
   }
 }
@@ -75,7 +72,8 @@ function newBranch(context: CallContext, call: Call, binding: Binding, index: nu
     contact: options.contact,
   });
   const leg = context.newLeg(call, { dialog, user: binding.user });
-  return { call, ngCallId: `${call.id}-${index}`, binding, leg, state: 'offering', abandoned: false };
+  const ngCallId = `${call.id}-${index}`;
+  return { call, ngCallId, binding, leg, state: 'offering', abandoned: false, strays: new Map() };
 }
 
 function invite(context: CallContext, branch: Branch, sdp: string | undefined, nowMs: number): void {
@@ -83,7 +81,6 @@ function invite(context: CallContext, branch: Branch, sdp: string | undefined, n
   const request = leg.dialog.request('INVITE', {
     headers: [
       ['Allow', ALLOW],
-      ['Supported', 'replaces'],
       ['User-Agent', 'Offhook'],
     ],
     body: sdp === undefined ? undefined : { type: SDP, bytes: sdp },
@@ -119,11 +116,18 @@ function progress(context: CallContext, branch: Branch, message: SipMessage, now
   const sdp = sdpOf(message);
   if (sdp !== undefined && call.branches.length === 1 && !call.lateOffer && branch.earlySdp === undefined) {
     branch.earlySdp = sdp;
-    const command = answerCommand({ ngCallId: branch.ngCallId, from: branch.leg, to: call.a, sdp });
-    context.media(call, command, nowMs, (result, now) => {
-      if ('error' in result || call.finalSent) return;
-      branch.earlyAnswer = String(result.ok.sdp ?? '');
-      provisional(context, call, { status: message.status, sdp: branch.earlyAnswer, now });
+    const half = {
+      call,
+      ngCallId: branch.ngCallId,
+      from: branch.leg,
+      to: call.a,
+      sdp,
+      offer: sdpOf(call.invite) ?? '',
+    };
+    carryAnswer(context, half, nowMs, (carried, now) => {
+      if ('error' in carried || call.finalSent) return;
+      branch.earlyAnswer = carried.sdp;
+      provisional(context, call, { status: message.status, sdp: carried.sdp, now });
     });
   } else if (!call.ringingSent) provisional(context, call, { status: 180, now: nowMs });
 }
@@ -144,16 +148,21 @@ function provisional(context: CallContext, call: Call, how: { status: number; sd
 function answered(context: CallContext, branch: Branch, got: { message: SipMessage; cseq: number; now: number }): void {
   const { call, leg } = branch;
   const { message, cseq, now } = got;
+  const isKnown = leg.ack?.cseq === cseq || branch.state === 'answered';
+  if (isKnown && message.to.tag !== leg.dialog.remoteTag) {
+    hangUpStray(context, branch, message, now);
+    return;
+  }
   if (leg.ack?.cseq === cseq) {
-    context.options.transactions.send(leg.ack.message.clone().remove('via'), leg.dialog.flow);
+    context.options.transactions.send(leg.ack.message.clone(), leg.dialog.flow);
     return;
   }
   if (branch.state === 'answered') return; // its ACK waits for the caller's
   leg.dialog.learn(message);
+  leg.unacknowledged = cseq;
   branch.state = 'answered';
-  const sdp = sdpOf(message);
+  const sdp = sdpOf(message) ?? branch.earlySdp;
   if (call.finalSent || branch.abandoned || sdp === undefined) {
-    acknowledge(context, branch, cseq, undefined);
     context.bye(leg, sdp === undefined ? 'the answer has no session description' : 'answered elsewhere', now);
     branch.state = 'inviting';
     fail(context, branch, sdp === undefined ? 488 : 487, 'no session description in the answer', now);
@@ -165,41 +174,57 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   context.clearTimer(call.ring);
   for (const other of call.branches)
     if (other !== branch) abandon(context, other, { words: 'Call completed elsewhere', status: 200, nowMs: now });
+  const { ngCallId } = branch;
   if (call.lateOffer) {
     // The offer is in this 2xx; its answer will come in the caller's ACK.
-    const command = offerCommand({
-      ngCallId: branch.ngCallId,
-      from: leg,
-      to: call.a,
-      sdp,
-      path: context.options.mediaPath,
-    });
-    context.media(call, command, now, (result, later) => {
-      if ('error' in result) {
-        acknowledge(context, branch, cseq, undefined);
-        tearDown(context, call, { status: 503, words: result.error, nowMs: later });
+    carryOffer(context, { call, ngCallId, from: leg, to: call.a, sdp }, now, (carried, later) => {
+      if ('error' in carried) {
+        tearDown(context, call, { status: 503, words: carried.error, nowMs: later });
         return;
       }
-      call.awaitingAnswerInAck = { leg: call.a, ackCSeq: cseq, peer: leg };
-      accept(context, call, String(result.ok.sdp ?? ''), later);
+      call.awaitingAnswerInAck = { leg: call.a, ackCSeq: cseq, peer: leg, offer: sdp };
+      accept(context, call, carried.sdp, later);
     });
     return;
   }
-  acknowledge(context, branch, cseq, undefined);
+  acknowledge(context, { leg }, cseq, undefined);
   if (sdp === branch.earlySdp && branch.earlyAnswer !== undefined) {
     accept(context, call, branch.earlyAnswer, now);
     return;
   }
-  const command = answerCommand({ ngCallId: branch.ngCallId, from: leg, to: call.a, sdp });
-  context.media(call, command, now, (result, later) => {
-    if ('error' in result) tearDown(context, call, { status: 488, words: result.error, nowMs: later });
-    else accept(context, call, String(result.ok.sdp ?? ''), later);
+  const half = { call, ngCallId, from: leg, to: call.a, sdp, offer: sdpOf(call.invite) ?? '' };
+  carryAnswer(context, half, now, (carried, later) => {
+    if ('error' in carried) tearDown(context, call, { status: 488, words: carried.error, nowMs: later });
+    else accept(context, call, carried.sdp, later);
   });
 }
 
-/** After the winner was chosen something went wrong at the relay: the callee is hung up, the caller told why. */
-function tearDown(context: CallContext, call: Call, why: { status: number; words: string; nowMs: number }): void {
-  if (call.b) context.bye(call.b, why.words, why.nowMs);
+/** A second answer to the same INVITE from behind the contact: a dialog of its own, acknowledged and hung up at once. */
+function hangUpStray(context: CallContext, branch: Branch, message: SipMessage, nowMs: number): void {
+  const tag = message.to.tag ?? '';
+  const { transactions } = context.options;
+  const { flow } = branch.leg.dialog;
+  const known = branch.strays.get(tag);
+  if (known) {
+    transactions.send(known.clone(), flow);
+    return;
+  }
+  if (branch.strays.size >= MAX_STRAYS) return;
+  const dialog = branch.leg.dialog.fork(message);
+  const ack = dialog.request('ACK', { cseq: message.cseq.number });
+  branch.strays.set(tag, ack.clone());
+  transactions.send(ack, flow);
+  const bye = dialog.request('BYE', { headers: [['Reason', reasonHeader(200, 'Call completed elsewhere')]] });
+  transactions.request(bye, flow, nowMs);
+}
+
+/** Between the callee's 2xx and ours something went wrong: the callee is hung up, the caller told why. */
+export function tearDown(
+  context: CallContext,
+  call: Call,
+  why: { status: number; words: string; nowMs: number; calleeIsGone?: true },
+): void {
+  if (call.b && !why.calleeIsGone) context.bye(call.b, why.words, why.nowMs);
   context.respond(call.inviteTransaction, refusal(call.invite, why.status, why.words, call.a.tag), why.nowMs);
   context.end(call, { status: why.status, words: why.words }, why.nowMs);
 }
@@ -213,7 +238,8 @@ export function acknowledge(
 ): void {
   const { leg } = branch;
   const message = leg.dialog.request('ACK', { cseq, body: sdp === undefined ? undefined : { type: SDP, bytes: sdp } });
-  leg.ack = { cseq, message };
+  leg.ack = { cseq, message: message.clone() };
+  if (leg.unacknowledged === cseq) leg.unacknowledged = undefined;
   context.options.transactions.send(message, leg.dialog.flow);
 }
 
@@ -222,12 +248,13 @@ function accept(context: CallContext, call: Call, sdp: string, nowMs: number): v
   call.finalSent = true;
   call.state = 'answered';
   call.answeredAtMs = nowMs;
+  context.answered(call, nowMs);
   const response = createResponse(call.invite, 200, undefined, {
     toTag: call.a.tag,
     headers: [
       ['Contact', `<${context.options.contact(call.a.flow)}>`],
       ['Allow', ALLOW],
-      ['Supported', 'replaces'],
+      ['Server', 'Offhook'],
     ],
     body: { type: SDP, bytes: sdp },
   });
@@ -304,7 +331,10 @@ export function reject(context: CallContext, call: Call, status: number, words: 
 
 /** The caller gave up, or nobody answered in time: every branch is cancelled; the call ends when they all have. */
 export function giveUp(context: CallContext, call: Call, why: { status: number; words: string; nowMs: number }): void {
-  if (call.finalSent) return;
+  if (call.finalSent) {
+    if (call.b && call.state !== 'answered' && call.state !== 'ended') tearDown(context, call, why);
+    return;
+  }
   call.finalSent = true;
   context.clearTimer(call.ring);
   context.respond(call.inviteTransaction, refusal(call.invite, why.status, why.words, call.a.tag), why.nowMs);

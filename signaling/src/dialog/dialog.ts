@@ -66,6 +66,14 @@ export class Dialog {
     this.routeSet = response.values('record-route').reverse();
   }
 
+  /** The dialog of another answer to the same INVITE (12.1.2): all but the remote side is the same. */
+  fork(response: SipMessage): Dialog {
+    const dialog = new Dialog(this);
+    dialog.localCSeq = this.localCSeq;
+    dialog.learn(response);
+    return dialog;
+  }
+
   /** The remote target follows the Contact of re-INVITEs and their answers. */
   retarget(message: SipMessage): void {
     const contacts = message.contacts;
