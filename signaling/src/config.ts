@@ -1,4 +1,4 @@
-import { ipFamily, type SocketAddress } from '@offhook/core';
+import { type DigestAlgorithm, ipFamily, type SocketAddress } from '@offhook/core';
 import type { PartConfig } from '@offhook/core/node';
 import type { MediaPath } from './call/index.ts';
 import { parseRelay } from './media/index.ts';
@@ -10,7 +10,12 @@ export interface SignalingConfig extends PartConfig {
   /** The domain of all accounts, and the realm of their passwords. */
   readonly domain: string;
   /** Where SIP is listened for. Port 0 = any, a port in use is skipped. */
-  readonly sip: { readonly udp: readonly SocketAddress[]; readonly tcp: readonly SocketAddress[] };
+  readonly sip: {
+    readonly udp: readonly SocketAddress[];
+    readonly tcp: readonly SocketAddress[];
+    /** The one digest algorithm phones are challenged with: MD5 (the default), because many know no other. */
+    readonly digest?: DigestAlgorithm;
+  };
   readonly http: {
     readonly address: string;
     readonly port: number;
@@ -54,6 +59,7 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
     if (!Array.isArray(list)) problems.push(`sip.${kind}: a list of addresses is needed`);
     else for (const where of list as readonly SocketAddress[]) at(`sip.${kind}`, where);
   }
+  say(!['MD5', 'SHA-256', undefined].includes(config.sip?.digest), "sip.digest: 'MD5' or 'SHA-256'");
   at('http', config.http);
   say(!isText(config.http?.webRoot), 'http.webRoot: the folder of the built web phone is needed');
   for (const origin of config.http?.allowedOrigins ?? []) {

@@ -53,6 +53,7 @@ export async function startSignaling(
     relays: relays.length,
     nowMs: monotonicMs(),
     nonceSecret: config.nonceSecret,
+    algorithm: config.sip.digest,
     addressOf: reachableAddress,
   });
 
