@@ -93,6 +93,7 @@ const CONFIG = {
   data: '/d',
   public: false,
   domain: 'offhook.local',
+  demoAccounts: true,
   http: { port: 8080, allowedOrigins: [] },
   sip: { port: 5060 },
   media: {
@@ -103,7 +104,7 @@ const CONFIG = {
     rtpPorts: { min: 20100, max: 29999 },
     timeoutS: 60,
   },
-  turn: { port: 3478, relayPorts: { min: 49152, max: 65535 }, credentialTtlS: 60 },
+  turn: { enabled: true, port: 3478, relayPorts: { min: 49152, max: 65535 }, credentialTtlS: 60 },
 } as const;
 const PORTS = new Map<string, Ports>([
   ['media-relay-0', { ng: 2223, mux: 20000 }],
@@ -137,6 +138,23 @@ test('by default only the media mux and the relayed addresses leave loopback', (
   assert.deepEqual(all.turn.relay.addresses, ['127.0.0.1', '192.0.2.7']);
   assert.deepEqual(all.signaling.sip.udp, [{ address: '127.0.0.1', port: 5060 }]);
   assert.equal(all.signaling.http.address, '127.0.0.1');
+});
+
+test('without TURN nothing waits for it and no phone is told of it', () => {
+  const parts = composeParts({
+    config: { ...CONFIG, turn: { ...CONFIG.turn, enabled: false } },
+    secrets: { turn: 'T', session: 'S', nonce: 'N' },
+    hostAddresses: [],
+    version: '0',
+  });
+  assert.deepEqual(
+    parts.map(({ name }) => name),
+    ['media-relay-0', 'media-relay-1', 'signaling'],
+  );
+  const signaling = parts[2]!;
+  assert.deepEqual(signaling.needs, ['media-relay-0', 'media-relay-1']);
+  const told = signaling.settings(new Map([...PORTS].filter(([name]) => name !== 'turn')));
+  assert.deepEqual((told.turn as { uris: unknown }).uris, []);
 });
 
 test('--public opens the rest; TURN reaches the real media ports and nothing else; signalling is told the real ports', () => {

@@ -28,7 +28,8 @@ Parts that run already (after a killed supervisor) are adopted.
 
 ${COMMON}
   --port <n>        HTTP port of the web phone (default 8080; 0 = any)
-  --public          listen on this host's own addresses too, not only on loopback`,
+  --public          listen on this host's own addresses too, not only on loopback
+  --quiet           say only what goes wrong`,
   stop: `offhook stop: stops the supervisor and all parts.\n\n${COMMON}`,
   status: `offhook status: the parts that run. Exit code 3 when none does.\n\n${COMMON}\n  --json            for programs`,
   user: `offhook user add <name> [--password <p>] [--name <display name>]
@@ -106,6 +107,7 @@ function parse() {
         data: { type: 'string' },
         port: { type: 'string' },
         public: { type: 'boolean' },
+        quiet: { type: 'boolean' },
         json: { type: 'boolean' },
         password: { type: 'string' },
         name: { type: 'string' },

@@ -22,11 +22,12 @@ interface At {
   readonly port: number;
 }
 
-/** The parts in start order: media workers, TURN (which has to know their ports), signalling (which has to know all). */
+/** The parts in start order: media workers, TURN (which has to know their ports; unless it is turned off), signalling (which has to know all). */
 export function composeParts(composition: Composition): PartSpec[] {
   const workers = Array.from({ length: workerCount(composition.config) }, (_, i) => mediaRelay(composition, i));
   const names = workers.map((worker) => worker.name);
-  return [...workers, turn(composition, names), signaling(composition, names)];
+  const relays = composition.config.turn.enabled ? [turn(composition, names)] : [];
+  return [...workers, ...relays, signaling(composition, names)];
 }
 
 export function workerCount({ media }: Config): number {
@@ -110,9 +111,9 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
   return {
     name: 'signaling',
     entry: join(ROOT, 'signaling/src/main.ts'),
-    needs: [...relays, 'turn'],
+    needs: config.turn.enabled ? [...relays, 'turn'] : relays,
     settings: (ports) => {
-      const turnPort = portNamed(ports, 'turn', 'udp');
+      const turnPort = config.turn.enabled ? portNamed(ports, 'turn', 'udp') : undefined;
       return {
         version,
         dataDir: config.data,
@@ -132,7 +133,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
           path: config.media.path,
         },
         turn: {
-          uris: listen.map((address) => `turn:${address}:${turnPort}?transport=udp`),
+          uris: turnPort === undefined ? [] : listen.map((address) => `turn:${address}:${turnPort}?transport=udp`),
           secret: secrets.turn,
           ttlS: config.turn.credentialTtlS,
         },

@@ -58,7 +58,7 @@ async function system(config: Config): Promise<Finding[]> {
   const find = (name: string) => parts.find(({ part }) => part === name);
   const findings: Finding[] = [];
   const workers = Array.from({ length: workerCount(config) }, (_, i) => `media-relay-${i}`);
-  for (const name of ['signaling', 'turn', ...workers]) {
+  for (const name of ['signaling', ...(config.turn.enabled ? ['turn'] : []), ...workers]) {
     const part = find(name);
     findings.push(
       part

@@ -19,10 +19,11 @@ const SAME_CTRL_C_MS = 500;
 /** sun_path of a Unix socket, unix(7), without the closing zero. */
 const SOCKET_PATH_LIMIT = process.platform === 'linux' ? 107 : 103;
 
-const say = (line: string) => process.stdout.write(`${line}\n`);
+const print = (line: string) => process.stdout.write(`${line}\n`);
 
 /** Starts everything, says where it is, and stays until it is told to stop. Answers the exit code. */
-export async function start(flags: ConfigFlags): Promise<number> {
+export async function start(flags: ConfigFlags & { readonly quiet?: boolean }): Promise<number> {
+  const say = flags.quiet ? () => {} : print;
   const config = loadConfig(flags, process.cwd());
   const runDir = runDirOf(config.data);
   const longest = Buffer.byteLength(join(runDir, 'media-relay-00.sock'));
@@ -45,7 +46,7 @@ export async function start(flags: ConfigFlags): Promise<number> {
     hostAddresses: config.hostAddresses ?? hostAddresses(),
     version: version(),
   });
-  const supervisor = new Supervisor({ data: config.data, parts, say });
+  const supervisor = new Supervisor({ data: config.data, parts, say, warn: print });
 
   let stop: () => void = () => {};
   const told = new Promise<void>((resolve) => {
@@ -72,7 +73,7 @@ export async function start(flags: ConfigFlags): Promise<number> {
   });
   let code = 0;
   try {
-    await Promise.race([supervisor.start().then(() => greet(config, supervisor)), told]);
+    await Promise.race([supervisor.start().then(() => greet(config, supervisor, say)), told]);
     await told;
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
@@ -86,18 +87,22 @@ export async function start(flags: ConfigFlags): Promise<number> {
 }
 
 /** What a newcomer needs: two phones a click away, a SIP address, and what to try. */
-async function greet(config: Config, supervisor: Supervisor): Promise<void> {
+async function greet(config: Config, supervisor: Supervisor, say: (line: string) => void): Promise<void> {
   const ports = supervisor.part('signaling')?.ports ?? {};
   for (const line of skippedPorts(config, ports, supervisor.part('turn')?.ports ?? {})) say(line);
   const known = (await ask(config.data, 'signaling', 'users', { op: 'list' })) as { user: string }[];
-  const passwords = known.length === 0 ? await makeDemoAccounts(config.data) : new Map<string, string>();
-  const users = DEMO_ACCOUNTS.filter((name) => passwords.has(name) || known.some(({ user }) => user === name));
+  const passwords =
+    config.demoAccounts && known.length === 0 ? await makeDemoAccounts(config.data) : new Map<string, string>();
+  const users = DEMO_ACCOUNTS.filter(
+    (name) => config.demoAccounts && (passwords.has(name) || known.some(({ user }) => user === name)),
+  );
   say('');
   say('Offhook is ready. Open a phone; each link signs in once:');
   for (const user of users) say(`  ${user.padEnd(8)} ${await loginLink(config.data, user, ports.http!)}`);
   if (users.length === 0) say(`  http://localhost:${ports.http}   (links: offhook link <user>)`);
   say('');
-  say('Try this first: open Alice’s phone and call 600, the echo. Then open both links and let Alice call bob.');
+  if (users.length > 0)
+    say('Try this first: open Alice’s phone and call 600, the echo. Then open both links and let Alice call bob.');
   say(`SIP phones: server 127.0.0.1, port ${ports.udp} (UDP) or ${ports.tcp} (TCP), domain ${config.domain}.`);
   for (const [user, password] of passwords) say(`  user ${user.padEnd(8)} password ${password}   (shown this once)`);
   say("More: 'npx offhook user add <name>', 'npx offhook link <name>', 'npx offhook doctor'. Ctrl-C stops everything.");

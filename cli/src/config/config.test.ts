@@ -25,7 +25,8 @@ test('without a file every key has its default, and the data folder is ./data', 
       rtpPorts: { min: 20100, max: 29999 },
       timeoutS: 60,
     },
-    turn: { port: 3478, relayPorts: { min: 49152, max: 65535 }, credentialTtlS: 43200 },
+    demoAccounts: true,
+    turn: { enabled: true, port: 3478, relayPorts: { min: 49152, max: 65535 }, credentialTtlS: 43200 },
   });
 });
 

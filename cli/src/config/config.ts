@@ -21,7 +21,14 @@ export interface Config {
     readonly rtpPorts: PortRange;
     readonly timeoutS: number;
   };
-  readonly turn: { readonly port: number; readonly relayPorts: PortRange; readonly credentialTtlS: number };
+  /** Alice and bob, made when there is no account, and links for them at each start. */
+  readonly demoAccounts: boolean;
+  readonly turn: {
+    readonly enabled: boolean;
+    readonly port: number;
+    readonly relayPorts: PortRange;
+    readonly credentialTtlS: number;
+  };
 }
 
 export interface PortRange {

@@ -10,7 +10,7 @@ export async function portsFree(config: Config): Promise<Finding[]> {
     ['HTTP', 'tcp', config.http.port],
     ['SIP', 'udp', config.sip.port],
     ['SIP', 'tcp', config.sip.port],
-    ['TURN', 'udp', config.turn.port],
+    ...(config.turn.enabled ? [['TURN', 'udp', config.turn.port] as const] : []),
     ['media', 'udp', config.media.muxPort],
     ['media control', 'udp', config.media.ngPort],
   ] as const;

@@ -16,6 +16,8 @@ export interface SupervisorOptions {
   readonly parts: readonly PartSpec[];
   /** One line of what happens. */
   readonly say: (line: string) => void;
+  /** One line of what went wrong; `say` when left out. */
+  readonly warn?: (line: string) => void;
 }
 
 export interface PartReport {
@@ -38,16 +40,18 @@ interface Watched {
 /** Starts the parts in order, adopts those that already run, restarts what dies, stops them all. */
 export class Supervisor {
   readonly #say: (line: string) => void;
+  readonly #warn: (line: string) => void;
   readonly #folders: PartFolders;
   readonly #watched: Watched[];
   /** One change at a time: starts, restarts and the stop queue up here. */
   #queue: Promise<void> = Promise.resolve();
   #stopping = false;
 
-  constructor({ data, parts, say }: SupervisorOptions) {
+  constructor({ data, parts, say, warn = say }: SupervisorOptions) {
     const folders = { run: join(data, 'run'), log: join(data, 'log') };
     for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#say = say;
+    this.#warn = warn;
     this.#folders = folders;
     this.#watched = parts.map((spec) => {
       const watched: Watched = {
@@ -63,7 +67,7 @@ export class Supervisor {
   /** Resolves when every part is ready; rejects with the words of the part that would not start, and stops the others. */
   async start(): Promise<void> {
     for (const { name, process } of leftovers(this.#folders.run, this.#watched)) {
-      if ((await endOwn(process, STOP_GRACE_MS)) === 'killed') this.#say(`${name}: did not stop within 5 s, killed`);
+      if ((await endOwn(process, STOP_GRACE_MS)) === 'killed') this.#warn(`${name}: did not stop within 5 s, killed`);
       for (const ending of ['pid', 'sock', 'config.json'])
         rmSync(join(this.#folders.run, `${name}.${ending}`), { force: true });
       this.#say(`${name}: was running and is not wanted any more, stopped`);
@@ -107,7 +111,7 @@ export class Supervisor {
   #gone(watched: Watched): void {
     if (this.#stopping) return;
     if (performance.now() - watched.readySinceMs > STEADY_AFTER_MS) watched.failures = 0;
-    this.#say(`${watched.process.spec.name}: ended unexpectedly${waitInWords(watched.failures)}`);
+    this.#warn(`${watched.process.spec.name}: ended unexpectedly${waitInWords(watched.failures)}`);
     this.#scheduleStart(watched);
   }
 
@@ -118,7 +122,7 @@ export class Supervisor {
   }
 
   #enqueue(change: () => Promise<void>): void {
-    this.#queue = this.#queue.then(change).catch((error) => this.#say(`unexpected: ${String(error)}`));
+    this.#queue = this.#queue.then(change).catch((error) => this.#warn(`unexpected: ${String(error)}`));
   }
 
   async #restart(watched: Watched): Promise<void> {
@@ -128,7 +132,7 @@ export class Supervisor {
       await part.start(part.spec.settings(this.#ports()));
     } catch (error) {
       if (!(error instanceof StartError)) throw error;
-      this.#say(`${error.message}${waitInWords(watched.failures)}`);
+      this.#warn(`${error.message}${waitInWords(watched.failures)}`);
       if (!this.#stopping) this.#scheduleStart(watched);
       return;
     }
@@ -182,7 +186,7 @@ export class Supervisor {
       await Promise.all(
         together.map(async ({ process: part }) => {
           const how = await part.stop();
-          if (how === 'killed') this.#say(`${part.spec.name}: did not stop within 5 s, killed`);
+          if (how === 'killed') this.#warn(`${part.spec.name}: did not stop within 5 s, killed`);
         }),
       );
       for (const one of together) left.splice(left.indexOf(one), 1);
