@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { waitUntil } from './system.ts';
 import { readWav, type Sound } from './wav.ts';
 
 export interface BaresipOptions {
@@ -53,12 +54,23 @@ export class Baresip {
   /** Starts it and waits until its first REGISTER is answered well; rejects with its output otherwise. */
   static async start(options: BaresipOptions): Promise<Baresip> {
     writeConfiguration(options);
-    const child = spawn('timeout', ['-s', 'KILL', '120', 'baresip', '-f', options.folder, '-s', '-v'], {
+    const child = spawn('baresip', ['-f', options.folder, '-s', '-v'], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const phone = new Baresip(options.folder, child);
-    await phone.#control(options.ports.control);
-    await phone.waitFor('REGISTER_OK', 15_000);
+    try {
+      await phone.#control(options.ports.control);
+      // REGISTER_OK may have come before the control connection did: ask.
+      await waitUntil(
+        'baresip is registered',
+        async () => /\bOK\b/.test(await phone.command('reginfo')),
+        15_000,
+        () => phone.output,
+      );
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw error;
+    }
     return phone;
   }
 

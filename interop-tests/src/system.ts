@@ -181,11 +181,7 @@ export class System {
           this.metrics('turn'),
         ]);
         const gauges = Object.entries({ ...signaling, ...relay, ...turn }).filter(
-          ([name, value]) =>
-            value > 0 &&
-            /_(transactions|dialogs|calls|legs|sessions|allocations|ng_pending)$/.test(
-              name.replace(/_active$|_current$/, ''),
-            ),
+          ([name, value]) => value > 0 && pattern.test(name),
         );
         left = gauges.map(([name, value]) => `${name} ${value}`).join(', ');
         return gauges.length === 0;
