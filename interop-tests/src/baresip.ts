@@ -63,7 +63,7 @@ export class Baresip {
       // REGISTER_OK may have come before the control connection did: ask.
       await waitUntil(
         'baresip is registered',
-        async () => /\bOK\b/.test(await phone.command('reginfo')),
+        async () => (await phone.command('reginfo')).includes('OK'),
         15_000,
         () => phone.output,
       );
