@@ -41,7 +41,7 @@ async function videoCall(system: System, query: string): Promise<void> {
   await click(bob, 'answer-video');
   await Promise.all([waitForCall(alice, 'active'), waitForCall(bob, 'active')]);
   // The first second belongs to the browsers: cameras start, jitter buffers find their depth.
-  await alice.page.waitForTimeout(1500);
+  await alice.page.waitForTimeout(3000);
   const [aliceHeard, bobHeard] = await Promise.all([recordRemote(alice, 6), recordRemote(bob, 6)]);
   const first = await Promise.all([mediaStats(alice), mediaStats(bob)]);
   assertHears('alice', aliceHeard, bobsWords, alicesWords);
