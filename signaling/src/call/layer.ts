@@ -16,31 +16,17 @@ import {
   refusal,
 } from './context.ts';
 import { carryAnswer } from './exchange.ts';
-import { deleteCommand, isOpaque, isUnknownCall, profileOf, queryCommand, sdpProblem } from './media.ts';
+import { CallFigures } from './figures.ts';
+import { LegTable } from './leg-table.ts';
+import { deleteCommand, isUnknownCall, profileOf, queryCommand, sdpProblem } from './media.ts';
 import { cancelRenegotiation, startRenegotiation } from './renegotiate.ts';
 import { acknowledge, giveUp, sdpOf, startBranches, startEcho, tearDown } from './setup.ts';
+import { type CallSummary, summarise } from './summary.ts';
 
 /** What the layer wants done beside the requests and answers it hands to the transactions. */
 export type CallCommand =
   | { readonly kind: 'media'; readonly id: number; readonly message: NgDictionary }
   | { readonly kind: 'ended'; readonly call: CallSummary };
-
-/** A call as people and programs see it. Times are monotonic milliseconds. */
-export interface CallSummary {
-  readonly id: string;
-  readonly from: string;
-  readonly to: string;
-  readonly state: Call['state'];
-  readonly startedAtMs: number;
-  readonly answeredAtMs?: number;
-  readonly endedAtMs?: number;
-  readonly media: 'opaque' | 'terminated' | 'echo' | 'none';
-  /** The phones in it, those that only ring included. */
-  readonly legs: readonly { readonly user: string; readonly transport: Flow['transport'] }[];
-  /** How it ended: status code and words. */
-  readonly status?: number;
-  readonly reason?: string;
-}
 
 const T1_MS = 500;
 const T2_MS = 4000;
@@ -53,37 +39,9 @@ const T2_MS = 4000;
 export class CallLayer implements CallContext {
   readonly options: CallLayerOptions;
   readonly limits: CallLimits;
-  /** Counts by the names of RFC 6076 where it has one. */
-  readonly counters = {
-    attempts: 0,
-    answered: 0,
-    /** Refused by us: nobody of that name, nobody signed in, limits. */
-    rejected: 0,
-    cancelled: 0,
-    /** Refused by the callee: 486, 600, 603. */
-    refusedByCallee: 0,
-    /** Nobody answered: 408, 480. */
-    unanswered: 0,
-    failed: 0,
-    /** Ineffective attempts (4.8): 408, 500, 503 and 504 of whatever cause. */
-    ineffective: 0,
-    ended: 0,
-    noAck: 0,
-    mediaLost: 0,
-    flowsReplaced: 0,
-    lostConnections: 0,
-    /** Sums for averages: session request delay (4.3.1) over `answered`, session duration (4.5) over `ended`. */
-    requestDelayMs: 0,
-    durationMs: 0,
-  };
+  readonly counters = new CallFigures();
   readonly #calls = new Set<Call>();
-  readonly #legs = new Map<string, Leg>();
-  readonly #legsOf = new Map<string, Set<Leg>>();
-  /** Dialogs of ended calls whose BYE is not answered yet, by our tag; and the BYEs by their transaction. */
-  readonly #closing = new Map<string, Leg>();
-  readonly #byes = new Map<string, Leg>();
-  /** Phones that were away when their call ended, and the words for the BYE they get when they come back. */
-  readonly #owed = new Map<Leg, string | undefined>();
+  readonly #legs = new LegTable();
   readonly #perUser = new Map<string, number>();
   readonly #inviteTransactions = new Map<string, Call>();
   readonly #clients = new Map<string, ClientHandler>();
@@ -107,7 +65,7 @@ export class CallLayer implements CallContext {
   }
 
   calls(): CallSummary[] {
-    return [...this.#calls].map((call) => this.#summary(call));
+    return [...this.#calls].map((call) => summarise(call, this.options.mediaPath));
   }
 
   poll(): CallCommand | undefined {
@@ -120,8 +78,7 @@ export class CallLayer implements CallContext {
 
   /** Whether a request with a To tag belongs to one of our dialogs: such requests are let in without a new challenge. */
   ownsDialog(request: SipMessage): boolean {
-    const tag = request.to.tag ?? '';
-    return (this.#legs.get(tag) ?? this.#closing.get(tag))?.dialog.owns(request) ?? false;
+    return (this.#legs.find(request) ?? this.#legs.findClosing(request)) !== undefined;
   }
 
   /** Whatever the transactions report; requests here are INVITEs, or belong to a dialog. */
@@ -145,7 +102,7 @@ export class CallLayer implements CallContext {
         return;
       case 'terminated':
         this.#clients.delete(command.id);
-        this.#forgetBye(command.id);
+        this.#legs.closed(command.id);
         return;
       default:
         command satisfies never;
@@ -165,9 +122,7 @@ export class CallLayer implements CallContext {
 
   /** The connection of some phones is gone. What was being set up over it ends; answered calls get time to come back. */
   handleFlowClosed(flow: Flow, nowMs: number): void {
-    const legs = flow.account === undefined ? this.#legs.values() : (this.#legsOf.get(flow.account) ?? []);
-    for (const leg of [...legs]) {
-      if (leg.dialog.flow !== flow) continue;
+    for (const leg of this.#legs.onFlow(flow)) {
       const { call } = leg;
       leg.isLost = true;
       if (call.state === 'answered') {
@@ -179,15 +134,10 @@ export class CallLayer implements CallContext {
 
   /** A phone has registered: its calls follow it to the new connection (the same contact, of the same user). */
   handleRegistered(binding: Binding, nowMs: number): void {
-    for (const leg of [...(this.#legsOf.get(binding.user) ?? []), ...this.#owed.keys()]) {
-      if (leg.user !== binding.user || leg.dialog.flow === binding.flow) continue;
-      const target = parseUri(leg.dialog.remoteTarget);
-      if (target?.user !== binding.contact.user || target?.host !== binding.contact.host) continue;
+    for (const leg of this.#legs.ofPhone(binding)) {
       this.#moveTo(leg, binding.flow);
-      if (!this.#owed.has(leg)) continue;
-      const words = this.#owed.get(leg);
-      this.#owed.delete(leg);
-      this.bye(leg, words, nowMs);
+      const debt = this.#legs.settle(leg);
+      if (debt) this.bye(leg, debt.words, nowMs);
     }
   }
 
@@ -211,18 +161,18 @@ export class CallLayer implements CallContext {
 
   #handleRequest(got: Extract<TransactionCommand, { kind: 'request' }>, nowMs: number): void {
     const { message, id } = got;
-    const leg = this.#legs.get(message.to.tag ?? '');
     if (message.to.tag === undefined && message.method === 'INVITE') {
       this.#startCall(got, nowMs);
       return;
     }
-    const closing = leg ? undefined : this.#closing.get(message.to.tag ?? '');
-    if (closing?.dialog.owns(message) && message.method === 'BYE') {
+    const leg = this.#legs.find(message);
+    const closing = leg ? undefined : this.#legs.findClosing(message);
+    if (closing && message.method === 'BYE') {
       // Both hung up at the same moment (RFC 5407 3.1.3): each BYE is answered 200.
       this.respond(id, createResponse(message, 200, undefined, { toTag: closing.tag }), nowMs);
       return;
     }
-    if (!leg?.dialog.owns(message)) {
+    if (!leg) {
       this.respond(id, refusal(message, 481, 'this call does not exist (any more)', this.newTag()), nowMs);
       return;
     }
@@ -375,10 +325,7 @@ export class CallLayer implements CallContext {
     Object.assign(leg, {
       timers: { retransmit: timer('retransmit-2xx'), noAck: timer('no-ack'), lost: timer('lost') },
     });
-    this.#legs.set(parts.dialog.localTag, leg);
-    const siblings = this.#legsOf.get(leg.user);
-    if (siblings) siblings.add(leg);
-    else this.#legsOf.set(leg.user, new Set([leg]));
+    this.#legs.add(leg);
     return leg;
   }
 
@@ -418,8 +365,8 @@ export class CallLayer implements CallContext {
   }
 
   #handleAck(message: SipMessage, nowMs: number): void {
-    const leg = this.#legs.get(message.to.tag ?? '');
-    if (!leg?.dialog.owns(message) || leg.ok?.cseq !== message.cseq.number) return;
+    const leg = this.#legs.find(message);
+    if (!leg || leg.ok?.cseq !== message.cseq.number) return;
     leg.ok = undefined;
     this.clearTimer(leg.timers.retransmit);
     this.clearTimer(leg.timers.noAck);
@@ -498,14 +445,13 @@ export class CallLayer implements CallContext {
   }
 
   answered(call: Call, nowMs: number): void {
-    this.counters.answered++;
-    this.counters.requestDelayMs += nowMs - call.startedAtMs;
+    this.counters.countAnswer(nowMs - call.startedAtMs);
     this.setTimer(call.check, nowMs + this.limits.checkMs);
   }
 
   bye(leg: Leg, reason: string | undefined, nowMs: number): void {
     if (leg.isLost) {
-      this.#owed.set(leg, reason);
+      this.#legs.owe(leg, reason);
       this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
       return;
     }
@@ -513,15 +459,7 @@ export class CallLayer implements CallContext {
     if (leg.unacknowledged !== undefined) acknowledge(this, { leg }, leg.unacknowledged, undefined);
     const headers = reason === undefined ? [] : [['Reason', reasonHeader(200, reason)] as const];
     const id = this.options.transactions.request(leg.dialog.request('BYE', { headers }), leg.dialog.flow, nowMs);
-    this.#closing.set(leg.tag, leg);
-    this.#byes.set(id, leg);
-  }
-
-  #forgetBye(transaction: string): void {
-    const leg = this.#byes.get(transaction);
-    if (!leg) return;
-    this.#byes.delete(transaction);
-    this.#closing.delete(leg.tag);
+    this.#legs.closing(leg, id);
   }
 
   #hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void {
@@ -532,7 +470,7 @@ export class CallLayer implements CallContext {
 
   end(call: Call, why: { status: number; words: string }, nowMs: number): void {
     if (call.state === 'ended') return;
-    this.#count(call, why.status, nowMs);
+    this.counters.countEnd(why.status, call.answeredAtMs === undefined ? undefined : nowMs - call.answeredAtMs);
     const { renegotiation: r } = call;
     if (r) {
       const refused = refusal(r.request, 487, 'the call has ended', r.from.tag);
@@ -541,7 +479,13 @@ export class CallLayer implements CallContext {
     }
     this.#commands.push({
       kind: 'ended',
-      call: { ...this.#summary(call), state: 'ended', endedAtMs: nowMs, status: why.status, reason: why.words },
+      call: {
+        ...summarise(call, this.options.mediaPath),
+        state: 'ended',
+        endedAtMs: nowMs,
+        status: why.status,
+        reason: why.words,
+      },
     });
     const ngCallIds = new Set(call.branches.filter((b) => b.state !== 'failed').map((b) => b.ngCallId));
     if (call.ngCallId !== undefined) ngCallIds.add(call.ngCallId);
@@ -555,26 +499,9 @@ export class CallLayer implements CallContext {
     for (const timer of [call.ring, call.change, call.check]) this.clearTimer(timer);
     for (const leg of [call.a, ...call.branches.map((b) => b.leg)]) {
       for (const timer of Object.values(leg.timers))
-        if (timer.kind !== 'lost' || !this.#owed.has(leg)) this.clearTimer(timer);
-      this.#legs.delete(leg.tag);
-      const siblings = this.#legsOf.get(leg.user);
-      siblings?.delete(leg);
-      if (siblings?.size === 0) this.#legsOf.delete(leg.user);
+        if (timer.kind !== 'lost' || !this.#legs.isOwed(leg)) this.clearTimer(timer);
+      this.#legs.delete(leg);
     }
-  }
-
-  #count(call: Call, status: number, nowMs: number): void {
-    const { counters } = this;
-    counters.ended++;
-    if (call.answeredAtMs !== undefined) {
-      counters.durationMs += nowMs - call.answeredAtMs;
-      return;
-    }
-    if ([408, 500, 503, 504].includes(status)) counters.ineffective++;
-    if (status === 487) return; // counted as cancelled
-    if (status === 486 || status >= 600) counters.refusedByCallee++;
-    else if (status === 408 || status === 480) counters.unanswered++;
-    else counters.failed++;
   }
 
   /** A relay that was restarted, or that gave a silent call up, has none: then nobody hears anybody. */
@@ -619,7 +546,7 @@ export class CallLayer implements CallContext {
         this.#check(call, nowMs);
         return;
       case 'lost':
-        if (leg && this.#owed.delete(leg)) return;
+        if (leg && this.#legs.settle(leg)) return;
         if (leg) leg.isLost = false; // a last BYE is sent where it was last seen
         this.#hangUp(
           call,
@@ -630,29 +557,5 @@ export class CallLayer implements CallContext {
       default:
         timer.kind satisfies never;
     }
-  }
-
-  #summary(call: Call): CallSummary {
-    const media =
-      call.kind === 'echo'
-        ? 'echo'
-        : call.b
-          ? isOpaque(call.a.flow, call.b.flow, this.options.mediaPath)
-            ? 'opaque'
-            : 'terminated'
-          : 'none';
-    return {
-      id: call.id,
-      from: call.caller,
-      to: call.callee,
-      state: call.state,
-      startedAtMs: call.startedAtMs,
-      answeredAtMs: call.answeredAtMs,
-      media,
-      legs: [call.a, ...call.branches.filter((b) => b.state !== 'failed').map((b) => b.leg)].map((leg) => ({
-        user: leg.user,
-        transport: leg.flow.transport,
-      })),
-    };
   }
 }
