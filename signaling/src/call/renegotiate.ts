@@ -33,7 +33,7 @@ export function startRenegotiation(
     return;
   }
   const to = leg === call.a ? call.b : call.a;
-  if (to?.ok) {
+  if (to?.ok || to?.unacknowledged !== undefined || leg.unacknowledged !== undefined) {
     refuse(491, 'the other side has not finished its last change');
     return;
   }
