@@ -2,6 +2,7 @@ import {
   answerChallenge,
   type Crypto,
   createRequest,
+  createResponse,
   type DigestChallenge,
   type Driver,
   drive,
@@ -232,8 +233,9 @@ export class Caller {
         this.#handlers.delete(command.id);
         return;
       case 'request':
-        // The server ends calls only when something went wrong; it is answered all the same.
-        throw new Error(`the server sent ${command.message.method}: ${command.message.header('reason') ?? ''}`);
+        // The server ends a call whose ACKs were all lost; that is a BYE to be answered like any other.
+        this.transactions.respond(command.id, createResponse(command.message, 200), nowMs);
+        return;
       case 'ack':
       case 'cancel':
         return;

