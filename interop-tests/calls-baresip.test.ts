@@ -2,7 +2,17 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Baresip } from './src/baresip.ts';
-import { click, dial, mediaStats, openChromium, type Phone, recordRemote, signIn, waitForCall } from './src/browser.ts';
+import {
+  click,
+  dial,
+  mediaStats,
+  openChromium,
+  type Phone,
+  recordRemote,
+  signIn,
+  waitForCall,
+  warmUp,
+} from './src/browser.ts';
 import { assertHears, middle } from './src/proof.ts';
 import { type Sentence, speak } from './src/speech.ts';
 import { System, scratchFolder } from './src/system.ts';
@@ -20,6 +30,7 @@ before(async () => {
   alice = await openChromium(alicesWords.path);
   system = await System.start({ folder: folder.path });
   await signIn(alice, await system.loginLink('alice'));
+  await warmUp(alice);
 });
 
 after(async () => {

@@ -10,6 +10,7 @@ import {
   recordRemote,
   signIn,
   waitForCall,
+  warmUp,
 } from './src/browser.ts';
 import { assertHears } from './src/proof.ts';
 import { type Sentence, speak } from './src/speech.ts';
@@ -25,6 +26,11 @@ before(async () => {
   alicesWords = speak('alice', folder.path);
   bobsWords = speak('bob', folder.path);
   [alice, bob] = await Promise.all([openChromium(alicesWords.path), openChromium(bobsWords.path)]);
+  await using system = await System.start({ folder: folder.path });
+  await signIn(alice, await system.loginLink('alice'));
+  await signIn(bob, await system.loginLink('bob'));
+  await warmUp(alice, bob);
+  await leave(alice, bob);
 });
 
 after(async () => {

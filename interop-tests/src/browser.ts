@@ -103,6 +103,20 @@ export async function dial(phone: Phone, to: string, media: 'audio' | 'video' = 
   await phone.page.getByTestId(media === 'audio' ? 'dial-call' : 'dial-video').click();
 }
 
+/**
+ * A short call to the echo, unmeasured: the first sound and the first recording of a new browser process stutter while
+ * its audio and codec threads start.
+ */
+export async function warmUp(...phones: readonly Phone[]): Promise<void> {
+  for (const phone of phones) {
+    await dial(phone, '600');
+    await waitForCall(phone, 'active');
+    await recordRemote(phone, 2);
+    await click(phone, 'hangup');
+    await waitForCall(phone, 'idle');
+  }
+}
+
 export async function click(phone: Phone, testId: string): Promise<void> {
   await phone.page.getByTestId(testId).click();
 }

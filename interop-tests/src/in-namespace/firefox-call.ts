@@ -1,7 +1,17 @@
 /** Run inside a namespace by calls-firefox.test.ts: `firefox-call.ts <scratch folder> <opaque|terminated>`. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { click, dial, mediaStats, openChromium, openFirefox, recordRemote, signIn, waitForCall } from '../browser.ts';
+import {
+  click,
+  dial,
+  mediaStats,
+  openChromium,
+  openFirefox,
+  recordRemote,
+  signIn,
+  waitForCall,
+  warmUp,
+} from '../browser.ts';
 import { peakLevel } from '../envelope.ts';
 import { assertHears } from '../proof.ts';
 import { speak } from '../speech.ts';
@@ -40,6 +50,7 @@ try {
   );
   await signIn(alice, await system.loginLink('alice'));
   await signIn(bob, await system.loginLink('bob'));
+  await warmUp(alice, bob);
   const results: unknown[] = [];
   for (const [caller, callee, name] of [
     [alice, bob, 'bob'],
