@@ -45,10 +45,10 @@ interface Attempt {
   readonly fromTag: string;
   readonly startedAtMs: number;
   cseq: number;
+  transaction?: string;
   challenges: number;
   repeatedOk: number;
   ack?: { cseq: number; message: SipMessage };
-  hungUp: boolean;
   setupMs: number;
   done(outcome: SetupOutcome): void;
 }
@@ -117,11 +117,13 @@ export class Caller {
         cseq: 0,
         challenges: 0,
         repeatedOk: 0,
-        hungUp: false,
         setupMs: 0,
         done: resolve,
       };
       this.#attempts.set(attempt.callId, attempt);
+      network.at(attempt.startedAtMs + 2 * TIMER_B_MS, () => {
+        if (!attempt.ack) this.#giveUp(attempt);
+      });
       this.#invite(attempt, sdp, holdMs);
     });
   }
@@ -138,7 +140,7 @@ export class Caller {
     const request = this.#request({ method: 'INVITE', uri, callId, fromTag, cseq });
     request.set('contact', `<sip:${this.#options.user}@${socketKey(this.#options.address)}>`);
     request.setBody('application/sdp', sdp);
-    this.#start(request, (response) => {
+    attempt.transaction = this.#start(request, (response) => {
       const setupMs = network.clock.nowMs - attempt.startedAtMs;
       if (response === undefined) this.#ended(attempt, { result: 'timeout', status: 408, setupMs });
       else if (response.status === 401 && attempt.challenges < 3) {
@@ -209,13 +211,14 @@ export class Caller {
     this.#nonceCount = 0;
   }
 
-  #start(request: SipMessage, handle: (response: SipMessage | undefined, nowMs: number) => void): void {
+  #start(request: SipMessage, handle: (response: SipMessage | undefined, nowMs: number) => void): string {
     const id = this.transactions.request(request, this.#flow, this.#options.network.clock.nowMs);
     this.#handlers.set(id, (command, nowMs) => {
       if (command.kind === 'response') handle(command.message, nowMs);
       else handle(undefined, nowMs);
     });
     this.#driver.settle();
+    return id;
   }
 
   #execute(command: TransactionCommand, nowMs: number): void {
@@ -233,8 +236,7 @@ export class Caller {
         this.#handlers.delete(command.id);
         return;
       case 'request':
-        // The server ends a call whose ACKs were all lost; that is a BYE to be answered like any other.
-        this.transactions.respond(command.id, createResponse(command.message, 200), nowMs);
+        this.#hungUp(command.id, command.message, nowMs);
         return;
       case 'ack':
       case 'cancel':
@@ -242,6 +244,22 @@ export class Caller {
       default:
         command satisfies never;
     }
+  }
+
+  /** The server ends a call whose 2xx or ACKs were all lost; that is a BYE to be answered like any other. */
+  #hungUp(id: string, request: SipMessage, nowMs: number): void {
+    this.transactions.respond(id, createResponse(request, 200), nowMs);
+    const attempt = this.#attempts.get(request.callId);
+    if (attempt && !attempt.ack) this.#giveUp(attempt);
+  }
+
+  /** Somebody there knew of the call, but no answer ever came: after a provisional response timer B rules no more. */
+  #giveUp(attempt: Attempt): void {
+    const { nowMs } = this.#options.network.clock;
+    const setupMs = nowMs - attempt.startedAtMs;
+    if (attempt.transaction) this.transactions.cancel(attempt.transaction, nowMs);
+    this.#driver.settle();
+    this.#ended(attempt, { result: 'timeout', status: 408, setupMs });
   }
 
   #id(): string {

@@ -88,7 +88,7 @@ export async function setupUnderLoss(options: SetupUnderLossOptions): Promise<Se
       outcomes.push(caller.call('600', SDP, HOLD_MS));
     });
   }
-  network.run(startMs + calls * everyMs + TIMER_B_MS * 2 + SETTLE_MS);
+  network.run(startMs + calls * everyMs + TIMER_B_MS * 3 + SETTLE_MS);
   if (caller.size > 0) throw new Error(`${caller.size} calls never ended`);
   const all = await Promise.all(outcomes);
   const { core, relay } = server;

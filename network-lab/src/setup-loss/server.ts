@@ -51,7 +51,7 @@ export class VirtualServer {
     this.#driver = drive(this.core, clock, (command) => {
       if (command.kind === 'send') network.send(address, command.flow.remote, command.bytes);
       else if (command.kind === 'relay') {
-        const answer = this.relay.answer(command.bytes);
+        const answer = this.relay.answer(command.bytes, clock.nowMs);
         clock.at(clock.nowMs + RELAY_MS, (nowMs) => {
           this.core.handleRelayDatagram(answer, command.relay, nowMs);
           this.#driver.settle();
@@ -84,22 +84,27 @@ export class VirtualServer {
 /** A relay on the same machine answers within about a millisecond and loses nothing. */
 const RELAY_MS = 1;
 
-/** What a media relay says to signalling, without media. */
-class VirtualRelay {
-  readonly calls = new Set<string>();
+/** Without any packet for this long a relay gives a call up. */
+const MEDIA_TIMEOUT_MS = 60_000;
 
-  answer(datagram: Uint8Array): Uint8Array {
+/** What a media relay says to signalling. Its calls are shorter than the media timeout: an older one is silent. */
+class VirtualRelay {
+  /** call-id → when it was made. */
+  readonly calls = new Map<string, number>();
+
+  answer(datagram: Uint8Array, nowMs: number): Uint8Array {
     const { cookie, message } = decodeNg(datagram)!;
-    return encodeNg(cookie, this.#run(message), 'bencode');
+    return encodeNg(cookie, this.#run(message, nowMs), 'bencode');
   }
 
-  #run(message: NgDictionary): NgDictionary {
+  #run(message: NgDictionary, nowMs: number): NgDictionary {
+    for (const [id, madeAtMs] of this.calls) if (nowMs - madeAtMs >= MEDIA_TIMEOUT_MS) this.calls.delete(id);
     const callId = String(message['call-id']);
     switch (message.command) {
       case 'ping':
         return { result: 'pong', 'offhook-verbs': ['echo'] };
       case 'echo':
-        this.calls.add(callId);
+        this.calls.set(callId, this.calls.get(callId) ?? nowMs);
         return { result: 'ok', sdp: String(message.sdp) };
       case 'query':
         return this.calls.has(callId) ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
