@@ -9,6 +9,7 @@ import {
   openChromium,
   type Phone,
   recordRemote,
+  settle,
   signIn,
   waitForCall,
   warmUp,
@@ -73,6 +74,7 @@ for (const [i, { codec, mime, transport }] of CASES.entries()) {
       await phone.command('accept');
       await phone.waitFor('CALL_ESTABLISHED');
       await waitForCall(alice, 'active');
+      await settle(alice);
       assertHears('alice', await recordRemote(alice, 6), bobsWords, alicesWords);
       assert.deepEqual((await mediaStats(alice)).codecs, [mime]);
       await click(alice, 'hangup');
@@ -85,6 +87,7 @@ for (const [i, { codec, mime, transport }] of CASES.entries()) {
       await click(alice, 'answer');
       await phone.waitFor('CALL_ESTABLISHED');
       await waitForCall(alice, 'active');
+      await settle(alice);
       assertHears('alice', await recordRemote(alice, 6), bobsWords, alicesWords);
       await phone.command('hangup');
       await waitForCall(alice, 'idle');

@@ -8,6 +8,7 @@ import {
   openChromium,
   type Phone,
   recordRemote,
+  settle,
   signIn,
   waitForCall,
   warmUp,
@@ -46,8 +47,7 @@ async function videoCall(system: System, query: string): Promise<void> {
   await waitForCall(bob, 'incoming');
   await click(bob, 'answer-video');
   await Promise.all([waitForCall(alice, 'active'), waitForCall(bob, 'active')]);
-  // The first second belongs to the browsers: cameras start, jitter buffers find their depth.
-  await alice.page.waitForTimeout(3000);
+  await settle(alice);
   const [aliceHeard, bobHeard] = await Promise.all([recordRemote(alice, 6), recordRemote(bob, 6)]);
   const first = await Promise.all([mediaStats(alice), mediaStats(bob)]);
   assertHears('alice', aliceHeard, bobsWords, alicesWords);
@@ -92,6 +92,7 @@ test('a browser hears itself at 600 and is told in words who cannot be reached',
   await signIn(alice, await system.loginLink('alice'));
   await dial(alice, '600');
   await waitForCall(alice, 'active');
+  await settle(alice);
   const heard = await recordRemote(alice, 6);
   assertHears('alice', heard, alicesWords, bobsWords);
   await click(alice, 'hangup');

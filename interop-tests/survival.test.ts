@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { click, dial, openChromium, type Phone, recordRemote, signIn, waitForCall } from './src/browser.ts';
+import { click, dial, openChromium, type Phone, recordRemote, settle, signIn, waitForCall } from './src/browser.ts';
 import { assertHears } from './src/proof.ts';
 import { type Sentence, speak } from './src/speech.ts';
 import { System, scratchFolder } from './src/system.ts';
@@ -25,6 +25,7 @@ after(async () => {
 async function echoWorks(): Promise<void> {
   await dial(alice, '600');
   await waitForCall(alice, 'active');
+  await settle(alice);
   assertHears('alice', await recordRemote(alice, 6), alicesWords, bobsWords);
   await click(alice, 'hangup');
   await waitForCall(alice, 'idle');
@@ -36,6 +37,7 @@ test('kill -9 of signalling leaves the audio of a running call untouched; the ph
   await dial(alice, '600');
   await waitForCall(alice, 'active');
   await system.killPart('signaling');
+  await settle(alice);
   assertHears('alice', await recordRemote(alice, 6), alicesWords, bobsWords);
   await system.waitForPart('signaling');
   await alice.page

@@ -121,6 +121,13 @@ export async function click(phone: Phone, testId: string): Promise<void> {
   await phone.page.getByTestId(testId).click();
 }
 
+/** How long a jitter buffer may take to find its depth after a call begins; until then it stretches and squeezes speech. */
+const SETTLE_MS = 3000;
+
+export async function settle(phone: Phone): Promise<void> {
+  await phone.page.waitForTimeout(SETTLE_MS);
+}
+
 /**
  * Records what arrives from the far end for `seconds`. MediaRecorder runs beside the page's own thread, so a busy page
  * loses nothing; its Opus is decoded by the page afterwards.

@@ -1,7 +1,7 @@
 /** Run inside a namespace by calls-firefox.test.ts: `baresip-ice-call.ts <scratch folder>`. */
 import { join } from 'node:path';
 import { Baresip } from '../baresip.ts';
-import { click, openChromium, recordRemote, signIn, waitForCall } from '../browser.ts';
+import { click, openChromium, recordRemote, settle, signIn, waitForCall } from '../browser.ts';
 import { assertHears, middle } from '../proof.ts';
 import { speak } from '../speech.ts';
 import { System } from '../system.ts';
@@ -32,6 +32,7 @@ try {
     await click(alice, 'answer');
     await phone.waitFor('CALL_ESTABLISHED');
     await waitForCall(alice, 'active');
+    await settle(alice);
     const first = assertHears('alice', await recordRemote(alice, 6), bobsWords, alicesWords);
     await click(alice, 'hangup');
     await phone.waitFor('CALL_CLOSED');
