@@ -18,6 +18,8 @@ export interface DropCounts {
   dtlsStranger: number;
   /** More than 50 packets to an address that was named by SDP only and never answered. */
   unconfirmed: number;
+  /** The first packet after a jump of a plain stream's sequence numbers; the next one proves the new start. */
+  restarted: number;
 }
 
 export function noDrops(): DropCounts {
@@ -31,5 +33,6 @@ export function noDrops(): DropCounts {
     probation: 0,
     dtlsStranger: 0,
     unconfirmed: 0,
+    restarted: 0,
   };
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
 import { rtp } from '../test-kit.ts';
 import { Latch, PROBATION_PACKETS, Verdict } from './latch.ts';
+import { SequenceMap } from './sequence-map.ts';
 import { MAX_LEARNED_SSRCS, SsrcTable } from './ssrc-table.ts';
 
 const SDP = UdpEndpoint.from({ address: '192.0.2.1', port: 4000 })!;
@@ -78,4 +79,33 @@ test('SSRCs are found again, and a full table takes no more', () => {
   assert.equal(table.find(0xffffffff), -1);
   table.clear();
   assert.equal(table.find(0), -1);
+});
+
+test('a plain stream that starts again lower goes on upwards, whatever else is late, doubled or wrapped', () => {
+  const cases: [string, number[], (number | undefined)[]][] = [
+    ['in order across the wrap', [0xfffe, 0xffff, 0, 1], [0xfffe, 0xffff, 0, 1]],
+    ['late and doubled packets', [100, 103, 101, 103, 104], [100, 103, 101, 103, 104]],
+    ['a forward gap', [5, 20_000, 20_001], [5, 20_000, 20_001]],
+    ['a new start', [20_000, 20_001, 7, 8, 9, 10], [20_000, 20_001, undefined, 20_002, 20_003, 20_004]],
+    ['one stray packet', [20_000, 7, 20_001, 8, 20_002], [20_000, undefined, 20_001, undefined, 20_002]],
+    ['two new starts', [9_000, 7, 8, 4, 5, 60_000, 60_001], [9_000, undefined, 9_001, 8_997, 8_998, undefined, 9_002]],
+  ];
+  for (const [name, sent, expected] of cases) {
+    const map = new SequenceMap();
+    const got = sent.map((sequence) => {
+      const packet = rtp({ ssrc: 3, sequence });
+      return map.follow(packet, 0) ? (packet[2]! << 8) | packet[3]! : undefined;
+    });
+    assert.deepEqual(got, expected, name);
+  }
+});
+
+test('each stream of a transport has its own numbers, and streams beyond the table pass as they are', () => {
+  const map = new SequenceMap();
+  const follow = (ssrc: number, sequence: number) => map.follow(rtp({ ssrc, sequence }), 0);
+  for (let ssrc = 1; ssrc <= MAX_LEARNED_SSRCS; ssrc++) assert.equal(follow(ssrc, 1000 * ssrc), true);
+  assert.equal(follow(2, 2001), true);
+  assert.equal(follow(30, 5), false);
+  assert.equal(follow(99, 9000), true);
+  assert.equal(follow(99, 1), true);
 });

@@ -64,6 +64,7 @@ export class Router {
     if (port === undefined || to === undefined) return this.drop(t, 'unready');
     if (far.sendBudget <= 0) return this.drop(t, 'unconfirmed');
     far.sendBudget--;
+    if (!rtcp && !t.secured && far.secured && !t.sequences.follow(bytes, offset)) return this.drop(t, 'restarted');
     if (t.ssrcMask !== 0) {
       this.#mask = t.ssrcMask;
       if (rtcp) {

@@ -3,6 +3,7 @@ import type { DtlsSession } from '../session/dtls.ts';
 import type { SrtpTransform } from '../srtp/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
 import { Latch } from './latch.ts';
+import { SequenceMap } from './sequence-map.ts';
 import { SsrcTable } from './ssrc-table.ts';
 
 /** Packets to an address that only an SDP of somebody else's named (reflection), before anything came from there. */
@@ -53,6 +54,8 @@ export class Transport {
   /** The sections carried, in SDP order; `ssrcs` and `payloadTypes` hold places in this list. */
   sections: readonly MediaPath[] = [];
   readonly ssrcs = new SsrcTable();
+  /** Of what comes in plain and leaves as SRTP. */
+  readonly sequences = new SequenceMap();
   /** Payload type → place in `sections`, -1 = unknown or ambiguous. */
   readonly payloadTypes = new Int8Array(128).fill(-1);
 
