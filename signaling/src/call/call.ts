@@ -97,3 +97,22 @@ export interface Call {
   /** Our answer to the caller once it is final. */
   finalSent: boolean;
 }
+
+/** A leg of that call; the layer has to know it before it is used (`CallContext.addLeg`). */
+export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user'>): Leg {
+  const leg = {
+    call,
+    isLost: false,
+    ...parts,
+    get tag() {
+      return parts.dialog.localTag;
+    },
+    get flow() {
+      return parts.dialog.flow;
+    },
+  } as Leg;
+  const timer = (kind: CallTimer['kind']): CallTimer => ({ call, leg, kind });
+  return Object.assign(leg, {
+    timers: { retransmit: timer('retransmit-2xx'), noAck: timer('no-ack'), lost: timer('lost') },
+  });
+}

@@ -4,6 +4,7 @@ import type { Binding } from '../registrar/index.ts';
 import type { Route } from '../routing/index.ts';
 import type { Flow, TransactionLayer } from '../transaction/index.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
+import type { CallFigures } from './figures.ts';
 import type { MediaPath } from './media.ts';
 
 export interface CallLimits {
@@ -46,6 +47,7 @@ export interface CallLayerOptions {
 export interface CallContext {
   readonly options: CallLayerOptions;
   readonly limits: CallLimits;
+  readonly counters: CallFigures;
   newTag(): string;
   /** Sends a command to the relay; `then` runs when it has ended, if the call still wants to know. */
   media(call: Call, message: NgDictionary, nowMs: number, then: (result: NgResult, nowMs: number) => void): void;
@@ -54,13 +56,18 @@ export interface CallContext {
   clearTimer(timer: CallTimer): void;
   /** A client transaction whose events belong to that handler. */
   follow(transaction: string, handler: ClientHandler): void;
-  newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user'>): Leg;
+  addCall(call: Call): void;
+  addLeg(leg: Leg): void;
+  /** How many calls of that user are running. */
+  callsOf(user: string): number;
   /** Sends a 2xx to an INVITE and repeats it until it is acknowledged. */
   sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void;
   /** A call was answered: counts, and watches over its media from now on. */
   answered(call: Call, nowMs: number): void;
   /** BYE to a leg; what it answers does not matter. A phone that is away gets it when it comes back in time. */
   bye(leg: Leg, reason: string | undefined, nowMs: number): void;
+  /** Hangs both sides up and ends the call. */
+  hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void;
   /** Ends a call: frees timers, dialogs and the relay's state. */
   end(call: Call, why: { status: number; words: string }, nowMs: number): void;
 }

@@ -1,5 +1,4 @@
-import { createResponse, Deadlines, hex, type NgDictionary, parseUri, type SipMessage } from '@offhook/core';
-import { Dialog } from '../dialog/index.ts';
+import { createResponse, Deadlines, hex, type NgDictionary, type SipMessage } from '@offhook/core';
 import type { NgResult } from '../media/index.ts';
 import type { Binding } from '../registrar/index.ts';
 import type { Flow, TransactionCommand } from '../transaction/index.ts';
@@ -12,15 +11,15 @@ import {
   type CallLimits,
   type ClientHandler,
   reasonHeader,
-  reasonWords,
   refusal,
 } from './context.ts';
-import { carryAnswer } from './exchange.ts';
 import { CallFigures } from './figures.ts';
+import { handleAck, handleBye, passOn } from './in-dialog.ts';
 import { LegTable } from './leg-table.ts';
-import { deleteCommand, isUnknownCall, profileOf, queryCommand, sdpProblem } from './media.ts';
+import { deleteCommand, isUnknownCall, queryCommand } from './media.ts';
 import { cancelRenegotiation, startRenegotiation } from './renegotiate.ts';
-import { acknowledge, giveUp, sdpOf, startBranches, startEcho, tearDown } from './setup.ts';
+import { acknowledge, giveUp } from './setup.ts';
+import { startCall } from './start.ts';
 import { type CallSummary, summarise } from './summary.ts';
 
 /** What the layer wants done beside the requests and answers it hands to the transactions. */
@@ -162,7 +161,7 @@ export class CallLayer implements CallContext {
   #handleRequest(got: Extract<TransactionCommand, { kind: 'request' }>, nowMs: number): void {
     const { message, id } = got;
     if (message.to.tag === undefined && message.method === 'INVITE') {
-      this.#startCall(got, nowMs);
+      startCall(this, got, nowMs);
       return;
     }
     const leg = this.#legs.find(message);
@@ -186,7 +185,7 @@ export class CallLayer implements CallContext {
     }
     switch (message.method) {
       case 'BYE':
-        this.#handleBye(leg, got, nowMs);
+        handleBye(this, leg, got, nowMs);
         return;
       case 'INVITE':
         this.#inviteTransactions.set(id, leg.call);
@@ -201,7 +200,7 @@ export class CallLayer implements CallContext {
         return;
       case 'INFO':
       case 'MESSAGE':
-        this.#passOn(leg, got, nowMs);
+        passOn(this, leg, got, nowMs);
         return;
       default:
         this.respond(
@@ -212,121 +211,18 @@ export class CallLayer implements CallContext {
     }
   }
 
-  #startCall(got: Extract<TransactionCommand, { kind: 'request' }>, nowMs: number): void {
-    const { message, id, flow } = got;
-    const caller = got.account ?? '';
-    const callee = parseUri(message.uri)?.user ?? '';
-    const refuse = (status: number, words: string) => {
-      this.counters.rejected++;
-      this.respond(id, refusal(message, status, words, this.newTag()), nowMs);
-    };
-    this.counters.attempts++;
-    if ((this.#perUser.get(caller) ?? 0) >= this.limits.callsPerUser) {
-      refuse(503, `${caller} has ${this.limits.callsPerUser} calls already`);
-      return;
-    }
-    const sdp = sdpOf(message);
-    const problem =
-      sdp === undefined
-        ? message.body.length > 0
-          ? 'only application/sdp is understood in an INVITE'
-          : undefined
-        : sdpProblem(sdp);
-    if (problem !== undefined) {
-      refuse(sdp === undefined ? 415 : 488, problem);
-      return;
-    }
-    if (message.contacts === '*' || !message.contacts?.[0]?.uri.isSip) {
-      refuse(400, 'an INVITE needs a Contact with a SIP URI');
-      return;
-    }
-    const route = this.options.route(callee);
-    if (route.kind === 'reject') {
-      refuse(route.status, route.reason);
-      return;
-    }
-    const registered = route.kind === 'ring' ? this.options.lookup(route.user, nowMs) : [];
-    if (route.kind === 'ring' && registered.length === 0) {
-      refuse(480, `${callee} is not registered: nobody is signed in under that name`);
-      return;
-    }
-    // Who calls the own name means the own other phones.
-    const bindings = registered.filter((binding) => binding.flow !== flow);
-    if (route.kind === 'ring' && bindings.length === 0) {
-      refuse(480, `${callee} has no other phone that is signed in`);
-      return;
-    }
-    this.respond(id, createResponse(message, 100), nowMs);
-    const call = this.#newCall({
-      message,
-      id,
-      flow,
-      caller,
-      callee,
-      kind: route.kind === 'echo' ? 'echo' : 'user',
-      nowMs,
-    });
-    if (route.kind === 'echo') startEcho(this, call, nowMs);
-    else startBranches(this, call, bindings, nowMs);
-  }
-
-  #newCall(of: {
-    message: SipMessage;
-    id: string;
-    flow: Flow;
-    caller: string;
-    callee: string;
-    kind: Call['kind'];
-    nowMs: number;
-  }): Call {
-    const call = {
-      id: hex(this.options.crypto.randomBytes(12)),
-      caller: of.caller,
-      callee: of.callee,
-      startedAtMs: of.nowMs,
-      state: 'setup',
-      kind: of.kind,
-      invite: of.message,
-      inviteTransaction: of.id,
-      branches: [],
-      lateOffer: false,
-      ringingSent: false,
-      finalSent: false,
-      sections: [],
-    } as unknown as Call;
-    const dialog = Dialog.ofInvite(of.message, {
-      localTag: this.newTag(),
-      flow: of.flow,
-      contact: this.options.contact,
-    });
-    const a = this.newLeg(call, { dialog, user: of.caller });
-    a.profile = profileOf(sdpOf(of.message) ?? '');
-    const timers = { ring: { call, kind: 'ring' }, change: { call, kind: 'change' }, check: { call, kind: 'check' } };
-    Object.assign(call, { a, ...timers });
+  addCall(call: Call): void {
     this.#calls.add(call);
-    this.#inviteTransactions.set(of.id, call);
-    this.#perUser.set(of.caller, (this.#perUser.get(of.caller) ?? 0) + 1);
-    return call;
+    this.#inviteTransactions.set(call.inviteTransaction, call);
+    this.#perUser.set(call.caller, this.callsOf(call.caller) + 1);
   }
 
-  newLeg(call: Call, parts: { dialog: Dialog; user: string }): Leg {
-    const leg = {
-      call,
-      isLost: false,
-      ...parts,
-      get tag() {
-        return parts.dialog.localTag;
-      },
-      get flow() {
-        return parts.dialog.flow;
-      },
-    } as Leg;
-    const timer = (kind: CallTimer['kind']): CallTimer => ({ call, leg, kind });
-    Object.assign(leg, {
-      timers: { retransmit: timer('retransmit-2xx'), noAck: timer('no-ack'), lost: timer('lost') },
-    });
+  addLeg(leg: Leg): void {
     this.#legs.add(leg);
-    return leg;
+  }
+
+  callsOf(user: string): number {
+    return this.#perUser.get(user) ?? 0;
   }
 
   newTag(): string {
@@ -366,25 +262,7 @@ export class CallLayer implements CallContext {
 
   #handleAck(message: SipMessage, nowMs: number): void {
     const leg = this.#legs.find(message);
-    if (!leg || leg.ok?.cseq !== message.cseq.number) return;
-    leg.ok = undefined;
-    this.clearTimer(leg.timers.retransmit);
-    this.clearTimer(leg.timers.noAck);
-    const { call } = leg;
-    const waiting = call.awaitingAnswerInAck;
-    if (waiting?.leg !== leg) return;
-    call.awaitingAnswerInAck = undefined;
-    const sdp = sdpOf(message);
-    if (sdp === undefined) {
-      this.#hangUp(call, { status: 488, words: 'the ACK has no answer' }, nowMs);
-      return;
-    }
-    const { peer, ackCSeq, offer } = waiting;
-    const half = { call, ngCallId: call.ngCallId!, from: leg, to: peer, sdp, offer };
-    carryAnswer(this, half, nowMs, (carried, now) => {
-      if ('error' in carried) this.#hangUp(call, { status: 488, words: carried.error }, now);
-      else acknowledge(this, { leg: peer }, ackCSeq, carried.sdp);
-    });
+    if (leg) handleAck(this, leg, message, nowMs);
   }
 
   #handleCancel(transaction: string, nowMs: number): void {
@@ -394,54 +272,6 @@ export class CallLayer implements CallContext {
       this.counters.cancelled++;
       giveUp(this, call, { status: 487, words: 'cancelled by the caller', nowMs });
     } else cancelRenegotiation(this, call, nowMs);
-  }
-
-  #handleBye(leg: Leg, got: { id: string; message: SipMessage }, nowMs: number): void {
-    const { call } = leg;
-    this.respond(got.id, createResponse(got.message, 200, undefined, { toTag: leg.tag }), nowMs);
-    const words = reasonWords(got.message);
-    if (call.state !== 'answered') {
-      // RFC 3261 15: a caller may end an early dialog by BYE.
-      if (leg === call.a) giveUp(this, call, { status: 487, words: 'ended by the caller', nowMs });
-      else if (leg === call.b)
-        tearDown(this, call, { status: 480, words: words ?? `${leg.user} hung up at once`, nowMs, calleeIsGone: true });
-      return;
-    }
-    const other = leg === call.a ? call.b : call.a;
-    if (other) this.bye(other, words, nowMs);
-    this.end(call, { status: 200, words: words ?? `ended by ${leg.user}` }, nowMs);
-  }
-
-  /** INFO (DTMF of some phones) and MESSAGE go to the other side as they are; its answer comes back. */
-  #passOn(leg: Leg, got: { id: string; message: SipMessage }, nowMs: number): void {
-    const { call } = leg;
-    const { id, message } = got;
-    const other = leg === call.a ? call.b : call.a;
-    if (!other || call.state !== 'answered') {
-      this.respond(id, createResponse(message, call.kind === 'echo' ? 200 : 481, undefined, { toTag: leg.tag }), nowMs);
-      return;
-    }
-    const body =
-      message.body.length > 0
-        ? { type: message.header('content-type') ?? 'text/plain', bytes: message.body }
-        : undefined;
-    const request = other.dialog.request(message.method, {
-      body,
-      headers: message.header('info-package') ? [['Info-Package', message.header('info-package')!]] : [],
-    });
-    request.set('max-forwards', (message.maxForwards ?? 70) - 1);
-    this.follow(this.options.transactions.request(request, other.dialog.flow, nowMs), {
-      response: (answer, _flow, now) => {
-        if (answer.status >= 200)
-          this.respond(id, createResponse(message, answer.status, answer.reason, { toTag: leg.tag }), now);
-      },
-      failed: (why, now) =>
-        this.respond(
-          id,
-          refusal(message, why === 'timeout' ? 408 : 480, 'the other side does not answer', leg.tag),
-          now,
-        ),
-    });
   }
 
   answered(call: Call, nowMs: number): void {
@@ -462,7 +292,7 @@ export class CallLayer implements CallContext {
     this.#legs.closing(leg, id);
   }
 
-  #hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void {
+  hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void {
     this.bye(call.a, why.words, nowMs);
     if (call.b) this.bye(call.b, why.words, nowMs);
     this.end(call, why, nowMs);
@@ -493,7 +323,7 @@ export class CallLayer implements CallContext {
     call.state = 'ended';
     this.#calls.delete(call);
     this.#inviteTransactions.delete(call.inviteTransaction);
-    const left = (this.#perUser.get(call.caller) ?? 1) - 1;
+    const left = this.callsOf(call.caller) - 1;
     if (left > 0) this.#perUser.set(call.caller, left);
     else this.#perUser.delete(call.caller);
     for (const timer of [call.ring, call.change, call.check]) this.clearTimer(timer);
@@ -511,7 +341,7 @@ export class CallLayer implements CallContext {
     this.media(call, queryCommand(call.ngCallId), nowMs, (result, now) => {
       if ('ok' in result || !isUnknownCall(result.error)) return;
       this.counters.mediaLost++;
-      this.#hangUp(call, { status: 480, words: 'no media came for too long, or the media relay was restarted' }, now);
+      this.hangUp(call, { status: 480, words: 'no media came for too long, or the media relay was restarted' }, now);
     });
   }
 
@@ -537,7 +367,7 @@ export class CallLayer implements CallContext {
       }
       case 'no-ack':
         this.counters.noAck++;
-        this.#hangUp(call, { status: 408, words: 'the answer was never acknowledged' }, nowMs);
+        this.hangUp(call, { status: 408, words: 'the answer was never acknowledged' }, nowMs);
         return;
       case 'change':
         cancelRenegotiation(this, call, nowMs);
@@ -548,7 +378,7 @@ export class CallLayer implements CallContext {
       case 'lost':
         if (leg && this.#legs.settle(leg)) return;
         if (leg) leg.isLost = false; // a last BYE is sent where it was last seen
-        this.#hangUp(
+        this.hangUp(
           call,
           { status: 480, words: `the connection of ${leg?.user ?? 'a phone'} did not come back` },
           nowMs,

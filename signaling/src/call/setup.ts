@@ -1,7 +1,7 @@
 import { createResponse, hex, NameAddr, type SipMessage, SipUri } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import type { Binding } from '../registrar/index.ts';
-import type { Branch, Call } from './call.ts';
+import { type Branch, type Call, newLeg } from './call.ts';
 import { ALLOW, type CallContext, reasonHeader, reasonWords, refusal } from './context.ts';
 import { carryAnswer, carryOffer } from './exchange.ts';
 import { deleteCommand, echoCommand } from './media.ts';
@@ -71,7 +71,8 @@ function newBranch(context: CallContext, call: Call, binding: Binding, index: nu
     flow: binding.flow,
     contact: options.contact,
   });
-  const leg = context.newLeg(call, { dialog, user: binding.user });
+  const leg = newLeg(call, { dialog, user: binding.user });
+  context.addLeg(leg);
   const ngCallId = `${call.id}-${index}`;
   return { call, ngCallId, binding, leg, state: 'offering', abandoned: false, strays: new Map() };
 }

@@ -1,0 +1,95 @@
+import { createResponse, type SipMessage } from '@offhook/core';
+import type { Call, Leg } from './call.ts';
+import { type CallContext, reasonWords, refusal } from './context.ts';
+import { carryAnswer } from './exchange.ts';
+import { acknowledge, giveUp, sdpOf, tearDown } from './setup.ts';
+
+/** A request within a dialog and its server transaction. */
+export interface InDialog {
+  readonly id: string;
+  readonly message: SipMessage;
+}
+
+/** The leg at the other end; none in a call to the echo. */
+export function otherLeg(leg: Leg): Leg | undefined {
+  const { call } = leg;
+  return leg === call.a ? call.b : call.a;
+}
+
+/** ACK of a 2xx of ours: it is repeated no more, and with a late offer it brings the answer (RFC 3261 13.2.1). */
+export function handleAck(context: CallContext, leg: Leg, message: SipMessage, nowMs: number): void {
+  if (leg.ok?.cseq !== message.cseq.number) return;
+  leg.ok = undefined;
+  context.clearTimer(leg.timers.retransmit);
+  context.clearTimer(leg.timers.noAck);
+  const { call } = leg;
+  const waiting = call.awaitingAnswerInAck;
+  if (waiting?.leg !== leg) return;
+  call.awaitingAnswerInAck = undefined;
+  const sdp = sdpOf(message);
+  if (sdp === undefined) {
+    context.hangUp(call, { status: 488, words: 'the ACK has no answer' }, nowMs);
+    return;
+  }
+  const { peer, ackCSeq, offer } = waiting;
+  const half = { call, ngCallId: call.ngCallId!, from: leg, to: peer, sdp, offer };
+  carryAnswer(context, half, nowMs, (carried, now) => {
+    if ('error' in carried) context.hangUp(call, { status: 488, words: carried.error }, now);
+    else acknowledge(context, { leg: peer }, ackCSeq, carried.sdp);
+  });
+}
+
+export function handleBye(context: CallContext, leg: Leg, got: InDialog, nowMs: number): void {
+  const { call } = leg;
+  context.respond(got.id, createResponse(got.message, 200, undefined, { toTag: leg.tag }), nowMs);
+  const words = reasonWords(got.message);
+  if (call.state !== 'answered') {
+    endEarly(context, call, { leg, words, nowMs });
+    return;
+  }
+  const other = otherLeg(leg);
+  if (other) context.bye(other, words, nowMs);
+  context.end(call, { status: 200, words: words ?? `ended by ${leg.user}` }, nowMs);
+}
+
+/** RFC 3261 15: a caller may end an early dialog by BYE. */
+function endEarly(
+  context: CallContext,
+  call: Call,
+  { leg, words, nowMs }: { leg: Leg; words: string | undefined; nowMs: number },
+): void {
+  if (leg === call.a) giveUp(context, call, { status: 487, words: 'ended by the caller', nowMs });
+  else if (leg === call.b)
+    tearDown(context, call, { status: 480, words: words ?? `${leg.user} hung up at once`, nowMs, calleeIsGone: true });
+}
+
+/** INFO (DTMF of some phones) and MESSAGE go to the other side as they are; its answer comes back. */
+export function passOn(context: CallContext, leg: Leg, got: InDialog, nowMs: number): void {
+  const { call } = leg;
+  const { id, message } = got;
+  const other = otherLeg(leg);
+  if (!other || call.state !== 'answered') {
+    const status = call.kind === 'echo' ? 200 : 481;
+    context.respond(id, createResponse(message, status, undefined, { toTag: leg.tag }), nowMs);
+    return;
+  }
+  const body =
+    message.body.length > 0 ? { type: message.header('content-type') ?? 'text/plain', bytes: message.body } : undefined;
+  const request = other.dialog.request(message.method, {
+    body,
+    headers: message.header('info-package') ? [['Info-Package', message.header('info-package')!]] : [],
+  });
+  request.set('max-forwards', (message.maxForwards ?? 70) - 1);
+  context.follow(context.options.transactions.request(request, other.dialog.flow, nowMs), {
+    response: (answer, _flow, now) => {
+      if (answer.status >= 200)
+        context.respond(id, createResponse(message, answer.status, answer.reason, { toTag: leg.tag }), now);
+    },
+    failed: (why, now) =>
+      context.respond(
+        id,
+        refusal(message, why === 'timeout' ? 408 : 480, 'the other side does not answer', leg.tag),
+        now,
+      ),
+  });
+}

@@ -1,0 +1,103 @@
+import { createResponse, hex, parseUri, type SipMessage } from '@offhook/core';
+import { Dialog } from '../dialog/index.ts';
+import type { Flow } from '../transaction/index.ts';
+import { type Call, type CallTimer, type Leg, newLeg } from './call.ts';
+import { type CallContext, refusal } from './context.ts';
+import { profileOf, sdpProblem } from './media.ts';
+import { sdpOf, startBranches, startEcho } from './setup.ts';
+
+/** An INVITE that begins a call, as admission let it in. */
+export interface FirstInvite {
+  readonly id: string;
+  readonly message: SipMessage;
+  readonly flow: Flow;
+  readonly account?: string;
+}
+
+/** An INVITE outside of any dialog: refused in words, or the beginning of a call. */
+export function startCall(context: CallContext, got: FirstInvite, nowMs: number): void {
+  const { message, id, flow } = got;
+  const { options, counters } = context;
+  const caller = got.account ?? '';
+  const callee = parseUri(message.uri)?.user ?? '';
+  const refuse = (status: number, words: string) => {
+    counters.rejected++;
+    context.respond(id, refusal(message, status, words, context.newTag()), nowMs);
+  };
+  counters.attempts++;
+  if (context.callsOf(caller) >= context.limits.callsPerUser) {
+    refuse(503, `${caller} has ${context.limits.callsPerUser} calls already`);
+    return;
+  }
+  const problem = inviteProblem(message);
+  if (problem !== undefined) {
+    refuse(problem.status, problem.words);
+    return;
+  }
+  const route = options.route(callee);
+  if (route.kind === 'reject') {
+    refuse(route.status, route.reason);
+    return;
+  }
+  if (route.kind === 'echo') {
+    context.respond(id, createResponse(message, 100), nowMs);
+    startEcho(context, newCall(context, { got, caller, callee, kind: 'echo', nowMs }), nowMs);
+    return;
+  }
+  const registered = options.lookup(route.user, nowMs);
+  // Who calls the own name means the own other phones.
+  const bindings = registered.filter((binding) => binding.flow !== flow);
+  if (bindings.length === 0) {
+    refuse(
+      480,
+      registered.length === 0
+        ? `${callee} is not registered: nobody is signed in under that name`
+        : `${callee} has no other phone that is signed in`,
+    );
+    return;
+  }
+  context.respond(id, createResponse(message, 100), nowMs);
+  startBranches(context, newCall(context, { got, caller, callee, kind: 'user', nowMs }), bindings, nowMs);
+}
+
+/** What is wrong with an INVITE itself. */
+function inviteProblem(message: SipMessage): { status: number; words: string } | undefined {
+  const sdp = sdpOf(message);
+  if (sdp === undefined && message.body.length > 0)
+    return { status: 415, words: 'only application/sdp is understood in an INVITE' };
+  const problem = sdp === undefined ? undefined : sdpProblem(sdp);
+  if (problem !== undefined) return { status: 488, words: problem };
+  if (message.contacts === '*' || !message.contacts?.[0]?.uri.isSip)
+    return { status: 400, words: 'an INVITE needs a Contact with a SIP URI' };
+  return undefined;
+}
+
+function newCall(
+  context: CallContext,
+  of: { got: FirstInvite; caller: string; callee: string; kind: Call['kind']; nowMs: number },
+): Call {
+  const { message, id, flow } = of.got;
+  const call = {
+    id: hex(context.options.crypto.randomBytes(12)),
+    caller: of.caller,
+    callee: of.callee,
+    startedAtMs: of.nowMs,
+    state: 'setup',
+    kind: of.kind,
+    invite: message,
+    inviteTransaction: id,
+    branches: [],
+    lateOffer: false,
+    ringingSent: false,
+    finalSent: false,
+    sections: [],
+  } as unknown as Call;
+  const dialog = Dialog.ofInvite(message, { localTag: context.newTag(), flow, contact: context.options.contact });
+  const a: Leg = newLeg(call, { dialog, user: of.caller });
+  a.profile = profileOf(sdpOf(message) ?? '');
+  const timer = (kind: CallTimer['kind']): CallTimer => ({ call, kind });
+  Object.assign(call, { a, ring: timer('ring'), change: timer('change'), check: timer('check') });
+  context.addCall(call);
+  context.addLeg(a);
+  return call;
+}
