@@ -1,13 +1,17 @@
 import { batch, computed, signal } from '@preact/signals';
+import { Account, type Credentials, signInProblem } from './account.ts';
+import { CallNotification } from './call-notification.ts';
 import { CallSession } from './call-session.ts';
 import { outcomeOf, type PastCall, readHistory, withCall, writeHistory } from './history.ts';
-import { callProblem, type DeviceLists, listDevices, MediaError, openCamera, openMicrophone } from './media/devices.ts';
+import { callProblem, MediaError } from './media/devices.ts';
+import { Equipment, stopTracks } from './media/equipment.ts';
 import type { LocalMedia } from './media/peer.ts';
 import { Sounds } from './media/sounds.ts';
-import { Api, ApiError, type Person, renewDelayMs, type Session, storedSession, storeSession } from './session.ts';
+import { watchPage } from './page-events.ts';
+import { ApiError, type Session } from './session.ts';
 import { loginToken, readSettings, type Settings, urlOptions, writeSettings } from './settings.ts';
 import { tabIdentity } from './tab-identity.ts';
-import type { LinkState, ProbeResult } from './ua/link.ts';
+import type { LinkState } from './ua/link.ts';
 import {
   type Action,
   type CallEnd,
@@ -15,7 +19,6 @@ import {
   linkMessage,
   type Message,
   mediaWords,
-  type SignInProblem,
   signInWords,
   videoRefusedWords,
 } from './ua/messages.ts';
@@ -26,26 +29,26 @@ import { afterTimeout } from './ua/timer.ts';
 import { Trace } from './ua/trace.ts';
 
 const ECHO = '600';
-const PEOPLE_INTERVAL_MS = 10_000;
 const READY_PATIENCE_MS = 10_000;
-const SLEEP_GAP_MS = 10_000;
 
 /** The whole phone: one account, at most one call, everything the page shows as signals. */
 export class Phone {
   readonly screen = signal<'loading' | 'sign-in' | 'phone'>('loading');
-  readonly session = signal<Session | undefined>(undefined);
+  readonly account = new Account();
   readonly link = signal<LinkState>({ kind: 'stopped' });
   readonly input = signal('');
   readonly call = signal<CallSession | undefined>(undefined);
-  readonly people = signal<readonly Person[]>([]);
-  readonly peopleKnown = signal(false);
   readonly history = signal<readonly PastCall[]>(readHistory(sessionStorage));
   readonly settings = signal<Settings>(readSettings(localStorage));
-  readonly devices = signal<DeviceLists>({ microphones: [], speakers: [], cameras: [] });
   readonly soundBlocked = signal(false);
   readonly signingIn = signal(false);
   readonly missed = signal(0);
   readonly options = urlOptions(location.search);
+  readonly equipment = new Equipment({
+    settings: () => this.settings.value,
+    options: this.options,
+    turn: () => this.account.turn(),
+  });
 
   /** The last words about a call, a device or signing in. */
   readonly words = signal<Message | undefined>(undefined);
@@ -57,16 +60,13 @@ export class Phone {
     );
   });
 
-  readonly #api = new Api((input, init) => fetch(input, init));
   readonly #trace = new Trace();
   readonly #sounds = new Sounds((blocked) => {
     this.soundBlocked.value = blocked;
   });
+  readonly #notification = new CallNotification();
   readonly #connections = new Set<RTCPeerConnection>();
   #signaling: Signaling | undefined;
-  #renewTimer: ReturnType<typeof setTimeout> | undefined;
-  #peopleTimer: ReturnType<typeof setInterval> | undefined;
-  #notification: Notification | undefined;
   #lastUri = '';
   #pendingMedia: 'call' | 'answer' | undefined;
   #pendingDial: { text: string; video: boolean } | undefined;
@@ -80,7 +80,7 @@ export class Phone {
       await this.#signIn({ token });
       return;
     }
-    const stored = storedSession(sessionStorage, Date.now());
+    const stored = this.account.stored();
     if (stored) await this.#enter(stored);
     else this.screen.value = 'sign-in';
   }
@@ -90,14 +90,14 @@ export class Phone {
   }
 
   async signOut(): Promise<void> {
-    const session = this.session.value;
+    const session = this.account.session.value;
     this.#leave();
-    if (session) await this.#api.logout(session).catch(() => {});
+    if (session) await this.account.logout(session);
   }
 
   /** Calls what was typed, or brings the last number back when nothing was. */
   async dial(video = false, text = this.input.value): Promise<void> {
-    const session = this.session.value;
+    const session = this.account.session.value;
     if (!session || this.#inCall()) return;
     const target = parseTarget(text, session.domain);
     if (target.kind === 'empty') {
@@ -160,8 +160,8 @@ export class Phone {
     call.cameraBusy.value = true;
     try {
       if (call.cameraOn.value) await call.stopCamera();
-      else await call.startCamera(await openCamera(this.settings.value.camera));
-      void this.refreshDevices();
+      else await call.startCamera(await this.equipment.camera());
+      void this.equipment.refresh();
     } catch (error) {
       this.#tellMedia(error);
     } finally {
@@ -240,17 +240,15 @@ export class Phone {
     if (change.notifications && 'Notification' in window) void Notification.requestPermission();
     const call = this.call.value;
     if (call?.audioTrack && (change.microphone !== undefined || change.processing !== undefined))
-      void openMicrophone(this.settings.value.microphone, this.#processing())
+      void this.equipment
+        .microphone()
         .then((track) => call.replaceMicrophone(track))
         .catch((error: unknown) => this.#tellMedia(error));
     if (call?.cameraTrack && change.camera !== undefined)
-      void openCamera(this.settings.value.camera)
+      void this.equipment
+        .camera()
         .then((track) => call.startCamera(track))
         .catch((error: unknown) => this.#tellMedia(error));
-  }
-
-  async refreshDevices(): Promise<void> {
-    this.devices.value = await listDevices();
   }
 
   wakeSound(): void {
@@ -260,7 +258,7 @@ export class Phone {
   /** How a person is called here: the display name where the directory knows one. */
   nameOf(user: string): string {
     if (user === ECHO) return 'Echo test';
-    return this.people.value.find((p) => p.user === user)?.displayName ?? user;
+    return this.account.people.value.find((p) => p.user === user)?.displayName ?? user;
   }
 
   peerConnections(): RTCPeerConnection[] {
@@ -292,14 +290,14 @@ export class Phone {
     return phase !== undefined && phase !== 'ended';
   }
 
-  async #signIn(credentials: { token: string } | { user: string; password: string }): Promise<void> {
+  async #signIn(credentials: Credentials): Promise<void> {
     this.signingIn.value = true;
     this.words.value = undefined;
     try {
-      await this.#enter(await this.#api.login(credentials));
+      await this.#enter(await this.account.login(credentials));
     } catch (error) {
       // The tab may still hold a session: a login link opened twice need not throw its owner out.
-      const stored = 'token' in credentials ? storedSession(sessionStorage, Date.now()) : undefined;
+      const stored = 'token' in credentials ? this.account.stored() : undefined;
       if (stored) await this.#enter(stored);
       else {
         this.words.value = signInWords(signInProblem(error, 'token' in credentials));
@@ -312,9 +310,8 @@ export class Phone {
 
   async #enter(session: Session): Promise<void> {
     const identity = await tabIdentity();
-    storeSession(sessionStorage, session);
     batch(() => {
-      this.session.value = session;
+      this.account.enter(session);
       this.screen.value = 'phone';
       this.words.value = undefined;
     });
@@ -323,10 +320,10 @@ export class Phone {
       displayName: session.displayName,
       domain: session.domain,
       url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/sip`,
-      session: () => this.session.value?.session ?? '',
+      session: () => this.account.session.value?.session ?? '',
       identity,
       events: { link: (state) => this.#linkChanged(state), incoming: (leg) => this.#incoming(leg) },
-      probe: () => this.#probe(),
+      probe: () => this.account.probe(),
       onTrace: (direction, text) => this.#trace.add(new Date(), direction, text),
       createSocket: (url, protocols) => new WebSocket(url, protocols),
       createConnection: (configuration) => {
@@ -340,75 +337,26 @@ export class Phone {
       after: afterTimeout,
     });
     this.#signaling.start();
-    this.#scheduleRenewal();
-    this.#peopleTimer = setInterval(() => void this.#refreshPeople(), PEOPLE_INTERVAL_MS);
-    void this.#refreshPeople();
-    void this.refreshDevices();
+    void this.equipment.refresh();
   }
 
   #leave(): void {
-    clearTimeout(this.#renewTimer);
-    clearInterval(this.#peopleTimer);
     void this.#signaling?.stop();
     this.#signaling = undefined;
-    storeSession(sessionStorage, undefined);
     batch(() => {
-      this.session.value = undefined;
+      this.account.leave();
       this.call.value = undefined;
-      this.people.value = [];
-      this.peopleKnown.value = false;
       this.words.value = undefined;
       this.screen.value = 'sign-in';
       this.link.value = { kind: 'stopped' };
     });
   }
 
-  #scheduleRenewal(): void {
-    clearTimeout(this.#renewTimer);
-    const session = this.session.value;
-    if (!session || session.expiresAtMs === 0) return;
-    this.#renewTimer = setTimeout(() => void this.#renew(), renewDelayMs(session.expiresAtMs, Date.now()));
-  }
-
-  async #renew(): Promise<void> {
-    const session = this.session.value;
-    if (!session) return;
-    try {
-      const renewed = await this.#api.renew(session);
-      if (this.session.value !== session) return;
-      this.session.value = renewed;
-      storeSession(sessionStorage, renewed);
-    } catch {
-      // Expired or unreachable: the link notices by itself and says so.
-    }
-    this.#scheduleRenewal();
-  }
-
-  async #probe(): Promise<ProbeResult> {
-    const session = this.session.value;
-    if (!session) return 'expired';
-    try {
-      await this.#api.whoami(session);
-      return 'ok';
-    } catch (error) {
-      return error instanceof ApiError && (error.status === 401 || error.status === 403) ? 'expired' : 'unreachable';
-    }
-  }
-
-  async #refreshPeople(): Promise<void> {
-    const session = this.session.value;
-    if (!session || document.hidden) return;
-    const people = await this.#api.people(session).catch(() => undefined);
-    if (!people || this.session.value !== session) return;
-    this.people.value = people.filter((p) => p.user !== session.user);
-    this.peopleKnown.value = true;
-  }
-
   #linkChanged(state: LinkState): void {
     this.link.value = state;
     this.call.value?.setLink(state.kind === 'registered');
-    if (state.kind === 'registered') void this.#refreshPeople();
-    if (state.kind === 'expired') storeSession(sessionStorage, undefined);
+    if (state.kind === 'registered') void this.account.refreshPeople();
+    if (state.kind === 'expired') this.account.forgetStored();
   }
 
   /** True when registered, waiting a little while the link is just coming up. */
@@ -471,14 +419,13 @@ export class Phone {
       void this.answer(remote.video);
       return;
     }
-    this.#notify(name);
+    if (this.settings.value.notifications) this.#notification.show(name);
   }
 
   #ended(call: CallSession, end: CallEnd): void {
-    this.#notification?.close();
-    this.#notification = undefined;
+    this.#notification.close();
     const answeredAt = call.answeredAtMs.value;
-    void this.#refreshPeople();
+    void this.account.refreshPeople();
     const durationS = answeredAt ? (Date.now() - answeredAt) / 1000 : 0;
     const outcome = outcomeOf(end, answeredAt !== undefined, call.direction);
     this.#remember({
@@ -505,40 +452,19 @@ export class Phone {
     this.#sounds.play('none');
   }
 
-  #processing(): boolean {
-    return this.settings.value.processing && !this.options.processingOff;
-  }
-
   async #openMedia(call: CallSession, video: boolean): Promise<LocalMedia | undefined> {
-    const tracks: MediaStreamTrack[] = [];
     try {
-      const audio = await openMicrophone(this.settings.value.microphone, this.#processing());
-      tracks.push(audio);
-      audio.addEventListener('ended', () => {
-        if (this.#inCall() && call.audioTrack === audio) this.words.value = mediaWords('unplugged', 'microphone');
+      const media = await this.equipment.open(video);
+      media.audio.addEventListener('ended', () => {
+        if (this.#inCall() && call.audioTrack === media.audio) this.words.value = mediaWords('unplugged', 'microphone');
       });
-      const camera = video ? await openCamera(this.settings.value.camera) : undefined;
-      if (camera) tracks.push(camera);
-      const configuration = await this.#configuration();
-      void this.refreshDevices();
-      return { audio, ...(camera ? { video: camera } : {}), configuration };
+      return media;
     } catch (error) {
-      for (const track of tracks) track.stop();
       if (call.phase.value === 'ended') return undefined;
       if (call.direction === 'outgoing') this.#abandon(call);
       this.#tellMedia(error);
       return undefined;
     }
-  }
-
-  async #configuration(): Promise<RTCConfiguration> {
-    const relayOnly = this.settings.value.relayOnly || this.options.relayOnly;
-    if (!relayOnly) return { iceServers: [], bundlePolicy: 'max-bundle' };
-    return {
-      iceServers: [await this.#api.turn(this.session.value!)],
-      iceTransportPolicy: 'relay',
-      bundlePolicy: 'max-bundle',
-    };
   }
 
   #tellMedia(error: unknown): void {
@@ -548,62 +474,17 @@ export class Phone {
     else this.words.value = callEndWords({ by: 'local', cause: 'page-error' }, '');
   }
 
-  #notify(name: string): void {
-    if (!document.hidden || !this.settings.value.notifications || !('Notification' in window)) return;
-    if (Notification.permission !== 'granted') return;
-    try {
-      this.#notification = new Notification(`${name} is calling`, { icon: '/favicon.svg', tag: 'offhook-call' });
-      this.#notification.onclick = () => window.focus();
-    } catch {
-      // Android allows notifications from service workers only: the title and the ringing remain.
-    }
-  }
-
   #listen(): void {
-    const nudge = (): void => this.#signaling?.nudge();
-    addEventListener('online', nudge);
-    document.addEventListener('visibilitychange', () => {
-      if (document.hidden) return;
-      nudge();
-      void this.#refreshPeople();
+    watchPage({
+      woken: () => this.#signaling?.nudge(),
+      shown: () => void this.account.refreshPeople(),
+      // A page that goes away cannot keep its call: tell the far side now rather than leave it in silence.
+      left: () => this.call.value?.end(),
+      keepsCall: () => this.call.value?.phase.value === 'active',
+      gesture: () => {
+        if (this.soundBlocked.value) this.#sounds.wake();
+      },
+      devicesChanged: () => void this.equipment.refresh(),
     });
-    addEventListener('pageshow', (event) => {
-      if (event.persisted) nudge();
-    });
-    // A page that goes away cannot keep its call: tell the far side now rather than leave it in silence.
-    addEventListener('pagehide', () => this.call.value?.end());
-    addEventListener('beforeunload', (event) => {
-      if (this.call.value?.phase.value === 'active') event.preventDefault();
-    });
-    for (const gesture of ['pointerdown', 'keydown'] as const)
-      addEventListener(gesture, () => this.soundBlocked.value && this.#sounds.wake(), { capture: true, passive: true });
-    if (navigator.mediaDevices)
-      navigator.mediaDevices.addEventListener('devicechange', () => void this.refreshDevices());
-    let last = Date.now();
-    setInterval(() => {
-      const now = Date.now();
-      if (now - last > SLEEP_GAP_MS) nudge();
-      last = now;
-    }, 2_000);
   }
-}
-
-function signInProblem(error: unknown, byLink: boolean): SignInProblem {
-  if (!(error instanceof ApiError)) return 'failed';
-  if (error.status === 0 || error.status >= 502) return 'unreachable';
-  if (error.status === 429) return 'limited';
-  if (
-    error.status === 400 ||
-    error.status === 401 ||
-    error.status === 403 ||
-    error.status === 404 ||
-    error.status === 410
-  )
-    return byLink ? 'link-used' : 'wrong';
-  return 'failed';
-}
-
-function stopTracks(media: LocalMedia): void {
-  media.audio.stop();
-  media.video?.stop();
 }

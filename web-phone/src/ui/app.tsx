@@ -141,7 +141,7 @@ function Standing({ phone }: { phone: Phone }) {
   return (
     <span class="standing" data-state={link.kind}>
       <span class="dot" aria-hidden="true" />
-      <span class="who">{phone.session.value?.displayName}</span>
+      <span class="who">{phone.account.session.value?.displayName}</span>
       <span data-testid="registration-state" data-state={link.kind} role="status">
         {linkWords(link)}
       </span>

@@ -9,11 +9,11 @@ export function SettingsDialog({ phone, onClose }: { phone: Phone; onClose: () =
   const copied = useSignal('');
   useEffect(() => {
     dialog.current?.showModal();
-    void phone.refreshDevices();
+    void phone.equipment.refresh();
   }, [phone]);
-  const { microphones, speakers, cameras } = phone.devices.value;
+  const { microphones, speakers, cameras } = phone.equipment.lists.value;
   const settings = phone.settings.value;
-  const session = phone.session.value;
+  const session = phone.account.session.value;
   const copy = (): void => {
     navigator.clipboard.writeText(phone.diagnostics()).then(
       () => {

@@ -20,13 +20,13 @@ export function EchoCard({ phone }: { phone: Phone }) {
 }
 
 export function People({ phone }: { phone: Phone }) {
-  const people = phone.people.value;
+  const people = phone.account.people.value;
   return (
     <section class="list" aria-labelledby="people-title" data-testid="people">
       <h2 id="people-title">People</h2>
       {people.length === 0 ? (
         <p class="empty">
-          {phone.peopleKnown.value
+          {phone.account.peopleKnown.value
             ? 'Nobody else has an account yet. Add one with “offhook user add <name>”.'
             : 'Loading…'}
         </p>
