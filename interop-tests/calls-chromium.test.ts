@@ -47,7 +47,7 @@ async function videoCall(system: System, query: string): Promise<void> {
   await waitForCall(bob, 'incoming');
   await click(bob, 'answer-video');
   await Promise.all([waitForCall(alice, 'active'), waitForCall(bob, 'active')]);
-  await settle(alice);
+  await settle(alice, bob);
   const [aliceHeard, bobHeard] = await Promise.all([recordRemote(alice, 6), recordRemote(bob, 6)]);
   const first = await Promise.all([mediaStats(alice), mediaStats(bob)]);
   assertHears('alice', aliceHeard, bobsWords, alicesWords);
@@ -150,6 +150,7 @@ test('video is added in the middle of an audio call and mute silences it', async
     }
     return false;
   });
+  await settle(bob);
   assertHears('bob', await recordRemote(bob, 6), alicesWords, bobsWords);
   await click(alice, 'mute');
   await bob.page.waitForTimeout(500);

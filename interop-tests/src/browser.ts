@@ -121,11 +121,47 @@ export async function click(phone: Phone, testId: string): Promise<void> {
   await phone.page.getByTestId(testId).click();
 }
 
-/** How long a jitter buffer may take to find its depth after a call begins; until then it stretches and squeezes speech. */
-const SETTLE_MS = 3000;
+/** So long no jitter buffer may have stretched, squeezed or invented sound before a recording begins. */
+const STEADY_MS = 2000;
+/** A machine so busy that buffers never come to rest is measured as it is. */
+const SETTLE_AT_MOST_MS = 20_000;
 
-export async function settle(phone: Phone): Promise<void> {
-  await phone.page.waitForTimeout(SETTLE_MS);
+/**
+ * Waits until the jitter buffers of all these phones have found their depth. After a call begins, after video comes and
+ * after any stall of the machine they stretch and squeeze speech, and the recording would have no single lag.
+ */
+export async function settle(...phones: readonly Phone[]): Promise<void> {
+  await Promise.all(
+    phones.map((phone) =>
+      phone.page.evaluate(
+        async ({ steadyMs, atMostMs }) => {
+          type Handle = { peerConnections(): RTCPeerConnection[] };
+          const touched = async () => {
+            let sum = 0;
+            for (const pc of (window as unknown as { offhook: Handle }).offhook.peerConnections()) {
+              // biome-ignore lint/suspicious/noExplicitAny: getStats has no useful static type for its dictionaries
+              (await pc.getStats()).forEach((s: any) => {
+                if (s.type !== 'inbound-rtp' || s.kind !== 'audio') return;
+                sum += (s.insertedSamplesForDeceleration ?? 0) + (s.removedSamplesForAcceleration ?? 0);
+                sum += s.concealmentEvents ?? 0;
+              });
+            }
+            return sum;
+          };
+          const began = performance.now();
+          let last = await touched();
+          let since = began;
+          while (performance.now() - since < steadyMs && performance.now() - began < atMostMs) {
+            await new Promise((resolve) => setTimeout(resolve, 250));
+            const now = await touched();
+            if (now !== last) since = performance.now();
+            last = now;
+          }
+        },
+        { steadyMs: STEADY_MS, atMostMs: SETTLE_AT_MOST_MS },
+      ),
+    ),
+  );
 }
 
 /**

@@ -1,14 +1,17 @@
 import type { Sound } from './wav.ts';
 
 const FRAME_S = 0.02;
+/** Lags are tried in quarters of a frame: half a frame off already costs a true copy some 0.05. */
+const STEPS = 4;
 
-/** Root-mean-square level of each 20 ms frame. */
-export function envelope(sound: Sound): Float64Array {
+/** Root-mean-square level of each 20 ms frame, the first one beginning `shiftS` into the sound. */
+export function envelope(sound: Sound, shiftS = 0): Float64Array {
   const size = sound.rate * FRAME_S;
-  const frames = new Float64Array(Math.floor(sound.samples.length / size));
+  const start = sound.rate * shiftS;
+  const frames = new Float64Array(Math.floor((sound.samples.length - start) / size));
   for (let f = 0; f < frames.length; f++) {
-    const from = Math.round(f * size);
-    const to = Math.round((f + 1) * size);
+    const from = Math.round(start + f * size);
+    const to = Math.round(start + (f + 1) * size);
     let sum = 0;
     for (let i = from; i < to; i++) sum += sound.samples[i]! ** 2;
     frames[f] = Math.sqrt(sum / (to - from));
@@ -28,12 +31,15 @@ export interface Likeness {
  * looped, at the lag where they agree best. Silence gives 0.
  */
 export function likeness(heard: Sound, sentence: Sound): Likeness {
-  const h = envelope(heard);
   const s = envelope(sentence);
   let best: Likeness = { correlation: 0, lagMs: 0 };
-  for (let lag = 0; lag < s.length; lag++) {
-    const c = pearson(h, s, lag);
-    if (c > best.correlation) best = { correlation: c, lagMs: lag * FRAME_S * 1000 };
+  for (let step = 0; step < STEPS; step++) {
+    const shiftS = (step / STEPS) * FRAME_S;
+    const h = envelope(heard, shiftS);
+    for (let lag = 0; lag < s.length; lag++) {
+      const c = pearson(h, s, lag);
+      if (c > best.correlation) best = { correlation: c, lagMs: (lag * FRAME_S - shiftS) * 1000 };
+    }
   }
   return best;
 }

@@ -17,6 +17,8 @@ export interface Heard {
 export function assertHears(who: string, heard: Sound, far: Sentence, own: Sentence): Heard {
   assert.ok(peakLevel(heard) > 0.01, `${who} hears silence`);
   const result = { who, far: likeness(heard, far.sound).correlation, own: likeness(heard, own.sound).correlation };
+  // How near to the line a run was, for whoever reads its log.
+  console.error(`  ${who} hears the far sentence: ${result.far.toFixed(3)}, its own: ${result.own.toFixed(3)}`);
   assert.ok(
     result.far >= FAR,
     `${who} does not hear the far sentence: correlation ${result.far.toFixed(2)}, with the own sentence ${result.own.toFixed(2)}`,

@@ -60,7 +60,7 @@ try {
     await waitForCall(callee, 'incoming');
     await click(callee, 'answer');
     await Promise.all([waitForCall(alice, 'active'), waitForCall(bob, 'active')]);
-    await settle(alice);
+    await settle(alice, bob);
     // Words first, then pictures: both at once, encoded in software on two cores, would measure the cores.
     const [aliceHeard, bobHeard] = await Promise.all([recordRemote(alice, 6), recordRemote(bob, 6)]);
     results.push(
