@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AdminClient, callAdmin, type PartStatus } from '@offhook/core/node';
+import { AFTER_CALLS, AFTER_TRANSACTIONS, leftOver, udpSocketsOf } from './nothing-left.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 
@@ -20,11 +21,19 @@ export function scratchFolder(): ScratchFolder {
 export interface SystemOptions {
   /** Where its data folder is made. */
   readonly folder: string;
-  readonly media?: { readonly path?: 'opaque' | 'terminated' };
+  readonly media?: MediaSettings;
+  /** Written over the configuration in which every port is any free one. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+interface MediaSettings {
+  readonly path?: 'opaque' | 'terminated';
+  /** Seconds without media after which the relay gives a call up. */
+  readonly timeoutS?: number;
 }
 
 /** A configuration in which every port is any free one. */
-export function anyPorts(more: { media?: SystemOptions['media'] }): object {
+export function anyPorts(more: { media?: MediaSettings } = {}): Record<string, unknown> {
   return {
     http: { port: 0 },
     sip: { port: 0 },
@@ -38,21 +47,23 @@ const PARTS = ['media-relay-0', 'turn', 'signaling'] as const;
 /** The whole system as a user starts it, on free ports and with its data in a folder of its own. */
 export class System {
   readonly domain = 'offhook.local';
-  readonly #options: SystemOptions;
   readonly #data: string;
-  readonly #config: string;
+  /** Its configuration file: another `offhook` command finds the system by it. */
+  readonly config: string;
   #supervisor: ChildProcess | undefined;
   #output = '';
   ports: Readonly<Record<string, number>> = {};
   /** The parts' processes as they were last seen alive. */
   lastPids: Readonly<Record<string, number>> = {};
+  /** UDP sockets of each part before its first call. */
+  #idleSockets: Readonly<Record<string, number>> | undefined;
 
   private constructor(options: SystemOptions) {
-    this.#options = options;
     const folder = mkdtempSync(join(options.folder, 'sys-'));
     this.#data = join(folder, 'data');
-    this.#config = join(folder, 'offhook.config.json');
-    writeFileSync(this.#config, JSON.stringify({ data: this.#data, ...anyPorts({ media: this.#options.media }) }));
+    this.config = join(folder, 'offhook.config.json');
+    const { media, settings } = options;
+    writeFileSync(this.config, JSON.stringify({ data: this.#data, ...anyPorts({ media }), ...settings }));
   }
 
   static async start(options: SystemOptions): Promise<System> {
@@ -66,6 +77,11 @@ export class System {
     return system;
   }
 
+  /** What `offhook start` has printed. */
+  get said(): string {
+    return this.#output;
+  }
+
   get httpUrl(): string {
     return `http://localhost:${this.ports.http}`;
   }
@@ -73,7 +89,7 @@ export class System {
   async startSupervisor(): Promise<void> {
     const env = { ...process.env };
     delete env.NODE_TEST_CONTEXT;
-    const child = spawn(process.execPath, [join(ROOT, 'cli/src/main.ts'), 'start', '--config', this.#config], {
+    const child = spawn(process.execPath, [join(ROOT, 'cli/src/main.ts'), 'start', '--config', this.config], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env,
     });
@@ -95,6 +111,7 @@ export class System {
     await Promise.race([started, died]);
     this.ports = (await this.status('signaling')).ports;
     this.lastPids = await this.pids();
+    this.#idleSockets ??= await this.#udpSockets(); // a part that is adopted may be in a call
   }
 
   /** Waits until a part answers on its admin socket. */
@@ -160,35 +177,36 @@ export class System {
     await gone;
   }
 
-  /** After a call: no dialog, call at the relay, or TURN allocation is left. */
-  assertNothingLeft(): Promise<void> {
-    return this.#assertNone(/_(dialogs|calls|legs|sessions|allocations|ng_pending)$/);
+  /** After calls: no dialog, no call at the relay, no relayed address, and no UDP socket more than at the start. */
+  assertNothingLeft(withinMs = 45_000): Promise<void> {
+    return this.#assertNone(AFTER_CALLS, withinMs);
   }
 
-  /** The same, and no transaction either: their last timers take 32 s (RFC 3261 17, RFC 6026). */
-  assertNothingLingers(): Promise<void> {
-    return this.#assertNone(/_(transactions|dialogs|calls|legs|sessions|allocations|ng_pending)$/);
+  /** The same, and no transaction either. */
+  assertNothingLingers(withinMs = 45_000): Promise<void> {
+    return this.#assertNone(AFTER_TRANSACTIONS, withinMs);
   }
 
-  async #assertNone(pattern: RegExp): Promise<void> {
-    let left = '';
+  async #assertNone(gauges: Readonly<Record<string, readonly string[]>>, withinMs: number): Promise<void> {
+    let left: string[] = [];
     await waitUntil(
       'nothing is left',
       async () => {
-        const [signaling, relay, turn] = await Promise.all([
-          this.metrics('signaling'),
-          this.metrics('media-relay-0'),
-          this.metrics('turn'),
-        ]);
-        const gauges = Object.entries({ ...signaling, ...relay, ...turn }).filter(
-          ([name, value]) => value > 0 && pattern.test(name),
-        );
-        left = gauges.map(([name, value]) => `${name} ${value}`).join(', ');
-        return gauges.length === 0;
+        const figures = await Promise.all(PARTS.map(async (part) => [part, await this.metrics(part)] as const));
+        left = leftOver(Object.fromEntries(figures), gauges);
+        for (const [part, sockets] of Object.entries(await this.#udpSockets())) {
+          const more = sockets - this.#idleSockets![part]!;
+          if (more > 0) left.push(`${part}: ${more} UDP sockets`);
+        }
+        return left.length === 0;
       },
-      45_000,
-      () => left,
+      withinMs,
+      () => left.join(', '),
     );
+  }
+
+  async #udpSockets(): Promise<Record<string, number>> {
+    return Object.fromEntries(Object.entries(await this.pids()).map(([part, pid]) => [part, udpSocketsOf(pid)]));
   }
 
   async stop(): Promise<void> {
