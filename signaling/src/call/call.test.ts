@@ -134,14 +134,18 @@ function stage(options: { relayIsDown?: boolean } = {}) {
             body: over.sdp === undefined ? undefined : { type: 'application/sdp', bytes: over.sdp },
           }).prepend('via', `SIP/2.0/WS x.invalid;branch=z9hG4bK${over.branch ?? `${user}${over.cseq ?? 1}${method}`}`),
         ),
-      register: () => {
+      /** Registers; answers what else comes over the new connection at once. */
+      register: (): SipMessage[] => {
         self.request('REGISTER', {
           uri: `sip:${DOMAIN}`,
           to: `<sip:${user}@${DOMAIN}>`,
           callId: `reg-${flows}`,
           cseq: ++cseqs,
         });
-        assert.deepEqual(self.seen(), ['200 REGISTER']);
+        const got = self.take();
+        const mine = got.findIndex((m) => m.kind === 'response' && m.method === 'REGISTER');
+        assert.equal(got[mine]?.status, 200);
+        return got.filter((_, i) => i !== mine);
       },
       answer: (request: SipMessage, status: number, sdp?: string, reason?: string) =>
         self.send(
@@ -954,6 +958,148 @@ test('who calls the own name reaches the own other phones only', () => {
   s.assertNothingLeft();
 });
 
+test('a change of a call to the echo that is still at the relay when the call ends leaves nothing', () => {
+  const s = stage();
+  const alice = s.phone('alice');
+  alice.request('INVITE', { uri: `sip:600@${DOMAIN}`, to: `<sip:600@${DOMAIN}>`, sdp: OFFER });
+  const ok = last(alice.take());
+  alice.within(ok, 'ACK', { cseq: 1 });
+  s.hold();
+  alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER });
+  alice.within(ok, 'INVITE', { cseq: 3, sdp: OFFER });
+  assert.deepEqual(alice.seen(), ['100 INVITE', '500 INVITE']);
+  alice.within(ok, 'BYE', { cseq: 4 });
+  assert.deepEqual(alice.seen().sort(), ['200 BYE', '487 INVITE']);
+  s.release();
+  s.assertNothingLeft();
+});
+
+test('a phone whose connection goes while it changes the call may change it again when it is back', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  alice.register();
+  bob.register();
+  const { ok } = established(s, alice, bob);
+  alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER });
+  const change = last(bob.take());
+  s.core.handleFlowClosed(alice.flow, s.clock.now);
+  s.settle();
+  assert.deepEqual(bob.seen(), [], 'CANCEL waits for a provisional answer (RFC 3261 9.1)');
+  // The answer crosses the CANCEL: nobody is there to take it, and nobody is blamed for not acknowledging it.
+  bob.answer(change, 200, ANSWER);
+  assert.deepEqual(bob.seen(), ['ACK']);
+  const back = s.phone('alice');
+  back.contact = alice.contact;
+  back.register();
+  s.advance(500);
+  back.within(ok, 'INVITE', { cseq: 3, sdp: OFFER });
+  const again = last(bob.take());
+  assert.equal(again.method, 'INVITE');
+  bob.answer(again, 200, ANSWER);
+  const answered = last(back.take());
+  assert.equal(answered.status, 200);
+  back.within(answered, 'ACK', { cseq: 3 });
+  s.advance(60_000);
+  assert.equal(s.core.calls.size, 1, 'the call goes on');
+  back.within(ok, 'BYE', { cseq: 4 });
+  s.assertNothingLeft();
+});
+
+test('a change for a phone that is away waits until it is back', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { ok } = established(s, alice, bob);
+  s.core.handleFlowClosed(bob.flow, s.clock.now);
+  s.settle();
+  alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER });
+  alice.within(ok, 'INFO', { cseq: 3 });
+  assert.deepEqual(alice.seen(), ['100 INVITE', '480 INFO']);
+  s.advance(3000);
+  const back = s.phone('bob');
+  back.contact = bob.contact;
+  const [change] = back.register();
+  assert.equal(change?.method, 'INVITE');
+  back.answer(change!, 200, ANSWER);
+  const answered = last(alice.take());
+  assert.equal(answered.status, 200);
+  alice.within(answered, 'ACK', { cseq: 2 });
+  s.advance(60_000);
+  assert.equal(s.core.calls.size, 1, 'the call goes on');
+
+  s.core.handleFlowClosed(back.flow, s.clock.now);
+  s.settle();
+  alice.within(ok, 'INVITE', { cseq: 4, sdp: OFFER, branch: 'taken-back' });
+  alice.within(ok, 'CANCEL', { cseq: 4, branch: 'taken-back' });
+  assert.deepEqual(alice.seen(), ['100 INVITE', '200 CANCEL', '487 INVITE']);
+  s.advance(40_000);
+  assert.equal(s.core.calls.size, 0, 'nobody came back');
+  s.assertNothingLeft();
+});
+
+test('a call stays with its phone when another one of the same user and host registers, and follows its instance', () => {
+  const cases: [string, string, string, boolean][] = [
+    ['another port is another phone', '<sip:b@192.0.2.9:5070>', '<sip:b@192.0.2.9:5080>', false],
+    ['the same contact is the same phone', '<sip:b@192.0.2.9:5070>', '<sip:b@192.0.2.9:5070>', true],
+    [
+      'the instance wins',
+      '<sip:b@192.0.2.9:1>;+sip.instance="<urn:x>"',
+      '<sip:c@192.0.2.8:2>;+sip.instance="<urn:x>"',
+      true,
+    ],
+    [
+      'and tells apart',
+      '<sip:b@192.0.2.9:1>;+sip.instance="<urn:x>"',
+      '<sip:b@192.0.2.9:1>;+sip.instance="<urn:y>"',
+      false,
+    ],
+  ];
+  for (const [name, first, second, follows] of cases) {
+    const s = stage();
+    const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+    bob.contact = first;
+    bob.register();
+    const { ok } = established(s, alice, bob);
+    const other = s.phone('bob');
+    other.contact = second;
+    other.register();
+    alice.within(ok, 'BYE', { cseq: 2 });
+    const [stays, moved] = [bob.seen(), other.seen()];
+    assert.deepEqual(follows ? moved : stays, ['BYE'], name);
+    assert.deepEqual(follows ? stays : moved, [], name);
+  }
+});
+
+test('headers between the phones pass in both directions, those of one hop do not', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE', {
+    sdp: OFFER,
+    headers: [
+      ['X-Order', '4711'],
+      ['Alert-Info', '<urn:alert:service:normal>'],
+      ['User-Agent', 'Desk'],
+      ['P-Asserted-Identity', '<sip:ceo@example.test>'],
+    ],
+  });
+  const invite = last(bob.take());
+  assert.equal(invite.header('x-order'), '4711');
+  assert.equal(invite.header('alert-info'), '<urn:alert:service:normal>');
+  assert.equal(invite.header('user-agent'), 'Offhook');
+  assert.equal(invite.header('p-asserted-identity'), undefined);
+  const answer = createResponse(invite, 200, undefined, {
+    toTag: 'b',
+    headers: [
+      ['Contact', bob.contact],
+      ['X-Queue', 'three'],
+    ],
+    body: { type: 'application/sdp', bytes: ANSWER },
+  });
+  bob.send(answer);
+  assert.equal(last(alice.take()).header('x-queue'), 'three');
+});
+
 test('nothing that two phones can do in any order leaves anything behind', () => {
   const random = seededRandom(11);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random.next() * list.length)]!;
@@ -972,7 +1118,16 @@ test('nothing that two phones can do in any order leaves anything behind', () =>
       const dialogs = seen.filter((m) => m.method === 'INVITE' && (m.kind === 'request' || m.to.tag !== undefined));
       const what = Math.floor(random.next() * 10);
       const sdp = pick([undefined, OFFER, ANSWER, VIDEO]);
-      if (what < 2) phones[0].request('INVITE', { sdp, callId: `c${++n}`, branch: `b${n}`, tag: `t${n}` });
+      const callee = pick(['bob', 'bob', '600']);
+      if (what < 2)
+        phones[0].request('INVITE', {
+          uri: `sip:${callee}@${DOMAIN}`,
+          to: `<sip:${callee}@${DOMAIN}>`,
+          sdp,
+          callId: `c${++n}`,
+          branch: `b${n}`,
+          tag: `t${n}`,
+        });
       else if (what < 6 && open.length > 0)
         phone.answer(pick(open), pick([100, 180, 183, 200, 200, 200, 486, 491, 603]), sdp);
       else if (what < 9 && dialogs.length > 0)

@@ -18,6 +18,8 @@ export interface Leg extends MediaSide {
   /** Whose phone it is. */
   readonly user: string;
   readonly flow: Flow;
+  /** Its `+sip.instance`, when it names one: the same phone on another connection. */
+  readonly instance?: string;
   /** The final 2xx that is repeated until its ACK comes (RFC 3261 13.3.1.4). */
   ok?: { transaction: string; response: SipMessage; intervalMs: number; cseq: number };
   /** Our ACK of the last INVITE we sent, for repeated 2xx. */
@@ -50,7 +52,8 @@ export interface Branch {
 /** A re-INVITE on its way through us. */
 export interface Renegotiation {
   readonly from: Leg;
-  readonly to: Leg;
+  /** None in a call to the echo. */
+  readonly to: Leg | undefined;
   readonly serverTransaction: string;
   readonly request: SipMessage;
   clientTransaction?: string;
@@ -58,6 +61,8 @@ export interface Renegotiation {
   /** What the relay was asked to change; it has to be taken back when the change comes to nothing. */
   offer?: string;
   cancelled: boolean;
+  /** The other side is away; the change is passed on when it is back. */
+  postponed: boolean;
   /** The other side makes the offer (re-INVITE without description). */
   readonly late: boolean;
 }
@@ -99,7 +104,7 @@ export interface Call {
 }
 
 /** A leg of that call; the layer has to know it before it is used (`CallContext.addLeg`). */
-export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user'>): Leg {
+export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instance'>): Leg {
   const leg = {
     call,
     isLost: false,

@@ -28,7 +28,7 @@ export const CALL_LIMITS: CallLimits = {
 };
 
 export interface CallLayerOptions {
-  readonly transactions: Pick<TransactionLayer, 'request' | 'respond' | 'cancel' | 'send'>;
+  readonly transactions: Pick<TransactionLayer, 'request' | 'respond' | 'cancel' | 'send' | 'isOpen'>;
   readonly crypto: Crypto;
   readonly route: (user: string | undefined) => Route;
   readonly lookup: (user: string, nowMs: number) => readonly Binding[];

@@ -1,7 +1,48 @@
+import { createResponse, type SipMessage } from '@offhook/core';
 import type { NgResult } from '../media/index.ts';
-import type { Call, Leg } from './call.ts';
-import type { CallContext } from './context.ts';
+import type { Branch, Call, Leg } from './call.ts';
+import { ALLOW, type CallContext } from './context.ts';
+import { endToEnd } from './end-to-end.ts';
 import { answerCommand, mediaLines, offerCommand, padSections, profileOf, trimSections } from './media.ts';
+
+export const SDP = 'application/sdp';
+
+/** The description in a message, or undefined when it has none. */
+export function sdpOf(message: SipMessage): string | undefined {
+  return message.body.length > 0 && message.contentType === SDP ? message.bodyText : undefined;
+}
+
+/** A 200 to an INVITE of any kind; `carried` is the answer of the other side that it stands for. */
+export function okWith(
+  context: CallContext,
+  what: { request: SipMessage; leg: Leg; sdp: string; carried?: SipMessage },
+): SipMessage {
+  const { request, leg, sdp, carried } = what;
+  return createResponse(request, 200, undefined, {
+    toTag: leg.tag,
+    headers: [
+      ['Contact', `<${context.options.contact(leg.dialog.flow)}>`],
+      ['Allow', ALLOW],
+      ['Server', 'Offhook'],
+      ...(carried ? endToEnd(carried) : []),
+    ],
+    body: { type: SDP, bytes: sdp },
+  });
+}
+
+/** ACK for a 2xx, kept for when the 2xx is repeated. */
+export function acknowledge(
+  context: CallContext,
+  branch: Pick<Branch, 'leg'>,
+  cseq: number,
+  sdp: string | undefined,
+): void {
+  const { leg } = branch;
+  const message = leg.dialog.request('ACK', { cseq, body: sdp === undefined ? undefined : { type: SDP, bytes: sdp } });
+  leg.ack = { cseq, message: message.clone() };
+  if (leg.unacknowledged === cseq) leg.unacknowledged = undefined;
+  context.options.transactions.send(message, leg.dialog.flow);
+}
 
 /** The description for the other side, or why there is none. */
 export type Carried = { readonly sdp: string } | { readonly error: string };

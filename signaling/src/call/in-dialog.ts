@@ -1,8 +1,9 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { Call, Leg } from './call.ts';
 import { type CallContext, reasonWords, refusal } from './context.ts';
-import { carryAnswer } from './exchange.ts';
-import { acknowledge, giveUp, sdpOf, tearDown } from './setup.ts';
+import { endToEnd } from './end-to-end.ts';
+import { acknowledge, carryAnswer, sdpOf } from './exchange.ts';
+import { giveUp, tearDown } from './outcome.ts';
 
 /** A request within a dialog and its server transaction. */
 export interface InDialog {
@@ -73,17 +74,26 @@ export function passOn(context: CallContext, leg: Leg, got: InDialog, nowMs: num
     context.respond(id, createResponse(message, status, undefined, { toTag: leg.tag }), nowMs);
     return;
   }
+  if (other.isLost) {
+    const words = 'the other side’s connection is interrupted';
+    context.respond(id, refusal(message, 480, words, leg.tag, [['Retry-After', 5]]), nowMs);
+    return;
+  }
   const body =
     message.body.length > 0 ? { type: message.header('content-type') ?? 'text/plain', bytes: message.body } : undefined;
   const request = other.dialog.request(message.method, {
     body,
-    headers: message.header('info-package') ? [['Info-Package', message.header('info-package')!]] : [],
+    headers: endToEnd(message),
   });
   request.set('max-forwards', (message.maxForwards ?? 70) - 1);
   context.follow(context.options.transactions.request(request, other.dialog.flow, nowMs), {
     response: (answer, _flow, now) => {
       if (answer.status >= 200)
-        context.respond(id, createResponse(message, answer.status, answer.reason, { toTag: leg.tag }), now);
+        context.respond(
+          id,
+          createResponse(message, answer.status, answer.reason, { toTag: leg.tag, headers: endToEnd(answer) }),
+          now,
+        );
     },
     failed: (why, now) =>
       context.respond(

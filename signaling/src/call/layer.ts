@@ -13,12 +13,13 @@ import {
   reasonHeader,
   refusal,
 } from './context.ts';
+import { acknowledge } from './exchange.ts';
 import { CallFigures } from './figures.ts';
 import { handleAck, handleBye, passOn } from './in-dialog.ts';
 import { LegTable } from './leg-table.ts';
 import { deleteCommand, isUnknownCall, queryCommand } from './media.ts';
-import { cancelRenegotiation, startRenegotiation } from './renegotiate.ts';
-import { acknowledge, giveUp } from './setup.ts';
+import { giveUp } from './outcome.ts';
+import { cancelRenegotiation, resumeRenegotiation, startRenegotiation } from './renegotiate.ts';
 import { startCall } from './start.ts';
 import { type CallSummary, summarise } from './summary.ts';
 
@@ -127,24 +128,36 @@ export class CallLayer implements CallContext {
       if (call.state === 'answered') {
         this.counters.lostConnections++;
         this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
+        this.#forgetAnswer(leg);
+        // Its change can't be answered any more: the other side need not bother, the phone asks anew when it is back.
+        if (call.renegotiation?.from === leg) cancelRenegotiation(this, call, nowMs);
       } else if (leg === call.a) giveUp(this, call, { status: 487, words: 'the caller’s connection is gone', nowMs });
     }
+  }
+
+  /** An answer to a change went with the connection. The one that began the call is waited for: its caller may not know. */
+  #forgetAnswer(leg: Leg): void {
+    this.clearTimer(leg.timers.retransmit);
+    if (leg.ok === undefined || (leg === leg.call.a && leg.ok.cseq === leg.call.invite.cseq.number)) return;
+    leg.ok = undefined;
+    this.clearTimer(leg.timers.noAck);
   }
 
   /** A phone has registered: its calls follow it to the new connection (the same contact, of the same user). */
   handleRegistered(binding: Binding, nowMs: number): void {
     for (const leg of this.#legs.ofPhone(binding)) {
-      this.#moveTo(leg, binding.flow);
+      this.#moveTo(leg, binding.flow, nowMs);
       const debt = this.#legs.settle(leg);
       if (debt) this.bye(leg, debt.words, nowMs);
     }
   }
 
-  #moveTo(leg: Leg, flow: Flow): void {
+  #moveTo(leg: Leg, flow: Flow, nowMs: number): void {
     leg.dialog.flow = flow;
     leg.isLost = false;
     this.counters.flowsReplaced++;
     this.clearTimer(leg.timers.lost);
+    resumeRenegotiation(this, leg, nowMs);
   }
 
   /** Ends every call: the server stops for good. */
@@ -175,14 +188,11 @@ export class CallLayer implements CallContext {
       this.respond(id, refusal(message, 481, 'this call does not exist (any more)', this.newTag()), nowMs);
       return;
     }
-    // A phone that changed its connection is heard, and answered, on the new one.
-    if (got.flow !== leg.dialog.flow && got.flow.account === leg.user) {
-      this.#moveTo(leg, got.flow);
-    }
     if (!leg.dialog.accepts(message)) {
       this.respond(id, refusal(message, 500, 'CSeq out of order', leg.tag), nowMs);
       return;
     }
+    if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got.flow)) this.#moveTo(leg, got.flow, nowMs);
     switch (message.method) {
       case 'BYE':
         handleBye(this, leg, got, nowMs);
@@ -255,6 +265,8 @@ export class CallLayer implements CallContext {
 
   sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void {
     this.respond(transaction, response, nowMs);
+    // Its connection went meanwhile: nobody will see this answer, nor acknowledge it.
+    if (!this.options.transactions.isOpen(transaction)) return;
     leg.ok = { transaction, response, intervalMs: T1_MS, cseq: response.cseq.number };
     this.setTimer(leg.timers.retransmit, nowMs + T1_MS);
     this.setTimer(leg.timers.noAck, nowMs + 64 * T1_MS);
@@ -277,6 +289,7 @@ export class CallLayer implements CallContext {
   answered(call: Call, nowMs: number): void {
     this.counters.countAnswer(nowMs - call.startedAtMs);
     this.setTimer(call.check, nowMs + this.limits.checkMs);
+    for (const leg of [call.a, call.b]) if (leg?.isLost) this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
   }
 
   bye(leg: Leg, reason: string | undefined, nowMs: number): void {
@@ -388,4 +401,12 @@ export class CallLayer implements CallContext {
         timer.kind satisfies never;
     }
   }
+}
+
+/**
+ * Whether a request within a dialog moves it to the flow it came over. Its tags and Call-ID are known to its phone alone
+ * (RFC 3261 19.3); a browser's flow speaks for its own account only.
+ */
+function mayMoveTo(leg: Leg, flow: Flow): boolean {
+  return flow.account === leg.user || (flow.account === undefined && leg.flow.account === undefined);
 }

@@ -50,11 +50,9 @@ export class LegTable {
 
   /** Legs, of ended calls too while a BYE is owed, of the phone that has registered and that used another flow before. */
   ofPhone(binding: Binding): Leg[] {
-    return [...(this.#byUser.get(binding.user) ?? []), ...this.#owed.keys()].filter((leg) => {
-      if (leg.user !== binding.user || leg.dialog.flow === binding.flow) return false;
-      const target = parseUri(leg.dialog.remoteTarget);
-      return target?.user === binding.contact.user && target?.host === binding.contact.host;
-    });
+    return [...(this.#byUser.get(binding.user) ?? []), ...this.#owed.keys()].filter(
+      (leg) => leg.user === binding.user && leg.dialog.flow !== binding.flow && isOfPhone(leg, binding),
+    );
   }
 
   /** A BYE is under way in that transaction. */
@@ -86,4 +84,15 @@ export class LegTable {
     this.#owed.delete(leg);
     return { words };
   }
+}
+
+/**
+ * Whether a leg is that of the phone behind a binding: the same instance (RFC 5626 4.1), else the same contact. The port
+ * of a connection that is gone says nothing: it was a client's, and the next one has another.
+ */
+function isOfPhone(leg: Leg, { instanceId, contact }: Binding): boolean {
+  if (leg.instance !== undefined && instanceId !== undefined) return leg.instance === instanceId;
+  const target = parseUri(leg.dialog.remoteTarget);
+  if (target?.user !== contact.user || target?.host !== contact.host) return false;
+  return target?.port === contact.port || (leg.isLost && leg.flow.transport !== 'udp');
 }

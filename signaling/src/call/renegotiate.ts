@@ -1,11 +1,8 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { Call, Leg, Renegotiation } from './call.ts';
 import { ALLOW, type CallContext, reasonWords, refusal } from './context.ts';
-import { carryAnswer, carryOffer, restore } from './exchange.ts';
+import { acknowledge, carryAnswer, carryOffer, okWith, restore, SDP, sdpOf } from './exchange.ts';
 import { echoCommand } from './media.ts';
-import { acknowledge, sdpOf } from './setup.ts';
-
-const SDP = 'application/sdp';
 
 /**
  * A re-INVITE of one side (RFC 3261 14). It is carried to the other side with its description rewritten by the relay;
@@ -40,13 +37,8 @@ export function startRenegotiation(
   leg.dialog.retarget(request);
   context.respond(transaction, createResponse(request, 100), nowMs);
   const sdp = sdpOf(request);
-  if (!to) {
-    if (sdp === undefined) refuse(488, 'the echo needs an offer in the re-INVITE');
-    else
-      context.media(call, echoCommand({ ngCallId: call.ngCallId!, from: leg, sdp }), nowMs, (result, now) => {
-        if ('error' in result) context.respond(transaction, refusal(request, 488, result.error, leg.tag), now);
-        else answerOk(context, leg, { transaction, request, sdp: String(result.ok.sdp ?? ''), nowMs: now });
-      });
+  if (!to && sdp === undefined) {
+    refuse(488, 'the echo needs an offer in the re-INVITE');
     return;
   }
   const renegotiation: Renegotiation = {
@@ -55,15 +47,43 @@ export function startRenegotiation(
     serverTransaction: transaction,
     request,
     cancelled: false,
+    postponed: to?.isLost ?? false,
     late: sdp === undefined,
   };
   call.renegotiation = renegotiation;
+  if (!to) changeEcho(context, renegotiation, sdp!, nowMs);
+  else if (!renegotiation.postponed) carry(context, renegotiation, nowMs);
+}
+
+/** The other side is back: what was to be changed while it was away goes to it now. */
+export function resumeRenegotiation(context: CallContext, leg: Leg, nowMs: number): void {
+  const r = leg.call.renegotiation;
+  if (r?.to !== leg || !r.postponed) return;
+  r.postponed = false;
+  carry(context, r, nowMs);
+}
+
+function changeEcho(context: CallContext, r: Renegotiation, sdp: string, nowMs: number): void {
+  const { call } = r.from;
+  context.media(call, echoCommand({ ngCallId: call.ngCallId!, from: r.from, sdp }), nowMs, (result, now) => {
+    if (call.renegotiation !== r) return;
+    if ('error' in result) finish(context, call, { renegotiation: r, status: 488, words: result.error, nowMs: now });
+    else accepted(context, r, String(result.ok.sdp ?? ''), now);
+  });
+}
+
+/** Takes the offer through the relay and sends it on. */
+function carry(context: CallContext, renegotiation: Renegotiation, nowMs: number): void {
+  const { from, request } = renegotiation;
+  const { call } = from;
+  const to = renegotiation.to!;
+  const sdp = sdpOf(request);
   if (sdp === undefined) {
     forward(context, call, { renegotiation, sdp: undefined, nowMs });
     return;
   }
   renegotiation.offer = sdp;
-  carryOffer(context, { call, ngCallId: call.ngCallId!, from: leg, to, sdp }, nowMs, (carried, now) => {
+  carryOffer(context, { call, ngCallId: call.ngCallId!, from, to, sdp }, nowMs, (carried, now) => {
     if (call.renegotiation !== renegotiation) return;
     if (renegotiation.cancelled) finish(context, call, { renegotiation, status: 487, words: 'cancelled', nowMs: now });
     else if ('error' in carried)
@@ -78,13 +98,14 @@ function forward(
   what: { renegotiation: Renegotiation; sdp: string | undefined; nowMs: number },
 ): void {
   const { renegotiation: r, sdp, nowMs } = what;
-  const request = r.to.dialog.request('INVITE', {
+  const { dialog } = r.to!;
+  const request = dialog.request('INVITE', {
     headers: [['Allow', ALLOW]],
     body: sdp === undefined ? undefined : { type: SDP, bytes: sdp },
   });
   request.set('max-forwards', (r.request.maxForwards ?? 70) - 1);
   r.clientCSeq = request.cseq.number;
-  r.clientTransaction = context.options.transactions.request(request, r.to.dialog.flow, nowMs);
+  r.clientTransaction = context.options.transactions.request(request, dialog.flow, nowMs);
   context.follow(r.clientTransaction, {
     response: (message, _flow, now) => {
       if (message.status >= 300) {
@@ -120,7 +141,8 @@ function answered(
   what: { renegotiation: Renegotiation; message: SipMessage; nowMs: number },
 ): void {
   const { renegotiation: r, message, nowMs } = what;
-  const { to, from } = r;
+  const { from } = r;
+  const to = r.to!;
   const cseq = r.clientCSeq!;
   if (to.ack?.cseq === cseq) {
     context.options.transactions.send(to.ack.message.clone(), to.dialog.flow);
@@ -136,10 +158,6 @@ function answered(
   to.unacknowledged = cseq;
   const sdp = sdpOf(message);
   const ngCallId = call.ngCallId!;
-  const accepted = (description: string, now: number) => {
-    call.renegotiation = undefined;
-    answerOk(context, from, { transaction: r.serverTransaction, request: r.request, sdp: description, nowMs: now });
-  };
   if (r.late && sdp !== undefined) {
     r.offer = sdp;
     carryOffer(context, { call, ngCallId, from: to, to: from, sdp }, nowMs, (carried, now) => {
@@ -149,7 +167,7 @@ function answered(
         return;
       }
       call.awaitingAnswerInAck = { leg: from, ackCSeq: cseq, peer: to, offer: sdp };
-      accepted(carried.sdp, now);
+      accepted(context, r, carried.sdp, now);
     });
     return;
   }
@@ -160,25 +178,14 @@ function answered(
   }
   carryAnswer(context, { call, ngCallId, from: to, to: from, sdp, offer: r.offer ?? '' }, nowMs, (carried, now) => {
     if ('error' in carried) finish(context, call, { renegotiation: r, status: 488, words: carried.error, nowMs: now });
-    else accepted(carried.sdp, now);
+    else accepted(context, r, carried.sdp, now);
   });
 }
 
-function answerOk(
-  context: CallContext,
-  leg: Leg,
-  how: { transaction: string; request: SipMessage; sdp: string; nowMs: number },
-): void {
-  const response = createResponse(how.request, 200, undefined, {
-    toTag: leg.tag,
-    headers: [
-      ['Contact', `<${context.options.contact(leg.dialog.flow)}>`],
-      ['Allow', ALLOW],
-      ['Server', 'Offhook'],
-    ],
-    body: { type: SDP, bytes: how.sdp },
-  });
-  context.sendOk(leg, how.transaction, response, how.nowMs);
+/** The change is agreed on: who asked for it gets its 200. */
+function accepted(context: CallContext, r: Renegotiation, sdp: string, nowMs: number): void {
+  r.from.call.renegotiation = undefined;
+  context.sendOk(r.from, r.serverTransaction, okWith(context, { request: r.request, leg: r.from, sdp }), nowMs);
 }
 
 /** The change came to nothing; the call goes on as it was. */
@@ -206,7 +213,7 @@ function endByPeer(
   how.renegotiation.offer = undefined; // nothing to lead back to
   finish(context, call, { ...how, words: 'the other side knows the call no more' });
   context.bye(how.renegotiation.from, 'the other side is gone', how.nowMs);
-  context.bye(how.renegotiation.to, undefined, how.nowMs);
+  if (how.renegotiation.to) context.bye(how.renegotiation.to, undefined, how.nowMs);
   context.end(call, { status: how.status, words: 'the other side is gone' }, how.nowMs);
 }
 
@@ -215,5 +222,6 @@ export function cancelRenegotiation(context: CallContext, call: Call, nowMs: num
   const r = call.renegotiation;
   if (!r || r.cancelled) return;
   r.cancelled = true;
-  if (r.clientTransaction) context.options.transactions.cancel(r.clientTransaction, nowMs);
+  if (r.postponed) finish(context, call, { renegotiation: r, status: 487, words: 'cancelled', nowMs });
+  else if (r.clientTransaction) context.options.transactions.cancel(r.clientTransaction, nowMs);
 }

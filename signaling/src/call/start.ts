@@ -1,10 +1,12 @@
 import { createResponse, hex, parseUri, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import type { Flow } from '../transaction/index.ts';
+import { startBranches } from './branch.ts';
 import { type Call, type CallTimer, type Leg, newLeg } from './call.ts';
 import { type CallContext, refusal } from './context.ts';
-import { profileOf, sdpProblem } from './media.ts';
-import { sdpOf, startBranches, startEcho } from './setup.ts';
+import { sdpOf } from './exchange.ts';
+import { echoCommand, profileOf, sdpProblem } from './media.ts';
+import { accept, reject } from './outcome.ts';
 
 /** An INVITE that begins a call, as admission let it in. */
 export interface FirstInvite {
@@ -72,6 +74,10 @@ function inviteProblem(message: SipMessage): { status: number; words: string } |
   return undefined;
 }
 
+function instanceOf({ contacts }: SipMessage): string | undefined {
+  return contacts === '*' ? undefined : contacts?.[0]?.params.get('+sip.instance');
+}
+
 function newCall(
   context: CallContext,
   of: { got: FirstInvite; caller: string; callee: string; kind: Call['kind']; nowMs: number },
@@ -93,11 +99,29 @@ function newCall(
     sections: [],
   } as unknown as Call;
   const dialog = Dialog.ofInvite(message, { localTag: context.newTag(), flow, contact: context.options.contact });
-  const a: Leg = newLeg(call, { dialog, user: of.caller });
+  const a: Leg = newLeg(call, { dialog, user: of.caller, instance: instanceOf(message) });
   a.profile = profileOf(sdpOf(message) ?? '');
   const timer = (kind: CallTimer['kind']): CallTimer => ({ call, kind });
   Object.assign(call, { a, ring: timer('ring'), change: timer('change'), check: timer('check') });
   context.addCall(call);
   context.addLeg(a);
   return call;
+}
+
+/** Answers a call to the echo: the relay makes the answer. */
+function startEcho(context: CallContext, call: Call, nowMs: number): void {
+  const sdp = sdpOf(call.invite);
+  if (sdp === undefined) {
+    reject(context, call, 488, 'the echo needs an offer in the INVITE', nowMs);
+    return;
+  }
+  if (!context.options.relayOffers('echo')) {
+    reject(context, call, 503, 'the media relay in use has no echo', nowMs);
+    return;
+  }
+  call.ngCallId = `${call.id}-echo`;
+  context.media(call, echoCommand({ ngCallId: call.ngCallId, from: call.a, sdp }), nowMs, (result, now) => {
+    if ('error' in result) reject(context, call, 488, result.error, now);
+    else accept(context, call, { sdp: String(result.ok.sdp ?? '') }, now);
+  });
 }

@@ -94,10 +94,10 @@ test('20,000 spoilt messages: nothing is thrown, and when all timers have run no
     answered += drain();
   }
   assert.ok(handled > 5000 && answered > 5000, `${handled} handled, ${answered} answered`);
-  for (const each of flows) core.handleFlowClosed(each, now);
-  now += 4_000_000;
-  for (let n = 0; n < 200; n++) {
-    core.handleTimeout(now + n * 1000);
+  // Timers alone must clear everything; the connections stay.
+  for (let n = 0; n < 5000; n++) {
+    now += 1000;
+    core.handleTimeout(now);
     drain();
   }
   assert.deepEqual(

@@ -301,6 +301,25 @@ test('beyond the limit new requests get 503 with Retry-After', () => {
   assert.ok(sentRequest(commands).header('retry-after'));
 });
 
+test('beyond the limit requests of running calls still get through, up to a tenth more', () => {
+  const { layer, drain } = bench(undefined, 10);
+  const bye = (i: number) => incoming('BYE', `z9hG4bKb${i}`).set('to', '<sip:bob@b>;tag=2');
+  for (let i = 0; i < 12; i++) layer.handleMessage(incoming('INVITE', `z9hG4bK${i}`), UDP, 0);
+  assert.deepEqual(kinds(drain()).slice(10), ['503', '503']);
+  for (let i = 0; i < 2; i++) layer.handleMessage(bye(i), UDP, 0);
+  assert.deepEqual(kinds(drain()), ['request', '503']);
+});
+
+test('a request for a connection that is gone fails at once, and its CANCEL with it', () => {
+  const { layer, drain } = bench();
+  layer.handleFlowClosed(TCP);
+  const id = layer.request(outgoing('INVITE'), TCP, 0);
+  layer.cancel(id, 0);
+  assert.deepEqual(kinds(drain()), ['transport-error', 'terminated']);
+  assert.equal(layer.isOpen(id), false);
+  assert.equal(layer.nextTimeout(), undefined);
+});
+
 test('a closed connection fails what was asked on it and frees everything', () => {
   const { layer, drain } = bench();
   layer.request(outgoing('INVITE'), TCP, 0);

@@ -29,7 +29,7 @@ export interface TransactionLayerOptions {
   readonly sentBy: (flow: Flow) => string;
   readonly admit: (message: SipMessage, flow: Flow, nowMs: number) => Admission;
   readonly timers?: SipTimers;
-  /** New requests beyond this many transactions are answered 503 (default 20,000). */
+  /** New requests beyond this many transactions are answered 503 (default 20,000); those in dialogs have a tenth more. */
   readonly maxTransactions?: number;
 }
 
@@ -64,6 +64,7 @@ export class TransactionLayer {
   readonly #timers: SipTimers;
   readonly #transactions = new Map<string, Transaction>();
   readonly #perFlow = new WeakMap<Flow, Set<Transaction>>();
+  readonly #closed = new WeakSet<Flow>();
   readonly #deadlines = new Deadlines<TimerSlot>();
   readonly #commands: TransactionCommand[] = [];
 
@@ -98,6 +99,7 @@ export class TransactionLayer {
 
   /** A connection is gone: client transactions on it fail at once, server transactions have nobody left to answer. */
   handleFlowClosed(flow: Flow): void {
+    this.#closed.add(flow);
     for (const t of [...(this.#perFlow.get(flow) ?? [])]) {
       if (
         (t.state === 'calling' || t.state === 'trying' || t.state === 'proceeding') &&
@@ -110,7 +112,12 @@ export class TransactionLayer {
     }
   }
 
-  /** Sends a request in a new client transaction; the top Via is added here. */
+  /** Whether that transaction can still be answered or awaited. */
+  isOpen(id: ServerTransactionId | ClientTransactionId): boolean {
+    return this.#transactions.has(id);
+  }
+
+  /** Sends a request in a new client transaction; the top Via is added here. On a closed flow it fails at once. */
   request(message: SipMessage, flow: Flow, nowMs: number): ClientTransactionId {
     const branch = `${BRANCH_COOKIE}${hex(this.#options.crypto.randomBytes(12))}`;
     message.prepend('via', this.#via(flow, branch));
@@ -185,7 +192,7 @@ export class TransactionLayer {
       this.#handleCancel(key, message, flow, nowMs);
       return;
     }
-    if (this.#transactions.size >= (this.#options.maxTransactions ?? 20_000)) {
+    if (this.#isFull(message)) {
       this.counters.overload++;
       const busy = createResponse(message, 503, undefined, {
         toTag: this.#tag(),
@@ -205,6 +212,12 @@ export class TransactionLayer {
       this.#startServer(key, message, flow);
       this.#commands.push({ kind: 'request', id: key, message, flow, account: admission.accept.account });
     }
+  }
+
+  /** A BYE frees more than it takes: running calls still get through when new ones do not. */
+  #isFull(message: SipMessage): boolean {
+    const most = this.#options.maxTransactions ?? 20_000;
+    return this.#transactions.size >= (message.to.tag === undefined ? most : most * 1.1);
   }
 
   /** A request whose transaction exists: a retransmission, or the ACK of an INVITE. */
@@ -329,6 +342,11 @@ export class TransactionLayer {
     t.state = invite ? 'calling' : 'trying';
     t.bytes = request.serialize();
     t.intervalMs = this.#timers.t1;
+    if (this.#closed.has(flow)) {
+      if (!how.silent) this.#commands.push({ kind: 'transport-error', id: t.id });
+      this.#terminate(t);
+      return t.id;
+    }
     this.#commands.push({ kind: 'send', flow, bytes: t.bytes });
     if (!isReliable(flow)) this.#deadlines.set(t.retransmission, how.nowMs + this.#timers.t1); // timer A or E
     this.#deadlines.set(t.end, how.nowMs + 64 * this.#timers.t1); // timer B or F

@@ -1,37 +1,15 @@
-import { createResponse, hex, NameAddr, type SipMessage, SipUri } from '@offhook/core';
+import { hex, NameAddr, type SipMessage, SipUri } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import type { Binding } from '../registrar/index.ts';
 import { type Branch, type Call, newLeg } from './call.ts';
-import { ALLOW, type CallContext, reasonHeader, reasonWords, refusal } from './context.ts';
-import { carryAnswer, carryOffer } from './exchange.ts';
-import { deleteCommand, echoCommand } from './media.ts';
+import { ALLOW, type CallContext, reasonHeader, reasonWords } from './context.ts';
+import { endToEnd } from './end-to-end.ts';
+import { acknowledge, carryAnswer, carryOffer, SDP, sdpOf } from './exchange.ts';
+import { deleteCommand } from './media.ts';
+import { abandon, accept, provisional, reject, tearDown } from './outcome.ts';
 
-const SDP = 'application/sdp';
 /** Answers to one INVITE from several phones behind one contact that are hung up properly. */
 const MAX_STRAYS = 8;
-
-/** The description in a message, or undefined when it has none. */
-export function sdpOf(message: SipMessage): string | undefined {
-  return message.body.length > 0 && message.contentType === SDP ? message.bodyText : undefined;
-}
-
-/** Answers a call to the echo: the relay makes the answer. */
-export function startEcho(context: CallContext, call: Call, nowMs: number): void {
-  const sdp = sdpOf(call.invite);
-  if (sdp === undefined) {
-    reject(context, call, 488, 'the echo needs an offer in the INVITE', nowMs);
-    return;
-  }
-  if (!context.options.relayOffers('echo')) {
-    reject(context, call, 503, 'the media relay in use has no echo', nowMs);
-    return;
-  }
-  call.ngCallId = `${call.id}-echo`;
-  context.media(call, echoCommand({ ngCallId: call.ngCallId, from: call.a, sdp }), nowMs, (result, now) => {
-    if ('error' in result) reject(context, call, 488, result.error, now);
-    else accept(context, call, String(result.ok.sdp ?? ''), now);
-  });
-}
 
 /** Calls every contact of the user at once, each by its own branch with its own media path. */
 export function startBranches(context: CallContext, call: Call, bindings: readonly Binding[], nowMs: number): void {
@@ -71,7 +49,7 @@ function newBranch(context: CallContext, call: Call, binding: Binding, index: nu
     flow: binding.flow,
     contact: options.contact,
   });
-  const leg = newLeg(call, { dialog, user: binding.user });
+  const leg = newLeg(call, { dialog, user: binding.user, instance: binding.instanceId });
   context.addLeg(leg);
   const ngCallId = `${call.id}-${index}`;
   return { call, ngCallId, binding, leg, state: 'offering', abandoned: false, strays: new Map() };
@@ -80,10 +58,7 @@ function newBranch(context: CallContext, call: Call, binding: Binding, index: nu
 function invite(context: CallContext, branch: Branch, sdp: string | undefined, nowMs: number): void {
   const { call, leg } = branch;
   const request = leg.dialog.request('INVITE', {
-    headers: [
-      ['Allow', ALLOW],
-      ['User-Agent', 'Offhook'],
-    ],
+    headers: [['Allow', ALLOW], ['User-Agent', 'Offhook'], ...endToEnd(call.invite)],
     body: sdp === undefined ? undefined : { type: SDP, bytes: sdp },
   });
   request.set('max-forwards', (call.invite.maxForwards ?? 70) - 1);
@@ -91,13 +66,10 @@ function invite(context: CallContext, branch: Branch, sdp: string | undefined, n
   branch.state = 'inviting';
   branch.transaction = context.options.transactions.request(request, leg.dialog.flow, nowMs);
   context.follow(branch.transaction, {
-    response: (message, flow, now) => {
+    response: (message, _flow, now) => {
       if (message.status < 200) progress(context, branch, message, now);
       else if (message.status < 300) answered(context, branch, { message, cseq, now });
-      else {
-        void flow;
-        fail(context, branch, message.status, reasonWords(message) ?? '', now);
-      }
+      else fail(context, branch, refusedWith(message), reasonWords(message) ?? '', now);
     },
     failed: (why, now) =>
       fail(
@@ -108,6 +80,11 @@ function invite(context: CallContext, branch: Branch, sdp: string | undefined, n
         now,
       ),
   });
+}
+
+/** RFC 3261 16.7 step 6: a 503 of a phone says nothing of this server, which the caller may go on asking. */
+function refusedWith({ status }: SipMessage): number {
+  return status === 503 ? 500 : status;
 }
 
 /** 18x: ringing is passed on once, early media only when there is no other branch it could be mixed up with. */
@@ -128,21 +105,9 @@ function progress(context: CallContext, branch: Branch, message: SipMessage, now
     carryAnswer(context, half, nowMs, (carried, now) => {
       if ('error' in carried || call.finalSent) return;
       branch.earlyAnswer = carried.sdp;
-      provisional(context, call, { status: message.status, sdp: carried.sdp, now });
+      provisional(context, call, { status: message.status, sdp: carried.sdp, carried: message, now });
     });
-  } else if (!call.ringingSent) provisional(context, call, { status: 180, now: nowMs });
-}
-
-function provisional(context: CallContext, call: Call, how: { status: number; sdp?: string; now: number }): void {
-  call.ringingSent = true;
-  call.state = 'ringing';
-  const body = how.sdp === undefined ? undefined : { type: SDP, bytes: how.sdp };
-  const response = createResponse(call.invite, how.status, undefined, {
-    toTag: call.a.tag,
-    headers: [['Contact', `<${context.options.contact(call.a.flow)}>`]],
-    body,
-  });
-  context.respond(call.inviteTransaction, response, how.now);
+  } else if (!call.ringingSent) provisional(context, call, { status: 180, carried: message, now: nowMs });
 }
 
 /** A 2xx of a branch: the first one wins, later ones are acknowledged and hung up (RFC 3261 13.2.2.4). */
@@ -184,19 +149,19 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
         return;
       }
       call.awaitingAnswerInAck = { leg: call.a, ackCSeq: cseq, peer: leg, offer: sdp };
-      accept(context, call, carried.sdp, later);
+      accept(context, call, { sdp: carried.sdp, answer: message }, later);
     });
     return;
   }
   acknowledge(context, { leg }, cseq, undefined);
   if (sdp === branch.earlySdp && branch.earlyAnswer !== undefined) {
-    accept(context, call, branch.earlyAnswer, now);
+    accept(context, call, { sdp: branch.earlyAnswer, answer: message }, now);
     return;
   }
   const half = { call, ngCallId, from: leg, to: call.a, sdp, offer: sdpOf(call.invite) ?? '' };
   carryAnswer(context, half, now, (carried, later) => {
     if ('error' in carried) tearDown(context, call, { status: 488, words: carried.error, nowMs: later });
-    else accept(context, call, carried.sdp, later);
+    else accept(context, call, { sdp: carried.sdp, answer: message }, later);
   });
 }
 
@@ -217,63 +182,6 @@ function hangUpStray(context: CallContext, branch: Branch, message: SipMessage, 
   transactions.send(ack, flow);
   const bye = dialog.request('BYE', { headers: [['Reason', reasonHeader(200, 'Call completed elsewhere')]] });
   transactions.request(bye, flow, nowMs);
-}
-
-/** Between the callee's 2xx and ours something went wrong: the callee is hung up, the caller told why. */
-export function tearDown(
-  context: CallContext,
-  call: Call,
-  why: { status: number; words: string; nowMs: number; calleeIsGone?: true },
-): void {
-  if (call.b && !why.calleeIsGone) context.bye(call.b, why.words, why.nowMs);
-  context.respond(call.inviteTransaction, refusal(call.invite, why.status, why.words, call.a.tag), why.nowMs);
-  context.end(call, { status: why.status, words: why.words }, why.nowMs);
-}
-
-/** ACK for a 2xx, kept for when the 2xx is repeated. */
-export function acknowledge(
-  context: CallContext,
-  branch: Pick<Branch, 'leg'>,
-  cseq: number,
-  sdp: string | undefined,
-): void {
-  const { leg } = branch;
-  const message = leg.dialog.request('ACK', { cseq, body: sdp === undefined ? undefined : { type: SDP, bytes: sdp } });
-  leg.ack = { cseq, message: message.clone() };
-  if (leg.unacknowledged === cseq) leg.unacknowledged = undefined;
-  context.options.transactions.send(message, leg.dialog.flow);
-}
-
-/** The caller's 200. */
-function accept(context: CallContext, call: Call, sdp: string, nowMs: number): void {
-  call.finalSent = true;
-  call.state = 'answered';
-  call.answeredAtMs = nowMs;
-  context.answered(call, nowMs);
-  const response = createResponse(call.invite, 200, undefined, {
-    toTag: call.a.tag,
-    headers: [
-      ['Contact', `<${context.options.contact(call.a.flow)}>`],
-      ['Allow', ALLOW],
-      ['Server', 'Offhook'],
-    ],
-    body: { type: SDP, bytes: sdp },
-  });
-  context.sendOk(call.a, call.inviteTransaction, response, nowMs);
-}
-
-/** Gives a branch up: cancels it when it was begun, and whatever it still answers is hung up. */
-export function abandon(
-  context: CallContext,
-  branch: Branch,
-  why: { words: string; status: number; nowMs: number },
-): void {
-  if (branch.state === 'failed' || branch.state === 'answered' || branch.abandoned) return;
-  branch.abandoned = true;
-  if (branch.transaction)
-    context.options.transactions.cancel(branch.transaction, why.nowMs, [
-      ['Reason', reasonHeader(why.status, why.words)],
-    ]);
 }
 
 /** A branch came to nothing. When it was the last, the caller gets the best of all answers (RFC 3261 16.7 step 6). */
@@ -319,26 +227,4 @@ function wordsFor(status: number, callee: string): string {
     603: `${callee} declined`,
   };
   return words[status] ?? `${callee}'s phone refused the call`;
-}
-
-/** Answers the caller finally with a failure and ends the call. */
-export function reject(context: CallContext, call: Call, status: number, words: string, nowMs: number): void {
-  if (!call.finalSent) {
-    call.finalSent = true;
-    context.respond(call.inviteTransaction, refusal(call.invite, status, words, call.a.tag), nowMs);
-  }
-  context.end(call, { status, words }, nowMs);
-}
-
-/** The caller gave up, or nobody answered in time: every branch is cancelled; the call ends when they all have. */
-export function giveUp(context: CallContext, call: Call, why: { status: number; words: string; nowMs: number }): void {
-  if (call.finalSent) {
-    if (call.b && call.state !== 'answered' && call.state !== 'ended') tearDown(context, call, why);
-    return;
-  }
-  call.finalSent = true;
-  context.clearTimer(call.ring);
-  context.respond(call.inviteTransaction, refusal(call.invite, why.status, why.words, call.a.tag), why.nowMs);
-  for (const branch of call.branches) abandon(context, branch, why);
-  if (call.kind === 'echo' || call.branches.every((b) => b.state === 'failed')) context.end(call, why, why.nowMs);
 }
