@@ -1,13 +1,15 @@
 import { type Crypto, Deadlines, hex, type Random } from '@offhook/core';
 import { EndpointTable, type PacketBatch, UdpEndpoint } from '@offhook/core/node';
-import { Allocation } from './allocation.ts';
+import { Allocation, type AllocationOptions } from './allocation.ts';
 import { RESERVATION_MS, type TurnLimits } from './limits.ts';
 import { PortPool } from './port-pool.ts';
 
 /** The odd port of a pair, kept for whoever shows the token. */
-interface Reservation {
+export interface Reservation {
   readonly pool: PortPool;
   readonly port: number;
+  /** Whose quota it counts for until it is redeemed or its time is over. */
+  readonly user: string;
 }
 
 export interface AllocationTableOptions {
@@ -59,7 +61,7 @@ export class AllocationTable {
     return this.#reservations.size;
   }
 
-  /** Users with at least one allocation. */
+  /** Users with at least one allocation or reserved port. */
   get users(): number {
     return this.#perUser.size;
   }
@@ -96,34 +98,26 @@ export class AllocationTable {
     return false;
   }
 
-  /** Whether this user, or all together, hold as many as they may (RFC 8656 7.2 step 9). */
-  isQuotaReached(user: string): boolean {
+  /**
+   * Whether this user, or all together, would hold more than they may with `ports` more (RFC 8656 7.2 step 9). Reserved
+   * ports count: they are as taken as others. One that is redeemed gives its place up.
+   */
+  isQuotaReached(user: string, ports: number, redeemed?: Reservation): boolean {
     const { limits } = this.#options;
-    return this.#size >= limits.allocations || (this.#perUser.get(user) ?? 0) >= limits.allocationsPerUser;
+    const all = this.#size + this.#reservations.size + ports - (redeemed ? 1 : 0);
+    const own = (this.#perUser.get(user) ?? 0) + ports - (redeemed?.user === user ? 1 : 0);
+    return all > limits.allocations || own > limits.allocationsPerUser;
   }
 
   /** A new allocation that waits for its socket. The caller has checked quota and taken the port. */
-  add(options: {
-    readonly listener: number;
-    readonly client: UdpEndpoint;
-    readonly username: string;
-    readonly user: string;
-    readonly key: Uint8Array;
-    readonly pool: PortPool;
-    readonly port: number;
-  }): Allocation {
+  add(options: Pick<AllocationOptions, 'owner' | 'pool' | 'port'>): Allocation {
     const slot = this.#freeSlots.pop() ?? this.#slots.length;
-    const allocation = new Allocation({
-      ...options,
-      id: this.#nextId++,
-      slot,
-      limits: this.#options.limits,
-      seed: this.#seed(),
-    });
-    allocation.port = options.port;
+    const { limits } = this.#options;
+    const allocation = new Allocation({ ...options, id: this.#nextId++, slot, limits, seed: this.#seed() });
+    const { listener, client, user } = allocation.owner;
     this.#slots[slot] = allocation;
-    this.#clients[options.listener]!.set(options.client, slot);
-    this.#perUser.set(options.user, (this.#perUser.get(options.user) ?? 0) + 1);
+    this.#clients[listener]!.set(client, slot);
+    this.#count(user, 1);
     this.#size++;
     return allocation;
   }
@@ -145,32 +139,35 @@ export class AllocationTable {
     if (this.#slots[allocation.slot] !== allocation) return;
     this.#slots[allocation.slot] = undefined;
     this.#freeSlots.push(allocation.slot);
-    this.#clients[allocation.listener]!.delete(allocation.client);
+    const { listener, client, user } = allocation.owner;
+    this.#clients[listener]!.delete(client);
     if (allocation.relayed) this.#relays.delete(allocation.relayed);
     allocation.pool.give(allocation.port);
     this.#expiry.delete(allocation);
-    const left = (this.#perUser.get(allocation.user) ?? 1) - 1;
-    if (left > 0) this.#perUser.set(allocation.user, left);
-    else this.#perUser.delete(allocation.user);
+    this.#count(user, -1);
     this.#size--;
   }
 
   /** Keeps a taken port for thirty seconds; the eight bytes of its token. */
-  reserve(pool: PortPool, port: number, nowMs: number): Uint8Array {
+  reserve(reservation: Reservation, nowMs: number): Uint8Array {
     const token = this.#options.crypto.randomBytes(8);
     const key = hex(token);
-    this.#reservations.set(key, { pool, port });
+    this.#reservations.set(key, reservation);
     this.#reservationExpiry.set(key, nowMs + RESERVATION_MS);
+    this.#count(reservation.user, 1);
     return token;
+  }
+
+  /** What a token stands for, if it still does. */
+  reserved(token: Uint8Array): Reservation | undefined {
+    return this.#reservations.get(hex(token));
   }
 
   /** Hands out a reserved port, once. */
   redeem(token: Uint8Array): Reservation | undefined {
     const key = hex(token);
-    const reservation = this.#reservations.get(key);
-    this.#reservations.delete(key);
     this.#reservationExpiry.delete(key);
-    return reservation;
+    return this.#unreserve(key);
   }
 
   /** One allocation whose time is over; it still has to be removed. */
@@ -183,8 +180,7 @@ export class AllocationTable {
     for (;;) {
       const key = this.#reservationExpiry.expire(nowMs);
       if (key === undefined) return;
-      const reservation = this.#reservations.get(key);
-      this.#reservations.delete(key);
+      const reservation = this.#unreserve(key);
       reservation?.pool.give(reservation.port);
     }
   }
@@ -193,6 +189,20 @@ export class AllocationTable {
     const a = this.#expiry.next();
     const b = this.#reservationExpiry.next();
     return a === undefined ? b : b === undefined ? a : Math.min(a, b);
+  }
+
+  #unreserve(key: string): Reservation | undefined {
+    const reservation = this.#reservations.get(key);
+    if (!reservation) return undefined;
+    this.#reservations.delete(key);
+    this.#count(reservation.user, -1);
+    return reservation;
+  }
+
+  #count(user: string, change: 1 | -1): void {
+    const count = (this.#perUser.get(user) ?? 0) + change;
+    if (count > 0) this.#perUser.set(user, count);
+    else this.#perUser.delete(user);
   }
 
   #seed(): number {

@@ -23,11 +23,8 @@ export interface Peer {
   channelExpiresAtMs: number;
 }
 
-export interface AllocationOptions {
-  /** Unique for the life of the process. */
-  readonly id: number;
-  /** Index in the table of allocations, used again later. */
-  readonly slot: number;
+/** Whose allocation it is. */
+export interface AllocationOwner {
   readonly listener: number;
   readonly client: UdpEndpoint;
   readonly username: string;
@@ -35,7 +32,17 @@ export interface AllocationOptions {
   readonly user: string;
   /** What requests and responses are signed with. */
   readonly key: Uint8Array;
+}
+
+export interface AllocationOptions {
+  /** Unique for the life of the process. */
+  readonly id: number;
+  /** Index in the table of allocations, used again later. */
+  readonly slot: number;
+  readonly owner: AllocationOwner;
   readonly pool: PortPool;
+  /** The port taken from the pool, 0 when the system chooses. */
+  readonly port: number;
   readonly limits: { readonly permissions: number; readonly channels: number };
   /** For its hash tables. */
   readonly seed: number;
@@ -45,17 +52,12 @@ export interface AllocationOptions {
 export class Allocation {
   readonly id: number;
   readonly slot: number;
-  readonly listener: number;
-  readonly client: UdpEndpoint;
-  readonly username: string;
-  readonly user: string;
-  readonly key: Uint8Array;
+  readonly owner: AllocationOwner;
   readonly pool: PortPool;
   readonly family: 4 | 6;
+  port: number;
   /** Where peers reach the client; undefined until the socket is open. */
   relayed: UdpEndpoint | undefined;
-  /** The port taken from the pool, 0 when the system chose. */
-  port = 0;
   expiresAtMs = Number.POSITIVE_INFINITY;
   /** Transaction id of the Allocate, and what it was answered: a retransmission gets the same. */
   allocateId = new Uint8Array(12);
@@ -74,12 +76,9 @@ export class Allocation {
   constructor(options: AllocationOptions) {
     this.id = options.id;
     this.slot = options.slot;
-    this.listener = options.listener;
-    this.client = options.client;
-    this.username = options.username;
-    this.user = options.user;
-    this.key = options.key;
+    this.owner = options.owner;
     this.pool = options.pool;
+    this.port = options.port;
     this.family = options.pool.family;
     this.#limits = options.limits;
     this.#permissionTable = new EndpointTable(options.seed, 8);

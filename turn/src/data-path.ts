@@ -128,8 +128,8 @@ export class DataPath {
       forward.length = this.#writeDataIndication(batch, i, DATA_HEAD_V6);
     }
     forward.slot = slot;
-    forward.listener = allocation.listener;
-    forward.to = allocation.client;
+    forward.listener = allocation.owner.listener;
+    forward.to = allocation.owner.client;
     allocation.packetsToClient++;
     this.#stats.packetsToClients++;
     this.#stats.bytesToClients += length;

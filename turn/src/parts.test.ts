@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { longTermKey, seededRandom, turnRestPassword } from '@offhook/core';
+import { longTermKey, networkOf, seededRandom, turnRestPassword } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import fc from 'fast-check';
 import { quotaUser, RestCredentials } from './credentials.ts';
@@ -57,6 +57,20 @@ test('replies to one source are limited, others are not affected', () => {
   answered = 0;
   for (let ms = 0; ms < 10_000; ms++) if (limit.take(packet, 0, ms)) answered++;
   assert.ok(answered >= 199 && answered <= 201, `${answered} in ten seconds`);
+});
+
+test('a source is what other limits count by too: an IPv4 address, or an IPv6 /64', () => {
+  const addresses = ['203.0.113.1', '203.0.113.2', '2001:db8:1:2::1', '2001:db8:1:2:ffff::9', '2001:db8:1:3::1'];
+  const packet = new OnePacket();
+  const take = (limit: ReplyLimit, address: string) =>
+    limit.take(packet.fill(new Uint8Array(1), { address, port: 1 }), 0, 0);
+  for (const one of addresses) {
+    for (const other of addresses) {
+      const limit = new ReplyLimit({ perS: 1, burst: 1, seed: 1 });
+      take(limit, one);
+      assert.equal(take(limit, other), networkOf(one) !== networkOf(other), `${one} ${other}`);
+    }
+  }
 });
 
 test('ports: each once, even ones and pairs, exhaustion, given back', () => {

@@ -79,9 +79,9 @@ export class Replies {
       .start(StunClass.success, StunMethod.allocate, allocation.allocateId)
       .xorAddress(StunAttribute.xorRelayedAddress, allocation.relayed!.toSocketAddress())
       .u32(StunAttribute.lifetime, lifetimeS)
-      .xorAddress(StunAttribute.xorMappedAddress, allocation.client.toSocketAddress());
+      .xorAddress(StunAttribute.xorMappedAddress, allocation.owner.client.toSocketAddress());
     if (reservation) writer.bytes(StunAttribute.reservationToken, reservation);
-    return writer.integrity(allocation.key, this.#crypto).message().slice();
+    return writer.integrity(allocation.owner.key, this.#crypto).message().slice();
   }
 
   /** The answer to an Allocate whose socket couldn't be opened. */
@@ -90,7 +90,7 @@ export class Replies {
     return this.#writer
       .start(StunClass.error, StunMethod.allocate, allocation.allocateId)
       .errorCode(508)
-      .integrity(allocation.key, this.#crypto)
+      .integrity(allocation.owner.key, this.#crypto)
       .message()
       .slice();
   }

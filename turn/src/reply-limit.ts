@@ -3,8 +3,8 @@ import type { PacketBatch } from '@offhook/core/node';
 const BUCKETS = 4096;
 
 /**
- * A token bucket per source address (IPv6: per /64) for everything we answer without knowing who asks, so that nobody
- * is flooded by us with a forged source. A fixed table: addresses that collide share a bucket, nothing is allocated.
+ * A token bucket per source (`networkOf` in numbers: an IPv4 address, or the first 64 bits of an IPv6 one) for everything we answer without knowing who asks, so that nobody is
+ * flooded by us with a forged source. A fixed table: addresses that collide share a bucket, nothing is allocated.
  */
 export class ReplyLimit {
   readonly #perMs: number;

@@ -142,7 +142,7 @@ function signed(context: RequestContext, request: TurnRequest): boolean {
   if (message.method === StunMethod.allocate) return allocate(context, authentic);
   // RFC 8656 8.2, 10.2, 12.2: an allocation has to exist and belong to this user.
   if (!allocation?.relayed) return allocation ? false : replies.error(request, 437, key);
-  if (allocation.username !== username) return replies.error(request, 441, key);
+  if (allocation.owner.username !== username) return replies.error(request, 441, key);
   switch (message.method) {
     case StunMethod.refresh:
       return refresh(context, authentic, allocation);
@@ -161,7 +161,9 @@ function signingKey(
   allocation: Allocation | undefined,
 ): Uint8Array | undefined {
   const keys =
-    allocation?.username === username ? [allocation.key] : context.credentials.keys(username, context.wallMs());
+    allocation?.owner.username === username
+      ? [allocation.owner.key]
+      : context.credentials.keys(username, context.wallMs());
   return keys.find((key) => message.verifyIntegrity(key, context.crypto));
 }
 
@@ -206,28 +208,22 @@ function allocate(context: RequestContext, request: SignedRequest): boolean {
   if (!pool && !token) return replies.error(request, 440, key);
   // Step 9: quota; draining counts as having no capacity.
   const user = quotaUser(request.username);
-  if (allocations.isQuotaReached(user)) return replies.error(request, 486, key);
+  const pair = evenPort !== undefined && (evenPort[0]! & 0x80) !== 0;
+  const redeemed = token && allocations.reserved(token);
+  if (allocations.isQuotaReached(user, pair ? 2 : 1, redeemed)) return replies.error(request, 486, key);
   if (context.isDraining()) return replies.error(request, 508, key);
   // Steps 7 and 8: the port.
-  const pair = evenPort !== undefined && (evenPort[0]! & 0x80) !== 0;
   const reserved = token && allocations.redeem(token);
   const from = token ? reserved?.pool : pool || undefined;
   const port = token ? reserved?.port : from?.take(pair ? 'even-with-next' : evenPort ? 'even' : 'any');
   if (!from || port === undefined) return replies.error(request, 508, key);
-  const made = allocations.add({
-    listener: request.listener,
-    client: request.client,
-    username: request.username,
-    user,
-    key,
-    pool: from,
-    port,
-  });
+  const { listener, client, username } = request;
+  const made = allocations.add({ owner: { listener, client, username, user, key }, pool: from, port });
   made.allocateId.set(message.transactionId);
   const wished = message.u32(StunAttribute.lifetime) ?? DEFAULT_LIFETIME_S;
   context.open(made, {
     lifetimeS: Math.min(Math.max(wished, DEFAULT_LIFETIME_S), MAX_LIFETIME_S),
-    reservation: pair ? allocations.reserve(from, port + 1, request.nowMs) : undefined,
+    reservation: pair ? allocations.reserve({ pool: from, port: port + 1, user }, request.nowMs) : undefined,
     port: evenPort ? 'even' : 'any',
   });
   return false;

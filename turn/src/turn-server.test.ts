@@ -191,6 +191,37 @@ virtual(
 );
 
 virtual(
+  'reserved ports count for the quota of their user: EVEN-PORT and Refresh 0 in a loop take no more than that',
+  async (world) => {
+    const pair = (w: StunWriter) => {
+      transport(w);
+      w.bytes(StunAttribute.evenPort, new Uint8Array([0x80]));
+    };
+    const alice = await newClient(world);
+    await alice.challenge();
+    const codes: number[] = [];
+    const tokens: Uint8Array[] = [];
+    for (let i = 0; i < 6; i++) {
+      const answer = await alice.request(StunMethod.allocate, pair);
+      codes.push(code(answer));
+      if (code(answer) === 0) tokens.push(answer.attribute(StunAttribute.reservationToken)!);
+      await alice.refresh(0);
+    }
+    assert.deepEqual(codes, [0, 0, 0, 486, 486, 486], 'two places each, one is kept');
+    assert.equal(world.server.portsTaken, 3);
+    assert.equal(code(await (await newClient(world, 'bob')).request(StunMethod.allocate, pair)), 0, 'others go on');
+    const rtcp = await newClient(world);
+    await rtcp.allocate((w) => w.bytes(StunAttribute.reservationToken, tokens[0]!));
+    assert.equal(world.server.portsTaken, 5, 'a reserved port that is redeemed takes no place more');
+    world.advance(30_000);
+    assert.equal(world.server.portsTaken, 2, 'the time of all others is over');
+    assert.equal(code(await alice.request(StunMethod.allocate, pair)), 0);
+    for (const client of [alice, rtcp]) await client.refresh(0);
+  },
+  { relay: { addresses: [RELAY], portMin: 50_000, portMax: 50_019 }, limits: { allocationsPerUser: 4 } },
+);
+
+virtual(
   'no port left is 508, and a port that is in use elsewhere is skipped',
   async (world) => {
     world.refuse = (at) => (at.port === 50_000 ? 'in-use' : undefined);

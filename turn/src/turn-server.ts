@@ -2,6 +2,7 @@ import {
   type Crypto,
   decodeStun,
   isChannelData,
+  isLoopback,
   isStun,
   type Random,
   type SocketAddress,
@@ -188,7 +189,7 @@ export class TurnServer {
     this.#allocations.opened(allocation, relayed, nowMs + lifetimeS * 1000);
     this.stats.allocationsMade++;
     allocation.allocateReply = this.#replies.allocated(allocation, lifetimeS, reservation);
-    const { listener, client: to } = allocation;
+    const { listener, client: to } = allocation.owner;
     this.#commands.push({ kind: 'send', listener, to, bytes: allocation.allocateReply });
     return true;
   }
@@ -213,7 +214,7 @@ export class TurnServer {
       const reserved = this.#allocations.redeem(opening.reservation);
       reserved?.pool.give(reserved.port);
     }
-    const { listener, client: to } = allocation;
+    const { listener, client: to } = allocation.owner;
     this.#commands.push({ kind: 'send', listener, to, bytes: this.#replies.notAllocated(allocation) });
     this.#allocations.remove(allocation);
   }
@@ -271,8 +272,4 @@ export class TurnServer {
       pools[0]
     );
   }
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.');
 }

@@ -93,3 +93,25 @@ export function ipFamily(text: string): 4 | 6 | undefined {
   if (parseIPv4(text) !== undefined) return 4;
   return parseIPv6(text) ? 6 : undefined;
 }
+
+/** The IPv4 address of an IPv4-mapped one, as dual-stack sockets report it (RFC 4291 2.5.5.2); others as they are. */
+export function unmapped(address: string): string {
+  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(address) ? address.slice(7) : address;
+}
+
+/** Whether the address is this machine's own alone: 127.0.0.0/8 (mapped too) or ::1. Names are not. */
+export function isLoopback(address: string): boolean {
+  const plain = unmapped(address);
+  return plain === '::1' || (plain.startsWith('127.') && parseIPv4(plain) !== undefined);
+}
+
+/**
+ * What limits count by: an IPv4 address, or the /64 of an IPv6 one, because whoever has one address of it has them all
+ * (RFC 6177 2). Text that is no address is its own network.
+ */
+export function networkOf(address: string): string {
+  const plain = unmapped(address);
+  if (!plain.includes(':')) return plain;
+  const bytes = parseIPv6(plain);
+  return bytes ? `${formatIPv6(bytes.fill(0, 8))}/64` : plain;
+}

@@ -11,9 +11,12 @@ import {
   fromHex,
   hex,
   ipFamily,
+  isLoopback,
+  networkOf,
   parseIPv4,
   parseIPv6,
   seededRandom,
+  unmapped,
 } from '../index.ts';
 
 test('IPv4 text is read strictly', () => {
@@ -98,4 +101,21 @@ test('a seed gives the same numbers each time', () => {
   };
   assert.deepEqual(take(7), take(7));
   assert.notDeepEqual(take(7), take(8));
+});
+
+test('loopback is an address, never a name that looks like one', () => {
+  for (const yes of ['127.0.0.1', '127.255.0.9', '::1', '::ffff:127.0.0.1']) assert.ok(isLoopback(yes), yes);
+  for (const no of ['127.0.0.1.evil.example', '127.evil.example', '128.0.0.1', '::2', '', '::ffff:10.0.0.1'])
+    assert.equal(isLoopback(no), false, no);
+  assert.equal(unmapped('::ffff:192.0.2.1'), '192.0.2.1');
+  assert.equal(unmapped('2001:db8::1'), '2001:db8::1');
+});
+
+test('limits count an IPv6 /64 as one, an IPv4 address by itself, however it is written', () => {
+  assert.equal(networkOf('192.0.2.1'), '192.0.2.1');
+  assert.equal(networkOf('::ffff:192.0.2.1'), '192.0.2.1');
+  assert.equal(networkOf('2001:db8:1:2:3:4:5:6'), networkOf('2001:0db8:1:2::'));
+  assert.notEqual(networkOf('2001:db8:1:2::1'), networkOf('2001:db8:1:3::1'));
+  assert.equal(networkOf('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64');
+  assert.equal(networkOf('fe80::1%eth0'), 'fe80::1%eth0');
 });
