@@ -153,6 +153,10 @@ export class CallSession {
   }
 
   async replaceMicrophone(track: MediaStreamTrack): Promise<void> {
+    if (this.phase.value === 'ended') {
+      track.stop();
+      return;
+    }
     const old = this.#audio;
     this.#audio = track;
     track.enabled = !this.muted.value;
@@ -180,6 +184,7 @@ export class CallSession {
     if (this.phase.value === 'ended') return;
     clearInterval(this.#statsTimer);
     this.#audio?.stop();
+    this.#audio = undefined;
     this.#camera?.stop();
     this.#camera = undefined;
     batch(() => {

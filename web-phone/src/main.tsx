@@ -7,7 +7,7 @@ const phone = new Phone();
 /** Read-only handle for tests and for the curious with a console. */
 Object.defineProperty(window, 'offhook', {
   value: Object.freeze({
-    peerConnections: () => phone.peerConnections(),
+    peerConnections: () => phone.connection.peers(),
     diagnostics: () => phone.diagnostics(),
   }),
 });

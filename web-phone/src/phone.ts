@@ -2,6 +2,7 @@ import { batch, computed, signal } from '@preact/signals';
 import { Account, type Credentials, signInProblem } from './account.ts';
 import { CallNotification } from './call-notification.ts';
 import { CallSession } from './call-session.ts';
+import { Connection } from './connection.ts';
 import { outcomeOf, type PastCall, readHistory, withCall, writeHistory } from './history.ts';
 import { callProblem, MediaError } from './media/devices.ts';
 import { Equipment, stopTracks } from './media/equipment.ts';
@@ -22,20 +23,20 @@ import {
   signInWords,
   videoRefusedWords,
 } from './ua/messages.ts';
-import type { CallLeg, Signaling } from './ua/signaling.ts';
-import { createSignaling } from './ua/sipjs.ts';
+import type { CallLeg } from './ua/signaling.ts';
 import { parseTarget } from './ua/target.ts';
-import { afterTimeout } from './ua/timer.ts';
-import { Trace } from './ua/trace.ts';
 
 const ECHO = '600';
-const READY_PATIENCE_MS = 10_000;
 
 /** The whole phone: one account, at most one call, everything the page shows as signals. */
 export class Phone {
   readonly screen = signal<'loading' | 'sign-in' | 'phone'>('loading');
   readonly account = new Account();
-  readonly link = signal<LinkState>({ kind: 'stopped' });
+  readonly connection = new Connection({
+    events: { link: (state) => this.#linkChanged(state), incoming: (leg) => this.#incoming(leg) },
+    session: () => this.account.session.value?.session ?? '',
+    probe: () => this.account.probe(),
+  });
   readonly input = signal('');
   readonly call = signal<CallSession | undefined>(undefined);
   readonly history = signal<readonly PastCall[]>(readHistory(sessionStorage));
@@ -56,17 +57,16 @@ export class Phone {
   readonly message = computed<Message | undefined>(() => {
     const standing = callProblem();
     return (
-      linkMessage(this.link.value) ?? this.words.value ?? (standing ? mediaWords(standing, 'microphone') : undefined)
+      linkMessage(this.connection.link.value) ??
+      this.words.value ??
+      (standing ? mediaWords(standing, 'microphone') : undefined)
     );
   });
 
-  readonly #trace = new Trace();
   readonly #sounds = new Sounds((blocked) => {
     this.soundBlocked.value = blocked;
   });
   readonly #notification = new CallNotification();
-  readonly #connections = new Set<RTCPeerConnection>();
-  #signaling: Signaling | undefined;
   #lastUri = '';
   #pendingMedia: 'call' | 'answer' | undefined;
   #pendingDial: { text: string; video: boolean } | undefined;
@@ -114,7 +114,7 @@ export class Phone {
     call.preparing.value = true;
     const media = await this.#openMedia(call, video);
     if (!media) return;
-    if (!(await this.#ready())) {
+    if (!(await this.connection.ready())) {
       stopTracks(media);
       this.#abandon(call);
       return;
@@ -127,7 +127,7 @@ export class Phone {
     this.input.value = '';
     call.preparing.value = false;
     call.adopt(media);
-    call.attach(this.#signaling!.call(target.uri, media));
+    call.attach(this.connection.call(target.uri, media));
   }
 
   async answer(video: boolean): Promise<void> {
@@ -210,8 +210,7 @@ export class Phone {
         else if (this.#pendingDial) void this.dial(false, this.#pendingDial.text);
         return;
       case 'reconnect':
-        this.#signaling?.nudge();
-        if (this.link.value.kind === 'refused') this.#signaling?.start();
+        this.connection.retry();
         return;
       case 'open-localhost':
         location.assign(`http://localhost:${location.port || '8080'}/`);
@@ -261,20 +260,16 @@ export class Phone {
     return this.account.people.value.find((p) => p.user === user)?.displayName ?? user;
   }
 
-  peerConnections(): RTCPeerConnection[] {
-    return [...this.#connections].filter((pc) => pc.connectionState !== 'closed');
-  }
-
   /** Everything a bug report needs and no secret. */
   diagnostics(): string {
     const facts = {
       at: new Date().toISOString(),
       browser: navigator.userAgent,
       secureContext: isSecureContext,
-      link: this.link.value,
+      link: this.connection.link.value,
       call: this.call.value?.phase.value ?? 'idle',
       quality: this.call.value?.quality.value,
-      connections: this.peerConnections().map((pc) => ({
+      connections: this.connection.peers().map((pc) => ({
         connection: pc.connectionState,
         ice: pc.iceConnectionState,
         signaling: pc.signalingState,
@@ -282,7 +277,7 @@ export class Phone {
       })),
       settings: { ...this.settings.value, microphone: undefined, speaker: undefined, camera: undefined },
     };
-    return `${JSON.stringify(facts, undefined, 2)}\n\n${this.#trace.text()}`;
+    return `${JSON.stringify(facts, undefined, 2)}\n\n${this.connection.trace()}`;
   }
 
   #inCall(): boolean {
@@ -315,65 +310,24 @@ export class Phone {
       this.screen.value = 'phone';
       this.words.value = undefined;
     });
-    this.#signaling = createSignaling({
-      user: session.user,
-      displayName: session.displayName,
-      domain: session.domain,
-      url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/sip`,
-      session: () => this.account.session.value?.session ?? '',
-      identity,
-      events: { link: (state) => this.#linkChanged(state), incoming: (leg) => this.#incoming(leg) },
-      probe: () => this.account.probe(),
-      onTrace: (direction, text) => this.#trace.add(new Date(), direction, text),
-      createSocket: (url, protocols) => new WebSocket(url, protocols),
-      createConnection: (configuration) => {
-        const connection = new RTCPeerConnection(configuration);
-        for (const old of this.#connections) if (old.connectionState === 'closed') this.#connections.delete(old);
-        this.#connections.add(connection);
-        return connection;
-      },
-      now: () => performance.now(),
-      random: Math.random,
-      after: afterTimeout,
-    });
-    this.#signaling.start();
+    this.connection.open(session, identity);
     void this.equipment.refresh();
   }
 
   #leave(): void {
-    void this.#signaling?.stop();
-    this.#signaling = undefined;
+    this.connection.close();
     batch(() => {
       this.account.leave();
       this.call.value = undefined;
       this.words.value = undefined;
       this.screen.value = 'sign-in';
-      this.link.value = { kind: 'stopped' };
     });
   }
 
   #linkChanged(state: LinkState): void {
-    this.link.value = state;
     this.call.value?.setLink(state.kind === 'registered');
     if (state.kind === 'registered') void this.account.refreshPeople();
     if (state.kind === 'expired') this.account.forgetStored();
-  }
-
-  /** True when registered, waiting a little while the link is just coming up. */
-  #ready(): Promise<boolean> {
-    return new Promise((resolve) => {
-      let done = (): void => {};
-      const cancel = afterTimeout(READY_PATIENCE_MS, () => {
-        done();
-        resolve(this.link.value.kind === 'registered');
-      });
-      done = this.link.subscribe(({ kind }) => {
-        if (kind === 'connecting' || kind === 'registering' || kind === 'reconnecting') return;
-        cancel();
-        queueMicrotask(() => done());
-        resolve(kind === 'registered');
-      });
-    });
   }
 
   #open(options: { direction: 'outgoing' | 'incoming'; name: string; uri: string; video: boolean }): CallSession {
@@ -436,7 +390,7 @@ export class Phone {
       durationS,
       video: call.wantsVideo,
     });
-    const lostServer = end.status === 503 && this.link.value.kind !== 'registered';
+    const lostServer = end.status === 503 && this.connection.link.value.kind !== 'registered';
     this.words.value = lostServer ? undefined : callEndWords(end, call.name);
   }
 
@@ -476,7 +430,7 @@ export class Phone {
 
   #listen(): void {
     watchPage({
-      woken: () => this.#signaling?.nudge(),
+      woken: () => this.connection.nudge(),
       shown: () => void this.account.refreshPeople(),
       // A page that goes away cannot keep its call: tell the far side now rather than leave it in silence.
       left: () => this.call.value?.end(),

@@ -1,8 +1,15 @@
+/** How one tab is told from the others of the same account. */
+export interface TabIdentity {
+  readonly instanceId: string;
+  /** User part of its contact. */
+  readonly contact: string;
+}
+
 /**
  * An instance id and contact per tab that survive a reload. A duplicated tab copies sessionStorage: the lock tells the
  * copy that its id is taken.
  */
-export async function tabIdentity(): Promise<{ instanceId: string; contact: string }> {
+export async function tabIdentity(): Promise<TabIdentity> {
   const stored = sessionStorage.getItem('offhook.instance');
   const instanceId = stored && (await claim(stored)) ? stored : newInstanceId();
   if (instanceId !== stored) {

@@ -137,7 +137,7 @@ function TabButton({ tab, name, label, badge, icon, onSelect }: TabButtonProps) 
 
 /** Registered or not, at a glance and in words. */
 function Standing({ phone }: { phone: Phone }) {
-  const link = phone.link.value;
+  const link = phone.connection.link.value;
   return (
     <span class="standing" data-state={link.kind}>
       <span class="dot" aria-hidden="true" />
@@ -150,7 +150,7 @@ function Standing({ phone }: { phone: Phone }) {
 }
 
 function SoundButton({ phone }: { phone: Phone }) {
-  if (!phone.soundBlocked.value || phone.link.value.kind !== 'registered') return null;
+  if (!phone.soundBlocked.value || phone.connection.link.value.kind !== 'registered') return null;
   return (
     <button type="button" class="sound-button" data-testid="sound-blocked" onClick={() => phone.wakeSound()}>
       <BellIcon />
