@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
+import { MAX_KNOWN_SSRCS } from '../srtp/index.ts';
 import { rtp } from '../test-kit.ts';
 import { Latch, PROBATION_PACKETS, Verdict } from './latch.ts';
 import { SequenceMap } from './sequence-map.ts';
-import { MAX_LEARNED_SSRCS, SsrcTable } from './ssrc-table.ts';
+import { SsrcTable } from './ssrc-table.ts';
 
 const SDP = UdpEndpoint.from({ address: '192.0.2.1', port: 4000 })!;
 const NAT = UdpEndpoint.from({ address: '198.51.100.1', port: 0 })!;
@@ -71,12 +72,15 @@ test('only another address from signalling opens a lock', () => {
   assert.equal(latch.source, undefined);
 });
 
-test('SSRCs are found again, and a full table takes no more', () => {
+test('SSRCs are found again, the 33rd as well, and a full table learns anew', () => {
   const table = new SsrcTable();
-  for (let i = 0; i < 100; i++) table.set(i * 0x10000, i % 3);
-  assert.equal(table.size, MAX_LEARNED_SSRCS);
-  for (let i = 0; i < MAX_LEARNED_SSRCS; i++) assert.equal(table.find(i * 0x10000), i % 3);
+  for (let i = 0; i < MAX_KNOWN_SSRCS; i++) table.set(i * 0x10000, i % 3);
+  for (let i = 0; i < MAX_KNOWN_SSRCS; i++) assert.equal(table.find(i * 0x10000), i % 3);
   assert.equal(table.find(0xffffffff), -1);
+  table.set(0xffffffff, 2);
+  assert.deepEqual([table.size, table.find(0xffffffff), table.find(0)], [1, 2, -1]);
+  table.set(0, 1);
+  assert.equal(table.find(0), 1);
   table.clear();
   assert.equal(table.find(0), -1);
 });
@@ -100,12 +104,15 @@ test('a plain stream that starts again lower goes on upwards, whatever else is l
   }
 });
 
-test('each stream of a transport has its own numbers, and streams beyond the table pass as they are', () => {
+test('each stream of a transport has its own numbers, the 33rd as well', () => {
   const map = new SequenceMap();
   const follow = (ssrc: number, sequence: number) => map.follow(rtp({ ssrc, sequence }), 0);
-  for (let ssrc = 1; ssrc <= MAX_LEARNED_SSRCS; ssrc++) assert.equal(follow(ssrc, 1000 * ssrc), true);
-  assert.equal(follow(2, 2001), true);
-  assert.equal(follow(30, 5), false);
-  assert.equal(follow(99, 9000), true);
-  assert.equal(follow(99, 1), true);
+  for (let ssrc = 1; ssrc <= 100; ssrc++) assert.equal(follow(ssrc, 300 * ssrc), true);
+  assert.equal(follow(2, 601), true);
+  for (const ssrc of [30, 99]) {
+    assert.equal(follow(ssrc, 5), false);
+    const packet = rtp({ ssrc, sequence: 6 });
+    assert.equal(map.follow(packet, 0), true);
+    assert.equal((packet[2]! << 8) | packet[3]!, 300 * ssrc + 1);
+  }
 });

@@ -1,42 +1,39 @@
-const SLOTS = 64;
-/** SSRCs one transport remembers; more are routed by payload type each time. */
-export const MAX_LEARNED_SSRCS = 32;
+import { MAX_KNOWN_SSRCS, SsrcIndex } from '../srtp/index.ts';
 
-/** SSRC → small number, looked up per packet without allocating: open addressing over 64 slots, at most half full. */
+/**
+ * SSRC → small number, looked up per packet without allocating. After `MAX_KNOWN_SSRCS` streams it forgets all and learns
+ * again: it only routes, so a wrong memory costs nothing that payload types don't bring back.
+ */
 export class SsrcTable {
-  readonly #keys = new Uint32Array(SLOTS);
-  readonly #values = new Int8Array(SLOTS).fill(-1);
-  #size = 0;
+  readonly #index = new SsrcIndex();
+  #values = new Int8Array(this.#index.capacity);
 
   get size(): number {
-    return this.#size;
+    return this.#index.count;
   }
 
   /** The value, or -1. */
   find(ssrc: number): number {
-    let slot = home(ssrc);
-    while (this.#values[slot]! >= 0 && this.#keys[slot] !== ssrc) slot = (slot + 1) & (SLOTS - 1);
-    return this.#values[slot]!;
+    const n = this.#index.find(ssrc);
+    return n < 0 ? -1 : this.#values[n]!;
   }
 
-  /** @param value 0–127. Nothing happens when the table is full. */
+  /** @param value 0–127. */
   set(ssrc: number, value: number): void {
-    let slot = home(ssrc);
-    while (this.#values[slot]! >= 0 && this.#keys[slot] !== ssrc) slot = (slot + 1) & (SLOTS - 1);
-    if (this.#values[slot]! < 0) {
-      if (this.#size >= MAX_LEARNED_SSRCS) return;
-      this.#size++;
+    let n = this.#index.find(ssrc);
+    if (n < 0) {
+      if (this.#index.count === MAX_KNOWN_SSRCS) this.#index.clear();
+      n = this.#index.add(ssrc);
+      if (n >= this.#values.length) {
+        const values = new Int8Array(this.#index.capacity);
+        values.set(this.#values);
+        this.#values = values;
+      }
     }
-    this.#keys[slot] = ssrc;
-    this.#values[slot] = value;
+    this.#values[n] = value;
   }
 
   clear(): void {
-    this.#values.fill(-1);
-    this.#size = 0;
+    this.#index.clear();
   }
-}
-
-function home(ssrc: number): number {
-  return Math.imul(ssrc, 0x9e3779b1) >>> 26;
 }

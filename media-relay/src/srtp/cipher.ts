@@ -1,5 +1,5 @@
+import { readU32, writeU32 } from '@offhook/core';
 import { AesCtr, AesGcm, HmacSha1 } from '@offhook/core/node';
-import { readU32, writeU32 } from './header.ts';
 
 /** The flag in front of the SRTCP index: the packet is encrypted (RFC 3711 3.4). */
 export const E_BIT = 0x80000000;

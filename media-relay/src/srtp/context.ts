@@ -1,6 +1,6 @@
+import { readU32, rtpHeaderLength, writeU32 } from '@offhook/core';
 import { CmCipher, E_BIT, GcmCipher, INDEX_BYTES, type PacketCipher } from './cipher.ts';
 import { deriveKey, LABEL } from './derive.ts';
-import { readU32, rtpHeaderLength, writeU32 } from './header.ts';
 import { SRTP_PROFILES, type SrtpKeys, type SrtpTransform } from './profile.ts';
 import { ReplayTable } from './replay.ts';
 
@@ -14,7 +14,7 @@ export interface SrtpStats {
   badTag: number;
   /** Seen before, or older than the window. */
   replayed: number;
-  /** A new SSRC when MAX_SSRCS are in use. */
+  /** A new SSRC when MAX_KNOWN_SSRCS were used under this key. */
   ssrcLimit: number;
 }
 
@@ -81,14 +81,14 @@ export class SrtpContext implements SrtpTransform {
     if (header < 0 || !this.#protects) return this.#refuse('malformed');
     const streams = this.#rtpStreams;
     const ssrc = readU32(bytes, offset + 8);
-    let slot = streams.find(ssrc);
-    const index = streams.estimate(slot, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
-    if (index < 0 || !streams.isFresh(slot, index)) return this.#refuse('replayed');
-    if (slot < 0) {
-      slot = streams.add(ssrc);
-      if (slot < 0) return this.#refuse('ssrcLimit');
+    let stream = streams.find(ssrc);
+    const index = streams.estimate(stream, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
+    if (index < 0 || !streams.isFresh(stream, index)) return this.#refuse('replayed');
+    if (stream < 0) {
+      stream = streams.add(ssrc);
+      if (stream < 0) return this.#refuse('ssrcLimit');
     }
-    streams.accept(slot, index);
+    streams.accept(stream, index);
     this.#rtp.aim(ssrc, index);
     if (!this.#rtp.sealRtp(bytes, offset, header, length)) return this.#refuse('malformed');
     this.stats.protected++;
@@ -101,16 +101,16 @@ export class SrtpContext implements SrtpTransform {
     if (header < 0 || !this.#unprotects) return this.#refuse('malformed');
     const streams = this.#rtpStreams;
     const ssrc = readU32(bytes, offset + 8);
-    let slot = streams.find(ssrc);
-    const index = streams.estimate(slot, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
-    if (index < 0 || !streams.isFresh(slot, index)) return this.#refuse('replayed');
+    let stream = streams.find(ssrc);
+    const index = streams.estimate(stream, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
+    if (index < 0 || !streams.isFresh(stream, index)) return this.#refuse('replayed');
     this.#rtp.aim(ssrc, index);
     if (!this.#rtp.openRtp(bytes, offset, header, plain)) return this.#refuse('badTag');
-    if (slot < 0) {
-      slot = streams.add(ssrc);
-      if (slot < 0) return this.#refuse('ssrcLimit');
+    if (stream < 0) {
+      stream = streams.add(ssrc);
+      if (stream < 0) return this.#refuse('ssrcLimit');
     }
-    streams.accept(slot, index);
+    streams.accept(stream, index);
     this.stats.unprotected++;
     return plain;
   }
@@ -138,15 +138,15 @@ export class SrtpContext implements SrtpTransform {
     const index = word - E_BIT;
     const streams = this.#rtcpStreams;
     const ssrc = readU32(bytes, offset + 4);
-    let slot = streams.find(ssrc);
-    if (!streams.isFresh(slot, index)) return this.#refuse('replayed');
+    let stream = streams.find(ssrc);
+    if (!streams.isFresh(stream, index)) return this.#refuse('replayed');
     this.#rtcp.aim(ssrc, index);
     if (!this.#rtcp.openRtcp(bytes, offset, plain)) return this.#refuse('badTag');
-    if (slot < 0) {
-      slot = streams.add(ssrc);
-      if (slot < 0) return this.#refuse('ssrcLimit');
+    if (stream < 0) {
+      stream = streams.add(ssrc);
+      if (stream < 0) return this.#refuse('ssrcLimit');
     }
-    streams.accept(slot, index);
+    streams.accept(stream, index);
     this.stats.unprotected++;
     return plain;
   }

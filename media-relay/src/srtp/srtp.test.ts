@@ -5,7 +5,15 @@ import { liveCipherContexts } from '@offhook/core/node';
 import fc from 'fast-check';
 import { CmCipher, GcmCipher } from './cipher.ts';
 import { deriveKey, LABEL } from './derive.ts';
-import { MAX_SRTP_OVERHEAD, MAX_SSRCS, REPLAY_WINDOW, SRTP_PROFILES, SrtpContext, type SrtpProfile } from './index.ts';
+import {
+  MAX_KNOWN_SSRCS,
+  MAX_SRTP_OVERHEAD,
+  MAX_WINDOWS,
+  REPLAY_WINDOW,
+  SRTP_PROFILES,
+  SrtpContext,
+  type SrtpProfile,
+} from './index.ts';
 
 const bytes = (digits: string) => fromHex(digits)!;
 const PROFILES = Object.keys(SRTP_PROFILES) as SrtpProfile[];
@@ -283,15 +291,78 @@ test('the replay window agrees with a model for any order of arrival', () => {
   );
 });
 
-test('streams have their own counters; the 33rd is refused on both sides', () => {
+test('a new stream takes the window of the one silent the longest; neither side uses an index of that one twice', () => {
+  for (const profile of PROFILES) {
+    withPair(profile, (sender, receiver) => {
+      const first = [60_000, 60_002].map((n) => sealed(sender, rtp(n, { ssrc: 1 }))!);
+      const kept = sealed(sender, rtp(7, { ssrc: 2 }))!;
+      for (const packet of [first[1]!, kept]) assert.ok(opens(receiver, packet));
+      for (let ssrc = 3; ssrc <= MAX_WINDOWS; ssrc++) assert.ok(opens(receiver, sealed(sender, rtp(5, { ssrc }))!));
+      assert.ok(opens(receiver, sealed(sender, rtp(8, { ssrc: 2 }))!), 'so stream 1 is the one silent the longest');
+      assert.ok(opens(receiver, sealed(sender, rtp(1, { ssrc: 99 }))!), 'one more than there are windows');
+      // What stream 1 sent before is refused, replayed and late packets alike, and it costs nobody a window.
+      for (const packet of first) assert.ok(!opens(receiver, packet));
+      for (const n of [60_000, 60_001, 60_002]) assert.equal(sealed(sender, rtp(n, { ssrc: 1 })), undefined);
+      assert.ok(!opens(receiver, kept), 'stream 2 has its window still');
+      // It goes on above, across the wrap as before, and its new window remembers.
+      const next = [60_005, 60_004, 100].map((n) => sealed(sender, rtp(n, { ssrc: 1 }))!);
+      for (const packet of next) assert.ok(opens(receiver, packet));
+      for (const packet of [...first, ...next]) assert.ok(!opens(receiver, packet));
+      for (const n of [60_002, 60_004, 60_005, 100]) assert.equal(sealed(sender, rtp(n, { ssrc: 1 })), undefined);
+      assert.equal(receiver.stats.badTag, 0);
+    });
+  }
+});
+
+test('a replay of SRTCP is refused also when its stream has lost its window', () => {
+  withPair('AEAD_AES_128_GCM', (sender, receiver) => {
+    const report = (ssrc: number) => {
+      const packet = new Uint8Array(64);
+      packet.set([0x80, 201, 0, 1, 0, 0, 0, ssrc]);
+      return packet.slice(0, sender.protectRtcp(packet, 0, 8));
+    };
+    const first = report(1);
+    assert.equal(receiver.unprotectRtcp(first.slice(), 0, first.length), 8);
+    for (let ssrc = 2; ssrc <= MAX_WINDOWS + 1; ssrc++) {
+      const packet = report(ssrc);
+      assert.equal(receiver.unprotectRtcp(packet, 0, packet.length), 8);
+    }
+    assert.equal(receiver.unprotectRtcp(first.slice(), 0, first.length), -1);
+    assert.equal(receiver.stats.replayed, 1);
+  });
+});
+
+test('under one key no index is used twice, whatever streams come and go (against a model)', () => {
+  const packets = fc.array(fc.tuple(fc.nat(80), fc.nat(40)), { minLength: 200, maxLength: 2000 });
+  fc.assert(
+    fc.property(packets, (sent) => {
+      withPair('AEAD_AES_128_GCM', (sender, receiver) => {
+        const used = new Set<string>();
+        for (const [ssrc, sequence] of sent) {
+          const packet = sealed(sender, rtp(sequence, { ssrc }));
+          if (!packet) continue;
+          assert.ok(!used.has(`${ssrc} ${sequence}`));
+          used.add(`${ssrc} ${sequence}`);
+          assert.ok(opens(receiver, packet));
+          assert.ok(!opens(receiver, packet));
+        }
+        assert.ok(used.size >= new Set(sent.map(([ssrc]) => ssrc)).size);
+      });
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test(`after ${MAX_KNOWN_SSRCS} streams a new one is refused on both sides, and those known go on`, () => {
   withPair('AES_CM_128_HMAC_SHA1_80', (sender, receiver) => {
-    for (let i = 0; i < MAX_SSRCS; i++)
-      assert.ok(opens(receiver, sealed(sender, rtp(60_000 - i * 1000, { ssrc: 100 + i }))!));
-    assert.equal(sealed(sender, rtp(1, { ssrc: 1 })), undefined);
+    for (let ssrc = 0; ssrc < MAX_KNOWN_SSRCS; ssrc++)
+      assert.ok(opens(receiver, sealed(sender, rtp(60_000 - ssrc, { ssrc }))!));
+    assert.equal(sealed(sender, rtp(1, { ssrc: 5000 })), undefined);
     assert.equal(sender.stats.ssrcLimit, 1);
     const other = new SrtpContext(keysOf('AES_CM_128_HMAC_SHA1_80'), 'protect');
-    assert.ok(!opens(receiver, sealed(other, rtp(1, { ssrc: 1 }))!));
+    assert.ok(!opens(receiver, sealed(other, rtp(1, { ssrc: 5000 }))!));
     assert.equal(receiver.stats.ssrcLimit, 1);
+    for (const ssrc of [0, 500, 1023]) assert.ok(opens(receiver, sealed(sender, rtp(60_001, { ssrc }))!));
     other.close();
   });
 });
