@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { base64, fromBase64, type NgDictionary, RtcpWriter, rtcpSsrc, rtpSsrc } from '@offhook/core';
 import { nodeCrypto, type RunningPart } from '@offhook/core/node';
-import { type DtlsCertificate, liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
+import { type DtlsCertificate, DtlsEndpoint, liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
 import { SRTP_PROFILES, SrtpContext, type SrtpProfile } from './srtp/index.ts';
 import { line, mediaAt, NgClient, Peer, rtp, WebRtcPeer } from './test-kit.ts';
 import { startMediaRelay } from './worker.ts';
@@ -57,6 +57,27 @@ const PLAIN = { 'transport-protocol': 'RTP/AVP', ICE: 'remove', 'rtcp-mux': ['de
 async function until(condition: () => boolean): Promise<void> {
   for (let i = 0; i < 400 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
   assert.ok(condition());
+}
+
+/** An RTCP packet (PLI) of a sender. */
+function report(sender: number): Uint8Array {
+  const bytes = new Uint8Array(200);
+  const writer = new RtcpWriter(bytes);
+  writer.pli(sender, 1);
+  return bytes.slice(0, writer.length);
+}
+
+/** One crypto suite with a fresh key, and both directions once the relay has answered. */
+function sdes() {
+  const profile = 'AES_CM_128_HMAC_SHA1_80' as const;
+  const master = nodeCrypto.randomBytes(30);
+  const split = (k: Uint8Array) => ({ profile, key: k.slice(0, 16), salt: k.slice(16) });
+  return {
+    crypto: `a=crypto:1 ${profile} inline:${base64(master)}`,
+    tx: new SrtpContext(split(master), 'protect'),
+    rx: (answer: string) =>
+      new SrtpContext(split(fromBase64(line(answer, 'a=crypto:').split('inline:')[1]!)!), 'unprotect'),
+  };
 }
 
 async function dtlsEcho(callId: string): Promise<WebRtcPeer> {
@@ -372,6 +393,183 @@ test('an address that only an SDP names gets at most fifty packets', async () =>
   assert.equal(victim.waiting, 50);
   await Promise.all([a.close(), victim.close()]);
   await gone('v1');
+});
+
+test('a=rtcp sends RTCP to nobody but the peer, whatever address it names', async () => {
+  const a = await Peer.open();
+  const b = await Peer.open();
+  const bRtcp = await Peer.open();
+  const victim = await Peer.open('127.0.0.8', bRtcp.at.port);
+  const toB = await ng.sdp({ command: 'offer', 'call-id': 'v2', 'from-tag': 'a', sdp: plainSdp(a) });
+  const sdp = plainSdp(b, [`a=rtcp:${victim.at.port} IN IP4 127.0.0.8`]);
+  const received = { 'received-from': ['IP4', '127.0.0.1'] };
+  const answer = { command: 'answer', 'call-id': 'v2', 'from-tag': 'a', 'to-tag': 'b', sdp, ...received };
+  const at = mediaAt(await ng.sdp(answer));
+  assert.ok(toB);
+  for (let n = 0; n < 5; n++) a.send(report(5), at);
+  for (let n = 0; n < 5; n++) assert.ok(await bRtcp.next());
+  assert.equal(victim.waiting, 0);
+  await Promise.all([a.close(), b.close(), bRtcp.close(), victim.close()]);
+  await gone('v2');
+});
+
+test('an address that only an SDP names gets at most fifty RTCP packets too, beside the RTP', async () => {
+  const a = await Peer.open();
+  const victim = await Peer.open('127.0.0.8');
+  const victimRtcp = await Peer.open('127.0.0.8');
+  await ng.sdp({ command: 'offer', 'call-id': 'v3', 'from-tag': 'a', sdp: plainSdp(a) });
+  const sdp = plainSdp(victim, [`a=rtcp:${victimRtcp.at.port}`]);
+  const answer = {
+    command: 'answer',
+    'call-id': 'v3',
+    'from-tag': 'a',
+    'to-tag': 'b',
+    sdp,
+    'received-from': ['IP4', '127.0.0.1'],
+  };
+  const at = mediaAt(await ng.sdp(answer));
+  const before = dropped('unconfirmed');
+  for (let sequence = 1; sequence <= 60; sequence++) {
+    a.send(rtp({ ssrc: 5, sequence }), at);
+    a.send(report(5), at);
+  }
+  await until(() => dropped('unconfirmed') === before + 20);
+  await ng.sdp(answer); // said again, the same address gets no further fifty
+  for (let sequence = 61; sequence <= 70; sequence++) a.send(rtp({ ssrc: 5, sequence }), at);
+  await until(() => dropped('unconfirmed') === before + 30);
+  assert.deepEqual([victim.waiting, victimRtcp.waiting], [50, 50]);
+  await Promise.all([a.close(), victim.close(), victimRtcp.close()]);
+  await gone('v3');
+});
+
+test('RTCP from the own address does not lift the limit of packets to somebody else', async () => {
+  const a = await Peer.open();
+  const b = await Peer.open();
+  const victim = await Peer.open('127.0.0.8');
+  const toB = mediaAt(await ng.sdp({ command: 'offer', 'call-id': 'v4', 'from-tag': 'a', sdp: plainSdp(a) }));
+  const received = { 'received-from': ['IP4', '127.0.0.1'] };
+  const answer = { command: 'answer', 'call-id': 'v4', 'from-tag': 'a', 'to-tag': 'b', ...received };
+  const toA = mediaAt(await ng.sdp({ ...answer, sdp: plainSdp(b) }));
+  b.send(rtp({ ssrc: 9, sequence: 1 }), toB);
+  assert.ok(await a.next());
+  await ng.sdp({
+    command: 'offer',
+    'call-id': 'v4',
+    'from-tag': 'b',
+    'to-tag': 'a',
+    sdp: plainSdp(victim),
+    ...received,
+  });
+  b.send(report(9), { ...toB, port: toB.port + 1 });
+  const query = async () => {
+    const tags = (await ng.call({ command: 'query', 'call-id': 'v4' })).tags as Record<string, NgDictionary>;
+    return (tags.b!.medias as NgDictionary[])[0]!.rtcp as NgDictionary;
+  };
+  for (let n = 0; n < 100 && (await query()).packets !== 1; n++);
+  assert.equal((await query()).packets, 1, 'the RTCP packet was accepted');
+  const before = dropped('unconfirmed');
+  for (let sequence = 1; sequence <= 80; sequence++) a.send(rtp({ ssrc: 5, sequence }), toA);
+  await until(() => dropped('unconfirmed') === before + 30);
+  assert.equal(victim.waiting, 50);
+  // When the address itself speaks there is no limit any more.
+  victim.send(rtp({ ssrc: 9, sequence: 2 }), toB);
+  assert.ok(await a.next());
+  for (let sequence = 81; sequence <= 90; sequence++) a.send(rtp({ ssrc: 5, sequence }), toA);
+  await until(() => victim.waiting === 60);
+  await Promise.all([a.close(), b.close(), victim.close()]);
+  await gone('v4');
+});
+
+test("a forged packet from the SDP's address locks no phone out whose packets carry a good tag", async () => {
+  const forger = await Peer.open(); // the SDP's address and port, as anybody can write it into a packet
+  const phone = await Peer.open(); // behind NAT: another port
+  const { crypto, tx, rx } = sdes();
+  const sdp = plainSdp(forger, [crypto]).replace('RTP/AVP', 'RTP/SAVP');
+  const answer = await ng.sdp({ command: 'echo', 'call-id': 'l1', 'from-tag': 'a', 'to-tag': 'e', sdp });
+  const opener = rx(answer);
+  const before = dropped('srtp');
+  forger.send(rtp({ ssrc: 1, sequence: 1, length: 170 }), mediaAt(answer));
+  await until(() => dropped('srtp') === before + 1);
+  const packet = new Uint8Array(220);
+  packet.set(rtp({ ssrc: 77, sequence: 9 }));
+  phone.send(packet.slice(0, tx.protect(packet, 0, 172)), mediaAt(answer));
+  const back = Uint8Array.from((await phone.next())!);
+  assert.equal(opener.unprotect(back, 0, back.length), 172);
+  assert.equal(forger.waiting, 0);
+  tx.close();
+  opener.close();
+  await Promise.all([forger.close(), phone.close()]);
+  await gone('l1');
+});
+
+test('a malformed packet from the address of the SDP locks no plain port', async () => {
+  const sender = await Peer.open();
+  const phone = await Peer.open();
+  const answer = await ng.sdp({
+    command: 'echo',
+    'call-id': 'l2',
+    'from-tag': 'a',
+    'to-tag': 'e',
+    sdp: plainSdp(sender),
+  });
+  const before = dropped('malformed');
+  sender.send(Uint8Array.from([0x8f, 0, 0, 1]), mediaAt(answer));
+  await until(() => dropped('malformed') === before + 1);
+  for (let sequence = 1; sequence <= 5; sequence++) phone.send(rtp({ ssrc: 5, sequence }), mediaAt(answer));
+  assert.ok(await phone.next());
+  await Promise.all([sender.close(), phone.close()]);
+  await gone('l2');
+});
+
+/** DTLS without ICE, as baresip speaks it on a plain port. */
+function bareDtls(peer: WebRtcPeer, port = peer.peer.at.port): string {
+  return peer
+    .sdp('active')
+    .replace('m=audio 9', `m=audio ${port}`)
+    .replace('c=IN IP4 0.0.0.0', 'c=IN IP4 127.0.0.1')
+    .replace(/a=(ice-|group:|mid:).*\r\n/g, '');
+}
+
+async function endpointPort(callId: string): Promise<unknown> {
+  const tags = (await ng.call({ command: 'query', 'call-id': callId })).tags as Record<string, NgDictionary>;
+  return ((tags.a!.medias as NgDictionary[])[0]!.endpoint as NgDictionary).port;
+}
+
+test('DTLS without ICE: a forged ClientHello moves nothing, is answered twice at most, and gives way to the peer', async () => {
+  const a = await WebRtcPeer.open(certificate);
+  const sdp = bareDtls(a);
+  const answer = await ng.sdp({ command: 'echo', 'call-id': 'q1', 'from-tag': 'a', 'to-tag': 'e', sdp });
+  a.remote = { ...a.remote, at: mediaAt(answer) };
+  const forger = await Peer.open();
+  const endpoint = new DtlsEndpoint({ role: 'client', certificate: otherCertificate });
+  endpoint.handleStart(0);
+  for (let c = endpoint.poll(); c; c = endpoint.poll()) if (c.kind === 'send') forger.send(c.bytes, a.remote.at);
+  endpoint.close();
+  assert.ok(await forger.nextIn(20, 63));
+  assert.equal(await endpointPort('q1'), a.peer.at.port);
+  await new Promise((resolve) => setTimeout(resolve, 800)); // retransmissions at 100, 300 and 700 ms
+  assert.equal(forger.waiting, 1);
+  assert.ok(await a.handshake('client'), a.failure);
+  a.sendRtp(rtp({ ssrc: 3, sequence: 1 }));
+  assert.ok(await a.nextRtp());
+  assert.equal(forger.waiting, 1);
+  await Promise.all([a.close(), forger.close()]);
+  await gone('q1');
+});
+
+test('DTLS without ICE from another port of the allowed address is followed once the handshake is complete', async () => {
+  const a = await WebRtcPeer.open(certificate);
+  const sdp = bareDtls(a, 9999);
+  const answer = await ng.sdp({ command: 'echo', 'call-id': 'q2', 'from-tag': 'a', 'to-tag': 'e', sdp });
+  a.remote = { ...a.remote, at: mediaAt(answer) };
+  assert.equal(await endpointPort('q2'), 9999);
+  assert.ok(await a.handshake('client'), a.failure);
+  await until(() => relay.metrics!()['offhook_media_dtls_total{event="connected"}']! > 0);
+  assert.equal(await endpointPort('q2'), a.peer.at.port);
+  a.sendRtp(rtp({ ssrc: 3, sequence: 1 }));
+  assert.ok(await a.nextRtp());
+  await a.close();
+  await gone('q2');
 });
 
 test('garbage on every port is dropped and counted, and the next call works', async () => {

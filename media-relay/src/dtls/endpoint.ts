@@ -45,8 +45,8 @@ export function liveDtlsEndpoints(): number {
 
 /**
  * DTLS 1.2 with use_srtp on OpenSSL (RFC 5764): certificate of the peer required in both roles, extended master secret
- * offered, no renegotiation, no HelloVerifyRequest (ICE has validated the path). OpenSSL reads the clock itself; `nowMs`
- * only places its timer. Records that can't be read are dropped without a trace.
+ * offered, no renegotiation, no HelloVerifyRequest (ICE has validated the path, or `HandshakeSource` limits the answers).
+ * OpenSSL reads the clock itself; `nowMs` only places its timer. Records that can't be read are dropped without a trace.
  */
 export class DtlsEndpoint implements DtlsMachine {
   readonly role: DtlsRole;

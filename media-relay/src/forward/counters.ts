@@ -14,9 +14,9 @@ export interface DropCounts {
   unroutable: number;
   /** Its sender's address waits for five consistent packets. */
   probation: number;
-  /** DTLS from an address that no ICE check has validated. */
+  /** DTLS from an address that no ICE check has validated; without ICE from another source than the handshake's. */
   dtlsStranger: number;
-  /** More than 50 packets to an address that was named by SDP only and never answered. */
+  /** More than 50 packets to an address that was named by SDP only and never answered, RTP and RTCP each. */
   unconfirmed: number;
   /** The first packet after a jump of a plain stream's sequence numbers; the next one proves the new start. */
   restarted: number;

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
+import { type PacketBatch, UdpEndpoint, type UdpPort } from '@offhook/core/node';
 import { MAX_KNOWN_SSRCS } from '../srtp/index.ts';
 import { rtp } from '../test-kit.ts';
+import { HandshakeSource, SENT_PER_RECEIVED, SILENT_MS } from './handshake-source.ts';
 import { Latch, PROBATION_PACKETS, Verdict } from './latch.ts';
 import { SequenceMap } from './sequence-map.ts';
 import { SsrcTable } from './ssrc-table.ts';
@@ -23,13 +24,16 @@ function batch(from: string, port: number, packet: Uint8Array): PacketBatch {
   };
 }
 
-test('the address of the SDP locks at once, everybody else stays outside', () => {
+test('the address of the SDP is told apart but locks nothing by itself; once it is locked everybody else stays outside', () => {
   const latch = new Latch(4);
   const packet = rtp({ ssrc: 1, sequence: 1 });
   assert.equal(latch.judge(batch('192.0.2.1', 4000, packet), 0), Verdict.stranger);
   latch.expect(SDP, [SDP, NAT]);
   assert.equal(latch.judge(batch('203.0.113.5', 4000, packet), 0), Verdict.stranger);
   assert.equal(latch.judge(batch('192.0.2.1', 4001, packet), 0), Verdict.candidate);
+  assert.equal(latch.judge(batch('192.0.2.1', 4000, packet), 0), Verdict.expected);
+  assert.equal(latch.judge(batch('192.0.2.1', 4001, packet), 0), Verdict.candidate);
+  latch.lock(batch('192.0.2.1', 4000, packet), 0);
   assert.equal(latch.judge(batch('192.0.2.1', 4000, packet), 0), Verdict.locked);
   assert.equal(latch.judge(batch('192.0.2.1', 4001, packet), 0), Verdict.stranger);
   assert.equal(latch.judge(batch('198.51.100.1', 4000, packet), 0), Verdict.stranger);
@@ -65,11 +69,39 @@ test('another port locks after consistent packets only: one SSRC, one payload ty
 test('only another address from signalling opens a lock', () => {
   const latch = new Latch(4);
   latch.expect(SDP, [SDP]);
-  latch.judge(batch('192.0.2.1', 4000, rtp({ ssrc: 1, sequence: 1 })), 0);
-  latch.expect(UdpEndpoint.from(SDP.toSocketAddress()), [SDP]);
+  latch.lock(batch('192.0.2.1', 4000, rtp({ ssrc: 1, sequence: 1 })), 0);
+  assert.equal(latch.expect(UdpEndpoint.from(SDP.toSocketAddress()), [SDP]), false);
   assert.ok(latch.source);
-  latch.expect(UdpEndpoint.from({ address: '192.0.2.1', port: 4002 }), [SDP]);
+  assert.equal(latch.expect(UdpEndpoint.from({ address: '192.0.2.1', port: 4002 }), [SDP]), true);
   assert.equal(latch.source, undefined);
+});
+
+test('a handshake without ICE: who may take it over, and how much its source is sent', () => {
+  const record = (type: number, message: number) => Uint8Array.of(type, ...new Array(12).fill(0), message);
+  const hello = record(22, 1);
+  const other = UdpEndpoint.from({ address: '198.51.100.1', port: 5000 })!;
+  let sent = 0;
+  const port = { send: () => ++sent > 0 } as unknown as UdpPort;
+  const source = new HandshakeSource();
+  assert.equal(source.givesWay(record(22, 11), true, 0), false, 'a certificate begins nothing');
+  assert.equal(source.givesWay(record(23, 1), true, 0), false);
+  assert.equal(source.givesWay(hello.subarray(0, 13), true, 0), false);
+  assert.equal(source.givesWay(hello, false, 0), true);
+  source.take(port, other, false);
+  assert.equal(source.send(hello), false);
+  source.received(10);
+  for (let n = 1; n <= SENT_PER_RECEIVED + 3; n++) assert.equal(source.send(hello), n <= SENT_PER_RECEIVED);
+  assert.equal(sent, SENT_PER_RECEIVED);
+  assert.equal(source.givesWay(hello, false, 9 + SILENT_MS), false);
+  assert.equal(source.givesWay(hello, false, 10 + SILENT_MS), true);
+  assert.equal(source.givesWay(hello, true, 11), true);
+  source.take(port, SDP, true);
+  source.received(20);
+  assert.equal(source.givesWay(hello, true, 21), false);
+  source.prove();
+  for (let n = 0; n < 20; n++) assert.ok(source.send(hello));
+  source.clear();
+  assert.deepEqual([source.at, source.send(hello)], [undefined, false]);
 });
 
 test('SSRCs are found again, the 33rd as well, and a full table learns anew', () => {

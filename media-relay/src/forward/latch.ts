@@ -6,14 +6,16 @@ export const PROBATION_PACKETS = 5;
 /** The largest step of sequence numbers within the probation. */
 const MAX_STEP = 10;
 
-export const Verdict = { stranger: 0, locked: 1, candidate: 2 } as const;
+/** `expected` is the very address and port of the SDP, `candidate` another port or address that is allowed. */
+export const Verdict = { stranger: 0, locked: 1, expected: 2, candidate: 3 } as const;
 export type VerdictValue = (typeof Verdict)[keyof typeof Verdict];
 
 /**
- * Whose packets a plain RTP port takes (against RTP bleed and injection). The address and port of the SDP lock at the
- * first packet. Another port on an allowed address (symmetric RTP behind a NAT) locks after `PROBATION_PACKETS` packets
- * with one SSRC, one payload type and advancing sequence numbers, or one packet whose SRTP tag is good. Once locked
- * every other source is a stranger, until a new offer or answer names another address.
+ * Whose packets a plain RTP port takes (against RTP bleed and injection). The caller locks, after it has looked into the
+ * packet: the address and port of the SDP with the first valid one (with SRTP: whose tag is good). Another port on an
+ * allowed address (symmetric RTP behind a NAT) after `PROBATION_PACKETS` packets with one SSRC, one payload type and
+ * advancing sequence numbers, or one packet whose SRTP tag is good. Once locked every other source is a stranger, until
+ * a new offer or answer names another address.
  */
 export class Latch {
   readonly #family: 4 | 6;
@@ -41,28 +43,26 @@ export class Latch {
     return this.#expected;
   }
 
-  /** Takes an address from signalling; a new one opens the lock. `allowed` are further addresses, ports ignored. */
-  expect(expected: UdpEndpoint | undefined, allowed: readonly UdpEndpoint[]): void {
+  /** Takes an address from signalling; a new one opens the lock (true). `allowed` are further addresses, ports ignored. */
+  expect(expected: UdpEndpoint | undefined, allowed: readonly UdpEndpoint[]): boolean {
     const same =
       expected && this.#expected
         ? expected.equals(this.#expected) &&
           allowed.length === this.#allowed.length &&
           allowed.every((a, i) => sameAddress(a, this.#allowed[i]!))
         : expected === this.#expected;
-    if (same) return;
+    if (same) return false;
     this.#expected = expected;
     this.#allowed = allowed;
     this.#source = undefined;
     this.#count = 0;
+    return true;
   }
 
-  /** What packet i of the batch is. Locks when it comes from the very address of the SDP. */
+  /** What packet i of the batch is. */
   judge(batch: PacketBatch, i: number): VerdictValue {
     if (this.#source) return this.#source.isSource(batch, i) ? Verdict.locked : Verdict.stranger;
-    if (this.#expected?.isSource(batch, i)) {
-      this.#source = this.#expected;
-      return Verdict.locked;
-    }
+    if (this.#expected?.isSource(batch, i)) return Verdict.expected;
     for (let k = 0; k < this.#allowed.length; k++) {
       if (fromAddress(this.#allowed[k]!, batch, i)) return Verdict.candidate;
     }
@@ -98,17 +98,19 @@ export class Latch {
     return false;
   }
 
-  /** Locks the source of packet i: its authentication was good, or its probation is over. */
+  /** Locks the source of packet i: it is the expected one, its authentication was good, or its probation is over. */
   lock(batch: PacketBatch, i: number): void {
     this.#source = UdpEndpoint.source(batch, i, this.#family);
   }
 }
 
-function fromAddress(at: UdpEndpoint, batch: PacketBatch, i: number): boolean {
+/** Whether packet i comes from this address, whatever its port. */
+export function fromAddress(at: UdpEndpoint, batch: PacketBatch, i: number): boolean {
   const words = batch.address;
   return words[4 * i] === at.a && words[4 * i + 1] === at.b && words[4 * i + 2] === at.c && words[4 * i + 3] === at.d;
 }
 
-function sameAddress(x: UdpEndpoint, y: UdpEndpoint): boolean {
+/** Equal but for the port. */
+export function sameAddress(x: UdpEndpoint, y: UdpEndpoint): boolean {
   return x.a === y.a && x.b === y.b && x.c === y.c && x.d === y.d;
 }

@@ -3,7 +3,7 @@ import { BATCH, type PacketBatch, UdpEndpoint, type UdpPort } from '@offhook/cor
 import type { IceLite, MuxPort } from '../ice/index.ts';
 import type { PortPair } from '../session/leg.ts';
 import type { TransportTable } from '../session/table.ts';
-import { Verdict } from './latch.ts';
+import { Verdict, type VerdictValue } from './latch.ts';
 import { Router } from './router.ts';
 import type { Transport } from './transport.ts';
 
@@ -137,7 +137,8 @@ export class PacketLoop {
     }
     const kind = packetKind(bytes, offset, length);
     if (kind === PacketKind.dtls) {
-      this.#plainDtls(transport, udp, isRtcpPort, i, nowMs);
+      if (isRtcpPort) this.router.drop(transport, 'malformed');
+      else this.#plainDtls(transport, udp, i, { verdict, nowMs });
       return;
     }
     const isRtcp = kind === PacketKind.rtcp;
@@ -147,11 +148,12 @@ export class PacketLoop {
     }
     const plain = this.router.open(transport, bytes, offset, length, isRtcp);
     if (plain === 0) return;
-    if (verdict === Verdict.candidate && !this.#learn(transport, udp, isRtcpPort, i, isRtcp)) {
+    if (verdict === Verdict.expected) latch.lock(rx, i);
+    else if (verdict === Verdict.candidate && !this.#learn(transport, udp, isRtcpPort, i, isRtcp)) {
       this.router.drop(transport, 'probation');
       return;
     }
-    transport.sendBudget = Number.POSITIVE_INFINITY;
+    transport.confirm(rx, i);
     transport.lastInMs = nowMs;
     const out = this.router.deliver(transport, bytes, offset, plain, isRtcp);
     if (out > 0) this.router.port!.stage(offset, out, this.router.to!);
@@ -164,26 +166,37 @@ export class PacketLoop {
       // RTCP has no sequence numbers: its sender has to be one that RTP has shown, or its tag was good.
       if (!transport.secured && transport.ssrcs.find(readU32(rx.bytes, rx.offset[i]! + 4)) < 0) return false;
       transport.rtcpLatch!.lock(rx, i);
-      transport.rtcpRemote = transport.rtcpLatch!.source;
+      if (transport.rtcpPort === udp) transport.rtcpRemote = transport.rtcpLatch!.source; // neither muxed nor held
       return true;
     }
     const latch = transport.latch!;
     if (transport.secured) latch.lock(rx, i);
     else if (isRtcp || !latch.probe(rx, i)) return false;
-    transport.sendVia(udp, latch.source);
+    if (transport.port) transport.sendVia(udp, latch.source); // not while held
     return true;
   }
 
-  /** DTLS without ICE: from an allowed address; the port locks with the first good SRTP packet. */
-  #plainDtls(transport: Transport, udp: UdpPort, isRtcpPort: boolean, i: number, nowMs: number): void {
+  /** DTLS without ICE, from an allowed address; the port locks with the first good SRTP packet only. */
+  #plainDtls(transport: Transport, udp: UdpPort, i: number, at: { verdict: VerdictValue; nowMs: number }): void {
     const { rx } = udp;
-    if (isRtcpPort || !transport.dtls) {
+    const { dtls, handshake } = transport;
+    if (!dtls || !handshake) {
       this.router.drop(transport, 'malformed');
       return;
     }
-    if (!transport.latch!.source) transport.sendVia(udp, UdpEndpoint.source(rx, i, udp.family));
     const offset = rx.offset[i]!;
-    this.#dtls(transport, rx.bytes.subarray(offset, offset + rx.length[i]!), nowMs);
+    const bytes = rx.bytes.subarray(offset, offset + rx.length[i]!);
+    if (!handshake.has(rx, i)) {
+      const isExpected = at.verdict !== Verdict.candidate;
+      if (dtls.isComplete || !handshake.givesWay(bytes, isExpected, at.nowMs)) {
+        this.router.drop(transport, 'dtlsStranger');
+        return;
+      }
+      dtls.giveUpServer();
+      handshake.take(udp, UdpEndpoint.source(rx, i, udp.family), isExpected);
+    }
+    handshake.received(at.nowMs);
+    this.#dtls(transport, bytes, at.nowMs);
   }
 
   #dtls(transport: Transport, bytes: Uint8Array, nowMs: number): void {

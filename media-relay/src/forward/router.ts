@@ -37,8 +37,8 @@ export class Router {
   /**
    * One RTP or RTCP packet: unprotect, find its section, rewrite, protect.
    *
-   * `authenticated` of the caller's latch: on a plain port a candidate's packet is opened first and judged after, so
-   * this answers the plain length and leaves the rest to `deliver`.
+   * On a plain port a packet is opened before its source is believed, so this answers the plain length and leaves the
+   * rest to `deliver`.
    */
   open(t: Transport, bytes: Uint8Array, offset: number, length: number, rtcp: boolean): number {
     if (t.secured) {
@@ -62,8 +62,13 @@ export class Router {
     const port = rtcp ? far.rtcpPort : far.port;
     const to = rtcp ? far.rtcpRemote : far.remote;
     if (port === undefined || to === undefined) return this.drop(t, 'unready');
-    if (far.sendBudget <= 0) return this.drop(t, 'unconfirmed');
-    far.sendBudget--;
+    if (rtcp && port !== far.port) {
+      if (far.rtcpBudget <= 0) return this.drop(t, 'unconfirmed');
+      far.rtcpBudget--;
+    } else {
+      if (far.sendBudget <= 0) return this.drop(t, 'unconfirmed');
+      far.sendBudget--;
+    }
     if (!rtcp && !t.secured && far.secured && !t.sequences.follow(bytes, offset)) return this.drop(t, 'restarted');
     if (t.ssrcMask !== 0) {
       this.#mask = t.ssrcMask;

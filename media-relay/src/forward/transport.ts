@@ -1,8 +1,9 @@
-import type { UdpEndpoint, UdpPort } from '@offhook/core/node';
+import type { PacketBatch, UdpEndpoint, UdpPort } from '@offhook/core/node';
 import type { DtlsSession } from '../session/dtls.ts';
 import type { SrtpTransform } from '../srtp/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
-import { Latch } from './latch.ts';
+import { HandshakeSource } from './handshake-source.ts';
+import { fromAddress, Latch } from './latch.ts';
 import { SequenceMap } from './sequence-map.ts';
 import { SsrcTable } from './ssrc-table.ts';
 
@@ -46,9 +47,12 @@ export class Transport {
   rtcpRemote: UdpEndpoint | undefined;
   /** Packets that may still be sent to an unconfirmed address; Infinity when it is confirmed. */
   sendBudget = Number.POSITIVE_INFINITY;
+  /** The same for `rtcpRemote`, where RTCP has a port of its own. */
+  rtcpBudget = Number.POSITIVE_INFINITY;
   /** Plain ports only. */
   readonly latch: Latch | undefined;
   readonly rtcpLatch: Latch | undefined;
+  readonly handshake: HandshakeSource | undefined;
   rtcpMux = false;
 
   /** The sections carried, in SDP order; `ssrcs` and `payloadTypes` hold places in this list. */
@@ -75,6 +79,7 @@ export class Transport {
     this.id = id;
     this.latch = plainFamily && new Latch(plainFamily);
     this.rtcpLatch = plainFamily && new Latch(plainFamily);
+    this.handshake = plainFamily && new HandshakeSource();
   }
 
   /** The section an SSRC was seen in, else the one its payload type belongs to (and remembers it), or undefined. */
@@ -120,9 +125,28 @@ export class Transport {
     }
   }
 
-  /** Sends a packet made here (DTLS); false when no address is known. */
+  /** Sends a packet made here (DTLS); false when no address is known, or too much went there without an answer. */
   send(bytes: Uint8Array): boolean {
-    return this.port !== undefined && this.remote !== undefined && this.port.send(bytes, this.remote);
+    if (this.handshake?.at) return this.handshake.send(bytes);
+    if (this.port === undefined || this.remote === undefined || this.sendBudget <= 0) return false;
+    this.sendBudget--;
+    return this.port.send(bytes, this.remote);
+  }
+
+  /** Packet i was accepted, so there is somebody at its address: what is sent there is no reflection. */
+  confirm(batch: PacketBatch, i: number): void {
+    if (this.remote && fromAddress(this.remote, batch, i)) this.sendBudget = Number.POSITIVE_INFINITY;
+    if (this.rtcpRemote && fromAddress(this.rtcpRemote, batch, i)) this.rtcpBudget = Number.POSITIVE_INFINITY;
+  }
+
+  /** DTLS without ICE is complete: its source is the peer, and gets what is sent until a lock says otherwise. */
+  adoptHandshake(): void {
+    const { handshake } = this;
+    if (!handshake?.at) return;
+    handshake.prove();
+    if (this.latch?.source || !this.port) return; // locked already, or held
+    this.sendVia(handshake.port, handshake.at);
+    this.sendBudget = Number.POSITIVE_INFINITY;
   }
 
   /** Moves the sending side; RTCP follows unless it has a port of its own. */

@@ -11,7 +11,7 @@ import {
   setup,
 } from '@offhook/core';
 import { UdpEndpoint } from '@offhook/core/node';
-import { UNCONFIRMED_PACKETS } from '../forward/index.ts';
+import { sameAddress, UNCONFIRMED_PACKETS } from '../forward/index.ts';
 import { plainAddresses } from './address.ts';
 import type { Call } from './call.ts';
 import { DtlsSession } from './dtls.ts';
@@ -225,16 +225,24 @@ function takeAddresses(leg: Leg, section: Section, media: MediaDescription, sd: 
   const rtp = UdpEndpoint.from(expected);
   const rtcp = rtcpPort(media);
   const mux = transport.rtcpMux && section.remoteMux;
+  // RFC 3605 lets a=rtcp name any address; here RTCP goes nowhere that RTP or signalling doesn't come from.
+  const toSignalling = !mux && rtcp.address !== undefined && rtcp.address === leg.receivedFrom;
   const rtcpAt = UdpEndpoint.from({
-    address: expected.address === at.address ? (rtcp.address ?? at.address) : expected.address,
+    address: toSignalling ? rtcp.address! : expected.address,
     port: mux ? expected.port : rtcp.port,
   });
-  transport.latch!.expect(rtp, others);
-  transport.rtcpLatch!.expect(rtcpAt, others);
-  transport.sendBudget = confirmed || transport.latch!.source ? Number.POSITIVE_INFINITY : UNCONFIRMED_PACKETS;
+  const isNew = transport.latch!.expect(rtp, others);
+  const isNewRtcp = transport.rtcpLatch!.expect(rtcpAt, others);
+  const { source } = transport.latch!;
+  const rtcpSource = transport.rtcpLatch!.source;
+  if (confirmed || source) transport.sendBudget = Number.POSITIVE_INFINITY;
+  else if (isNew) transport.sendBudget = UNCONFIRMED_PACKETS;
+  if (confirmed || toSignalling || rtcpSource || (source && rtcpAt && sameAddress(source, rtcpAt))) {
+    transport.rtcpBudget = Number.POSITIVE_INFINITY;
+  } else if (isNewRtcp) transport.rtcpBudget = UNCONFIRMED_PACKETS;
   transport.rtcpPort = pair.rtcp;
-  transport.rtcpRemote = transport.rtcpLatch!.source ?? rtcpAt;
-  transport.sendVia(pair.rtp, transport.latch!.source ?? rtp);
+  transport.rtcpRemote = rtcpSource ?? rtcpAt;
+  transport.sendVia(pair.rtp, source ?? rtp);
 }
 
 /** Connects the sections of both legs, and tells apart what one transport carries. */

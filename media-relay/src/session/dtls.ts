@@ -28,7 +28,7 @@ export interface DtlsCounters {
 
 /**
  * The DTLS association of one transport (RFC 5764, RFC 8842). Packets reach it only from the transport's validated
- * address. Keys are used only after the certificate matched the fingerprint of the SDP, whichever comes later.
+ * address, without ICE only from that of its `HandshakeSource`. Keys are used only after the certificate matched the fingerprint of the SDP, whichever comes later.
  */
 export class DtlsSession {
   readonly transport: Transport;
@@ -54,6 +54,18 @@ export class DtlsSession {
     this.#factory = factory;
     this.#open = open;
     this.#counters = counters;
+  }
+
+  /** The handshake is over, whether or not its certificate could be compared yet. */
+  get isComplete(): boolean {
+    return this.state === 'connected' || this.#unchecked !== undefined;
+  }
+
+  /** Without ICE: a handshake that another source began, and that came to nothing, is forgotten. */
+  giveUpServer(): void {
+    if (this.isComplete || this.#machineRole !== 'server' || !this.#machine) return;
+    this.#dropMachine();
+    this.state = 'waiting';
   }
 
   /** What the peer's SDP says. Another fingerprint or the other role means a new association (RFC 8842 5.3). */
@@ -156,6 +168,7 @@ export class DtlsSession {
     this.transport.rx = this.#open(connected.remote, 'unprotect');
     this.transport.tx = this.#open(connected.local, 'protect');
     this.profile = connected.profile;
+    this.transport.adoptHandshake();
     this.state = 'connected';
     this.reason = 'the handshake is complete and the fingerprint is that of the SDP';
   }
@@ -172,6 +185,7 @@ export class DtlsSession {
     this.transport.dropKeys();
     this.#unchecked = undefined;
     this.#attempts = 0;
+    this.transport.handshake?.clear();
     this.state = 'waiting';
     this.reason = 'the peer has not started the handshake';
   }
