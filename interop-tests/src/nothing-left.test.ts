@@ -74,7 +74,7 @@ test('planted leaks are caught: a call that nobody deletes at the relay, an allo
       await client.giveBack();
       await system.assertNothingLeft(5000);
     } finally {
-      client.close();
+      await client.close();
     }
   } finally {
     socket.close();

@@ -41,6 +41,7 @@ export class TurnClient {
   readonly #account: TurnAccount;
   #realm = '';
   #nonce = '';
+  #allocated = false;
 
   private constructor(socket: Socket, account: TurnAccount) {
     this.#socket = socket;
@@ -61,7 +62,9 @@ export class TurnClient {
     if (challenge.errorCode()?.code !== 401) throw new Error('the first Allocate was not challenged');
     this.#realm = challenge.text(StunAttribute.realm)!;
     this.#nonce = challenge.text(StunAttribute.nonce)!;
-    return (await this.#request(StunMethod.allocate, transport)).xorAddress(StunAttribute.xorRelayedAddress)!;
+    const made = await this.#request(StunMethod.allocate, transport);
+    this.#allocated = true;
+    return made.xorAddress(StunAttribute.xorRelayedAddress)!;
   }
 
   async permit(peer: SocketAddress): Promise<void> {
@@ -83,10 +86,13 @@ export class TurnClient {
   }
 
   async giveBack(): Promise<void> {
+    this.#allocated = false;
     await this.#request(StunMethod.refresh, (writer) => writer.u32(StunAttribute.lifetime, 0));
   }
 
-  close(): void {
+  /** Ends everything; an allocation that was not given back because a test failed is not left to the next one. */
+  async close(): Promise<void> {
+    if (this.#allocated) await this.giveBack().catch(() => {});
     this.#socket.close();
   }
 
