@@ -453,6 +453,108 @@ test('a call without media times out, ringing has longer, hold longer still', ()
   assert.deepEqual([bench.book.size, bench.book.timedOut, bench.attached.size], [0, 1, 0]);
 });
 
+test('only a hold makes silence patient: not a one-way call, however often it says so', () => {
+  const both = plainAnswer(4000);
+  const as = (direction: string) => both.replace('a=sendrecv', `a=${direction}`);
+  const zero = both.replace('c=IN IP4 192.0.2.9', 'c=IN IP4 0.0.0.0');
+  const session = both.replace('a=sendrecv\r\n', '').replace('t=0 0\r\n', 't=0 0\r\na=inactive\r\n');
+  type Step = readonly [offerer: 'a' | 'b', offer: string, answer: string];
+  const cases: [string, Step[], boolean][] = [
+    ['a door camera', [['a', as('sendonly'), as('recvonly')]], false],
+    ['a paging call to a loudspeaker', [['a', both, as('recvonly')]], false],
+    ['a door camera with a session timer', new Array<Step>(3).fill(['a', as('sendonly'), as('recvonly')]), false],
+    ['both directions', [['a', both, both]], false],
+    ['nobody sends', [['a', as('sendonly'), as('inactive')]], true],
+    ['both only listen', [['a', as('recvonly'), as('recvonly')]], true],
+    ['inactive for the whole session', [['a', session, both]], true],
+    [
+      'hold',
+      [
+        ['a', both, both],
+        ['a', as('sendonly'), as('recvonly')],
+      ],
+      true,
+    ],
+    [
+      'hold the old way',
+      [
+        ['a', both, both],
+        ['b', zero, both],
+      ],
+      true,
+    ],
+    [
+      'hold, refreshed by itself',
+      [
+        ['a', both, both],
+        ['a', as('sendonly'), as('recvonly')],
+        ['a', as('sendonly'), as('recvonly')],
+      ],
+      true,
+    ],
+    [
+      'hold, refreshed by the other side',
+      [
+        ['a', both, both],
+        ['a', as('sendonly'), as('recvonly')],
+        ['b', both, as('sendonly')],
+      ],
+      true,
+    ],
+    [
+      'hold and retrieve',
+      [
+        ['a', both, both],
+        ['a', as('sendonly'), as('recvonly')],
+        ['a', both, both],
+      ],
+      false,
+    ],
+  ];
+  for (const [name, steps, isHeld] of cases) {
+    const bench = new Bench();
+    for (const [offerer, offer, answer] of steps) {
+      bench.offer(offerer, offer);
+      bench.answer(offerer, offerer === 'a' ? 'b' : 'a', answer);
+    }
+    for (let at = bench.book.nextTimeout(); at !== undefined && at < 70_000; at = bench.book.nextTimeout()) {
+      bench.book.handleTimeout(at);
+    }
+    assert.equal(bench.book.size, isHeld ? 1 : 0, name);
+  }
+});
+
+test('writing a description changes no way of a packet: what was offered of rtcp-mux stands before, what was accepted too', () => {
+  const bench = new Bench();
+  const muxed = plainAnswer(4000, ['a=rtcp-mux']);
+  const transport = (leg: number) => bench.book.find('call')!.legs[leg]!.sections[0]!.transport!;
+  const ways = (leg: number) => [transport(leg).rtcpMux, transport(leg).rtcpRemote?.port];
+  assert.match(bench.offer('a', muxed, { rtcpMux: ['offer'] }), /a=rtcp-mux/);
+  assert.deepEqual(ways(1), [true, undefined]);
+  assert.match(bench.answer('a', 'b', plainAnswer(5000, ['a=rtcp-mux']), {}), /a=rtcp-mux/);
+  assert.deepEqual(
+    [ways(0), ways(1)],
+    [
+      [true, 4000],
+      [true, 5000],
+    ],
+  );
+  bench.end();
+  bench.offer('a', muxed, { rtcpMux: ['offer'] });
+  assert.doesNotMatch(bench.answer('a', 'b', plainAnswer(5000), { rtcpMux: ['demux'] }), /a=rtcp-mux/);
+  assert.deepEqual(
+    [ways(0), ways(1)],
+    [
+      [false, 4001],
+      [false, 5001],
+    ],
+  );
+  bench.end();
+  assert.match(bench.echo(muxed), /a=rtcp-mux/);
+  assert.deepEqual(ways(0), [true, 4000]);
+  bench.end();
+});
+
 test('no mutilated SDP throws or leaves anything behind', () => {
   const random = seededRandom(7);
   const names = ['chromium-av-data-offer', 'chromium-av-answer', 'baresip-plain-offer', 'baresip-sdes-offer'];

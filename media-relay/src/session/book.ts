@@ -1,22 +1,13 @@
-import {
-  attributes,
-  Deadlines,
-  isSdpError,
-  parseSdp,
-  readU32,
-  type SessionDescription,
-  type SocketAddress,
-  writeSdp,
-} from '@offhook/core';
+import { Deadlines, isSdpError, parseSdp, readU32, type SessionDescription } from '@offhook/core';
 import { applyRemote, arrange, bundleOf, closeLeg, firstKind, pairsNeeded, usableSections, wire } from './build.ts';
 import { Call } from './call.ts';
-import { describe, type LocalSection } from './describe.ts';
 import { mirror } from './echo.ts';
+import { isHeld, noteHold } from './hold.ts';
 import type { MediaHost } from './host.ts';
 import { type LegKind, parseProtocol, sameKind } from './kind.ts';
-import { Leg, type PortPair, type Section } from './leg.ts';
+import { Leg, type PortPair } from './leg.ts';
+import { type LocalOptions, saysRtcpMux, writeLocal } from './local.ts';
 import type { DescribeRequest, DescribeResult } from './request.ts';
-import { SdesKeys } from './sdes.ts';
 
 export interface BookOptions {
   /** A call without any packet (and signalling) for this long is deleted. */
@@ -79,8 +70,10 @@ export class SessionBook {
     const problem =
       this.#take(call, from, { request, plan, pairs, nowMs, role: 'offer' }) ?? this.#arrange(call, to, plan, pairs);
     if (problem) return this.#refuse(call, plan.call === undefined, problem);
+    nameSections(to, from);
+    settleRtcpMux(to, { request, role: 'offer' });
     wire(call);
-    const sdp = this.#write(call, to, from.remote!, { request, role: 'offer' });
+    const sdp = writeLocal(this.#host, call, to, { far: from.remote!, request, role: 'offer' });
     return call.warning === undefined ? { sdp } : { sdp, warning: call.warning };
   }
 
@@ -112,11 +105,13 @@ export class SessionBook {
       const muxed = section.transport?.latch && sd.media[section.index]!.attributes.some((a) => a.name === 'rtcp-mux');
       if (section.transport?.latch && !muxed) section.transport.rtcpMux = false;
     }
+    if (call.answered) noteHold(to, sd);
     const problem = applyRemote(this.#host, call, to, { sd, role: 'answer', nowMs });
     if (problem) return { error: problem };
     call.answered = true;
+    settleRtcpMux(from, { request, role: 'answer' });
     wire(call);
-    return { sdp: this.#write(call, from, sd, { request, role: 'answer' }) };
+    return { sdp: writeLocal(this.#host, call, from, { far: sd, request, role: 'answer' }) };
   }
 
   /** The peer offers and hears itself: the answer is ours. */
@@ -132,8 +127,9 @@ export class SessionBook {
     const mask = leg.transports().find((t) => t.ssrcMask !== 0)?.ssrcMask ?? this.#mask();
     for (const transport of leg.transports()) transport.ssrcMask = mask;
     call.answered = true;
+    settleRtcpMux(leg, { request, role: 'answer' });
     wire(call);
-    return { sdp: this.#write(call, leg, mirror(leg.remote!, mask), { request, role: 'answer' }) };
+    return { sdp: writeLocal(this.#host, call, leg, { far: mirror(leg.remote!, mask), request, role: 'answer' }) };
   }
 
   /** Ends a call; false when there is none, or the tag is not one of its. */
@@ -230,6 +226,7 @@ export class SessionBook {
     const { request, plan, pairs, nowMs, role } = input;
     call.lastSignalMs = nowMs;
     this.#setSource(leg, request);
+    if (call.answered) noteHold(leg, plan.sd);
     const problem = this.#arrange(call, leg, plan, pairs);
     return problem ?? applyRemote(this.#host, call, leg, { sd: plan.sd, role, nowMs });
   }
@@ -248,85 +245,6 @@ export class SessionBook {
 
   #mask(): number {
     return (readU32(this.#host.crypto.randomBytes(4), 0) | 1) >>> 0;
-  }
-
-  #write(call: Call, leg: Leg, far: SessionDescription, options: WriteOptions): string {
-    const sections = leg.sections.map((section) => this.#local(call, leg, section, options));
-    const sharing = leg.kind.ice
-      ? leg.sections.filter(
-          (s) => s.active && s.mid !== undefined && (options.role === 'offer' || leg.bundledMids?.includes(s.mid)),
-        )
-      : [];
-    const bundle = sharing.map((s) => s.mid!);
-    const body = (origin: { id: string; version: number; address: string } | undefined) =>
-      writeSdp(describe(far, { sections, bundle, opaque: call.opaque, origin }));
-    if (!options.request.replaceOrigin) return body(undefined);
-    // RFC 3264 8: the version rises by one when the description changes.
-    leg.originId ??= String(readU32(this.#host.crypto.randomBytes(4), 0));
-    const address = sections[0]?.at.address ?? this.#host.plainAddress;
-    const content = body({ id: leg.originId, version: 0, address });
-    if (content !== leg.lastDescription) {
-      leg.lastDescription = content;
-      leg.originVersion++;
-    }
-    return body({ id: leg.originId, version: leg.originVersion, address });
-  }
-
-  #local(call: Call, leg: Leg, section: Section, { request, role }: WriteOptions): LocalSection {
-    const { kind } = leg;
-    const pair = section.pair;
-    const mux = this.#host.muxes[0];
-    const at: SocketAddress = pair
-      ? { address: this.#host.plainAddress, port: pair.rtp.local.port }
-      : { address: mux?.address ?? this.#host.plainAddress, port: mux?.udp.local.port ?? 9 };
-    if (kind.ice && role === 'offer') {
-      section.mid ??= call.other(leg).sections[section.index]?.mid ?? String(section.index);
-    }
-    const rtcpMux = this.#rtcpMux(leg, section, { request, role });
-    if (section.transport?.latch && role === 'offer') section.transport.rtcpMux = rtcpMux;
-    const setup = role === 'offer' ? 'actpass' : (leg.setup ?? 'passive');
-    const fingerprint = this.#host.dtls?.fingerprint;
-    return {
-      active: section.active,
-      kind,
-      at,
-      mid: kind.ice ? section.mid : undefined,
-      ice: leg.ice && {
-        ...leg.ice.current.local,
-        candidates: this.#host.muxes.map((m) => ({ address: m.address, port: m.udp.local.port })),
-      },
-      dtls: kind.security === 'dtls' && !call.opaque && fingerprint ? { fingerprint, setup } : undefined,
-      cryptos: section.active && kind.security === 'sdes' ? this.#cryptos(section, role) : [],
-      rtcpMux,
-      rtcpPort: pair && (!rtcpMux || role === 'offer') ? pair.rtcp.local.port : undefined,
-      pictureLossTypes: kind.ice && kind.feedback ? this.#pictureLoss(leg, section, role) : undefined,
-    };
-  }
-
-  #cryptos(section: Section, role: 'offer' | 'answer') {
-    if (role === 'answer') return section.sdes?.answer ? [section.sdes.answer] : [];
-    section.sdes ??= new SdesKeys(this.#host.crypto, this.#host.openSrtp);
-    return section.sdes.offer();
-  }
-
-  #rtcpMux(leg: Leg, section: Section, { request, role }: WriteOptions): boolean {
-    if (leg.kind.ice) return role === 'offer' || section.remoteMux;
-    if (role === 'offer') return request.rtcpMux.includes('offer') || request.rtcpMux.includes('require');
-    const isAccepted = section.remoteMux && !request.rtcpMux.includes('demux') && !request.rtcpMux.includes('reject');
-    const { transport } = section;
-    if (transport) {
-      transport.rtcpMux = isAccepted;
-      if (isAccepted) transport.sendVia(transport.port, transport.remote); // RTCP follows
-    }
-    return isAccepted;
-  }
-
-  /** PLI passes also to a far side without feedback in its protocol: most video phones answer it. */
-  #pictureLoss(leg: Leg, section: Section, role: 'offer' | 'answer'): (payloadType: string) => boolean {
-    if (role === 'offer') return () => true;
-    const own = leg.remote?.media[section.index];
-    const offered = new Set(own ? attributes(own, 'rtcp-fb') : []);
-    return (payloadType) => offered.has(`${payloadType} nack pli`);
   }
 }
 
@@ -347,11 +265,6 @@ interface TakeInput {
   readonly plan: Plan;
   readonly pairs: PortPair[];
   readonly nowMs: number;
-  readonly role: 'offer' | 'answer';
-}
-
-interface WriteOptions {
-  readonly request: DescribeRequest;
   readonly role: 'offer' | 'answer';
 }
 
@@ -396,15 +309,20 @@ function padRejected(answer: SessionDescription, offer: SessionDescription): voi
   }
 }
 
-/** Nobody sends according to the last descriptions. */
-function isHeld(call: Call): boolean {
-  const held = new Set(['sendonly', 'recvonly', 'inactive']);
-  return call.legs.some(
-    (leg) =>
-      leg.remote?.media.every(
-        (m) => m.port === 0 || m.attributes.some((a) => held.has(a.name)) || m.connection?.address === '0.0.0.0',
-      ) ?? false,
-  );
+/** Sections we offer over ICE have a mid: the one they have, else that of the far peer. */
+function nameSections(leg: Leg, far: Leg): void {
+  if (!leg.kind.ice) return;
+  for (const section of leg.sections) section.mid ??= far.sections[section.index]?.mid ?? String(section.index);
+}
+
+/** What we are about to say of rtcp-mux on plain ports takes effect. An offered one only when it is accepted. */
+function settleRtcpMux(leg: Leg, options: LocalOptions): void {
+  for (const section of leg.sections) {
+    const { transport } = section;
+    if (!transport?.latch) continue;
+    transport.rtcpMux = saysRtcpMux(leg, section, options);
+    if (options.role === 'answer' && transport.rtcpMux) transport.sendVia(transport.port, transport.remote); // RTCP follows
+  }
 }
 
 /** Another device answered the same offer: what the first one had is void. */

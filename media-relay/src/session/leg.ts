@@ -53,6 +53,8 @@ export class Leg {
   /** Where the peer's signalling came from, an IP address. */
   receivedFrom: string | undefined;
   trustAddress = false;
+  /** The peer put the call on hold. */
+  holds = false;
 
   constructor(tag: string | undefined, kind: LegKind) {
     this.tag = tag;
