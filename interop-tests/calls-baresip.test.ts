@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Baresip } from './src/baresip.ts';
 import {
   click,
   dial,
   mediaStats,
-  openChromium,
   type Phone,
   recordRemote,
   settle,
@@ -15,46 +12,25 @@ import {
   warmUp,
 } from './src/browser.ts';
 import { assertHears, middle } from './src/proof.ts';
-import { type Sentence, speak } from './src/speech.ts';
-import { System, scratchFolder } from './src/system.ts';
+import { Stage } from './src/stage.ts';
+import { System } from './src/system.ts';
 
-const folder = scratchFolder();
-let alicesWords: Sentence;
-let bobsWords: Sentence;
+let stage: Stage;
 let alice: Phone;
 let system: System;
-let ports = 35_000;
 
 before(async () => {
-  alicesWords = speak('alice', folder.path);
-  bobsWords = speak('bob', folder.path);
-  alice = await openChromium(alicesWords.path);
-  system = await System.start({ folder: folder.path });
+  stage = new Stage();
+  alice = await stage.chromium(stage.alicesWords);
+  system = await System.start({ folder: stage.folder });
   await signIn(alice, await system.loginLink('alice'));
   await warmUp(alice);
 });
 
 after(async () => {
-  await Promise.allSettled([alice?.close(), system?.stop()]);
-  folder.remove();
+  await system?.stop();
+  await stage?.close();
 });
-
-async function desk(user: string, codecs: readonly string[], transport: 'udp' | 'tcp'): Promise<Baresip> {
-  const password = `pw-${Math.random().toString(36).slice(2)}aA1`;
-  await system.addUser(user, password);
-  ports += 20;
-  return Baresip.start({
-    folder: join(folder.path, user),
-    user,
-    password,
-    domain: system.domain,
-    server: `127.0.0.1:${transport === 'udp' ? system.ports.udp : system.ports.tcp}`,
-    transport,
-    codecs,
-    speechPath: bobsWords.longPath,
-    ports: { sip: ports, control: ports + 3, rtpMin: ports + 4, rtpMax: ports + 18 },
-  });
-}
 
 const CASES = [
   { codec: 'pcmu', mime: 'audio/PCMU', transport: 'udp' },
@@ -66,9 +42,10 @@ const CASES = [
 for (const [i, { codec, mime, transport }] of CASES.entries()) {
   const name = codec.split('/')[0]!;
   test(`Chromium calls baresip over ${transport.toUpperCase()} with ${name}, and baresip calls Chromium`, async () => {
+    const { alicesWords, bobsWords } = stage;
     const user = `desk${i}`;
-    const phone = await desk(user, [codec], transport);
-    try {
+    {
+      await using phone = await stage.baresip(system, user, { words: bobsWords, codecs: [codec], transport });
       await dial(alice, user);
       await phone.waitFor('CALL_INCOMING');
       await phone.command('accept');
@@ -92,8 +69,6 @@ for (const [i, { codec, mime, transport }] of CASES.entries()) {
       await phone.command('hangup');
       await waitForCall(alice, 'idle');
       assertHears(user, middle(phone.heard(), 1, 5), alicesWords, bobsWords);
-    } finally {
-      await phone.stop();
     }
     await system.assertNothingLeft();
     assert.deepEqual(alice.errors, []);

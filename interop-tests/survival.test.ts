@@ -1,44 +1,38 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { click, dial, openChromium, type Phone, recordRemote, settle, signIn, waitForCall } from './src/browser.ts';
-import { assertHears } from './src/proof.ts';
-import { type Sentence, speak } from './src/speech.ts';
-import { System, scratchFolder } from './src/system.ts';
+import { click, dial, type Phone, recordRemote, settle, signIn, waitForCall } from './src/browser.ts';
+import { assertHears, middle } from './src/proof.ts';
+import { Stage } from './src/stage.ts';
+import { System, waitUntil } from './src/system.ts';
 
-const folder = scratchFolder();
-let alicesWords: Sentence;
-let bobsWords: Sentence;
+let stage: Stage;
 let alice: Phone;
 
 before(async () => {
-  alicesWords = speak('alice', folder.path);
-  bobsWords = speak('bob', folder.path);
-  alice = await openChromium(alicesWords.path);
+  stage = new Stage();
+  alice = await stage.chromium(stage.alicesWords);
 });
 
-after(async () => {
-  await alice?.close();
-  folder.remove();
-});
+after(() => stage?.close());
 
 async function echoWorks(): Promise<void> {
   await dial(alice, '600');
   await waitForCall(alice, 'active');
   await settle(alice);
-  assertHears('alice', await recordRemote(alice, 6), alicesWords, bobsWords);
+  assertHears('alice', await recordRemote(alice, 6), stage.alicesWords, stage.bobsWords);
   await click(alice, 'hangup');
   await waitForCall(alice, 'idle');
 }
 
 test('kill -9 of signalling leaves the audio of a running call untouched; the phone registers again by itself', async () => {
-  await using system = await System.start({ folder: folder.path });
+  await using system = await System.start({ folder: stage.folder });
   await signIn(alice, await system.loginLink('alice'));
   await dial(alice, '600');
   await waitForCall(alice, 'active');
   await system.killPart('signaling');
   await settle(alice);
-  assertHears('alice', await recordRemote(alice, 6), alicesWords, bobsWords);
+  assertHears('alice', await recordRemote(alice, 6), stage.alicesWords, stage.bobsWords);
   await system.waitForPart('signaling');
   await alice.page
     .getByTestId('registration-state')
@@ -49,8 +43,35 @@ test('kill -9 of signalling leaves the audio of a running call untouched; the ph
   await echoWorks();
 });
 
+test('kill -9 of signalling during a call between two SIP phones: both still hear each other, and what they leave at the relay ends', async () => {
+  await using system = await System.start({ folder: stage.folder, media: { timeoutS: 5 } });
+  const { alicesWords, bobsWords } = stage;
+  await using left = await stage.baresip(system, 'left', { words: alicesWords, codecs: ['pcmu'] });
+  await using right = await stage.baresip(system, 'right', { words: bobsWords, codecs: ['pcmu'] });
+  await left.command('dial', `sip:right@${system.domain}`);
+  await right.waitFor('CALL_INCOMING');
+  await right.command('accept');
+  await Promise.all([left.waitFor('CALL_ESTABLISHED'), right.waitFor('CALL_ESTABLISHED')]);
+  const began = performance.now();
+  await waitUntil('the relay forwards', async () => (await forwarded(system)) > 100);
+  await system.killPart('signaling');
+  const killedS = (performance.now() - began) / 1000;
+  const before = await forwarded(system);
+  // Seven seconds of 50 packets a second, both ways; the phones' own clocks record them.
+  await waitUntil('the relay goes on forwarding', async () => (await forwarded(system)) > before + 700);
+  await system.waitForPart('signaling');
+  await Promise.all([left.stop(), right.stop()]);
+  assertHears('left', middle(left.heard(), killedS + 0.5, 5), bobsWords, alicesWords);
+  assertHears('right', middle(right.heard(), killedS + 0.5, 5), alicesWords, bobsWords);
+  await system.assertNothingLeft();
+});
+
+async function forwarded(system: System): Promise<number> {
+  return (await system.metrics('media-relay-0')).offhook_media_packets_forwarded_total!;
+}
+
 test('kill -9 of the media worker and of TURN: both come back and the next call works', async () => {
-  await using system = await System.start({ folder: folder.path });
+  await using system = await System.start({ folder: stage.folder });
   await signIn(alice, await system.loginLink('alice'));
   for (const part of ['media-relay-0', 'turn']) {
     await system.killPart(part);
@@ -60,7 +81,7 @@ test('kill -9 of the media worker and of TURN: both come back and the next call 
 });
 
 test('kill -9 of the supervisor leaves every part working; the next one adopts them', async () => {
-  const system = await System.start({ folder: folder.path });
+  const system = await System.start({ folder: stage.folder });
   try {
     await signIn(alice, await system.loginLink('alice'));
     const before = await system.pids();

@@ -7,6 +7,7 @@ export const PEERS = [
   { command: 'chromium', package: 'chromium', use: 'browser calls' },
   { command: 'firefox-esr', package: 'firefox-esr', use: 'browser calls' },
   { command: 'baresip', package: 'baresip-core', use: 'SIP phone' },
+  { command: 'linphonec', package: 'linphone-cli', use: 'SIP phone' },
   { command: 'sipp', package: 'sip-tester', use: 'SIP load and scenarios' },
   { command: 'sipsak', package: 'sipsak', use: 'SIP probes' },
   { command: 'espeak-ng', package: 'espeak-ng', use: 'spoken sentences' },

@@ -165,13 +165,19 @@ export class Baresip {
     return readWav(join(this.#folder, last));
   }
 
+  /** Ends it; once more does nothing. */
   async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const ended = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()));
     await this.command('quit').catch(() => {});
     const guard = setTimeout(() => this.#process.kill('SIGKILL'), 5000);
     await ended;
     clearTimeout(guard);
     this.#socket?.destroy();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 }
 

@@ -1,4 +1,5 @@
 import { type Browser, chromium, firefox, type Page } from 'playwright-core';
+import { waitUntil } from './system.ts';
 import type { Sound } from './wav.ts';
 
 export interface Phone {
@@ -202,6 +203,21 @@ export async function recordRemote(phone: Phone, seconds: number): Promise<Sound
   const samples = new Float32Array(bytes.length / 2);
   for (let i = 0; i < samples.length; i++) samples[i] = bytes.readInt16LE(i * 2) / 32768;
   return { rate: recorded.rate, samples };
+}
+
+/** Waits until this phone has decoded `more` video frames than now: its picture moves. */
+export async function waitForNewFrames(phone: Phone, more = 10, timeoutMs = 15_000): Promise<void> {
+  const first = (await mediaStats(phone)).framesDecoded;
+  let now = first;
+  await waitUntil(
+    'the picture moves',
+    async () => {
+      now = (await mediaStats(phone)).framesDecoded;
+      return now >= first + more;
+    },
+    timeoutMs,
+    () => `(${now - first} new frames)`,
+  );
 }
 
 export interface MediaStats {

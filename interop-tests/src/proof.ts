@@ -37,3 +37,11 @@ export function middle(sound: Sound, skipS: number, lengthS: number): Sound {
   );
   return { rate: sound.rate, samples };
 }
+
+/** Asserts that a sound fell silent within `withinS` of its beginning and stayed so. */
+export function assertFallsSilent(who: string, sound: Sound, withinS: number): void {
+  const rest = sound.samples.subarray(Math.floor(withinS * sound.rate));
+  assert.ok(rest.length > sound.rate, `${who}: the recording is too short to tell`);
+  const loud = rest.findLastIndex((sample) => Math.abs(sample) >= 0.01);
+  assert.equal(loud, -1, `${who} still hears something ${(withinS + loud / sound.rate).toFixed(2)} s later`);
+}

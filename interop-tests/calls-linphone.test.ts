@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { assertHears, middle } from './src/proof.ts';
+import { Stage } from './src/stage.ts';
+import { System } from './src/system.ts';
+
+let stage: Stage;
+let system: System;
+
+before(async () => {
+  stage = new Stage();
+  system = await System.start({ folder: stage.folder });
+});
+
+after(async () => {
+  await system?.stop();
+  await stage?.close();
+});
+
+test('linphonec registers with digest over UDP, hears itself at 600, and hangs up', async () => {
+  const { alicesWords, bobsWords } = stage;
+  {
+    await using phone = await stage.linphone(system, 'lin', alicesWords);
+    phone.type(`call sip:600@${system.domain}`);
+    await phone.says(/Call .* connected/, 'the call is answered');
+    const calls = await system.metrics('signaling');
+    assert.equal(calls.sip_calls, 1);
+    await phone.heardFor(8);
+    phone.type('terminate');
+    await phone.says(/Call .* ended/, 'the call has ended');
+    assertHears('linphonec', middle(phone.heard(), 1.5, 5), alicesWords, bobsWords);
+  }
+  await system.assertNothingLeft();
+});

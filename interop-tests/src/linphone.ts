@@ -1,0 +1,149 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { waitUntil } from './system.ts';
+import { readWav, type Sound } from './wav.ts';
+
+export interface LinphoneOptions {
+  readonly folder: string;
+  readonly user: string;
+  readonly password: string;
+  readonly domain: string;
+  /** Port of the server's SIP over UDP on loopback. */
+  readonly serverPort: number;
+  /** What its microphone says; converted to the 16 kHz that its file player takes. */
+  readonly speechPath: string;
+  /** Free ports: SIP, and the first and last of RTP. */
+  readonly ports: { readonly sip: number; readonly rtpMin: number; readonly rtpMax: number };
+}
+
+/** A real linphonec 5, driven by the lines that a person would type. It plays and records files. */
+export class Linphone {
+  readonly #folder: string;
+  readonly #process: ChildProcess;
+  output = '';
+
+  private constructor(folder: string, child: ChildProcess) {
+    this.#folder = folder;
+    this.#process = child;
+    const note = (d: Buffer) => {
+      this.output += d.toString();
+    };
+    child.stdout?.on('data', note);
+    child.stderr?.on('data', note);
+  }
+
+  /** Starts it and waits until its REGISTER is answered well. */
+  static async start(o: LinphoneOptions): Promise<Linphone> {
+    mkdirSync(o.folder, { recursive: true });
+    const speech = join(o.folder, 'speech.wav');
+    execFileSync('sox', [o.speechPath, '-r', '16000', speech]);
+    writeFileSync(join(o.folder, 'rc'), configuration(o));
+    const child = spawn('linphonec', ['-c', join(o.folder, 'rc'), '-d', '6', '-l', join(o.folder, 'log')], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, HOME: o.folder },
+    });
+    const phone = new Linphone(o.folder, child);
+    try {
+      // It says nothing of its own accord, but answers when asked.
+      await waitUntil(
+        'linphonec is registered',
+        async () => {
+          phone.type('status register');
+          return /^registered, identity=/m.test(phone.output);
+        },
+        15_000,
+        () => `\n${phone.output.slice(-3000)}`,
+      );
+      phone.type('soundcard use files', `play ${speech}`, `record ${join(o.folder, 'heard.wav')}`);
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw error;
+    }
+    return phone;
+  }
+
+  /** Types lines. */
+  type(...lines: readonly string[]): void {
+    for (const line of lines) this.#process.stdin?.write(`${line}\n`);
+  }
+
+  /** Waits until its output has come to say this. */
+  says(words: RegExp, what: string, timeoutMs = 15_000): Promise<void> {
+    return waitUntil(
+      `linphonec: ${what}`,
+      async () => words.test(this.output),
+      timeoutMs,
+      () => `\n${this.output.slice(-3000)}`,
+    );
+  }
+
+  heard(): Sound {
+    return readWav(join(this.#folder, 'heard.wav'));
+  }
+
+  /** Waits until its recording is so long. */
+  heardFor(seconds: number): Promise<void> {
+    const path = join(this.#folder, 'heard.wav');
+    const rate = 48_000 * 2; // it records 48 kHz, 16 bit, mono when the call is in Opus
+    return waitUntil(
+      `linphonec has recorded ${seconds} s`,
+      async () => existsSync(path) && statSync(path).size > seconds * rate,
+      seconds * 1000 + 10_000,
+      () => `\n${this.output.slice(-3000)}`,
+    );
+  }
+
+  /** Ends it; once more does nothing. */
+  async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const ended = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()));
+    this.type('quit');
+    const guard = setTimeout(() => this.#process.kill('SIGKILL'), 8000);
+    await ended;
+    clearTimeout(guard);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}
+
+function configuration(o: LinphoneOptions): string {
+  return `[sip]
+sip_port=${o.ports.sip}
+sip_tcp_port=0
+sip_tls_port=0
+bind_address=127.0.0.1
+default_proxy=0
+media_encryption=none
+use_ipv6=0
+guess_hostname=1
+contact="${o.user}" <sip:${o.user}@127.0.0.1>
+register_only_when_network_is_up=0
+[net]
+firewall_policy=none
+mtu=1300
+[rtp]
+audio_rtp_port=${o.ports.rtpMin}-${o.ports.rtpMax}
+[sound]
+echocancellation=0
+[proxy_0]
+reg_proxy=<sip:127.0.0.1:${o.serverPort};transport=udp>
+reg_identity=sip:${o.user}@${o.domain}
+reg_route=<sip:127.0.0.1:${o.serverPort};transport=udp;lr>
+reg_expires=60
+reg_sendregister=1
+publish=0
+[auth_info_0]
+username=${o.user}
+passwd=${o.password}
+realm=${o.domain}
+domain=${o.domain}
+algorithm=MD5
+[misc]
+uuid=7c0e1f9a-3a55-4a57-9d0e-0a3c4a6f0001
+[storage]
+uri=null
+`;
+}
