@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answerChallenge, createRequest, ha1, parseChallenge, type SipMessage } from '@offhook/core';
+import { answerChallenge, createRequest, ha1, parseChallenge, type SipMessage, text } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
-import type { Flow } from '../transaction/index.ts';
+import { type Flow, TransactionLayer } from '../transaction/index.ts';
 import { ADMISSION_LIMITS, Admission, Authenticator } from './index.ts';
 
 const REALM = 'example.test';
@@ -176,4 +176,39 @@ test('floods from one address are dropped, loopback far later, and other address
   for (let i = 0; i < calls.burst; i++) assert.equal(status(call, caller), 'accepted alice');
   assert.equal(status(call, caller), 503);
   assert.notEqual(admission.admit(call, caller, 1000), 'drop');
+});
+
+test('one budget a source, an IPv6 /64 being one: for what admission refuses and for what is answered elsewhere', () => {
+  const { admission, status } = setup();
+  const { burst } = ADMISSION_LIMITS.address;
+  for (let i = 0; i < burst; i += 2) {
+    assert.equal(status(request('OPTIONS'), flow(undefined, `2001:db8::${i}`)), 401);
+    assert.ok(admission.mayAnswer(flow(undefined, `2001:db8::${i + 1}`), 0));
+  }
+  assert.equal(status(request('OPTIONS'), flow(undefined, '2001:db8::ffff')), 'drop');
+  assert.equal(admission.mayAnswer(flow(undefined, '2001:db8::fffe'), 0), false);
+  assert.equal(status(request('OPTIONS'), flow(undefined, '2001:db8:0:1::1')), 401);
+});
+
+test('stray CANCELs and requests beyond all capacity are answered from that budget too', () => {
+  for (const [method, expected] of [
+    ['CANCEL', 481],
+    ['OPTIONS', 503],
+  ] as const) {
+    const { admission } = setup();
+    const layer = new TransactionLayer({
+      crypto: nodeCrypto,
+      sentBy: () => REALM,
+      admit: (message, on, nowMs) => admission.admit(message, on, nowMs),
+      mayAnswer: (on, nowMs) => admission.mayAnswer(on, nowMs),
+      maxTransactions: 0,
+    });
+    for (let i = 0; i < 500; i++) layer.handleMessage(request(method, { cseq: i + 1 }), flow(), 0);
+    let answers = 0;
+    for (let c = layer.poll(); c; c = layer.poll()) {
+      assert.ok(c.kind === 'send' && text(c.bytes).startsWith(`SIP/2.0 ${expected}`));
+      answers++;
+    }
+    assert.equal(answers, ADMISSION_LIMITS.address.burst, method);
+  }
 });

@@ -1,11 +1,11 @@
-import { type Crypto, hex, parseUri, type SipMessage, utf8 } from '@offhook/core';
+import { type Crypto, hex, isLoopback, networkOf, parseUri, type SipMessage, utf8 } from '@offhook/core';
 import { ALLOW, refusal } from '../call/index.ts';
 import type { Flow, Admission as Verdict } from '../transaction/index.ts';
 import type { Authenticator } from './authenticator.ts';
 import { type Rate, RateLimit } from './rate-limit.ts';
 
 export interface AdmissionLimits {
-  /** Requests outside dialogs from one address, before anything is known of them. */
+  /** Requests outside dialogs from one address (IPv6: /64), and all else that is answered before anything is known of it. */
   readonly address: Rate;
   /** Loopback is slowed down too, but far later: whoever sits at the machine may test it. */
   readonly loopback: Rate;
@@ -61,12 +61,7 @@ export class Admission {
 
   admit(request: SipMessage, flow: Flow, nowMs: number): Verdict {
     if (request.to.tag !== undefined && this.#options.ownsDialog(request)) return { accept: { account: flow.account } };
-    const { address } = flow.remote;
-    const loopback = isLoopback(address);
-    if (!this.#addresses.take(address, loopback ? this.#limits.loopback : this.#limits.address, nowMs)) {
-      this.dropped++;
-      return 'drop';
-    }
+    if (!this.mayAnswer(flow, nowMs)) return 'drop';
     if (request.to.tag !== undefined) return this.#refuse(request, 481, 'this call does not exist (any more)');
 
     // 8.2: "starting with authentication, then inspecting the method, the header fields, and so on"
@@ -84,8 +79,22 @@ export class Admission {
       this.#inspectTarget(request) ??
       this.#inspectIdentity(request, who) ??
       this.#inspectNeeds(request) ??
-      this.#admitCall(request, { who, loopback, nowMs }) ?? { accept: { account: who } }
+      this.#admitCall(request, { who, loopback: isLoopback(flow.remote.address), nowMs }) ?? {
+        accept: { account: who },
+      }
     );
+  }
+
+  /**
+   * Whether one more answer may go where nobody has proven to be: one budget a source for everything that is answered
+   * without a transaction, malformed messages, stray CANCELs and overload included.
+   */
+  mayAnswer(flow: Flow, nowMs: number): boolean {
+    const { address } = flow.remote;
+    const rate = isLoopback(address) ? this.#limits.loopback : this.#limits.address;
+    if (this.#addresses.take(networkOf(address), rate, nowMs)) return true;
+    this.dropped++;
+    return false;
   }
 
   /** The To tag of an answer that is not remembered: the same for each copy of a request (8.2.7). */
@@ -176,8 +185,4 @@ export class Admission {
     this.refused.set(status, (this.refused.get(status) ?? 0) + 1);
     return { reject: refusal(request, status, words, this.tag(request), headers) };
   }
-}
-
-export function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
 }

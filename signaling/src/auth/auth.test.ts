@@ -118,6 +118,52 @@ test('guessing is slowed down per user and address; loopback is never shut out',
   );
 });
 
+test('an address can’t push its failures for one user out by failing for very many others', () => {
+  const lockout = new Lockout();
+  for (let i = 0; i < 20; i++) lockout.failed('victim', '192.0.2.1', 0);
+  for (let i = 0; i < 25_000; i++) lockout.failed(`name${i}`, '192.0.2.1', 1);
+  assert.equal(lockout.remainingMs('victim', '192.0.2.1', 1000), 899_000);
+  assert.ok(lockout.size <= 101, `${lockout.size}`);
+  assert.ok(lockout.remainingMs('the next name', '192.0.2.1', 1000) > 0, 'further names count as one');
+  assert.equal(lockout.remainingMs('the next name', '192.0.2.2', 1000), 0);
+  lockout.failed('late', '192.0.2.1', 90_000_000);
+  assert.equal(lockout.size, 1, 'a day later all are forgotten');
+  for (let i = 0; i < 30_000; i++) lockout.failed('x', `10.0.${i >> 8}.${i & 255}`, 90_000_001);
+  assert.ok(lockout.size <= 20_000, 'bounded in all');
+  lockout.succeeded('x', '10.0.117.47');
+  assert.equal(lockout.remainingMs('x', '10.0.117.47', 90_000_001), 0);
+});
+
+test('failures count for the whole /64 of an IPv6 address', () => {
+  const lockout = new Lockout();
+  for (let i = 0; i < 20; i++) lockout.failed('alice', `2001:db8::${i}`, 0);
+  assert.equal(lockout.remainingMs('alice', '2001:db8::ffff:1', 0), 900_000);
+  assert.equal(lockout.remainingMs('alice', '2001:db8:0:1::1', 0), 0);
+});
+
+test('a user name longer than any account’s is neither hashed nor looked up nor remembered', () => {
+  let asked = 0;
+  const account = (user: string) => {
+    asked++;
+    return accounts(user);
+  };
+  const authenticator = new Authenticator({ realm: REALM, crypto: nodeCrypto, account });
+  const first = authenticator.authenticate(request(), '192.0.2.1', 0);
+  assert.ok(first.kind === 'challenge');
+  const challenge = parseChallenge(first.wwwAuthenticate)!;
+  const guess = (username: string) => {
+    const given = answerChallenge(
+      { challenge, username, password: 'x', method: 'REGISTER', uri: 'sip:example.test' },
+      nodeCrypto,
+    );
+    return authenticator.authenticate(request(given), '192.0.2.1', 0).kind;
+  };
+  for (let i = 0; i < 30; i++) assert.equal(guess('a'.repeat(65)), 'challenge');
+  assert.equal(asked, 0);
+  assert.equal(guess('a'.repeat(64)), 'challenge');
+  assert.equal(asked, 1);
+});
+
 test('a login token works once; a session until it ends, is ended, or the password changes', () => {
   let current: Account | undefined = alice;
   const sessions = new Sessions({

@@ -10,7 +10,7 @@ import {
   writeChallenge,
 } from '@offhook/core';
 import type { Account } from '../store/index.ts';
-import { Lockout } from './lockout.ts';
+import { LONGEST_USER, Lockout } from './lockout.ts';
 import { Nonces } from './nonce.ts';
 
 export interface AuthenticatorOptions {
@@ -61,6 +61,10 @@ export class Authenticator {
         nowMs,
         given.length > 0 ? 'the credentials are for another realm' : 'no credentials were given',
       );
+    if (answer.username.length > LONGEST_USER) {
+      this.counters.wrongPassword++;
+      return this.#challenge(address, nowMs, 'user name or password is wrong');
+    }
     const wait = this.#lockout.remainingMs(answer.username, address, nowMs);
     if (wait > 0) {
       this.counters.locked++;

@@ -6,7 +6,7 @@ export interface Rate {
 
 const MAX_KEYS = 20_000;
 
-/** Token buckets by key, bounded: the one untouched longest is forgotten when there are too many. */
+/** Token buckets by key (addresses as `networkOf` has them), bounded: the one untouched longest is forgotten when there are too many. */
 export class RateLimit {
   readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
 

@@ -1,6 +1,6 @@
-import { type Crypto, turnRestPassword, turnRestUsername } from '@offhook/core';
+import { type Crypto, isLoopback, networkOf, turnRestPassword, turnRestUsername } from '@offhook/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Accounts, isLoopback, Lockout, RateLimit, type Sessions } from '../auth/index.ts';
+import { type Accounts, LONGEST_USER, Lockout, RateLimit, type Sessions } from '../auth/index.ts';
 import type { CallSummary } from '../call/index.ts';
 import { type Binding, secondsLeft } from '../registrar/index.ts';
 import type { Account } from '../store/index.ts';
@@ -21,6 +21,8 @@ export interface ApiOptions extends OriginOptions {
   readonly nowS: () => number;
   readonly loginsPerMinute?: number;
 }
+
+const WRONG = 'user name or password is wrong';
 
 /** An answer other than 2xx, in words: `{error: {code, message}}`. */
 export class ApiError extends Error {
@@ -69,7 +71,7 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
     const address = request.ip;
     const now = options.nowMs();
     const rate = isLoopback(address) ? { perSecond: 50, burst: 500 } : loginRate;
-    if (!logins.take(address, rate, now))
+    if (!logins.take(networkOf(address), rate, now))
       throw new ApiError(429, 'too_many', 'too many sign-ins from your address: wait a minute', 60);
     const { token, user, password } = fieldsOf(request.body);
     if (token !== undefined) {
@@ -80,6 +82,7 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
     }
     if (user === undefined || password === undefined)
       throw new ApiError(400, 'bad_request', 'either token, or user and password are needed');
+    if (user.length > LONGEST_USER) throw new ApiError(401, 'wrong_password', WRONG);
     const waitMs = lockout.remainingMs(user, address, now);
     if (waitMs > 0) {
       const waitS = Math.ceil(waitMs / 1000);
@@ -87,7 +90,7 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
     }
     if (!accounts.isPassword(user, password)) {
       lockout.failed(user, address, now);
-      throw new ApiError(401, 'wrong_password', 'user name or password is wrong');
+      throw new ApiError(401, 'wrong_password', WRONG);
     }
     lockout.succeeded(user, address);
     return begin(user);

@@ -3,9 +3,8 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
-import type { SocketAddress } from '@offhook/core';
+import { isLoopback, networkOf, type SocketAddress } from '@offhook/core';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { isLoopback } from '../auth/index.ts';
 import type { TransportHub } from '../transport/index.ts';
 import { type ApiOptions, addApi, answerError } from './api.ts';
 import { securityHeaders } from './headers.ts';
@@ -31,7 +30,7 @@ export interface HttpServer {
 
 /** Requests are small; what is larger is refused. */
 const BODY_LIMIT = 16 * 1024;
-/** Connections from one address that is not loopback, WebSockets included. */
+/** Connections from one address (IPv6: /64) that is not loopback, WebSockets included. */
 const CONNECTIONS_PER_ADDRESS = 100;
 const MAX_CONNECTIONS = 20_000;
 const PORT_TRIES = 20;
@@ -88,16 +87,17 @@ function limitConnections(server: Server): void {
   server.on('connection', (socket: Socket) => {
     const address = socket.remoteAddress ?? '';
     if (isLoopback(address)) return;
-    const count = (perAddress.get(address) ?? 0) + 1;
+    const network = networkOf(address);
+    const count = (perAddress.get(network) ?? 0) + 1;
     if (count > CONNECTIONS_PER_ADDRESS) {
       socket.destroy();
       return;
     }
-    perAddress.set(address, count);
+    perAddress.set(network, count);
     socket.once('close', () => {
-      const left = (perAddress.get(address) ?? 1) - 1;
-      if (left > 0) perAddress.set(address, left);
-      else perAddress.delete(address);
+      const left = (perAddress.get(network) ?? 1) - 1;
+      if (left > 0) perAddress.set(network, left);
+      else perAddress.delete(network);
     });
   });
 }

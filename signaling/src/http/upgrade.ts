@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { unmapped } from '@offhook/core';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { acceptWebSocket, type TransportHub, WEBSOCKET_OPTIONS } from '../transport/index.ts';
 import { isWelcomeOrigin, type OriginOptions } from './origin.ts';
@@ -42,8 +43,8 @@ export function serveUpgrades(server: Server, options: UpgradeOptions): Upgrades
       return;
     }
     const { remoteAddress, remotePort, localAddress, localPort } = request.socket;
-    const remote = { address: plain(remoteAddress ?? ''), port: remotePort ?? 0 };
-    const local = { address: plain(localAddress ?? ''), port: localPort ?? 0 };
+    const remote = { address: unmapped(remoteAddress ?? ''), port: remotePort ?? 0 };
+    const local = { address: unmapped(localAddress ?? ''), port: localPort ?? 0 };
     if (!hub.admits(remote)) {
       refused.set(503, (refused.get(503) ?? 0) + 1);
       refuse(socket, 503, 'too many connections');
@@ -101,9 +102,4 @@ function refuse(socket: Duplex, status: number, words: string): void {
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     () => socket.destroy(),
   );
-}
-
-/** An IPv4 address as such, also when the listener is an IPv6 one. */
-function plain(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
 }

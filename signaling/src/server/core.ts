@@ -73,6 +73,7 @@ export class SipCore {
       crypto,
       sentBy: (flow) => this.#hostPort(flow),
       admit: (message, flow, nowMs) => this.admission.admit(message, flow, nowMs),
+      mayAnswer: (flow, nowMs) => this.admission.mayAnswer(flow, nowMs),
     });
     this.calls = new CallLayer({
       transactions: this.transactions,

@@ -103,6 +103,7 @@ export async function startSignaling(
   const hub = new TransportHub({
     onMessage: (message, flow) => handle(() => core.handleMessage(message, flow, monotonicMs())),
     onFlowClosed: (flow) => handle(() => core.handleFlowClosed(flow, monotonicMs())),
+    mayAnswer: (flow) => core.admission.mayAnswer(flow, monotonicMs()),
   });
   const sockets = await openRelaySockets(relays, (bytes, relay) =>
     handle(() => core.handleRelayDatagram(bytes, relay, monotonicMs())),

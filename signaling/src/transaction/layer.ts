@@ -28,6 +28,8 @@ export interface TransactionLayerOptions {
   /** host[:port] for the Via of requests sent on that flow. */
   readonly sentBy: (flow: Flow) => string;
   readonly admit: (message: SipMessage, flow: Flow, nowMs: number) => Admission;
+  /** Whether a request that `admit` is not asked about may be answered: not too many to one source. */
+  readonly mayAnswer?: (flow: Flow, nowMs: number) => boolean;
   readonly timers?: SipTimers;
   /** New requests beyond this many transactions are answered 503 (default 20,000); those in dialogs have a tenth more. */
   readonly maxTransactions?: number;
@@ -194,6 +196,7 @@ export class TransactionLayer {
     }
     if (this.#isFull(message)) {
       this.counters.overload++;
+      if (this.#options.mayAnswer?.(flow, nowMs) === false) return;
       const busy = createResponse(message, 503, undefined, {
         toTag: this.#tag(),
         headers: [['Retry-After', 5 + (this.#options.crypto.randomBytes(1)[0]! % 10)]],
@@ -242,6 +245,7 @@ export class TransactionLayer {
   #handleCancel(key: string, message: SipMessage, flow: Flow, nowMs: number): void {
     const invite = this.#transactions.get(serverKey(message, 'INVITE'));
     if (!invite || invite.flow.remote.address !== flow.remote.address) {
+      if (this.#options.mayAnswer?.(flow, nowMs) === false) return;
       const none = createResponse(message, 481, undefined, { toTag: this.#tag() });
       this.#commands.push({ kind: 'send', flow, bytes: none.serialize() });
       return;

@@ -1,4 +1,12 @@
-import { createResponse, parseSip, type SipMessage, type SipParseError, type SocketAddress } from '@offhook/core';
+import {
+  createResponse,
+  isLoopback,
+  networkOf,
+  parseSip,
+  type SipMessage,
+  type SipParseError,
+  type SocketAddress,
+} from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 
 /** What the transports tell the server. */
@@ -6,10 +14,12 @@ export interface TransportEvents {
   onMessage(message: SipMessage, flow: Flow): void;
   /** A connection is gone; its flow will carry nothing any more. */
   onFlowClosed(flow: Flow): void;
+  /** Whether a message of somebody unknown may be answered: not too many to one source. */
+  mayAnswer(flow: Flow): boolean;
 }
 
 export interface TransportLimits {
-  /** Connections (TCP and WebSocket) in all, from one address, and from one loopback address. */
+  /** Connections (TCP and WebSocket) in all, from one address (IPv6: /64), and from one loopback address. */
   readonly connections: number;
   readonly connectionsPerAddress: number;
   readonly connectionsPerLoopbackAddress: number;
@@ -23,6 +33,9 @@ export interface TransportLimits {
   /** Bytes that a slow reader may have waiting. */
   readonly sendBuffer: number;
 }
+
+/** A failure over UDP is at most so many times as long as its request: nobody is flooded through us by a forged source. */
+export const LARGEST_FACTOR = 4;
 
 export const TRANSPORT_LIMITS: TransportLimits = {
   connections: 20_000,
@@ -41,6 +54,8 @@ export interface TransportCounters {
   sent: number;
   malformedAnswered: number;
   malformedDropped: number;
+  /** Failures that were too large for their request. */
+  amplifiedDropped: number;
   keepAlives: number;
   notSip: number;
   connectionsRefused: number;
@@ -66,6 +81,7 @@ export class TransportHub {
     sent: 0,
     malformedAnswered: 0,
     malformedDropped: 0,
+    amplifiedDropped: 0,
     keepAlives: 0,
     notSip: 0,
     connectionsRefused: 0,
@@ -80,6 +96,9 @@ export class TransportHub {
   readonly #senders = new WeakMap<Flow, (bytes: Uint8Array) => void>();
   readonly #sweeper: NodeJS.Timeout;
   #nextFlow = 1;
+  /** The datagram that is being handled: who sent it, and how long a failure in answer to it may be. */
+  #asking: Flow | undefined;
+  #longestFailure = 0;
 
   constructor(events: TransportEvents, limits: TransportLimits = TRANSPORT_LIMITS) {
     this.#events = events;
@@ -102,27 +121,25 @@ export class TransportHub {
   /** Whether one more connection from there is welcome; if so it must be handed to `opened`. */
   admits(remote: SocketAddress): boolean {
     const { connections, connectionsPerAddress, connectionsPerLoopbackAddress } = this.limits;
-    const most =
-      remote.address.startsWith('127.') || remote.address === '::1'
-        ? connectionsPerLoopbackAddress
-        : connectionsPerAddress;
-    const fine = this.#connections.size < connections && (this.#perAddress.get(remote.address) ?? 0) < most;
+    const most = isLoopback(remote.address) ? connectionsPerLoopbackAddress : connectionsPerAddress;
+    const open = this.#perAddress.get(networkOf(remote.address)) ?? 0;
+    const fine = this.#connections.size < connections && open < most;
     if (!fine) this.counters.connectionsRefused++;
     return fine;
   }
 
   opened(connection: Connection): void {
-    const { address } = connection.flow.remote;
-    this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
+    const network = networkOf(connection.flow.remote.address);
+    this.#perAddress.set(network, (this.#perAddress.get(network) ?? 0) + 1);
     this.#connections.set(connection.flow, connection);
   }
 
   closed(connection: Connection): void {
     if (!this.#connections.delete(connection.flow)) return;
-    const { address } = connection.flow.remote;
-    const left = (this.#perAddress.get(address) ?? 1) - 1;
-    if (left > 0) this.#perAddress.set(address, left);
-    else this.#perAddress.delete(address);
+    const network = networkOf(connection.flow.remote.address);
+    const left = (this.#perAddress.get(network) ?? 1) - 1;
+    if (left > 0) this.#perAddress.set(network, left);
+    else this.#perAddress.delete(network);
     this.#events.onFlowClosed(connection.flow);
   }
 
@@ -131,8 +148,15 @@ export class TransportHub {
     this.#senders.set(flow, send);
   }
 
-  /** Sends one message; on a flow that is gone it is counted and lost, as on a wire. */
+  /**
+   * Sends one message; on a flow that is gone it is counted and lost, as on a wire. So is a failure that answers a
+   * datagram at once, therefore perhaps without knowing its sender, and is much longer than it.
+   */
   send(flow: Flow, bytes: Uint8Array): void {
+    if (flow === this.#asking && bytes.length > this.#longestFailure && isFailure(bytes)) {
+      this.counters.amplifiedDropped++;
+      return;
+    }
     const send = this.#senders.get(flow);
     const connection = send ? undefined : this.#connections.get(flow);
     if (send) send(bytes);
@@ -146,6 +170,18 @@ export class TransportHub {
 
   /** One datagram or framed message; answers what is malformed itself (RFC 3261 21.4.1). Answers whether it was SIP. */
   receive(bytes: Uint8Array, flow: Flow): boolean {
+    if (flow.transport === 'udp') {
+      this.#asking = flow;
+      this.#longestFailure = LARGEST_FACTOR * bytes.length;
+    }
+    try {
+      return this.#handle(bytes, flow);
+    } finally {
+      this.#asking = undefined;
+    }
+  }
+
+  #handle(bytes: Uint8Array, flow: Flow): boolean {
     const parsed = parseSip(bytes);
     if (parsed.kind === 'error') {
       this.#answerMalformed(parsed, flow);
@@ -158,7 +194,7 @@ export class TransportHub {
   }
 
   #answerMalformed(error: SipParseError, flow: Flow): void {
-    if (!error.request || error.status === undefined) {
+    if (!error.request || error.status === undefined || !this.#events.mayAnswer(flow)) {
       this.counters.malformedDropped++;
       return;
     }
@@ -174,9 +210,9 @@ export class TransportHub {
   }
 }
 
-/** The IPv4 address of an IPv4-mapped one, as dual-stack sockets report it (RFC 4291 2.5.5.2); others as they are. */
-export function unmapped(address: string): string {
-  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(address) ? address.slice(7) : address;
+/** Whether bytes are a response of 300 or above: `SIP/2.0 3…` to `SIP/2.0 6…`. */
+function isFailure(bytes: Uint8Array): boolean {
+  return bytes[3] === 0x2f && bytes[7] === 0x20 && bytes[8]! >= 0x33;
 }
 
 /** Writes `received` and `rport` into the top Via (RFC 3261 18.2.1, RFC 3581 4). */

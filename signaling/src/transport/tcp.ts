@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { type SocketAddress, StreamFramer, utf8 } from '@offhook/core';
-import { type Connection, type TransportHub, unmapped } from './hub.ts';
+import { type SocketAddress, StreamFramer, unmapped, utf8 } from '@offhook/core';
+import type { Connection, TransportHub } from './hub.ts';
 import { listenNear } from './listen.ts';
 import type { Listener } from './udp.ts';
 

@@ -9,6 +9,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import type { Flow } from '../transaction/index.ts';
 import {
   acceptWebSocket,
+  LARGEST_FACTOR,
   type Listener,
   listenTcp,
   listenUdp,
@@ -36,6 +37,8 @@ class Bench {
   readonly seen: { message: SipMessage; flow: Flow }[] = [];
   readonly gone: Flow[] = [];
   readonly hub: TransportHub;
+  mayAnswer = true;
+  answer = (message: SipMessage) => createResponse(message, 200, undefined, { toTag: 't' }).serialize();
   #waiting: (() => void)[] = [];
 
   constructor(limits: Partial<TransportLimits> = {}) {
@@ -43,14 +46,14 @@ class Bench {
       {
         onMessage: (message, flow) => {
           this.seen.push({ message, flow });
-          if (message.kind === 'request')
-            this.hub.send(flow, createResponse(message, 200, undefined, { toTag: 't' }).serialize());
+          if (message.kind === 'request') this.hub.send(flow, this.answer(message));
           this.#wake();
         },
         onFlowClosed: (flow) => {
           this.gone.push(flow);
           this.#wake();
         },
+        mayAnswer: () => this.mayAnswer,
       },
       { ...TRANSPORT_LIMITS, ...limits },
     );
@@ -122,6 +125,7 @@ test('UDP: keep-alives and STUN are counted, garbage is dropped or answered, and
       sent: 0,
       malformedAnswered: 1,
       malformedDropped: 3,
+      amplifiedDropped: 0,
       keepAlives: 2,
       notSip: 1,
       connectionsRefused: 0,
@@ -145,6 +149,43 @@ test('UDP: a message too long for a datagram and a send after closing are counte
   await other.close();
   bench.hub.send(bench.seen[1]!.flow, utf8('x'));
   assert.equal(bench.hub.counters.sendErrors, 2);
+});
+
+test('UDP: malformed messages are answered only as often as their source may be answered', async (t) => {
+  const { bench, listener, client } = await udp(t);
+  bench.mayAnswer = false;
+  const bad = options('UDP a;rport').replace('CSeq: 1 OPTIONS', 'CSeq: 1 INVITE');
+  client.send(bad, listener.local.port, '127.0.0.1');
+  client.send(options('UDP a;rport'), listener.local.port, '127.0.0.1');
+  assert.equal((await answerTo(client)).status, 200, 'not the 400');
+  const { malformedAnswered, malformedDropped } = bench.hub.counters;
+  assert.deepEqual([malformedAnswered, malformedDropped], [0, 1]);
+});
+
+test('UDP: a failure that is more than four times as long as its request is not sent; later and better answers are', async (t) => {
+  const { bench, listener, client } = await udp(t);
+  const request = options('UDP a;rport');
+  let length = request.length * LARGEST_FACTOR;
+  const padded = (message: SipMessage, status: number) => {
+    const answer = createResponse(message, status, undefined, { toTag: 't' });
+    const short = answer.serialize().length + 'Pad: \r\n'.length;
+    return answer.add('Pad', 'x'.repeat(length - short)).serialize();
+  };
+  let status = 401;
+  bench.answer = (message) => padded(message, status);
+  const ask = () => client.send(request, listener.local.port, '127.0.0.1');
+  ask();
+  const [first] = (await once(client, 'message')) as [Buffer];
+  assert.equal(first.length, LARGEST_FACTOR * request.length);
+  length++;
+  ask();
+  await bench.until(() => bench.seen.length === 2);
+  assert.equal(bench.hub.counters.amplifiedDropped, 1);
+  status = 200;
+  ask();
+  assert.equal((await answerTo(client)).status, 200, 'only those who are known are told 2xx');
+  bench.hub.send(bench.seen[0]!.flow, padded(bench.seen[0]!.message, 500));
+  assert.equal((await answerTo(client)).status, 500, 'not the answer to a message at hand');
 });
 
 test('a port in use is skipped for the next free one, on UDP and TCP', async (t) => {

@@ -1,7 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import { ipFamily, type SocketAddress, socketKey } from '@offhook/core';
+import { ipFamily, type SocketAddress, socketKey, unmapped } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
-import { type TransportHub, unmapped } from './hub.ts';
+import type { TransportHub } from './hub.ts';
 import { listenNear } from './listen.ts';
 
 /** Flows remembered per listener, so that a peer keeps its identity; the oldest is forgotten beyond this. */
