@@ -4,8 +4,11 @@ import { existsSync, readlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { after, test } from 'node:test';
 import { callAdmin, type PartStatus } from '@offhook/core/node';
+import { lacking } from './src/peers.ts';
 import { alawPcap, sipp } from './src/sipp.ts';
 import { anyPorts, scratchFolder } from './src/system.ts';
+
+const skip = lacking('sipp', 'npm', 'git');
 
 const folder = scratchFolder();
 const root = new URL('..', import.meta.url).pathname;
@@ -44,6 +47,7 @@ const WORDS: readonly RegExp[] = [
 ];
 
 test(`a fresh clone with nothing installed and ${where} is healthy within four minutes of \`npm start\`, says what it does, and its echo answers SIPp`, {
+  skip,
   timeout: 300_000,
 }, async () => {
   const clone = join(folder.path, 'clone');

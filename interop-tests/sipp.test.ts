@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { lacking } from './src/peers.ts';
 import { alawPcap, sipp } from './src/sipp.ts';
 import { System, scratchFolder } from './src/system.ts';
+
+const skip = lacking('sipp');
 
 const folder = scratchFolder();
 let system: System;
@@ -9,6 +12,7 @@ const user = 'tester';
 const password = 'correct-Horse-7';
 
 before(async () => {
+  if (skip) return;
   system = await System.start({ folder: folder.path });
   await system.addUser(user, password);
 });
@@ -26,7 +30,7 @@ const common = () => ({
   domain: system.domain,
 });
 
-test('200 SIPp calls to the echo with G.711 media: none fails, media comes back', async () => {
+test('200 SIPp calls to the echo with G.711 media: none fails, media comes back', { skip }, async () => {
   const before = await system.metrics('media-relay-0');
   const run = await sipp({
     ...common(),
@@ -39,16 +43,17 @@ test('200 SIPp calls to the echo with G.711 media: none fails, media comes back'
   assert.equal(run.successful, 200, run.output);
   assert.equal(run.code, 0, run.output);
   const later = await system.metrics('media-relay-0');
-  const forwarded = Object.keys(later).find((name) => /forwarded.*packets|packets.*forwarded/.test(name));
-  assert.ok(forwarded, `no metric of forwarded packets among ${Object.keys(later).join(' ')}`);
-  const packets = later[forwarded]! - (before[forwarded] ?? 0);
+  const forwarded = 'offhook_media_packets_forwarded_total';
+  const packets = later[forwarded]! - before[forwarded]!;
   // The recording has a packet each 30 ms: 66 in two seconds.
   assert.ok(packets > 200 * 60, `only ${packets} packets were sent back in 200 calls of two seconds`);
   await system.assertNothingLingers();
 });
 
 for (const transport of ['u1', 't1'] as const) {
-  test(`REGISTER with digest over ${transport === 'u1' ? 'UDP' : 'TCP'} is accepted and can be taken back`, async () => {
+  test(`REGISTER with digest over ${transport === 'u1' ? 'UDP' : 'TCP'} is accepted and can be taken back`, {
+    skip,
+  }, async () => {
     const server = `127.0.0.1:${transport === 'u1' ? system.ports.udp : system.ports.tcp}`;
     const run = await sipp({
       ...common(),
@@ -71,7 +76,7 @@ for (const transport of ['u1', 't1'] as const) {
   });
 }
 
-test('a wrong password is challenged again, never accepted', async () => {
+test('a wrong password is challenged again, never accepted', { skip }, async () => {
   const run = await sipp({
     ...common(),
     password: 'wrong',
@@ -82,7 +87,7 @@ test('a wrong password is challenged again, never accepted', async () => {
   assert.equal(run.failed, 0, run.output);
 });
 
-test('an unknown user gets the same answer as a wrong password', async () => {
+test('an unknown user gets the same answer as a wrong password', { skip }, async () => {
   const run = await sipp({
     ...common(),
     user: 'nobody',

@@ -5,8 +5,11 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { lacking } from './src/peers.ts';
 import { alawPcap, sipp } from './src/sipp.ts';
 import { anyPorts, System, scratchFolder } from './src/system.ts';
+
+const skip = lacking('sipp');
 
 const folder = scratchFolder();
 const offhook = join(import.meta.dirname, '../cli/bin/offhook.mjs');
@@ -28,7 +31,9 @@ async function echoWorks(system: System): Promise<void> {
   assert.equal(run.failed, 0, run.output);
 }
 
-test('a second `offhook start` on the same data folder says in words that one runs already and disturbs nothing', async () => {
+test('a second `offhook start` on the same data folder says in words that one runs already and disturbs nothing', {
+  skip,
+}, async () => {
   await using system = await System.start({ folder: folder.path });
   const before = await system.pids();
   const { code, said } = await new Promise<{ code: number | null; said: string }>((resolve) => {
@@ -45,7 +50,9 @@ test('a second `offhook start` on the same data folder says in words that one ru
   await echoWorks(system);
 });
 
-test('ports that other programs have are passed over, `offhook start` says which and what it uses instead, and calls work', async () => {
+test('ports that other programs have are passed over, `offhook start` says which and what it uses instead, and calls work', {
+  skip,
+}, async () => {
   const taken: (Socket | Server)[] = [];
   const takeUdp = async (port = 0) => {
     const socket = createSocket('udp4');

@@ -39,7 +39,8 @@ export class Linphone {
     const speech = join(o.folder, 'speech.wav');
     execFileSync('sox', [o.speechPath, '-r', '16000', speech]);
     writeFileSync(join(o.folder, 'rc'), configuration(o));
-    const child = spawn('linphonec', ['-c', join(o.folder, 'rc'), '-d', '6', '-l', join(o.folder, 'log')], {
+    const program = ['linphonec', '-c', join(o.folder, 'rc'), '-d', '6', '-l', join(o.folder, 'log')];
+    const child = spawn('timeout', ['-s', 'KILL', '120', ...program], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, HOME: o.folder },
     });
@@ -57,7 +58,7 @@ export class Linphone {
       );
       phone.type('soundcard use files', `play ${speech}`, `record ${join(o.folder, 'heard.wav')}`);
     } catch (error) {
-      child.kill('SIGKILL');
+      child.kill(); // timeout passes it on as KILL
       throw error;
     }
     return phone;
@@ -99,7 +100,7 @@ export class Linphone {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const ended = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()));
     this.type('quit');
-    const guard = setTimeout(() => this.#process.kill('SIGKILL'), 8000);
+    const guard = setTimeout(() => this.#process.kill(), 8000);
     await ended;
     clearTimeout(guard);
   }

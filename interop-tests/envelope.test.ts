@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '@offhook/core';
-import { likeness } from './envelope.ts';
-import type { Sound } from './wav.ts';
+import { likeness } from './src/envelope.ts';
+import type { Sound } from './src/wav.ts';
 
 const RATE = 48_000;
 

@@ -3,9 +3,9 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { decodeNg, encodeNg, type NgDictionary } from '@offhook/core';
-import { AFTER_CALLS, leftOver, udpSocketsOf } from './nothing-left.ts';
-import { System, scratchFolder } from './system.ts';
-import { TurnClient, turnAccount } from './turn-client.ts';
+import { AFTER_CALLS, leftOver, udpSocketsOf } from './src/nothing-left.ts';
+import { System, scratchFolder } from './src/system.ts';
+import { TurnClient, turnAccount } from './src/turn-client.ts';
 
 const nothing = () =>
   Object.fromEntries(
