@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { answerChallenge, createRequest, ha1, parseChallenge, type SipMessage } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import type { Account } from '../store/index.ts';
-import { Authenticator, Lockout, Sessions } from './index.ts';
+import { Authenticator, FAMILY_LIFETIME_S, Lockout, SESSION_LIFETIME_S, Sessions } from './index.ts';
 
 const REALM = 'example.test';
 const accountOf = (user: string, password: string): Account => ({
@@ -177,7 +177,7 @@ test('a login token works once; a session until it ends, is ended, or the passwo
   assert.equal(sessions.takeLoginToken(token, 1001), undefined);
   assert.equal(sessions.takeLoginToken(sessions.makeLoginToken('alice', 1000), 1000 + 90_000), undefined);
   const { session, expiresAt } = sessions.start('alice', 1000);
-  assert.equal(sessions.check(session, 1000)?.user, 'alice');
+  assert.equal(sessions.check(session, 1000)?.account.user, 'alice');
   assert.equal(sessions.check(session, expiresAt + 1), undefined);
   const [body, mark] = session.split('.') as [string, string];
   for (const bad of [
@@ -192,7 +192,7 @@ test('a login token works once; a session until it ends, is ended, or the passwo
   ])
     assert.equal(sessions.check(bad, 1000), undefined);
   const restarted = new Sessions({ crypto: nodeCrypto, secret: 's'.repeat(32), account: () => current });
-  assert.equal(restarted.check(session, 1000)?.user, 'alice', 'survives a restart');
+  assert.equal(restarted.check(session, 1000)?.account.user, 'alice', 'survives a restart');
   current = accountOf('alice', 'new-password');
   assert.equal(sessions.check(session, 1000), undefined, 'a new password ends it');
   current = alice;
@@ -245,4 +245,32 @@ test('unknown users cost as much work as known ones', () => {
   };
   assert.equal(work('alice'), 2, 'H(A2) and the response');
   assert.equal(work('nobody'), work('alice'));
+});
+
+test('what was renewed from one sign-in is one family: it ends together, other sign-ins go on, and not after thirty days', () => {
+  const sessions = new Sessions({ crypto: nodeCrypto, secret: 's'.repeat(32), account: accounts });
+  const first = sessions.start('alice', 1000);
+  const second = sessions.renew(first.session, 2000)!;
+  const third = sessions.renew(second.session, 3000)!;
+  const elsewhere = sessions.start('alice', 1000);
+  assert.notEqual(second.session, first.session);
+  assert.equal(second.expiresAt, 2000 + SESSION_LIFETIME_S);
+  assert.equal(sessions.check(third.session, 3000)?.family, first.family);
+  assert.notEqual(elsewhere.family, first.family);
+  assert.equal(sessions.end(third.session, 4000), first.family);
+  for (const { session } of [first, second, third]) {
+    assert.equal(sessions.check(session, 4000), undefined);
+    assert.equal(sessions.renew(session, 4000), undefined);
+    assert.equal(sessions.end(session, 4000), undefined);
+  }
+  assert.ok(sessions.check(elsewhere.session, 4000));
+  let current = elsewhere;
+  let nowS = 1000;
+  for (; ; nowS += 3600) {
+    const next = sessions.renew(current.session, nowS);
+    if (!next) break;
+    current = next;
+  }
+  assert.equal(current.expiresAt, 1000 + FAMILY_LIFETIME_S);
+  assert.ok(nowS - 1000 <= FAMILY_LIFETIME_S + 3600);
 });

@@ -1,6 +1,6 @@
 import { type Crypto, isLoopback, networkOf, turnRestPassword, turnRestUsername } from '@offhook/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Accounts, LONGEST_USER, Lockout, RateLimit, type Sessions } from '../auth/index.ts';
+import { type Accounts, LONGEST_USER, Lockout, type NewSession, RateLimit, type Sessions } from '../auth/index.ts';
 import type { CallSummary } from '../call/index.ts';
 import { type Binding, secondsLeft } from '../registrar/index.ts';
 import type { Account } from '../store/index.ts';
@@ -14,8 +14,9 @@ export interface ApiOptions extends OriginOptions {
   readonly turn: { readonly uris: readonly string[]; readonly secret: string; readonly ttlS: number };
   readonly calls: () => readonly CallSummary[];
   readonly bindings: (user: string) => readonly Binding[];
-  /** Called when a session was ended by its owner. */
-  readonly onLogout: (session: string) => void;
+  /** Called when a family of sessions was ended by its owner, and when it got a session that lasts longer. */
+  readonly onLogout: (family: string) => void;
+  readonly onRenewed: (family: string, expiresAt: number) => void;
   /** Monotonic milliseconds and Unix seconds. */
   readonly nowMs: () => number;
   readonly nowS: () => number;
@@ -56,15 +57,17 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
     displayName: account.displayName,
     uri: `sip:${account.user}@${domain}`,
   });
-  const begin = (user: string) => {
+  const begun = (user: string, { session, expiresAt }: NewSession) => {
     const account = accounts.find(user);
     if (!account) throw new ApiError(401, 'no_session', 'this account was removed');
-    return { ...sessions.start(user, options.nowS()), account: describe(account), domain };
+    return { session, expiresAt, account: describe(account), domain };
   };
+  const begin = (user: string) => begun(user, sessions.start(user, options.nowS()));
+  const noSession = () => new ApiError(401, 'no_session', 'sign in first: the session is missing or has ended');
   const signedIn = (request: FastifyRequest): Account => {
-    const account = sessions.check(bearer(request), options.nowS());
-    if (!account) throw new ApiError(401, 'no_session', 'sign in first: the session is missing or has ended');
-    return account;
+    const session = sessions.check(bearer(request), options.nowS());
+    if (!session) throw noSession();
+    return session.account;
   };
 
   app.post('/api/login', async (request) => {
@@ -97,13 +100,19 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
   });
 
   // The old session goes on until its own end: another tab, or a connection being opened, may still carry it.
-  app.post('/api/session/renew', async (request) => begin(signedIn(request).user));
+  // The old session goes on until its own end: another tab, or a connection being opened, may still carry it.
+  app.post('/api/session/renew', async (request) => {
+    const { user } = signedIn(request);
+    const renewed = sessions.renew(bearer(request), options.nowS());
+    if (!renewed) throw noSession();
+    options.onRenewed(renewed.family, renewed.expiresAt);
+    return begun(user, renewed);
+  });
 
   app.post('/api/logout', async (request) => {
-    signedIn(request);
-    const session = bearer(request);
-    sessions.end(session, options.nowS());
-    options.onLogout(session);
+    const family = sessions.end(bearer(request), options.nowS());
+    if (family === undefined) throw noSession();
+    options.onLogout(family);
     return {};
   });
 

@@ -3,14 +3,14 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
-import { isLoopback, networkOf, type SocketAddress } from '@offhook/core';
+import { isLoopback, networkOf, parseHostPort, type SocketAddress } from '@offhook/core';
 import Fastify, { type FastifyInstance } from 'fastify';
-import type { TransportHub } from '../transport/index.ts';
+import { listenNear, type TransportHub } from '../transport/index.ts';
 import { type ApiOptions, addApi, answerError } from './api.ts';
 import { securityHeaders } from './headers.ts';
 import { serveUpgrades, type Upgrades } from './upgrade.ts';
 
-export interface HttpOptions extends Omit<ApiOptions, 'onLogout'> {
+export interface HttpOptions extends Omit<ApiOptions, 'onLogout' | 'onRenewed'> {
   readonly at: SocketAddress;
   /** The built web phone. */
   readonly webRoot: string;
@@ -33,23 +33,20 @@ const BODY_LIMIT = 16 * 1024;
 /** Connections from one address (IPv6: /64) that is not loopback, WebSockets included. */
 const CONNECTIONS_PER_ADDRESS = 100;
 const MAX_CONNECTIONS = 20_000;
-const PORT_TRIES = 20;
 
 /** Page, API, health, metrics and the SIP WebSocket on one origin and port. A port in use is skipped. */
 export async function openHttpServer(options: HttpOptions): Promise<HttpServer> {
-  const { at } = options;
-  for (let port = at.port; ; port++) {
+  return listenNear(options.at, async (port) => {
     const { app, upgrades } = build(options);
     try {
-      await app.listen({ host: at.address, port, backlog: 4096 });
-      const bound = app.server.address() as AddressInfo;
-      return { local: { address: bound.address, port: bound.port }, upgrades, close: () => app.close() };
+      await app.listen({ host: options.at.address, port, backlog: 4096 });
     } catch (error) {
       await app.close();
-      const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-      if (!taken || at.port === 0 || port >= Math.min(at.port + PORT_TRIES, 65_535)) throw error;
+      throw error;
     }
-  }
+    const bound = app.server.address() as AddressInfo;
+    return { local: { address: bound.address, port: bound.port }, upgrades, close: () => app.close() };
+  });
 }
 
 function build(options: HttpOptions): { app: FastifyInstance; upgrades: Upgrades } {
@@ -67,13 +64,17 @@ function build(options: HttpOptions): { app: FastifyInstance; upgrades: Upgrades
   let upgrades: Upgrades | undefined;
   upgrades = serveUpgrades(app.server, {
     ...options,
-    userOf: (session) => options.sessions.check(session, options.nowS())?.user,
+    check: (session) => options.sessions.check(session, options.nowS()),
   });
   app.setErrorHandler((error, _request, reply) => answerError(error, reply));
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(securityHeaders(request.headers.host));
   });
-  addApi(app, { ...options, onLogout: (session) => upgrades.closeSession(session) });
+  addApi(app, {
+    ...options,
+    onLogout: (family) => upgrades.closeFamily(family),
+    onRenewed: (family, expiresAt) => upgrades.renewed(family, expiresAt),
+  });
   addHealth(app, options);
   addPage(app, options.webRoot);
   return { app, upgrades };
@@ -111,7 +112,7 @@ function addHealth(app: FastifyInstance, options: HttpOptions): void {
     return { error: { code: 'not_ready', message: problem } };
   });
   app.get('/metrics', async (request, reply) => {
-    if (!isFromThisMachine(request.raw)) {
+    if (!isFromThisMachine(request.raw, options.isLocal)) {
       reply.code(403);
       return { error: { code: 'loopback_only', message: 'metrics are given to this machine only' } };
     }
@@ -120,9 +121,14 @@ function addHealth(app: FastifyInstance, options: HttpOptions): void {
   });
 }
 
-/** Loopback, and not through a proxy that runs here and speaks for somebody else. */
-function isFromThisMachine({ socket, headers }: IncomingMessage): boolean {
-  return isLoopback(socket.remoteAddress ?? '') && !headers['x-forwarded-for'] && !headers.forwarded;
+/**
+ * Loopback, not through a proxy that runs here and speaks for somebody else, and under a name of ours: a browser here that
+ * shows a foreign page may be told that its name means 127.0.0.1 (DNS rebinding).
+ */
+function isFromThisMachine({ socket, headers }: IncomingMessage, isLocal: (host: string) => boolean): boolean {
+  const name = parseHostPort(headers.host ?? '');
+  const isDirect = !headers['x-forwarded-for'] && !headers.forwarded;
+  return isDirect && isLoopback(socket.remoteAddress ?? '') && name !== undefined && isLocal(name.host);
 }
 
 /** The built web phone; file names under assets/ change with their content, so browsers may keep them. */

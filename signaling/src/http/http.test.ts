@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
-import { connect } from 'node:net';
+import { createServer, request } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PASSWORD, type RunningServer, startServer } from '../server/testkit/running.ts';
 import { SipClient } from '../server/testkit/sip-client.ts';
+import type { Account } from '../store/index.ts';
+import { TransportHub } from '../transport/index.ts';
+import { serveUpgrades } from './upgrade.ts';
 
 interface Answer {
   readonly status: number;
@@ -75,19 +78,24 @@ test('a login link is good once, a password as often as it is right; the session
       assert.equal((await call(server, 'GET', path, { session: bad })).status, 401, path);
 });
 
-test('a renewed session lives beside the old one; signing out ends one, a new password all', async () => {
+test('a renewed session lives beside the old one; signing out ends both, a new password all', async () => {
   await using server = await startServer();
   const session = await signIn(server);
   const renewed = await call(server, 'POST', '/api/session/renew', { session, body: {} });
   assert.equal(renewed.status, 200);
   const next = String(renewed.body.session);
   assert.notEqual(next, session);
-  assert.equal((await call(server, 'POST', '/api/logout', { session, body: {} })).status, 200);
-  assert.equal((await call(server, 'GET', '/api/me', { session })).status, 401);
-  assert.equal((await call(server, 'GET', '/api/me', { session: next })).status, 200);
+  const other = await signIn(server);
+  for (const one of [session, next]) assert.equal((await call(server, 'GET', '/api/me', { session: one })).status, 200);
+  assert.equal((await call(server, 'POST', '/api/logout', { session: next, body: {} })).status, 200);
+  for (const one of [session, next]) {
+    assert.equal((await call(server, 'GET', '/api/me', { session: one })).status, 401);
+    assert.equal((await call(server, 'POST', '/api/session/renew', { session: one, body: {} })).status, 401);
+  }
+  assert.equal((await call(server, 'GET', '/api/me', { session: other })).status, 200, 'another sign-in');
   const { password } = (await server.verb('users', { op: 'passwd', user: 'alice' })) as { password: string };
   assert.ok(password.length >= 20, 'a generated password is long');
-  assert.equal((await call(server, 'GET', '/api/me', { session: next })).status, 401);
+  assert.equal((await call(server, 'GET', '/api/me', { session: other })).status, 401);
   assert.equal((await call(server, 'POST', '/api/login', { body: { user: 'alice', password } })).status, 200);
 });
 
@@ -228,8 +236,46 @@ test('signing out closes the socket of that session; a message too large closes 
   large.sendRaw('x'.repeat(70_000));
   await large.closed;
   assert.equal((await mine.request('OPTIONS', 'alice')).status, 200);
-  await call(server, 'POST', '/api/logout', { session, body: {} });
+  const renewed = await call(server, 'POST', '/api/session/renew', { session, body: {} });
+  await call(server, 'POST', '/api/logout', { session: String(renewed.body.session), body: {} });
   await mine.closed;
+});
+
+test('a socket ends with the newest session of its family; a renewed one keeps it open, and who does not leave is cut', async () => {
+  const nowS = () => performance.now() / 1000;
+  const http = createServer();
+  const hub = new TransportHub({ onMessage: () => {}, onFlowClosed: () => {}, mayAnswer: () => true });
+  const endsAt = nowS() + 0.3;
+  const upgrades = serveUpgrades(http, {
+    hub,
+    allowed: [],
+    isLocal: () => true,
+    isDraining: () => false,
+    nowS,
+    check: (family) => ({ account: { user: 'alice' } as Account, family, expiresAt: endsAt }),
+  });
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  const { port } = http.address() as AddressInfo;
+  const open = (family: string) =>
+    SipClient.webSocket(`ws://127.0.0.1:${port}/sip`, ['sip', `offhook.session.${family}`]);
+  {
+    await using short = await open('short');
+    await using long = await open('long');
+    upgrades.renewed('long', endsAt + 0.4);
+    await short.closed;
+    assert.ok(nowS() >= endsAt && nowS() < endsAt + 0.4, 'at its end, before the other');
+    await long.closed;
+    assert.ok(nowS() >= endsAt + 0.4);
+    await using silent = connect(port, '127.0.0.1');
+    silent.write(
+      'GET /sip HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
+        `Sec-WebSocket-Key: ${'A'.repeat(22)}==\r\nSec-WebSocket-Protocol: sip, offhook.session.s\r\n\r\n`,
+    );
+    await new Promise((resolve) => silent.resume().once('close', resolve));
+  }
+  hub.close();
+  http.closeAllConnections();
+  await new Promise((resolve) => http.close(resolve));
 });
 
 test('the page comes with a policy that lets nothing foreign in; without a build it says how to make one', async () => {
@@ -264,6 +310,12 @@ test('health, readiness and metrics; metrics not for others', async () => {
   const metrics = await call(server, 'GET', '/metrics');
   assert.match(String(metrics.body.text), /# TYPE sip_registrations gauge\nsip_registrations\{part="signaling"\} 0\n/);
   assert.equal((await call(server, 'GET', '/metrics', { headers: { 'x-forwarded-for': '192.0.2.1' } })).status, 403);
+  const port = server.ports.http;
+  const metricsAs = (host: string) => raw(server, { path: '/metrics', headers: { host } });
+  assert.equal(await metricsAs(`localhost:${port}`), 200);
+  assert.equal(await metricsAs(`[::1]:${port}`), 200);
+  for (const foreign of [`evil.example:${port}`, `127.0.0.1.evil.example:${port}`, 'evil.example', ''])
+    assert.equal(await metricsAs(foreign), 403, `DNS rebinding: '${foreign}'`);
   server.part.drain?.();
   const draining = await call(server, 'GET', '/readyz');
   assert.equal(draining.status, 503);

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { unmapped } from '@offhook/core';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { Session } from '../auth/index.ts';
 import { acceptWebSocket, type TransportHub, WEBSOCKET_OPTIONS } from '../transport/index.ts';
 import { isWelcomeOrigin, type OriginOptions } from './origin.ts';
 
@@ -11,8 +12,10 @@ const SESSION_PROTOCOL = 'offhook.session.';
 
 export interface UpgradeOptions extends OriginOptions {
   readonly hub: TransportHub;
-  /** The user a session speaks for, or undefined. */
-  readonly userOf: (session: string) => string | undefined;
+  /** What a session speaks for, or undefined. */
+  readonly check: (session: string) => Session | undefined;
+  /** Unix seconds. */
+  readonly nowS: () => number;
   readonly isDraining: () => boolean;
 }
 
@@ -20,19 +23,60 @@ export interface UpgradeOptions extends OriginOptions {
 export interface Upgrades {
   /** Refused upgrades by status. */
   readonly refused: ReadonlyMap<number, number>;
-  /** Closes what was opened by that session, or by any session of that user. */
-  closeSession(session: string): void;
+  /** What that family has opened may stay until then. */
+  renewed(family: string, expiresAt: number): void;
+  /** Closes what was opened by that family of sessions, or by any session of that user. */
+  closeFamily(family: string): void;
   closeUser(user: string): void;
+}
+
+/** The clock may be set: deadlines are looked at again within this time. */
+const LONGEST_WAIT_MS = 60_000;
+/** How long a phone whose session has ended may take to close its side. */
+const FAREWELL_MS = 500;
+
+interface Family {
+  readonly user: string;
+  readonly sockets: Set<WebSocket>;
+  /** The end of its newest session. */
+  expiresAt: number;
 }
 
 export function serveUpgrades(server: Server, options: UpgradeOptions): Upgrades {
   const { hub } = options;
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => 'sip', ...WEBSOCKET_OPTIONS });
   const refused = new Map<number, number>();
-  const open = new Map<WebSocket, { readonly user: string; readonly session: string }>();
-  const closeWhere = (matches: (of: { user: string; session: string }) => boolean) => {
-    for (const [socket, of] of open) if (matches(of)) socket.close(1008, 'the session has ended');
+  /** Families with open sockets. */
+  const families = new Map<string, Family>();
+  let timer: NodeJS.Timeout | undefined;
+  const closeWhere = (matches: (family: string, of: Family) => boolean) => {
+    for (const [id, family] of families) if (matches(id, family)) for (const socket of family.sockets) farewell(socket);
   };
+  /** Closes what has outlived its sessions, and comes back when the next one may. */
+  const watch = () => {
+    clearTimeout(timer);
+    const now = options.nowS();
+    closeWhere((_, { expiresAt }) => expiresAt <= now);
+    const next = Math.min(...[...families.values()].flatMap(({ expiresAt }) => (expiresAt > now ? [expiresAt] : [])));
+    if (next === Number.POSITIVE_INFINITY) return;
+    timer = setTimeout(watch, Math.min(Math.ceil((next - now) * 1000), LONGEST_WAIT_MS)).unref();
+  };
+  const renewed = (id: string, expiresAt: number) => {
+    const family = families.get(id);
+    if (family) family.expiresAt = Math.max(family.expiresAt, expiresAt);
+  };
+  const opened = (socket: WebSocket, { account, family: id, expiresAt }: Session) => {
+    const family = families.get(id) ?? { user: account.user, sockets: new Set(), expiresAt };
+    families.set(id, family);
+    family.sockets.add(socket);
+    renewed(id, expiresAt);
+    socket.once('close', () => {
+      family.sockets.delete(socket);
+      if (family.sockets.size === 0 && families.get(id) === family) families.delete(id);
+    });
+    watch();
+  };
+  server.on('close', () => clearTimeout(timer));
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
@@ -51,29 +95,24 @@ export function serveUpgrades(server: Server, options: UpgradeOptions): Upgrades
       return;
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const { user, session } = verdict;
-      if (user !== undefined && session !== undefined) {
-        open.set(webSocket, { user, session });
-        webSocket.once('close', () => open.delete(webSocket));
-      }
+      const { session } = verdict;
+      if (session) opened(webSocket, session);
       const secure = 'encrypted' in request.socket;
-      acceptWebSocket(hub, webSocket, { local, remote, secure, account: user });
+      acceptWebSocket(hub, webSocket, { local, remote, secure, account: session?.account.user });
     });
   });
   return {
     refused,
-    closeSession: (session) => closeWhere((of) => of.session === session),
-    closeUser: (user) => closeWhere((of) => of.user === user),
+    renewed,
+    closeFamily: (family) => closeWhere((id) => id === family),
+    closeUser: (user) => closeWhere((_, of) => of.user === user),
   };
 }
 
 type Refusal = { readonly status: number; readonly words: string };
 
 /** What may be opened, and for whom; without a session the phone will be asked for its password by digest. */
-function inspect(
-  request: IncomingMessage,
-  options: UpgradeOptions,
-): Refusal | { readonly user?: string; readonly session?: string } {
+function inspect(request: IncomingMessage, options: UpgradeOptions): Refusal | { readonly session?: Session } {
   if ((request.url ?? '').split('?', 1)[0] !== SIP_PATH)
     return { status: 404, words: `SIP over WebSocket is at ${SIP_PATH}` };
   if (!isWelcomeOrigin(request, options)) return { status: 403, words: 'this page may not use the phone system' };
@@ -81,10 +120,16 @@ function inspect(
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
   // RFC 7118 4.1: "the client … MUST include the value 'sip'"
   if (!offered.includes('sip')) return { status: 400, words: "the subprotocol 'sip' has to be offered (RFC 7118)" };
-  const session = offered.find((name) => name.startsWith(SESSION_PROTOCOL))?.slice(SESSION_PROTOCOL.length);
-  if (session === undefined) return {};
-  const user = options.userOf(session);
-  return user === undefined ? { status: 401, words: 'the session has ended: sign in again' } : { user, session };
+  const given = offered.find((name) => name.startsWith(SESSION_PROTOCOL))?.slice(SESSION_PROTOCOL.length);
+  if (given === undefined) return {};
+  const session = options.check(given);
+  return session ? { session } : { status: 401, words: 'the session has ended: sign in again' };
+}
+
+/** 1008: sign in again. Who does not close its side is cut. */
+function farewell(socket: WebSocket): void {
+  socket.close(1008, 'the session has ended');
+  setTimeout(() => socket.terminate(), FAREWELL_MS).unref();
 }
 
 const PHRASES: Readonly<Record<number, string>> = {

@@ -63,6 +63,7 @@ export function acceptWebSocket(
   socket.on('error', () => socket.terminate());
   socket.on('close', () => hub.closed(connection));
   socket.on('message', (data: RawData) => {
+    if (socket.readyState !== socket.OPEN) return; // we are closing it: nothing that still comes counts
     const bytes = Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
     if (bytes.length <= 4 && bytes.every((b) => b === 13 || b === 10)) {
       hub.counters.keepAlives++;
