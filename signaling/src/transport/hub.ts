@@ -168,39 +168,45 @@ export class TransportHub {
     this.counters.sent++;
   }
 
-  /** One datagram or framed message; answers what is malformed itself (RFC 3261 21.4.1). Answers whether it was SIP. */
-  receive(bytes: Uint8Array, flow: Flow): boolean {
-    if (flow.transport === 'udp') {
-      this.#asking = flow;
-      this.#longestFailure = LARGEST_FACTOR * bytes.length;
-    }
-    try {
-      return this.#handle(bytes, flow);
-    } finally {
-      this.#asking = undefined;
-    }
-  }
-
-  #handle(bytes: Uint8Array, flow: Flow): boolean {
+  /**
+   * One datagram or framed message; answers what is malformed itself (RFC 3261 21.4.1). Answers whether it was SIP.
+   * `listeningAt` gives the flow of the same source that is sent to at another of its ports.
+   */
+  receive(bytes: Uint8Array, flow: Flow, listeningAt?: (flow: Flow, port: number) => Flow): boolean {
     const parsed = parseSip(bytes);
+    const request = parsed.kind === 'error' ? parsed.request : parsed.kind === 'request' ? parsed : undefined;
+    const port = request && listeningAt ? answerPort(request, flow) : flow.remote.port;
+    const from = port === flow.remote.port ? flow : listeningAt!(flow, port);
+    if (request) noteSource(request, from.remote);
     if (parsed.kind === 'error') {
-      this.#answerMalformed(parsed, flow);
+      this.#answerMalformed(parsed, from, bytes.length);
       return false;
     }
     this.counters.received++;
-    if (parsed.kind === 'request') noteSource(parsed, flow.remote);
-    this.#events.onMessage(parsed, flow);
+    if (from.transport === 'udp') {
+      this.#asking = from;
+      this.#longestFailure = LARGEST_FACTOR * bytes.length;
+    }
+    try {
+      this.#events.onMessage(parsed, from);
+    } finally {
+      this.#asking = undefined;
+    }
     return true;
   }
 
-  #answerMalformed(error: SipParseError, flow: Flow): void {
+  #answerMalformed(error: SipParseError, flow: Flow, length: number): void {
     if (!error.request || error.status === undefined || !this.#events.mayAnswer(flow)) {
       this.counters.malformedDropped++;
       return;
     }
+    const answer = createResponse(error.request, error.status, error.reason, { toTag: 'malformed' }).serialize();
+    if (flow.transport === 'udp' && answer.length > LARGEST_FACTOR * length) {
+      this.counters.amplifiedDropped++;
+      return;
+    }
     this.counters.malformedAnswered++;
-    noteSource(error.request, flow.remote);
-    this.send(flow, createResponse(error.request, error.status, error.reason, { toTag: 'malformed' }).serialize());
+    this.send(flow, answer);
   }
 
   /** Closes every connection. Listeners are closed by those who opened them. */
@@ -213,6 +219,15 @@ export class TransportHub {
 /** Whether bytes are a response of 300 or above: `SIP/2.0 3…` to `SIP/2.0 6…`. */
 function isFailure(bytes: Uint8Array): boolean {
   return bytes[3] === 0x2f && bytes[7] === 0x20 && bytes[8]! >= 0x33;
+}
+
+/**
+ * The port that answers over UDP go to. Without rport (RFC 3581 4) it is that of the sent-by, 5060 unless given (RFC 3261
+ * 18.2.2), at the address the request came from: maddr and the sent-by's host send nothing anywhere.
+ */
+function answerPort(request: SipMessage, flow: Flow): number {
+  const via = request.vias[0];
+  return via === undefined || via.rport !== undefined || via.port === 0 ? flow.remote.port : (via.port ?? 5060);
 }
 
 /** Writes `received` and `rport` into the top Via (RFC 3261 18.2.1, RFC 3581 4). */

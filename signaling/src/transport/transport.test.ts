@@ -102,6 +102,60 @@ test('UDP: a request is answered to where it came from, with received and rport 
   assert.equal(bench.seen[0]?.flow, bench.seen[1]?.flow, 'one peer is one flow');
 });
 
+test('UDP: without rport answers and requests go to the port of the sent-by, at the source’s address (RFC 3261 18.2.2)', async (t) => {
+  const { bench, listener, client } = await udp(t);
+  const listening = createSocket('udp4');
+  listening.bind(0, '127.0.0.1');
+  await once(listening, 'listening');
+  t.after(() => listening.close());
+  const { port } = listening.address();
+  let stray = 0;
+  client.on('message', () => stray++);
+  for (const host of ['127.0.0.1', 'phone.invalid', '192.0.2.7']) {
+    client.send(options(`UDP ${host}:${port};maddr=192.0.2.9`), listener.local.port, '127.0.0.1');
+    const answer = await answerTo(listening);
+    assert.equal(answer.status, 200);
+    assert.equal(answer.vias[0]?.received, host === '127.0.0.1' ? undefined : '127.0.0.1');
+    assert.equal(answer.vias[0]?.rport, undefined);
+  }
+  client.send(options(`UDP a:${port}`).replace('CSeq: 1 OPTIONS', 'CSeq: 1 INVITE'), listener.local.port, '127.0.0.1');
+  assert.equal((await answerTo(listening)).status, 400, 'malformed ones too');
+  const { flow } = bench.seen[0]!;
+  assert.equal(flow.remote.port, client.address().port, 'the flow is known by its source');
+  assert.ok(bench.seen.every((s) => s.flow === flow));
+  bench.hub.send(flow, utf8(options('UDP us;rport')));
+  assert.equal((await answerTo(listening)).kind, 'request', 'a request of ours');
+  assert.equal(stray, 0);
+  client.send(options(`UDP a:${port};rport`), listener.local.port, '127.0.0.1');
+  assert.equal((await answerTo(client)).vias[0]?.rport, client.address().port);
+  assert.notEqual(bench.seen.at(-1)?.flow, flow, 'who asks for rport is not sent elsewhere by who does not');
+  client.send(options('UDP a:0'), listener.local.port, '127.0.0.1');
+  await bench.until(() => bench.seen.length === 5);
+  assert.equal(bench.hub.counters.sendErrors, 0, 'port 0 is no port');
+});
+
+test('UDP: a dual-stack listener answers IPv4 phones, known by their IPv4 address', async (t) => {
+  const bench = new Bench();
+  const listener = await listenUdp(bench.hub, { address: '::', port: 0 }).catch(() => undefined);
+  if (!listener) {
+    bench.hub.close();
+    t.skip('no IPv6 here');
+    return;
+  }
+  const client = createSocket('udp4');
+  client.bind(0, '127.0.0.1');
+  await once(client, 'listening');
+  t.after(async () => {
+    client.close();
+    await listener.close();
+    bench.hub.close();
+  });
+  client.send(options('UDP a;rport'), listener.local.port, '127.0.0.1');
+  assert.equal((await answerTo(client)).vias[0]?.received, '127.0.0.1');
+  client.send(options(`UDP a:${client.address().port}`), listener.local.port, '127.0.0.1');
+  assert.equal((await answerTo(client)).vias[0]?.received, '127.0.0.1');
+});
+
 test('UDP: keep-alives and STUN are counted, garbage is dropped or answered, and the next good request works', async (t) => {
   const { bench, listener, client } = await udp(t);
   const send = (what: string | Uint8Array) => client.send(what, listener.local.port, '127.0.0.1');
@@ -111,12 +165,12 @@ test('UDP: keep-alives and STUN are counted, garbage is dropped or answered, and
   send(new Uint8Array(0));
   send('garbage');
   send('\xff'.repeat(5000));
-  send(options('UDP a').replace('SIP/2.0\r', 'SIP/3.0\r'));
+  send(options('UDP a;rport').replace('SIP/2.0\r', 'SIP/3.0\r'));
   const refusal = await answerTo(client);
   assert.equal(refusal.status, 505);
   assert.notEqual(refusal.to.tag, undefined);
   send('SIP/2.0 200 OK\r\nVia: broken\r\n\r\n');
-  send(options('UDP a'));
+  send(options('UDP a;rport'));
   assert.equal((await answerTo(client)).status, 200);
   assert.deepEqual(
     { ...bench.hub.counters, sent: 0 },
@@ -138,13 +192,13 @@ test('UDP: keep-alives and STUN are counted, garbage is dropped or answered, and
 
 test('UDP: a message too long for a datagram and a send after closing are counted, never thrown', async (t) => {
   const { bench, listener, client } = await udp(t);
-  client.send(options('UDP a'), listener.local.port, '127.0.0.1');
+  client.send(options('UDP a;rport'), listener.local.port, '127.0.0.1');
   await answerTo(client);
   const flow = bench.seen[0]!.flow;
   bench.hub.send(flow, new Uint8Array(65_508));
   assert.equal(bench.hub.counters.sendErrors, 1);
   const other = await listenUdp(bench.hub, { address: '127.0.0.1', port: 0 });
-  client.send(options('UDP a'), other.local.port, '127.0.0.1');
+  client.send(options('UDP a;rport'), other.local.port, '127.0.0.1');
   await answerTo(client);
   await other.close();
   bench.hub.send(bench.seen[1]!.flow, utf8('x'));

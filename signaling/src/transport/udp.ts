@@ -1,4 +1,4 @@
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { createSocket, type Socket } from 'node:dgram';
 import { ipFamily, type SocketAddress, socketKey, unmapped } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 import type { TransportHub } from './hub.ts';
@@ -19,13 +19,20 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
   const { socket, local } = await listenNear(at, (port) => bind({ address: at.address, port }));
   const flows = new Map<string, Flow>();
   let open = true;
-  const flowTo = ({ address, port }: RemoteInfo): Flow => {
-    const remote = { address: unmapped(address), port };
-    const key = socketKey(remote);
+  /**
+   * A flow is its source, and the port there that we send to. They differ only for a phone that asks for no rport: it
+   * listens where its Via says, so answers and our own requests (a call to its registered contact, a BYE) go there alike.
+   * What has another such port is another flow, so a forged datagram diverts nobody's.
+   */
+  const flowOf = (remote: SocketAddress, port: number): Flow => {
+    const key = port === remote.port ? socketKey(remote) : `${socketKey(remote)} ${port}`;
     let flow = flows.get(key);
     if (flow) flows.delete(key);
     else {
       flow = hub.newFlow({ transport: 'udp', local, remote });
+      // A dual-stack socket sends to IPv4 by its mapped address only.
+      const address =
+        ipFamily(local.address) === 6 && ipFamily(remote.address) === 4 ? `::ffff:${remote.address}` : remote.address;
       hub.bind(flow, (bytes) => {
         if (open && bytes.length <= LARGEST)
           socket.send(bytes, port, address, (error) => error && hub.counters.sendErrors++);
@@ -36,6 +43,7 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
     flows.set(key, flow);
     return flow;
   };
+  const listeningAt = (flow: Flow, port: number) => flowOf(flow.remote, port);
   socket.on('error', () => hub.counters.sendErrors++);
   socket.on('message', (bytes, from) => {
     const first = bytes[0];
@@ -56,7 +64,8 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
         return;
       }
     }
-    hub.receive(bytes, flowTo(from));
+    const { address, port } = from;
+    hub.receive(bytes, flowOf({ address: unmapped(address), port }, port), listeningAt);
   });
   return {
     local,
