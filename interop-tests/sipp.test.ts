@@ -37,7 +37,7 @@ test('200 SIPp calls to the echo with G.711 media: none fails, media comes back'
     scenario: 'echo-with-media.xml',
     replace: { PCAP: alawPcap() },
     calls: 200,
-    ratePerS: 10,
+    ratePerS: 20,
   });
   assert.equal(run.failed, 0, run.output);
   assert.equal(run.successful, 200, run.output);
