@@ -1,5 +1,5 @@
 import { type Crypto, hex, isLoopback, networkOf, parseUri, type SipMessage, utf8 } from '@offhook/core';
-import { ALLOW, refusal } from '../call/index.ts';
+import { ALLOW, refusal, unknownNeeds } from '../call/index.ts';
 import type { Flow, Admission as Verdict } from '../transaction/index.ts';
 import type { Authenticator } from './authenticator.ts';
 import { type Rate, RateLimit } from './rate-limit.ts';
@@ -150,7 +150,7 @@ export class Admission {
 
   /** 8.2.2.3 and 8.2.3: no extension may be required, and a body has to be one that is understood. */
   #inspectNeeds(request: SipMessage): Verdict | undefined {
-    const required = [...request.values('require'), ...request.values('proxy-require')];
+    const required = unknownNeeds(request);
     if (required.length > 0)
       return this.#refuse(request, 420, `not supported: ${required.join(', ')}`.slice(0, 200), [
         ['Unsupported', required.join(', ')],

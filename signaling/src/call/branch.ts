@@ -2,11 +2,12 @@ import { hex, NameAddr, type SipMessage, SipUri } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import type { Binding } from '../registrar/index.ts';
 import { type Branch, type Call, newLeg } from './call.ts';
-import { ALLOW, type CallContext, reasonHeader, reasonWords } from './context.ts';
+import { ALLOW, type CallContext, noteAllow, reasonHeader, reasonWords, SUPPORTED } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, carryAnswer, carryOffer, SDP, sdpOf } from './exchange.ts';
 import { deleteCommand } from './media.ts';
 import { abandon, accept, provisional, reject, tearDown } from './outcome.ts';
+import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
 /** Answers to one INVITE from several phones behind one contact that are hung up properly. */
 const MAX_STRAYS = 8;
@@ -55,10 +56,17 @@ function newBranch(context: CallContext, call: Call, binding: Binding, index: nu
   return { call, ngCallId, binding, leg, state: 'offering', abandoned: false, strays: new Map() };
 }
 
-function invite(context: CallContext, branch: Branch, sdp: string | undefined, nowMs: number): void {
+function invite(context: CallContext, branch: Branch, sdp: string | undefined, nowMs: number, atLeastS = 0): void {
   const { call, leg } = branch;
+  leg.sent = sdp;
   const request = leg.dialog.request('INVITE', {
-    headers: [['Allow', ALLOW], ['User-Agent', 'Offhook'], ...endToEnd(call.invite)],
+    headers: [
+      ['Allow', ALLOW],
+      ['Supported', SUPPORTED.join(', ')],
+      ['User-Agent', 'Offhook'],
+      ...askAsClient(context, leg, atLeastS),
+      ...endToEnd(call.invite),
+    ],
     body: sdp === undefined ? undefined : { type: SDP, bytes: sdp },
   });
   request.set('max-forwards', (call.invite.maxForwards ?? 70) - 1);
@@ -69,7 +77,11 @@ function invite(context: CallContext, branch: Branch, sdp: string | undefined, n
     response: (message, _flow, now) => {
       if (message.status < 200) progress(context, branch, message, now);
       else if (message.status < 300) answered(context, branch, { message, cseq, now });
-      else fail(context, branch, refusedWith(message), reasonWords(message) ?? '', now);
+      else {
+        const wantedS = branch.abandoned ? undefined : raised(message, Math.max(context.limits.sessionS, atLeastS));
+        if (wantedS !== undefined) invite(context, branch, sdp, now, wantedS);
+        else fail(context, branch, refusedWith(message), reasonWords(message) ?? '', now);
+      }
     },
     failed: (why, now) =>
       fail(
@@ -125,6 +137,8 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   }
   if (branch.state === 'answered') return; // its ACK waits for the caller's
   leg.dialog.learn(message);
+  noteAllow(leg, message);
+  learnAsClient(context, leg, message, now);
   leg.unacknowledged = cseq;
   branch.state = 'answered';
   const sdp = sdpOf(message) ?? branch.earlySdp;

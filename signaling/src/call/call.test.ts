@@ -1,248 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  createRequest,
-  createResponse,
-  decodeNg,
-  encodeNg,
-  ha1,
-  type NgDictionary,
-  parseSip,
-  SipMessage,
-  seededCrypto,
-  seededRandom,
-} from '@offhook/core';
-import { nodeCrypto } from '@offhook/core/node';
-import { SipCore } from '../server/core.ts';
-import type { Account } from '../store/index.ts';
-import type { Flow } from '../transaction/index.ts';
-
-const DOMAIN = 'example.test';
-const account = (user: string): Account => ({
-  user,
-  displayName: user.toUpperCase(),
-  ha1Md5: ha1('MD5', user, DOMAIN, 'pw', nodeCrypto),
-  ha1Sha256: '',
-  createdAt: '',
-});
-const USERS = ['alice', 'bob', 'carol'];
-const OFFER = 'v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
-const ANSWER = OFFER.replaceAll('192.0.2.1', '192.0.2.2');
-
-/** The real server machine with WebSocket phones (authenticated by their session) and a relay that marks what passes it. */
-function stage(options: { relayIsDown?: boolean } = {}) {
-  const core = new SipCore({
-    crypto: seededCrypto(7, nodeCrypto),
-    domain: DOMAIN,
-    isLocal: (host) => host === DOMAIN,
-    account: (u) => (USERS.includes(u) ? account(u) : undefined),
-    mediaPath: 'opaque',
-    relays: 1,
-    nowMs: 0,
-  });
-  const outbox: { flow: Flow; message: SipMessage }[] = [];
-  const ng: NgDictionary[] = [];
-  const answers = new Map<string, Uint8Array>();
-  const alive = new Set<string>();
-  const ended: string[] = [];
-  const clock = { now: 0 };
-  let held: (() => void)[] | undefined;
-  const settle = () => {
-    for (let c = core.poll(); c; c = core.poll()) {
-      if (c.kind === 'send') {
-        const message = parseSip(c.bytes);
-        assert.ok(message instanceof SipMessage, JSON.stringify(message));
-        outbox.push({ flow: c.flow, message });
-      } else if (c.kind === 'relay') {
-        const { cookie, message } = decodeNg(c.bytes)!;
-        if (options.relayIsDown) continue;
-        // A relay carries out a repeated command once (the cookie tells), and repeats its answer.
-        const answer = () => {
-          const said = answers.get(cookie) ?? encodeNg(cookie, reply(message), 'bencode');
-          answers.set(cookie, said);
-          core.handleRelayDatagram(said, 0, clock.now);
-        };
-        if (held && message.command !== 'ping') held.push(answer);
-        else answer();
-      } else if (c.kind === 'call-ended') ended.push(`${c.call.status} ${c.call.reason}`);
-    }
-  };
-  const reply = (message: NgDictionary): NgDictionary => {
-    const callId = String(message['call-id']);
-    if (message.command === 'ping') return { result: 'pong', 'offhook-verbs': ['echo'] };
-    ng.push(message);
-    if (message.command === 'query')
-      return alive.has(callId) ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
-    if (message.command === 'delete') {
-      alive.delete(callId);
-      return { result: 'ok' };
-    }
-    if (String(message.sdp).includes('unusable')) return { result: 'error', 'error-reason': 'no common ground' };
-    alive.add(callId);
-    return { result: 'ok', sdp: `${message.sdp}a=via-relay:${message.command}\r\n` };
-  };
-  let flows = 0;
-  const phone = (user: string) => {
-    const flow: Flow = {
-      id: ++flows,
-      transport: 'ws',
-      local: { address: '127.0.0.1', port: 8080 },
-      remote: { address: '127.0.0.1', port: 50_000 + flows },
-      account: user,
-    };
-    const self = {
-      flow,
-      user,
-      contact: `<sip:${user}${flows}@phone.invalid;transport=ws>`,
-      /** Takes what was sent to this phone since it last looked. */
-      take: () => {
-        const mine = outbox.filter((o) => o.flow === flow).map((o) => o.message);
-        for (let i = outbox.length - 1; i >= 0; i--) if (outbox[i]!.flow === flow) outbox.splice(i, 1);
-        return mine;
-      },
-      seen: () => self.take().map((m) => (m.kind === 'request' ? m.method : `${m.status} ${m.cseq.method}`)),
-      send: (message: SipMessage) => {
-        const bytes = message.serialize();
-        const parsed = parseSip(bytes);
-        assert.ok(parsed instanceof SipMessage, JSON.stringify(parsed));
-        core.handleMessage(parsed, flow, clock.now);
-        settle();
-        return parsed;
-      },
-      request: (
-        method: string,
-        over: {
-          uri?: string;
-          to?: string;
-          callId?: string;
-          cseq?: number;
-          branch?: string;
-          tag?: string;
-          sdp?: string;
-          headers?: [string, string][];
-        } = {},
-      ) =>
-        self.send(
-          createRequest({
-            method,
-            uri: over.uri ?? `sip:bob@${DOMAIN}`,
-            from: `<sip:${user}@${DOMAIN}>;tag=${over.tag ?? `tag-${user}`}`,
-            to: over.to ?? `<sip:bob@${DOMAIN}>`,
-            callId: over.callId ?? `call-of-${user}`,
-            cseq: over.cseq ?? 1,
-            headers: [['Contact', self.contact], ...(over.headers ?? [])],
-            body: over.sdp === undefined ? undefined : { type: 'application/sdp', bytes: over.sdp },
-          }).prepend('via', `SIP/2.0/WS x.invalid;branch=z9hG4bK${over.branch ?? `${user}${over.cseq ?? 1}${method}`}`),
-        ),
-      /** Registers; answers what else comes over the new connection at once. */
-      register: (): SipMessage[] => {
-        self.request('REGISTER', {
-          uri: `sip:${DOMAIN}`,
-          to: `<sip:${user}@${DOMAIN}>`,
-          callId: `reg-${flows}`,
-          cseq: ++cseqs,
-        });
-        const got = self.take();
-        const mine = got.findIndex((m) => m.kind === 'response' && m.method === 'REGISTER');
-        assert.equal(got[mine]?.status, 200);
-        return got.filter((_, i) => i !== mine);
-      },
-      answer: (request: SipMessage, status: number, sdp?: string, reason?: string) =>
-        self.send(
-          createResponse(request, status, undefined, {
-            toTag: `tag-${user}-${flow.id}`,
-            headers: [['Contact', self.contact], ...(reason ? [['Reason', reason] as const] : [])],
-            body: sdp === undefined ? undefined : { type: 'application/sdp', bytes: sdp },
-          }),
-        ),
-      /** A request of this phone within the dialog that the response or request `of` belongs to. */
-      within: (of: SipMessage, method: string, over: { cseq: number; sdp?: string; branch?: string }) => {
-        const mine = of.kind === 'response';
-        return self.send(
-          createRequest({
-            method,
-            uri: 'sip:offhook',
-            from: mine ? of.header('from')! : `${of.header('to')};tag=tag-${user}-${flow.id}`,
-            to: mine ? of.header('to')! : of.header('from')!,
-            callId: of.callId,
-            cseq: over.cseq,
-            headers: [['Contact', self.contact]],
-            body: over.sdp === undefined ? undefined : { type: 'application/sdp', bytes: over.sdp },
-          })
-            .set('max-forwards', 70)
-            .prepend('via', `SIP/2.0/WS x.invalid;branch=z9hG4bK${over.branch ?? `${user}${method}${over.cseq}in`}`),
-        );
-      },
-    };
-    return self;
-  };
-  let cseqs = 0;
-  const advance = (ms: number) => {
-    const until = clock.now + ms;
-    for (let at = core.nextTimeout(); at !== undefined && at <= until; at = core.nextTimeout()) {
-      clock.now = Math.max(at, clock.now);
-      core.handleTimeout(clock.now);
-      settle();
-    }
-    clock.now = until;
-  };
-  core.handleTimeout(0);
-  settle();
-  /** After everything has had time to end, nothing may be left. */
-  const assertNothingLeft = () => {
-    advance(100_000);
-    assert.equal(core.calls.size, 0, 'calls');
-    assert.equal(core.calls.dialogs, 0, 'dialogs');
-    assert.equal(core.transactions.size, 0, 'transactions');
-    assert.equal(core.calls.nextTimeout(), undefined, 'timers');
-    assert.deepEqual([...alive], [], 'calls at the relay');
-    assert.equal(core.media.calls, 0, 'calls of the media client');
-  };
-  return {
-    core,
-    phone,
-    ng,
-    alive,
-    ended,
-    clock,
-    advance,
-    settle,
-    assertNothingLeft,
-    hold: () => {
-      held ??= [];
-    },
-    release: () => {
-      const all = held ?? [];
-      held = undefined;
-      for (const answer of all) {
-        answer();
-        settle();
-      }
-    },
-  };
-}
-
-type Stage = ReturnType<typeof stage>;
-type Phone = ReturnType<Stage['phone']>;
-const last = <T>(list: readonly T[]): T => list[list.length - 1]!;
-
-/** alice calls bob and bob answers; both have acknowledged. */
-function established(s: Stage, alice: Phone, bob: Phone) {
-  alice.request('INVITE', { sdp: OFFER });
-  const [invite] = bob.take() as [SipMessage];
-  bob.answer(invite, 180);
-  bob.answer(invite, 200, ANSWER);
-  assert.deepEqual(bob.seen(), ['ACK']);
-  const answers = alice.take();
-  assert.deepEqual(
-    answers.map((m) => m.status),
-    [100, 180, 200],
-  );
-  const ok = last(answers);
-  alice.within(ok, 'ACK', { cseq: 1 });
-  void s;
-  return { invite, ok };
-}
+import { createRequest, createResponse, type SipMessage, seededRandom } from '@offhook/core';
+import { ANSWER, DOMAIN, established, last, OFFER, type Phone, stage, VIDEO } from './test-kit.ts';
 
 test('a call: INVITE, 180, 200, ACK, BYE (RFC 3665 3.1) with the description rewritten by the relay both ways', () => {
   const s = stage();
@@ -305,7 +64,7 @@ test('a repeated 200 of the callee is acknowledged again', () => {
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { invite, ok } = established(s, alice, bob);
+  const { invite, ok } = established(alice, bob);
   bob.answer(invite, 200, ANSWER);
   assert.deepEqual(bob.seen(), ['ACK']);
   alice.within(ok, 'BYE', { cseq: 2 });
@@ -343,7 +102,7 @@ test('busy, declined and unacceptable reach the caller with the callee’s words
     bob.register();
     alice.request('INVITE', { sdp: OFFER });
     const [invite] = bob.take() as [SipMessage];
-    bob.answer(invite, status, undefined, reason);
+    bob.answer(invite, status, undefined, reason === undefined ? [] : [['Reason', reason]]);
     assert.deepEqual(bob.seen(), ['ACK']);
     const final = last(alice.take());
     assert.equal(final.status, status);
@@ -526,7 +285,7 @@ test('re-INVITE from either side is carried over; its failure leaves the call as
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { invite, ok } = established(s, alice, bob);
+  const { invite, ok } = established(alice, bob);
   alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER });
   const [re] = bob.take() as [SipMessage];
   assert.equal(re.method, 'INVITE');
@@ -555,7 +314,7 @@ test('re-INVITE without a description asks the other side for the offer', () => 
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { ok } = established(s, alice, bob);
+  const { ok } = established(alice, bob);
   alice.within(ok, 'INVITE', { cseq: 2 });
   const [re] = bob.take() as [SipMessage];
   assert.equal(re.body.length, 0);
@@ -573,7 +332,7 @@ test('glare: a re-INVITE that meets one from the other side gets 491, a second f
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { invite, ok } = established(s, alice, bob);
+  const { invite, ok } = established(alice, bob);
   alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER });
   bob.within(invite, 'INVITE', { cseq: 1, sdp: OFFER });
   assert.deepEqual(bob.seen(), ['INVITE', '491 INVITE']);
@@ -589,7 +348,7 @@ test('a re-INVITE can be cancelled; one that is never answered ends the call', (
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { ok } = established(s, alice, bob);
+  const { ok } = established(alice, bob);
   alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER, branch: 're' });
   const re = last(bob.take());
   bob.answer(re, 180);
@@ -662,7 +421,7 @@ test('a phone whose connection is lost keeps its call when it registers again in
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { ok } = established(s, alice, bob);
+  const { ok } = established(alice, bob);
   s.core.handleFlowClosed(bob.flow, s.clock.now);
   s.settle();
   s.advance(20_000);
@@ -676,7 +435,7 @@ test('a phone whose connection is lost keeps its call when it registers again in
   assert.deepEqual(back.seen(), ['BYE'], 'the BYE takes the new connection');
   s.assertNothingLeft();
   alice.seen();
-  established(s, alice, back);
+  established(alice, back);
   s.core.handleFlowClosed(back.flow, s.clock.now);
   s.settle();
   s.advance(30_000);
@@ -702,7 +461,7 @@ test('requests for calls that don’t exist get 481, old ones 500; INFO goes to 
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { ok } = established(s, alice, bob);
+  const { ok } = established(alice, bob);
   alice.request('BYE', { to: `<sip:bob@${DOMAIN}>;tag=wrong`, branch: 'wrong' });
   assert.deepEqual(alice.seen(), ['481 BYE']);
   alice.within(ok, 'INFO', { cseq: 2 });
@@ -751,13 +510,11 @@ test('who may speak for whom: the session’s own account only', () => {
   s.assertNothingLeft();
 });
 
-const VIDEO = `${OFFER}m=video 4002 RTP/AVP 96\r\n`;
-
 test('a refused change is taken back at the relay too, and its sections stay between us and the relay', () => {
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { ok } = established(s, alice, bob);
+  const { ok } = established(alice, bob);
   s.ng.length = 0;
   alice.within(ok, 'INVITE', { cseq: 2, sdp: VIDEO });
   bob.answer(last(bob.take()), 488);
@@ -792,7 +549,7 @@ test('both hang up at the same moment: each BYE gets 200, and one after that 481
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { invite, ok } = established(s, alice, bob);
+  const { invite, ok } = established(alice, bob);
   alice.within(ok, 'BYE', { cseq: 2 });
   bob.within(invite, 'BYE', { cseq: 1 });
   assert.deepEqual(alice.seen(), ['200 BYE']);
@@ -812,7 +569,7 @@ test('a phone that was away when the other side hung up gets its BYE when it com
     const s = stage();
     const [alice, bob] = [s.phone('alice'), s.phone('bob')];
     bob.register();
-    const { ok } = established(s, alice, bob);
+    const { ok } = established(alice, bob);
     s.core.handleFlowClosed(bob.flow, s.clock.now);
     s.settle();
     alice.within(ok, 'BYE', { cseq: 2 });
@@ -870,7 +627,7 @@ test('a second answer from behind the same contact is acknowledged, each time it
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { invite } = established(s, alice, bob);
+  const { invite } = established(alice, bob);
   const other = createResponse(invite, 200, undefined, {
     toTag: 'another-phone',
     headers: [['Contact', '<sip:other@phone.invalid;transport=ws>']],
@@ -894,7 +651,7 @@ test('a relay that lost the call, or gave it up for want of media, ends it withi
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  established(s, alice, bob);
+  established(alice, bob);
   s.advance(125_000);
   assert.deepEqual([alice.seen(), bob.seen()], [[], []]);
   s.alive.clear();
@@ -922,7 +679,7 @@ test('a change that the other side never finishes is cancelled after a minute; t
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { ok } = established(s, alice, bob);
+  const { ok } = established(alice, bob);
   alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER });
   const re = last(bob.take());
   bob.answer(re, 180);
@@ -979,7 +736,7 @@ test('a phone whose connection goes while it changes the call may change it agai
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   alice.register();
   bob.register();
-  const { ok } = established(s, alice, bob);
+  const { ok } = established(alice, bob);
   alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER });
   const change = last(bob.take());
   s.core.handleFlowClosed(alice.flow, s.clock.now);
@@ -1009,7 +766,7 @@ test('a change for a phone that is away waits until it is back', () => {
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
   bob.register();
-  const { ok } = established(s, alice, bob);
+  const { ok } = established(alice, bob);
   s.core.handleFlowClosed(bob.flow, s.clock.now);
   s.settle();
   alice.within(ok, 'INVITE', { cseq: 2, sdp: OFFER });
@@ -1059,7 +816,7 @@ test('a call stays with its phone when another one of the same user and host reg
     const [alice, bob] = [s.phone('alice'), s.phone('bob')];
     bob.contact = first;
     bob.register();
-    const { ok } = established(s, alice, bob);
+    const { ok } = established(alice, bob);
     const other = s.phone('bob');
     other.contact = second;
     other.register();

@@ -3,12 +3,13 @@ import type { Dialog } from '../dialog/index.ts';
 import type { Binding } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import type { Agreement, MediaSide } from './media.ts';
+import type { SessionTimer } from './session-timer.ts';
 
 /** A deadline of a call or of one of its legs. */
 export interface CallTimer {
   readonly call: Call;
   readonly leg?: Leg;
-  readonly kind: 'ring' | 'retransmit-2xx' | 'no-ack' | 'lost' | 'change' | 'check';
+  readonly kind: 'ring' | 'retransmit-2xx' | 'no-ack' | 'lost' | 'change' | 'check' | 'session';
 }
 
 /** One side of a call. */
@@ -28,7 +29,12 @@ export interface Leg extends MediaSide {
   unacknowledged?: number;
   /** Its connection is gone; it has the grace time to come back. */
   isLost: boolean;
-  readonly timers: { readonly retransmit: CallTimer; readonly noAck: CallTimer; readonly lost: CallTimer };
+  /** Methods its last Allow named. */
+  readonly allows: Set<string>;
+  /** The description that it has from us. */
+  sent?: string;
+  session?: SessionTimer;
+  readonly timers: Readonly<Record<'retransmit' | 'noAck' | 'lost' | 'session', CallTimer>>;
 }
 
 /** An attempt to reach one contact of the called user. */
@@ -49,7 +55,7 @@ export interface Branch {
   readonly strays: Map<string, SipMessage>;
 }
 
-/** A re-INVITE on its way through us. */
+/** A re-INVITE, or an UPDATE with a description, on its way through us. */
 export interface Renegotiation {
   readonly from: Leg;
   /** None in a call to the echo. */
@@ -86,6 +92,8 @@ export interface Call {
   /** The relay's name of the call once it is settled. */
   ngCallId?: string;
   renegotiation?: Renegotiation;
+  /** Its session is being refreshed by us. */
+  refreshing?: Leg;
   /** The caller's INVITE had no description: the offer came from the other side, its answer comes in the ACK. */
   lateOffer: boolean;
   awaitingAnswerInAck?: { leg: Leg; ackCSeq: number; peer: Leg; offer: string };
@@ -108,6 +116,7 @@ export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instanc
   const leg = {
     call,
     isLost: false,
+    allows: new Set(),
     ...parts,
     get tag() {
       return parts.dialog.localTag;
@@ -118,6 +127,11 @@ export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instanc
   } as Leg;
   const timer = (kind: CallTimer['kind']): CallTimer => ({ call, leg, kind });
   return Object.assign(leg, {
-    timers: { retransmit: timer('retransmit-2xx'), noAck: timer('no-ack'), lost: timer('lost') },
+    timers: {
+      retransmit: timer('retransmit-2xx'),
+      noAck: timer('no-ack'),
+      lost: timer('lost'),
+      session: timer('session'),
+    },
   });
 }

@@ -17,6 +17,10 @@ export interface CallLimits {
   readonly changeMs: number;
   /** How often the relay is asked whether a call still has media. */
   readonly checkMs: number;
+  /** Session-Expires that we ask for, seconds; 0 = none of ours (RFC 4028). */
+  readonly sessionS: number;
+  /** The least that we accept (RFC 4028 4: 90). */
+  readonly minSessionS: number;
 }
 
 export const CALL_LIMITS: CallLimits = {
@@ -25,6 +29,8 @@ export const CALL_LIMITS: CallLimits = {
   graceMs: 30_000,
   changeMs: 60_000,
   checkMs: 60_000,
+  sessionS: 1800,
+  minSessionS: 90,
 };
 
 export interface CallLayerOptions {
@@ -79,7 +85,9 @@ export interface ClientHandler {
 }
 
 /** Headers that every answer and request of ours carries where they make sense. */
-export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE';
+export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, UPDATE';
+/** Extensions that we know, as option tags. */
+export const SUPPORTED: readonly string[] = ['timer'];
 
 /** A response with its reason in words (RFC 3326). */
 export function refusal(
@@ -103,4 +111,19 @@ export function reasonHeader(status: number, words: string): string {
 export function reasonWords(message: SipMessage): string | undefined {
   const match = /text="((?:[^"\\]|\\.){1,200})"/.exec(message.header('reason') ?? '');
   return match?.[1]?.replace(/\\(.)/g, '$1');
+}
+
+/** Takes note of what a phone says of itself in a message of its dialog. */
+export function noteAllow(leg: Leg, message: SipMessage): void {
+  const methods = message.values('allow');
+  if (methods.length === 0) return;
+  leg.allows.clear();
+  for (const method of methods.slice(0, 32)) leg.allows.add(method.toUpperCase());
+}
+
+/** Option tags of a Require header that we don't know. */
+export function unknownNeeds(request: SipMessage): string[] {
+  return [...request.values('require'), ...request.values('proxy-require')].filter(
+    (tag) => !SUPPORTED.includes(tag.toLowerCase()),
+  );
 }

@@ -1,9 +1,10 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { NgResult } from '../media/index.ts';
 import type { Branch, Call, Leg } from './call.ts';
-import { ALLOW, type CallContext } from './context.ts';
+import { ALLOW, type CallContext, SUPPORTED } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import { answerCommand, mediaLines, offerCommand, padSections, profileOf, trimSections } from './media.ts';
+import { agreeAsServer } from './session-timer.ts';
 
 export const SDP = 'application/sdp';
 
@@ -16,14 +17,18 @@ export function sdpOf(message: SipMessage): string | undefined {
 export function okWith(
   context: CallContext,
   what: { request: SipMessage; leg: Leg; sdp: string; carried?: SipMessage },
+  nowMs: number,
 ): SipMessage {
   const { request, leg, sdp, carried } = what;
+  leg.sent = sdp;
   return createResponse(request, 200, undefined, {
     toTag: leg.tag,
     headers: [
       ['Contact', `<${context.options.contact(leg.dialog.flow)}>`],
       ['Allow', ALLOW],
+      ['Supported', SUPPORTED.join(', ')],
       ['Server', 'Offhook'],
+      ...agreeAsServer(context, leg, request, nowMs),
       ...(carried ? endToEnd(carried) : []),
     ],
     body: { type: SDP, bytes: sdp },
@@ -39,6 +44,7 @@ export function acknowledge(
 ): void {
   const { leg } = branch;
   const message = leg.dialog.request('ACK', { cseq, body: sdp === undefined ? undefined : { type: SDP, bytes: sdp } });
+  if (sdp !== undefined) leg.sent = sdp;
   leg.ack = { cseq, message: message.clone() };
   if (leg.unacknowledged === cseq) leg.unacknowledged = undefined;
   context.options.transactions.send(message, leg.dialog.flow);
@@ -111,6 +117,23 @@ export function restore(context: CallContext, call: Call, nowMs: number): void {
     nowMs,
     () => {},
   );
+}
+
+/** A phone answered our refresh with another description than it had: both become what is agreed on. */
+export function adoptAnswer(context: CallContext, leg: Leg, answer: string, nowMs: number): void {
+  const { call } = leg;
+  const { agreed } = call;
+  if (!agreed) return;
+  const wasAnswerer = agreed.answerer === leg;
+  if (withoutOrigin(wasAnswerer ? agreed.answer : agreed.offer) === withoutOrigin(answer)) return;
+  const other = wasAnswerer ? agreed.offerer : agreed.answerer;
+  const offer = wasAnswerer ? agreed.offer : agreed.answer;
+  call.agreed = { offerer: other, offer, answerer: leg, answer };
+  restore(context, call, nowMs);
+}
+
+function withoutOrigin(sdp: string): string {
+  return sdp.replace(/^o=.*$/m, '');
 }
 
 function carried(result: NgResult, own: string): Carried {

@@ -1,9 +1,11 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { Call, Leg } from './call.ts';
-import { type CallContext, reasonWords, refusal } from './context.ts';
+import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, carryAnswer, sdpOf } from './exchange.ts';
 import { giveUp, tearDown } from './outcome.ts';
+import { startRenegotiation } from './renegotiate.ts';
+import { agreeAsServer, refuseInterval } from './session-timer.ts';
 
 /** A request within a dialog and its server transaction. */
 export interface InDialog {
@@ -102,4 +104,37 @@ export function passOn(context: CallContext, leg: Leg, got: InDialog, nowMs: num
         now,
       ),
   });
+}
+
+/** A re-INVITE: a change of the call, or a refresh of its session that looks like one. */
+export function handleReinvite(context: CallContext, leg: Leg, got: InDialog, nowMs: number): void {
+  const tooSmall = refuseInterval(context, got.message, leg.tag);
+  if (tooSmall) context.respond(got.id, tooSmall, nowMs);
+  else startRenegotiation(context, leg, { transaction: got.id, request: got.message, nowMs });
+}
+
+/** UPDATE (RFC 3311): without a description it refreshes target and session timer; with one it is a change of the call. */
+export function handleUpdate(context: CallContext, leg: Leg, got: InDialog, nowMs: number): void {
+  const { id, message } = got;
+  const tooSmall = refuseInterval(context, message, leg.tag);
+  if (tooSmall) {
+    context.respond(id, tooSmall, nowMs);
+    return;
+  }
+  if (sdpOf(message) !== undefined) {
+    startRenegotiation(context, leg, { transaction: id, request: message, nowMs });
+    return;
+  }
+  leg.dialog.retarget(message);
+  noteAllow(leg, message);
+  const response = createResponse(message, 200, undefined, {
+    toTag: leg.tag,
+    headers: [
+      ['Contact', `<${context.options.contact(leg.flow)}>`],
+      ['Allow', ALLOW],
+      ['Supported', SUPPORTED.join(', ')],
+      ...(leg.call.state === 'answered' ? agreeAsServer(context, leg, message, nowMs) : []),
+    ],
+  });
+  context.respond(id, response, nowMs);
 }

@@ -1,4 +1,4 @@
-export { ALLOW, type CallLimits, refusal } from './context.ts';
+export { ALLOW, type CallLimits, refusal, SUPPORTED, unknownNeeds } from './context.ts';
 export * from './layer.ts';
 export type { MediaPath } from './media.ts';
 export type { CallSummary } from './summary.ts';

@@ -12,14 +12,16 @@ import {
   type ClientHandler,
   reasonHeader,
   refusal,
+  unknownNeeds,
 } from './context.ts';
 import { acknowledge } from './exchange.ts';
 import { CallFigures } from './figures.ts';
-import { handleAck, handleBye, passOn } from './in-dialog.ts';
+import { handleAck, handleBye, handleReinvite, handleUpdate, passOn } from './in-dialog.ts';
 import { LegTable } from './leg-table.ts';
 import { deleteCommand, isUnknownCall, queryCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
-import { cancelRenegotiation, resumeRenegotiation, startRenegotiation } from './renegotiate.ts';
+import { sessionDue } from './refresh.ts';
+import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
 import { startCall } from './start.ts';
 import { type CallSummary, summarise } from './summary.ts';
 
@@ -193,13 +195,22 @@ export class CallLayer implements CallContext {
       return;
     }
     if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got.flow)) this.#moveTo(leg, got.flow, nowMs);
+    const needs = unknownNeeds(message);
+    if (needs.length > 0 && message.method !== 'BYE') {
+      const words = `not supported: ${needs.join(', ')}`.slice(0, 200);
+      this.respond(id, refusal(message, 420, words, leg.tag, [['Unsupported', needs.join(', ')]]), nowMs);
+      return;
+    }
     switch (message.method) {
       case 'BYE':
         handleBye(this, leg, got, nowMs);
         return;
       case 'INVITE':
         this.#inviteTransactions.set(id, leg.call);
-        startRenegotiation(this, leg, { transaction: id, request: message, nowMs });
+        handleReinvite(this, leg, got, nowMs);
+        return;
+      case 'UPDATE':
+        handleUpdate(this, leg, got, nowMs);
         return;
       case 'OPTIONS':
         this.respond(
@@ -387,6 +398,9 @@ export class CallLayer implements CallContext {
         return;
       case 'check':
         this.#check(call, nowMs);
+        return;
+      case 'session':
+        if (leg) sessionDue(this, leg, nowMs);
         return;
       case 'lost':
         if (leg && this.#legs.settle(leg)) return;

@@ -34,7 +34,7 @@ export function accept(
   call.state = 'answered';
   call.answeredAtMs = nowMs;
   context.answered(call, nowMs);
-  const response = okWith(context, { request: call.invite, leg: call.a, sdp: what.sdp, carried: what.answer });
+  const response = okWith(context, { request: call.invite, leg: call.a, sdp: what.sdp, carried: what.answer }, nowMs);
   context.sendOk(call.a, call.inviteTransaction, response, nowMs);
 }
 

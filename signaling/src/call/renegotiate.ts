@@ -1,12 +1,17 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { Call, Leg, Renegotiation } from './call.ts';
-import { ALLOW, type CallContext, reasonWords, refusal } from './context.ts';
+import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } from './context.ts';
 import { acknowledge, carryAnswer, carryOffer, okWith, restore, SDP, sdpOf } from './exchange.ts';
 import { echoCommand } from './media.ts';
+import { askAsClient, learnAsClient, raised } from './session-timer.ts';
+
+/** How long the other phone may take over an UPDATE: well within 64·T1 of its sender. */
+const UPDATE_MS = 20_000;
 
 /**
- * A re-INVITE of one side (RFC 3261 14). It is carried to the other side with its description rewritten by the relay;
- * only one at a time may be under way in a call, a second one meets glare (14.2).
+ * A re-INVITE of one side (RFC 3261 14), or an UPDATE with a description (RFC 3311). It is carried to the other side as a
+ * re-INVITE, for not every phone knows UPDATE, with its description rewritten by the relay; only one at a time may be
+ * under way in a call, a second one meets glare (14.2).
  */
 export function startRenegotiation(
   context: CallContext,
@@ -21,9 +26,13 @@ export function startRenegotiation(
     refuse(491, 'the call is still being set up');
     return;
   }
+  if (call.refreshing) {
+    refuse(491, 'the session is being refreshed at this moment');
+    return;
+  }
   if (call.renegotiation) {
     if (call.renegotiation.from === leg)
-      refuse(500, 'an earlier re-INVITE is not answered yet', [
+      refuse(500, 'an earlier change is not answered yet', [
         ['Retry-After', 1 + (context.options.crypto.randomBytes(1)[0]! % 10)],
       ]);
     else refuse(491, 'the other side is changing the call at this moment');
@@ -35,7 +44,8 @@ export function startRenegotiation(
     return;
   }
   leg.dialog.retarget(request);
-  context.respond(transaction, createResponse(request, 100), nowMs);
+  noteAllow(leg, request);
+  if (request.method === 'INVITE') context.respond(transaction, createResponse(request, 100), nowMs);
   const sdp = sdpOf(request);
   if (!to && sdp === undefined) {
     refuse(488, 'the echo needs an offer in the re-INVITE');
@@ -51,6 +61,8 @@ export function startRenegotiation(
     late: sdp === undefined,
   };
   call.renegotiation = renegotiation;
+  // An UPDATE is answered soon or its sender gives it up (timer F); a re-INVITE may wait for the other phone.
+  if (request.method === 'UPDATE') context.setTimer(call.change, nowMs + UPDATE_MS);
   if (!to) changeEcho(context, renegotiation, sdp!, nowMs);
   else if (!renegotiation.postponed) carry(context, renegotiation, nowMs);
 }
@@ -95,12 +107,13 @@ function carry(context: CallContext, renegotiation: Renegotiation, nowMs: number
 function forward(
   context: CallContext,
   call: Call,
-  what: { renegotiation: Renegotiation; sdp: string | undefined; nowMs: number },
+  what: { renegotiation: Renegotiation; sdp: string | undefined; nowMs: number; atLeastS?: number },
 ): void {
-  const { renegotiation: r, sdp, nowMs } = what;
+  const { renegotiation: r, sdp, nowMs, atLeastS = 0 } = what;
   const { dialog } = r.to!;
+  if (sdp !== undefined) r.to!.sent = sdp;
   const request = dialog.request('INVITE', {
-    headers: [['Allow', ALLOW]],
+    headers: [['Allow', ALLOW], ['Supported', SUPPORTED.join(', ')], ...askAsClient(context, r.to!, atLeastS)],
     body: sdp === undefined ? undefined : { type: SDP, bytes: sdp },
   });
   request.set('max-forwards', (r.request.maxForwards ?? 70) - 1);
@@ -109,7 +122,10 @@ function forward(
   context.follow(r.clientTransaction, {
     response: (message, _flow, now) => {
       if (message.status >= 300) {
-        if (message.status === 481 || message.status === 408)
+        const wantedS = raised(message, Math.max(atLeastS, r.to!.session?.expiresS ?? 0));
+        if (wantedS !== undefined && !r.cancelled)
+          forward(context, call, { renegotiation: r, sdp, nowMs: now, atLeastS: wantedS });
+        else if (message.status === 481 || message.status === 408)
           endByPeer(context, call, { renegotiation: r, status: message.status, nowMs: now });
         else
           finish(context, call, {
@@ -132,7 +148,7 @@ function forward(
         });
     },
   });
-  context.setTimer(call.change, nowMs + context.limits.changeMs);
+  if (r.request.method === 'INVITE') context.setTimer(call.change, nowMs + context.limits.changeMs);
 }
 
 function answered(
@@ -155,6 +171,8 @@ function answered(
   if (call.renegotiation !== r || to.unacknowledged === cseq) return;
   context.clearTimer(call.change);
   to.dialog.retarget(message);
+  noteAllow(to, message);
+  learnAsClient(context, to, message, nowMs);
   to.unacknowledged = cseq;
   const sdp = sdpOf(message);
   const ngCallId = call.ngCallId!;
@@ -184,8 +202,12 @@ function answered(
 
 /** The change is agreed on: who asked for it gets its 200. */
 function accepted(context: CallContext, r: Renegotiation, sdp: string, nowMs: number): void {
-  r.from.call.renegotiation = undefined;
-  context.sendOk(r.from, r.serverTransaction, okWith(context, { request: r.request, leg: r.from, sdp }), nowMs);
+  const { from, request, serverTransaction } = r;
+  from.call.renegotiation = undefined;
+  context.clearTimer(from.call.change);
+  const ok = okWith(context, { request, leg: from, sdp }, nowMs);
+  if (request.method === 'INVITE') context.sendOk(from, serverTransaction, ok, nowMs);
+  else context.respond(serverTransaction, ok, nowMs);
 }
 
 /** The change came to nothing; the call goes on as it was. */
@@ -217,11 +239,15 @@ function endByPeer(
   context.end(call, { status: how.status, words: 'the other side is gone' }, how.nowMs);
 }
 
-/** The other side cancels its re-INVITE (RFC 3261 9). */
+/** Whoever asked for it cancels it (RFC 3261 9), or it takes too long. */
 export function cancelRenegotiation(context: CallContext, call: Call, nowMs: number): void {
   const r = call.renegotiation;
   if (!r || r.cancelled) return;
   r.cancelled = true;
+  if (r.request.method === 'UPDATE') {
+    const words = 'the other phone takes too long over the change';
+    context.respond(r.serverTransaction, refusal(r.request, 504, words, r.from.tag), nowMs);
+  }
   if (r.postponed) finish(context, call, { renegotiation: r, status: 487, words: 'cancelled', nowMs });
   else if (r.clientTransaction) context.options.transactions.cancel(r.clientTransaction, nowMs);
 }

@@ -3,10 +3,11 @@ import { Dialog } from '../dialog/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { startBranches } from './branch.ts';
 import { type Call, type CallTimer, type Leg, newLeg } from './call.ts';
-import { type CallContext, refusal } from './context.ts';
+import { type CallContext, noteAllow, refusal } from './context.ts';
 import { sdpOf } from './exchange.ts';
 import { echoCommand, profileOf, sdpProblem } from './media.ts';
 import { accept, reject } from './outcome.ts';
+import { refuseInterval } from './session-timer.ts';
 
 /** An INVITE that begins a call, as admission let it in. */
 export interface FirstInvite {
@@ -29,6 +30,12 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
   counters.attempts++;
   if (context.callsOf(caller) >= context.limits.callsPerUser) {
     refuse(503, `${caller} has ${context.limits.callsPerUser} calls already`);
+    return;
+  }
+  const tooSmall = refuseInterval(context, message, context.newTag());
+  if (tooSmall) {
+    counters.rejected++;
+    context.respond(id, tooSmall, nowMs);
     return;
   }
   const problem = inviteProblem(message);
@@ -100,6 +107,7 @@ function newCall(
   } as unknown as Call;
   const dialog = Dialog.ofInvite(message, { localTag: context.newTag(), flow, contact: context.options.contact });
   const a: Leg = newLeg(call, { dialog, user: of.caller, instance: instanceOf(message) });
+  noteAllow(a, message);
   a.profile = profileOf(sdpOf(message) ?? '');
   const timer = (kind: CallTimer['kind']): CallTimer => ({ call, kind });
   Object.assign(call, { a, ring: timer('ring'), change: timer('change'), check: timer('check') });

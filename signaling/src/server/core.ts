@@ -1,6 +1,14 @@
 import { type Crypto, createResponse, type DigestAlgorithm, parseUri, type SipMessage } from '@offhook/core';
 import { Admission, type AdmissionLimits, Authenticator } from '../auth/index.ts';
-import { ALLOW, CallLayer, type CallLimits, type CallSummary, type MediaPath, refusal } from '../call/index.ts';
+import {
+  ALLOW,
+  CallLayer,
+  type CallLimits,
+  type CallSummary,
+  type MediaPath,
+  refusal,
+  SUPPORTED,
+} from '../call/index.ts';
 import { MediaClient } from '../media/index.ts';
 import { Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import { route } from '../routing/index.ts';
@@ -205,7 +213,11 @@ export class SipCore {
       if (way.kind === 'ring' && this.registrar.lookup(user, nowMs).length === 0)
         return refusal(message, 480, `${user} is not registered: nobody is signed in under that name`, toTag);
     }
-    const headers = [['Allow', `${ALLOW}, REGISTER`] as const, ['Accept', 'application/sdp'] as const];
+    const headers = [
+      ['Allow', `${ALLOW}, REGISTER`] as const,
+      ['Accept', 'application/sdp'] as const,
+      ['Supported', SUPPORTED.join(', ')] as const,
+    ];
     return createResponse(message, 200, undefined, { toTag, headers });
   }
 

@@ -1,0 +1,109 @@
+import type { SipMessage } from '@offhook/core';
+import type { Call, Leg } from './call.ts';
+import type { CallContext } from './context.ts';
+import { acknowledge, adoptAnswer, SDP, sdpOf } from './exchange.ts';
+import { askAsClient, learnAsClient, raised } from './session-timer.ts';
+
+/** When a refresh meets another change, or is refused for now. */
+const AGAIN_MS = 5000;
+
+/** The session timer of a leg is due (RFC 4028 10): refresh it, or end a session that its phone did not refresh. */
+export function sessionDue(context: CallContext, leg: Leg, nowMs: number): void {
+  const { call, session } = leg;
+  if (!session || call.state !== 'answered') return;
+  if (session.refresher === 'them') {
+    context.hangUp(call, { status: 408, words: `${leg.user}'s phone did not refresh the session in time` }, nowMs);
+    return;
+  }
+  if (leg.isLost || isBusy(leg)) again(context, leg, nowMs);
+  else refresh(context, leg, 0, nowMs);
+}
+
+function isBusy(leg: Leg): boolean {
+  const { call } = leg;
+  return (
+    call.renegotiation !== undefined ||
+    call.refreshing !== undefined ||
+    call.awaitingAnswerInAck !== undefined ||
+    leg.ok !== undefined ||
+    leg.unacknowledged !== undefined
+  );
+}
+
+function again(context: CallContext, leg: Leg, nowMs: number): void {
+  context.setTimer(leg.timers.session, nowMs + AGAIN_MS);
+}
+
+/** UPDATE without a description where the phone knows it, else a re-INVITE with the description it has (RFC 4028 7.4). */
+function refresh(context: CallContext, leg: Leg, atLeastS: number, nowMs: number): void {
+  const { call, dialog } = leg;
+  const method = leg.allows.has('UPDATE') || leg.sent === undefined ? 'UPDATE' : 'INVITE';
+  const headers = [['Supported', 'timer'] as const, ...askAsClient(context, leg, atLeastS)];
+  const body = method === 'INVITE' ? { type: SDP, bytes: asOffer(leg.sent!) } : undefined;
+  const request = dialog.request(method, { headers, body });
+  const cseq = request.cseq.number;
+  call.refreshing = leg;
+  const done = () => {
+    if (call.refreshing === leg) call.refreshing = undefined;
+  };
+  context.follow(context.options.transactions.request(request, dialog.flow, nowMs), {
+    response: (message, _flow, now) => {
+      if (message.status < 200) return;
+      if (message.status < 300 && method === 'INVITE' && !acknowledgeOnce(context, leg, cseq)) return;
+      if (call.state === 'ended') return;
+      done();
+      if (message.status < 300) refreshed(context, leg, message, now);
+      else refused(context, leg, { message, method, triedS: Math.max(atLeastS, leg.session?.expiresS ?? 0), now });
+    },
+    failed: (why, now) => {
+      done();
+      if (call.state === 'ended') return;
+      if (why === 'timeout') gone(context, call, leg, now);
+      else again(context, leg, now);
+    },
+  });
+}
+
+/** ACK of a 2xx, repeated as often as that is; true the first time. */
+function acknowledgeOnce(context: CallContext, leg: Leg, cseq: number): boolean {
+  if (leg.ack?.cseq === cseq) {
+    context.options.transactions.send(leg.ack.message.clone(), leg.dialog.flow);
+    return false;
+  }
+  acknowledge(context, { leg }, cseq, undefined);
+  return true;
+}
+
+function refreshed(context: CallContext, leg: Leg, message: SipMessage, nowMs: number): void {
+  leg.dialog.retarget(message);
+  learnAsClient(context, leg, message, nowMs);
+  const sdp = sdpOf(message);
+  // The phone may answer with another address: the relay has to know.
+  if (sdp !== undefined) adoptAnswer(context, leg, sdp, nowMs);
+}
+
+function refused(
+  context: CallContext,
+  leg: Leg,
+  what: { message: SipMessage; method: string; triedS: number; now: number },
+): void {
+  const { message, method, triedS, now } = what;
+  const { status } = message;
+  const atLeastS = raised(message, triedS);
+  if (status === 481 || status === 408) gone(context, leg.call, leg, now);
+  else if (atLeastS !== undefined) refresh(context, leg, atLeastS, now);
+  else if (method === 'UPDATE' && (status === 405 || status === 501)) {
+    leg.allows.delete('UPDATE');
+    again(context, leg, now);
+  } else if (status === 491 || status === 500) again(context, leg, now);
+  else if (leg.session) context.setTimer(leg.timers.session, now + leg.session.expiresS * 500);
+}
+
+function gone(context: CallContext, call: Call, leg: Leg, nowMs: number): void {
+  context.hangUp(call, { status: 408, words: `${leg.user}'s phone is gone: it did not answer a refresh` }, nowMs);
+}
+
+/** The description a phone has from us, offered again as it is; only who starts DTLS is left open (RFC 8842 5.5). */
+function asOffer(sdp: string): string {
+  return sdp.replace(/^a=setup:(?:active|passive)\r?$/gm, 'a=setup:actpass\r');
+}

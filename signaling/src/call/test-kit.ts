@@ -1,0 +1,259 @@
+import assert from 'node:assert/strict';
+import {
+  createRequest,
+  createResponse,
+  decodeNg,
+  encodeNg,
+  ha1,
+  type NgDictionary,
+  parseSip,
+  SipMessage,
+  seededCrypto,
+} from '@offhook/core';
+import { nodeCrypto } from '@offhook/core/node';
+import { SipCore } from '../server/core.ts';
+import type { Account } from '../store/index.ts';
+import type { Flow } from '../transaction/index.ts';
+import { CALL_LIMITS, type CallLimits } from './context.ts';
+
+export const DOMAIN = 'example.test';
+const account = (user: string): Account => ({
+  user,
+  displayName: user.toUpperCase(),
+  ha1Md5: ha1('MD5', user, DOMAIN, 'pw', nodeCrypto),
+  ha1Sha256: '',
+  createdAt: '',
+});
+const USERS = ['alice', 'bob', 'carol'];
+export const OFFER =
+  'v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
+export const ANSWER = OFFER.replaceAll('192.0.2.1', '192.0.2.2');
+export const VIDEO = `${OFFER}m=video 4002 RTP/AVP 96\r\n`;
+
+/** The real server machine with WebSocket phones (authenticated by their session) and a relay that marks what passes it. */
+export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLimits> } = {}) {
+  const core = new SipCore({
+    crypto: seededCrypto(7, nodeCrypto),
+    domain: DOMAIN,
+    isLocal: (host) => host === DOMAIN,
+    account: (u) => (USERS.includes(u) ? account(u) : undefined),
+    mediaPath: 'opaque',
+    relays: 1,
+    nowMs: 0,
+    callLimits: { ...CALL_LIMITS, ...options.limits },
+  });
+  const outbox: { flow: Flow; message: SipMessage }[] = [];
+  const ng: NgDictionary[] = [];
+  const answers = new Map<string, Uint8Array>();
+  const alive = new Set<string>();
+  const ended: string[] = [];
+  const clock = { now: 0 };
+  let held: (() => void)[] | undefined;
+  const settle = () => {
+    for (let c = core.poll(); c; c = core.poll()) {
+      if (c.kind === 'send') {
+        const message = parseSip(c.bytes);
+        assert.ok(message instanceof SipMessage, JSON.stringify(message));
+        outbox.push({ flow: c.flow, message });
+      } else if (c.kind === 'relay') {
+        const { cookie, message } = decodeNg(c.bytes)!;
+        if (options.relayIsDown) continue;
+        // A relay carries out a repeated command once (the cookie tells), and repeats its answer.
+        const answer = () => {
+          const said = answers.get(cookie) ?? encodeNg(cookie, reply(message), 'bencode');
+          answers.set(cookie, said);
+          core.handleRelayDatagram(said, 0, clock.now);
+        };
+        if (held && message.command !== 'ping') held.push(answer);
+        else answer();
+      } else if (c.kind === 'call-ended') ended.push(`${c.call.status} ${c.call.reason}`);
+    }
+  };
+  const reply = (message: NgDictionary): NgDictionary => {
+    const callId = String(message['call-id']);
+    if (message.command === 'ping') return { result: 'pong', 'offhook-verbs': ['echo'] };
+    ng.push(message);
+    if (message.command === 'query')
+      return alive.has(callId) ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
+    if (message.command === 'delete') {
+      alive.delete(callId);
+      return { result: 'ok' };
+    }
+    if (String(message.sdp).includes('unusable')) return { result: 'error', 'error-reason': 'no common ground' };
+    alive.add(callId);
+    return { result: 'ok', sdp: `${message.sdp}a=via-relay:${message.command}\r\n` };
+  };
+  let flows = 0;
+  const phone = (user: string) => {
+    const flow: Flow = {
+      id: ++flows,
+      transport: 'ws',
+      local: { address: '127.0.0.1', port: 8080 },
+      remote: { address: '127.0.0.1', port: 50_000 + flows },
+      account: user,
+    };
+    const self = {
+      flow,
+      user,
+      contact: `<sip:${user}${flows}@phone.invalid;transport=ws>`,
+      /** Takes what was sent to this phone since it last looked. */
+      take: () => {
+        const mine = outbox.filter((o) => o.flow === flow).map((o) => o.message);
+        for (let i = outbox.length - 1; i >= 0; i--) if (outbox[i]!.flow === flow) outbox.splice(i, 1);
+        return mine;
+      },
+      seen: () => self.take().map((m) => (m.kind === 'request' ? m.method : `${m.status} ${m.cseq.method}`)),
+      send: (message: SipMessage) => {
+        const bytes = message.serialize();
+        const parsed = parseSip(bytes);
+        assert.ok(parsed instanceof SipMessage, JSON.stringify(parsed));
+        core.handleMessage(parsed, flow, clock.now);
+        settle();
+        return parsed;
+      },
+      request: (
+        method: string,
+        over: {
+          uri?: string;
+          to?: string;
+          callId?: string;
+          cseq?: number;
+          branch?: string;
+          tag?: string;
+          sdp?: string;
+          headers?: [string, string][];
+        } = {},
+      ) =>
+        self.send(
+          createRequest({
+            method,
+            uri: over.uri ?? `sip:bob@${DOMAIN}`,
+            from: `<sip:${user}@${DOMAIN}>;tag=${over.tag ?? `tag-${user}`}`,
+            to: over.to ?? `<sip:bob@${DOMAIN}>`,
+            callId: over.callId ?? `call-of-${user}`,
+            cseq: over.cseq ?? 1,
+            headers: [['Contact', self.contact], ...(over.headers ?? [])],
+            body: over.sdp === undefined ? undefined : { type: 'application/sdp', bytes: over.sdp },
+          }).prepend('via', `SIP/2.0/WS x.invalid;branch=z9hG4bK${over.branch ?? `${user}${over.cseq ?? 1}${method}`}`),
+        ),
+      /** Registers; answers what else comes over the new connection at once. */
+      register: (): SipMessage[] => {
+        self.request('REGISTER', {
+          uri: `sip:${DOMAIN}`,
+          to: `<sip:${user}@${DOMAIN}>`,
+          callId: `reg-${flows}`,
+          cseq: ++cseqs,
+        });
+        const got = self.take();
+        const mine = got.findIndex((m) => m.kind === 'response' && m.method === 'REGISTER');
+        assert.equal(got[mine]?.status, 200);
+        return got.filter((_, i) => i !== mine);
+      },
+      answer: (
+        request: SipMessage,
+        status: number,
+        sdp?: string,
+        headers: readonly (readonly [string, string])[] = [],
+      ) =>
+        self.send(
+          createResponse(request, status, undefined, {
+            toTag: `tag-${user}-${flow.id}`,
+            headers: [['Contact', self.contact], ...headers],
+            body: sdp === undefined ? undefined : { type: 'application/sdp', bytes: sdp },
+          }),
+        ),
+      /** A request of this phone within the dialog that the response or request `of` belongs to. */
+      within: (
+        of: SipMessage,
+        method: string,
+        over: { cseq: number; sdp?: string; branch?: string; headers?: [string, string][] },
+      ) => {
+        const mine = of.kind === 'response';
+        return self.send(
+          createRequest({
+            method,
+            uri: 'sip:offhook',
+            from: mine ? of.header('from')! : `${of.header('to')};tag=tag-${user}-${flow.id}`,
+            to: mine ? of.header('to')! : of.header('from')!,
+            callId: of.callId,
+            cseq: over.cseq,
+            headers: [['Contact', self.contact], ...(over.headers ?? [])],
+            body: over.sdp === undefined ? undefined : { type: 'application/sdp', bytes: over.sdp },
+          })
+            .set('max-forwards', 70)
+            .prepend('via', `SIP/2.0/WS x.invalid;branch=z9hG4bK${over.branch ?? `${user}${method}${over.cseq}in`}`),
+        );
+      },
+    };
+    return self;
+  };
+  let cseqs = 0;
+  const advance = (ms: number) => {
+    const until = clock.now + ms;
+    for (let at = core.nextTimeout(); at !== undefined && at <= until; at = core.nextTimeout()) {
+      clock.now = Math.max(at, clock.now);
+      core.handleTimeout(clock.now);
+      settle();
+    }
+    clock.now = until;
+  };
+  core.handleTimeout(0);
+  settle();
+  /** After everything has had time to end, nothing may be left. */
+  const assertNothingLeft = () => {
+    advance(100_000);
+    assert.equal(core.calls.size, 0, 'calls');
+    assert.equal(core.calls.dialogs, 0, 'dialogs');
+    assert.equal(core.transactions.size, 0, 'transactions');
+    assert.equal(core.calls.nextTimeout(), undefined, 'timers');
+    assert.deepEqual([...alive], [], 'calls at the relay');
+    assert.equal(core.media.calls, 0, 'calls of the media client');
+  };
+  return {
+    core,
+    phone,
+    ng,
+    alive,
+    ended,
+    clock,
+    advance,
+    settle,
+    assertNothingLeft,
+    hold: () => {
+      held ??= [];
+    },
+    release: () => {
+      const all = held ?? [];
+      held = undefined;
+      for (const answer of all) {
+        answer();
+        settle();
+      }
+    },
+  };
+}
+
+export type Stage = ReturnType<typeof stage>;
+export type Phone = ReturnType<Stage['phone']>;
+export const last = <T>(list: readonly T[]): T => list[list.length - 1]!;
+
+/** alice calls bob and bob answers; both have acknowledged. */
+export function established(
+  alice: Phone,
+  bob: Phone,
+  how: { headers?: [string, string][]; answers?: [string, string][] } = {},
+) {
+  alice.request('INVITE', { sdp: OFFER, headers: how.headers });
+  const [invite] = bob.take() as [SipMessage];
+  bob.answer(invite, 180);
+  bob.answer(invite, 200, ANSWER, how.answers);
+  assert.deepEqual(bob.seen(), ['ACK']);
+  const answers = alice.take();
+  assert.deepEqual(
+    answers.map((m) => m.status),
+    [100, 180, 200],
+  );
+  const ok = last(answers);
+  alice.within(ok, 'ACK', { cseq: 1 });
+  return { invite, ok };
+}
