@@ -152,3 +152,86 @@ test('what was granted is told exactly, whatever the fractions of the clock', ()
     assert.equal(answer.header('contact'), `<sip:a@1.1.1.1>;expires=${60 + i}`);
   }
 });
+
+const contactsOf = (message: SipMessage) => message.headers('contact');
+
+test('several contacts of one REGISTER live side by side, also those of one phone; theirs come first in the answer', () => {
+  const r = new Registrar();
+  r.handleRegister(register(['<sip:other@10.0.0.9>'], { callId: 'other' }), flow(1), 'alice', 0);
+  const both = [
+    '<sip:alice@10.0.0.1>;q=0.5;+sip.instance="<urn:uuid:1>"',
+    '<sip:alice@10.0.0.1;transport=tcp>;q=0.7;+sip.instance="<urn:uuid:1>"',
+  ];
+  for (let i = 0; i < 2; i++) {
+    assert.deepEqual(contactsOf(r.handleRegister(register(both), flow(1), 'alice', 0)), [
+      '<sip:alice@10.0.0.1>;expires=600;q=0.5;+sip.instance="<urn:uuid:1>"',
+      '<sip:alice@10.0.0.1;transport=tcp>;expires=600;q=0.7;+sip.instance="<urn:uuid:1>"',
+      '<sip:other@10.0.0.9>;expires=600',
+    ]);
+  }
+  const moved = register(['<sip:alice@10.0.0.7>;+sip.instance="<urn:uuid:1>"'], { callId: 'rebooted' });
+  r.handleRegister(moved, flow(1), 'alice', 0);
+  assert.equal(r.size, 3, 'the phone that comes back under another URI replaces one of its own');
+});
+
+test('with reg-id the same URI over two flows is two bindings (RFC 5626 6); a reg-id that is none is ignored', () => {
+  const r = new Registrar();
+  const contact = (regId: string) => `<sip:a@1.1.1.1>;+sip.instance="<urn:uuid:1>";reg-id=${regId}`;
+  r.handleRegister(register([contact('1')]), flow(1), 'alice', 0);
+  r.handleRegister(register([contact('2')]), flow(2), 'alice', 0);
+  assert.equal(r.size, 2);
+  const odd = r.handleRegister(register([`<sip:b@1.1.1.1>;+sip.instance="a\\"b";reg-id="1;q=0"`]), flow(3), 'alice', 0);
+  assert.equal(contactsOf(odd)[0], '<sip:b@1.1.1.1>;expires=600;+sip.instance="a\\"b"');
+  assert.equal(r.size, 3);
+});
+
+test('contacts are the same by RFC 3261 19.1.4, and are told as the phone wrote them', () => {
+  const same = (a: string, b: string) => {
+    const r = new Registrar();
+    r.handleRegister(register([a]), flow(1), 'alice', 0);
+    const answer = r.handleRegister(register([b]), flow(1), 'alice', 0);
+    assert.equal(contactsOf(answer)[0], `${b};expires=600`);
+    return r.size === 1;
+  };
+  assert.ok(same('<sip:%61lice@PHONE.example;transport=UDP;ob>', '<sip:alice@phone.example;ob;transport=udp>'));
+  assert.ok(same('<sip:alice@phone.example>', '<sip:alice@phone.example;x=1>'));
+  assert.equal(same('<sip:alice@phone.example;line=a>', '<sip:alice@phone.example;line=b>'), false);
+  assert.equal(same('<sip:alice@phone.example>', '<sip:alice@phone.example;transport=udp>'), false);
+  assert.equal(same('<sip:alice@phone.example>', '<sip:alice@phone.example:5060>'), false);
+  assert.equal(same('<sip:Alice@phone.example>', '<sip:alice@phone.example>'), false);
+});
+
+test('expiry: the parameter before the header, a malformed one is an hour, a huge one is no removal; q by its grammar', () => {
+  const table: readonly (readonly [contact: string, expires: number | undefined, answer: string])[] = [
+    ['<sip:a@1.1.1.1>;expires=120', 0, ';expires=120'],
+    ['<sip:a@1.1.1.1>', 300, ';expires=300'],
+    ['<sip:a@1.1.1.1>', undefined, ';expires=600'],
+    ['<sip:a@1.1.1.1>;expires=soon', 0, ';expires=3600'],
+    ['<sip:a@1.1.1.1>;expires', 0, ';expires=3600'],
+    ['<sip:a@1.1.1.1>;expires=99999999999999', 0, ';expires=3600'],
+    ['<sip:a@1.1.1.1>;q=0.25', undefined, ';expires=600;q=0.25'],
+    ['<sip:a@1.1.1.1>;q', undefined, ';expires=600'],
+    ['<sip:a@1.1.1.1>;q=1e-7', undefined, ';expires=600'],
+    ['<sip:a@1.1.1.1>;q=2', undefined, ';expires=600'],
+  ];
+  for (const [contact, expires, answer] of table) {
+    const ok = new Registrar().handleRegister(register([contact], { expires }), flow(1), 'alice', 0);
+    assert.deepEqual(contactsOf(ok), [`<sip:a@1.1.1.1>${answer}`], contact);
+  }
+});
+
+test('the answer has a Date where there is a clock (RFC 3261 10.3 step 8)', () => {
+  const r = new Registrar(undefined, () => Date.UTC(2026, 0, 2, 3, 4, 5));
+  const answer = r.handleRegister(register(['<sip:a@1.1.1.1>']), flow(1), 'alice', 0);
+  assert.equal(answer.header('date'), 'Fri, 02 Jan 2026 03:04:05 GMT');
+});
+
+test('who has as many contacts as allowed can still replace and remove them', () => {
+  const r = new Registrar();
+  const ten = Array.from({ length: 10 }, (_, i) => `<sip:a@10.0.0.${i}>`);
+  r.handleRegister(register(ten), flow(1), 'alice', 0);
+  assert.equal(r.handleRegister(register(['<sip:b@10.0.0.99>']), flow(1), 'alice', 0).status, 403);
+  const swap = register(['<sip:a@10.0.0.0>;expires=0', '<sip:b@10.0.0.99>']);
+  assert.equal(r.handleRegister(swap, flow(1), 'alice', 0).status, 200);
+  assert.equal(r.size, 10);
+});

@@ -1,4 +1,4 @@
-import { createResponse, Deadlines, type NameAddr, type SipMessage, type SipUri } from '@offhook/core';
+import { createResponse, Deadlines, type NameAddr, quote, type SipMessage, type SipUri } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 
 /** One contact of a user (RFC 3261 10): where it said it is, and the flow that reaches it there. */
@@ -8,6 +8,8 @@ export interface Binding {
   readonly flow: Flow;
   /** 0 to 1; higher is preferred. */
   readonly q: number;
+  /** The contact's URI as the phone wrote it, because some compare what comes back letter by letter. */
+  readonly written: string;
   /** +sip.instance and reg-id (RFC 5626 4.1): the same phone on a new connection replaces its old binding. */
   readonly instanceId?: string;
   readonly regId?: string;
@@ -22,6 +24,15 @@ export interface RegistrarLimits {
   readonly minExpiresS: number;
   readonly maxExpiresS: number;
   readonly defaultExpiresS: number;
+}
+
+/** RFC 3261 20.10 and 20.19: what a malformed expiry counts as. */
+const MALFORMED_EXPIRES_S = 3600;
+/** One contact of a REGISTER, with what it asks for. */
+interface Wish {
+  readonly contact: NameAddr;
+  readonly written: string;
+  readonly expiresS: number;
 }
 
 export const REGISTRAR_LIMITS: RegistrarLimits = {
@@ -45,8 +56,12 @@ export class Registrar {
   readonly #byFlow = new Map<Flow, Set<Binding>>();
   readonly #events: RegistrarEvent[] = [];
 
-  constructor(limits: RegistrarLimits = REGISTRAR_LIMITS) {
+  readonly #wallMs: (() => number) | undefined;
+
+  /** @param wallMs Unix milliseconds for the Date of answers; without it they have none. */
+  constructor(limits: RegistrarLimits = REGISTRAR_LIMITS, wallMs?: () => number) {
     this.#limits = limits;
+    this.#wallMs = wallMs;
   }
 
   /** Bindings in all. */
@@ -99,8 +114,9 @@ export class Registrar {
       for (const b of [...mine]) this.#remove(b, 'unregistered');
       return this.#ok(message, user, nowMs);
     }
-    const wanted: { contact: NameAddr; expiresS: number }[] = [];
-    for (const contact of contacts) {
+    const wanted: Wish[] = [];
+    const texts = message.values('contact');
+    for (const [i, contact] of contacts.entries()) {
       if (!contact.uri.isSip || contact.uri.headers !== undefined)
         return createResponse(message, 400, 'A Contact must be a SIP URI without headers');
       const expiresS = this.#expiry(contact, message);
@@ -108,47 +124,49 @@ export class Registrar {
       if (expiresS > 0 && expiresS < this.#limits.minExpiresS && !flow.transport.startsWith('ws')) {
         return createResponse(message, 423, undefined, { headers: [['Min-Expires', this.#limits.minExpiresS]] });
       }
-      wanted.push({ contact, expiresS: Math.min(expiresS, this.#limits.maxExpiresS) });
+      const written = uriText(texts[i] ?? '') ?? contact.uri.toString();
+      wanted.push({ contact, written, expiresS: Math.min(expiresS, this.#limits.maxExpiresS) });
     }
     const known = this.#users.get(user) ?? [];
-    const added = wanted.filter((w) => w.expiresS > 0 && !known.some((b) => isSame(b, w.contact))).length;
-    if (known.length + added > this.#limits.contacts)
+    const pairs = wanted.map((wish) => ({ wish, old: match(known, wish.contact, contacts) }));
+    // "if it compares lower or equal … the update MUST be aborted and the request fails"
+    if (pairs.some(({ old }) => old && isOutdated(old, message)))
+      return createResponse(message, 500, 'CSeq Out Of Order');
+    const left = known.filter((b) => !pairs.some(({ old }) => old === b));
+    const after = left.length + wanted.filter((w) => w.expiresS > 0).length;
+    if (after > this.#limits.contacts && after > known.length)
       return createResponse(message, 403, `Too many contacts: ${this.#limits.contacts} at most`);
-    for (const { contact } of wanted) {
-      const old = known.find((b) => isSame(b, contact));
-      // "if it compares lower or equal … the update MUST be aborted and the request fails"
-      if (old && isOutdated(old, message)) return createResponse(message, 500, 'CSeq Out Of Order');
-    }
-    for (const { contact, expiresS } of wanted) this.#bind(contact, expiresS, { message, flow, user, nowMs });
+    for (const wish of wanted) this.#bind(wish, contacts, { message, flow, user, nowMs });
     return this.#ok(message, user, nowMs);
   }
 
   #expiry(contact: NameAddr, message: SipMessage): number {
-    const own = contact.params.get('expires');
-    if (own !== undefined && /^\d{1,10}$/.test(own)) return Number(own);
-    return message.expires ?? this.#limits.defaultExpiresS;
+    // "If this parameter is not provided, the value of the Expires header field is used" (20.10)
+    const own = contact.params.get('expires') ?? message.header('expires');
+    if (own === undefined) return this.#limits.defaultExpiresS;
+    return /^\d{1,64}$/.test(own) ? Number(own) : MALFORMED_EXPIRES_S;
   }
 
   #bind(
-    contact: NameAddr,
-    expiresS: number,
+    { contact, written, expiresS }: Wish,
+    all: readonly NameAddr[],
     from: { message: SipMessage; flow: Flow; user: string; nowMs: number },
   ): void {
     const { message, flow, user, nowMs } = from;
-    const old = (this.#users.get(user) ?? []).find((b) => isSame(b, contact));
+    const old = match(this.#users.get(user) ?? [], contact, all);
     if (old) this.#take(old);
     if (expiresS === 0) {
       if (old) this.#events.push({ kind: 'removed', binding: old, why: 'unregistered' });
       return;
     }
-    const q = Number(contact.params.get('q') ?? 1);
+    const q = contact.params.get('q') ?? '1';
     const binding: Binding = {
       user,
       contact: contact.uri,
       flow,
-      q: q >= 0 && q <= 1 ? q : 1,
-      instanceId: contact.params.get('+sip.instance'),
-      regId: contact.params.get('reg-id'),
+      written,
+      q: /^(0(\.\d{0,3})?|1(\.0{0,3})?)$/.test(q) ? Number(q) : 1,
+      ...identity(contact),
       expiresAtMs: nowMs + expiresS * 1000,
       callId: message.callId,
       cseq: message.cseq.number,
@@ -181,25 +199,71 @@ export class Registrar {
     if (onFlow?.size === 0) this.#byFlow.delete(binding.flow);
   }
 
-  /** "The response … MUST contain Contact header field values enumerating all current bindings" */
+  /**
+   * "The response … MUST contain Contact header field values enumerating all current bindings", those of this very request
+   * first, in its order: there are phones that read the expiry of the first one only.
+   */
   #ok(message: SipMessage, user: string, nowMs: number): SipMessage {
-    const headers = this.lookup(user, nowMs).map((b) => {
-      const extra = `${b.instanceId === undefined ? '' : `;+sip.instance="${b.instanceId}"`}${b.regId === undefined ? '' : `;reg-id=${b.regId}`}`;
-      return [
-        'Contact',
-        `<${b.contact}>;expires=${secondsLeft(b, nowMs)}${b.q === 1 ? '' : `;q=${b.q}`}${extra}`,
-      ] as const;
+    const isOwn = (b: Binding) => b.callId === message.callId && b.cseq === message.cseq.number;
+    const own = (this.#users.get(user) ?? []).filter(isOwn);
+    const live = this.lookup(user, nowMs);
+    const headers = [...own, ...live.filter((b) => !isOwn(b))].map((b) => {
+      const instance = b.instanceId === undefined ? '' : `;+sip.instance=${quote(b.instanceId)}`;
+      const extra = `${b.q === 1 ? '' : `;q=${b.q}`}${instance}${b.regId === undefined ? '' : `;reg-id=${b.regId}`}`;
+      return ['Contact', `<${b.written}>;expires=${secondsLeft(b, nowMs)}${extra}`] as const;
     });
-    return createResponse(message, 200, undefined, { headers });
+    // "The response SHOULD include a Date header field." Phones without a battery set their clock by it.
+    const date = this.#wallMs ? ([['Date', new Date(this.#wallMs()).toUTCString()]] as const) : [];
+    return createResponse(message, 200, undefined, { headers: [...headers, ...date] });
   }
 }
 
-/** The same phone (RFC 5626 6) or, without instance, the same URI (RFC 3261 19.1.4, by text). */
-function isSame(binding: Binding, contact: NameAddr): boolean {
-  const instance = contact.params.get('+sip.instance');
-  if (instance !== undefined && binding.instanceId !== undefined)
-    return instance === binding.instanceId && contact.params.get('reg-id') === binding.regId;
-  return binding.contact.toString() === contact.uri.toString();
+/**
+ * The binding that a contact of a REGISTER renews. With a reg-id, that of the same phone and reg-id and no other (RFC 5626
+ * 6); else the same URI; else one of the same phone, which has come back under another URI, but not one that the same
+ * request asks for too.
+ */
+function match(known: readonly Binding[], contact: NameAddr, all: readonly NameAddr[]): Binding | undefined {
+  const { instanceId, regId } = identity(contact);
+  const isPhone = (b: Binding) => instanceId !== undefined && b.instanceId === instanceId && b.regId === regId;
+  if (regId !== undefined)
+    return known.find(isPhone) ?? known.find((b) => b.regId === undefined && isSameUri(b.contact, contact.uri));
+  return (
+    known.find((b) => (instanceId === undefined || b.regId === undefined) && isSameUri(b.contact, contact.uri)) ??
+    known.find((b) => isPhone(b) && !all.some((other) => isSameUri(b.contact, other.uri)))
+  );
+}
+
+/** A reg-id means nothing without an instance, and is a number from 1 (RFC 5626 4.2, 10). */
+function identity({ params }: NameAddr): Pick<Binding, 'instanceId' | 'regId'> {
+  const instanceId = params.get('+sip.instance');
+  const regId = params.get('reg-id') ?? '';
+  return { instanceId, regId: instanceId !== undefined && /^[1-9]\d{0,9}$/.test(regId) ? regId : undefined };
+}
+
+/** Parameters that two equal URIs either both have or both lack (RFC 3261 19.1.4). */
+const TELLING = ['user', 'ttl', 'method', 'maddr', 'transport'];
+
+/** RFC 3261 19.1.4: users differ by case, parameters don't; one that only one URI has counts only if it is a telling one. */
+function isSameUri(a: SipUri, b: SipUri): boolean {
+  if (a.scheme !== b.scheme || a.user !== b.user || a.password !== b.password) return false;
+  if (a.host !== b.host || a.port !== b.port) return false;
+  for (const name of new Set([...TELLING, ...a.params.entries().map(([n]) => n)])) {
+    const [left, right] = [a.params.get(name), b.params.get(name)];
+    const oneLacks = left === undefined || right === undefined;
+    if (oneLacks ? left !== right && TELLING.includes(name.toLowerCase()) : left.toLowerCase() !== right.toLowerCase())
+      return false;
+  }
+  return true;
+}
+
+/** What stands between the brackets of a Contact, or before its parameters. */
+function uriText(contact: string): string | undefined {
+  const quoted = /^\s*"(?:[^"\\]|\\.)*"/.exec(contact)?.[0].length ?? 0;
+  const open = contact.indexOf('<', quoted);
+  if (open < 0) return undefined;
+  const close = contact.indexOf('>', open);
+  return close < 0 ? undefined : contact.slice(open + 1, close).trim();
 }
 
 /** Whole seconds until a binding expires, begun ones included, but never more than were granted. */

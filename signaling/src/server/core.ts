@@ -10,7 +10,7 @@ import {
   SUPPORTED,
 } from '../call/index.ts';
 import { MediaClient } from '../media/index.ts';
-import { Registrar, type RegistrarEvent } from '../registrar/index.ts';
+import { REGISTRAR_LIMITS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import { route } from '../routing/index.ts';
 import type { Account } from '../store/index.ts';
 import { type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
@@ -26,6 +26,8 @@ export interface SipCoreOptions {
   /** How many media relays there are; they are known by number here. */
   readonly relays: number;
   readonly nowMs: number;
+  /** Unix milliseconds, for the Date of answers to REGISTER. */
+  readonly wallMs?: () => number;
   readonly algorithm?: DigestAlgorithm;
   readonly callLimits?: CallLimits;
   readonly nonceLifetimeMs?: number;
@@ -49,7 +51,7 @@ export type SipCoreCommand =
 export class SipCore {
   readonly transactions: TransactionLayer;
   readonly authenticator: Authenticator;
-  readonly registrar = new Registrar();
+  readonly registrar: Registrar;
   readonly calls: CallLayer;
   readonly media: MediaClient;
   readonly admission: Admission;
@@ -59,6 +61,7 @@ export class SipCore {
   constructor(options: SipCoreOptions) {
     this.#options = options;
     const { crypto, account, domain } = options;
+    this.registrar = new Registrar(REGISTRAR_LIMITS, options.wallMs);
     this.authenticator = new Authenticator({
       realm: domain,
       crypto,

@@ -52,6 +52,7 @@ export async function startSignaling(
     mediaPath: config.media.path,
     relays: relays.length,
     nowMs: monotonicMs(),
+    wallMs: () => Date.now(),
     nonceSecret: config.nonceSecret,
     algorithm: config.sip.digest,
     addressOf: reachableAddress,
