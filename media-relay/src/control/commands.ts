@@ -1,6 +1,6 @@
 import type { NgDictionary } from '@offhook/core';
-import { type PortPool, queryCall, type SessionBook, totalsOf } from '../session/index.ts';
-import { CONTROL_LIMITS, parametersOf, textOf } from './parameters.ts';
+import { NO_ROOM, type PortPool, queryCall, type SessionBook, totalsOf } from '../session/index.ts';
+import { CONTROL_LIMITS, knowsLoadLimit, parametersOf, textOf } from './parameters.ts';
 
 /** Our own verbs beyond rtpengine's, announced at ping. */
 export const OFFHOOK_VERBS = ['echo'] as const;
@@ -76,13 +76,14 @@ async function describe(
   const { request } = parameters;
   context.counters.unknownFlags += parameters.unknownFlags.length;
   if (command === 'answer') return outcome(context.book.answer(request, context.monotonicMs()));
-  if (context.isDraining() && !context.book.find(request.callId)) {
-    return failure('this relay is draining and takes no new calls');
+  if (!context.book.find(request.callId)) {
+    if (context.isDraining()) return busy(message, 'this relay is draining and takes no new calls');
+    if (context.book.isFull) return busy(message, NO_ROOM);
   }
   const needed = context.book.pairsFor(request, command === 'echo');
   if (typeof needed === 'object') return failure(needed.error);
   const pairs = await context.ports.take(needed);
-  if (!pairs) return failure('all RTP ports of this relay are in use');
+  if (!pairs) return busy(message, 'all RTP ports of this relay are in use');
   const now = context.monotonicMs();
   const described =
     command === 'offer' ? context.book.offer(request, pairs, now) : context.book.echo(request, pairs, now);
@@ -112,6 +113,11 @@ function query({ book, monotonicMs, wallMs }: ControlContext, message: NgDiction
 
 function outcome(described: { sdp: string; warning?: string } | { error: string }): NgDictionary {
   return 'error' in described ? failure(described.error) : { result: 'ok', ...described };
+}
+
+/** A client that knows `load limit` asks the next relay; others get an error. */
+function busy(message: NgDictionary, reason: string): NgDictionary {
+  return knowsLoadLimit(message) ? { result: 'load limit', message: reason } : failure(reason);
 }
 
 function failure(reason: string): NgDictionary {

@@ -25,7 +25,8 @@ export type Parameters =
   | { readonly error: string };
 
 /** Reads the keys of `offer`, `answer` and `echo`, rtpengine's names; spaces and dashes in keys are the same. */
-export function parametersOf(message: NgDictionary): Parameters {
+export function parametersOf(received: NgDictionary): Parameters {
+  const message = withRtppFlags(received);
   const callId = textOf(message, 'call-id', CONTROL_LIMITS.callId);
   const fromTag = textOf(message, 'from-tag', CONTROL_LIMITS.tag);
   const toTag = textOf(message, 'to-tag', CONTROL_LIMITS.tag);
@@ -48,6 +49,7 @@ export function parametersOf(message: NgDictionary): Parameters {
       protocol: typeof protocol === 'string' && protocol !== '' ? protocol : undefined,
       ice: ice === 'remove' ? 'remove' : ice?.startsWith('force') ? 'force' : undefined,
       dtlsOff: dtls.some((w) => w === 'off' || w === 'no' || w === 'disable'),
+      sdesOff: wordsOf(message.SDES).some((w) => w === 'off' || w === 'no' || w === 'disable'),
       rtcpMux: wordsOf(entryOf(message, 'rtcp-mux')).map((w) => w.toLowerCase()),
       replaceOrigin: wordsOf(message.replace).some((w) => w === 'origin'),
       receivedFrom: source,
@@ -56,6 +58,34 @@ export function parametersOf(message: NgDictionary): Parameters {
     },
     unknownFlags: flags.filter((f) => f !== 'opaque' && !/^trust[- ]address$/.test(f) && !HARMLESS.has(f)),
   };
+}
+
+/** Whether the client takes `load limit` for an answer. */
+export function knowsLoadLimit(message: NgDictionary): boolean {
+  return wordsOf(message.supports).includes('load limit');
+}
+
+/** Words of `rtpp-flags` that are entries of a list: `replace-origin`, `SDES-off` … */
+const LISTED = ['replace', 'rtcp-mux', 'SDES'] as const;
+
+/** `rtpp-flags`: what Kamailio's script says, unread (its module does so when it is given a Via branch apart). */
+function withRtppFlags(message: NgDictionary): NgDictionary {
+  const raw = entryOf(message, 'rtpp-flags');
+  if (typeof raw !== 'string') return message;
+  const lists: Record<string, string[]> = { flags: wordsOf(message.flags) };
+  const texts: Record<string, string> = {};
+  for (const word of raw.split(' ', CONTROL_LIMITS.flags)) {
+    const at = word.indexOf('=');
+    const listed = LISTED.find((name) => word.startsWith(`${name}-`) || word.startsWith(`${name}=`));
+    if (listed !== undefined) {
+      lists[listed] ??= [];
+      lists[listed].push(word.slice(listed.length + 1));
+    } else if (at > 0) texts[word.slice(0, at)] = word.slice(at + 1);
+    else if (word.includes('RTP/')) texts['transport-protocol'] = word;
+    else if (word !== '') lists.flags!.push(word);
+  }
+  // Call-ID and tags stay those of the SIP message; what the client said as a key comes before a word.
+  return { ...lists, ...texts, ...message, flags: lists.flags };
 }
 
 /** A text within its limit, undefined when absent, or what is wrong with it. */

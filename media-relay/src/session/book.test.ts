@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isSdpError, parseSdp, seededRandom } from '@offhook/core';
-import { nodeCrypto, type UdpPort } from '@offhook/core/node';
+import { hex, isSdpError, parseSdp, seededRandom } from '@offhook/core';
+import { liveCipherContexts, nodeCrypto, type UdpPort } from '@offhook/core/node';
 import type { Transport } from '../forward/index.ts';
 import { IceLite, MuxPort } from '../ice/index.ts';
 import { SrtpContext } from '../srtp/index.ts';
@@ -23,6 +23,8 @@ const OWN_FINGERPRINT = `sha-256 ${new Array(32).fill('AB').join(':')}`;
 /** A book without sockets: ports are numbers, DTLS endpoints do nothing. */
 class Bench {
   readonly released: PortPair[] = [];
+  /** Key of each sending SRTP context that was made. */
+  readonly senderKeys: string[] = [];
   readonly attached = new Map<PortPair, Transport>();
   readonly transports = new TransportTable();
   readonly ice = new IceLite(nodeCrypto, () => false);
@@ -44,7 +46,10 @@ class Bench {
       muxes: ['127.0.0.1', '192.0.2.2'].map((a, i) => new MuxPort(fakePort(20_000), a, i)),
       plainAddress: '192.0.2.2',
       transports: this.transports,
-      openSrtp: (keys, direction) => new SrtpContext(keys, direction),
+      openSrtp: (keys, direction) => {
+        if (direction === 'protect') this.senderKeys.push(hex(keys.key));
+        return new SrtpContext(keys, direction);
+      },
       dtlsCounters: { connected: 0, failed: 0, fingerprintMismatch: 0 },
       dtls: options.dtls === false ? undefined : dtls,
       dtlsProblem: options.dtls === false ? 'the self-test failed' : undefined,
@@ -119,6 +124,7 @@ function request(
     protocol: undefined,
     ice: undefined,
     dtlsOff: false,
+    sdesOff: false,
     rtcpMux: [],
     replaceOrigin: true,
     receivedFrom: undefined,
@@ -309,6 +315,51 @@ test('SDES towards a phone offers three suites; baresip gets its own tag back wi
   const own = line(toA, 'a=crypto:');
   assert.match(own, /^1 AES_CM_128_HMAC_SHA1_80 inline:/);
   assert.notEqual(own, line(offer, 'a=crypto:'));
+  bench.end();
+});
+
+test('a key of ours has one sending context for the whole call, whatever device or suite answers', () => {
+  const before = liveCipherContexts();
+  const bench = new Bench();
+  const answer = (to: string, tag: number, suite: string, length: number) => {
+    const key = Buffer.alloc(length, `${to}${suite}`).toString('base64');
+    const sdp = plainAnswer(4000, [`a=crypto:${tag} ${suite} inline:${key}`]).replace('RTP/AVP', 'RTP/SAVP');
+    bench.answer('a', to, sdp);
+  };
+  bench.offer('a', golden('baresip-plain-offer'), { protocol: 'RTP/SAVP' });
+  const b = () => bench.book.find('call')!.legs[1]!.sections[0]!.transport!;
+  answer('b', 2, 'AES_CM_128_HMAC_SHA1_80', 30);
+  const first = b().tx;
+  answer('another device', 2, 'AES_CM_128_HMAC_SHA1_80', 30);
+  assert.equal(b().tx, first);
+  answer('another device', 1, 'AEAD_AES_128_GCM', 28);
+  assert.notEqual(b().tx, first);
+  answer('another device', 2, 'AES_CM_128_HMAC_SHA1_80', 30);
+  assert.equal(b().tx, first);
+  assert.deepEqual([bench.senderKeys.length, new Set(bench.senderKeys).size], [2, 2]);
+  bench.end();
+  assert.equal(liveCipherContexts(), before);
+});
+
+test('RTP/SAVPF with forced ICE, or SDES off, means DTLS, but a leg that has SDES keeps it', () => {
+  const cases: [Partial<DescribeRequest>, string][] = [
+    [{ protocol: 'RTP/SAVPF', ice: 'force' }, 'dtls ice'],
+    [{ protocol: 'RTP/SAVPF', ice: 'force', dtlsOff: true }, 'sdes ice'],
+    [{ protocol: 'RTP/SAVP', ice: 'force' }, 'sdes ice'],
+    [{ protocol: 'RTP/SAVP', ice: 'remove', sdesOff: true }, 'dtls'],
+    [{ protocol: 'RTP/SAVPF', ice: 'remove' }, 'sdes'],
+  ];
+  for (const [options, expected] of cases) {
+    const bench = new Bench();
+    bench.offer('a', golden('baresip-plain-offer'), options);
+    const { kind } = bench.book.find('call')!.legs[1]!;
+    assert.equal(`${kind.security}${kind.ice ? ' ice' : ''}`, expected);
+    bench.end();
+  }
+  const bench = new Bench();
+  bench.offer('a', golden('baresip-plain-offer'), { protocol: 'RTP/SAVP', ice: 'force' });
+  bench.offer('a', golden('baresip-plain-offer'), { protocol: 'RTP/SAVPF', ice: 'force' });
+  assert.equal(bench.book.find('call')!.legs[1]!.kind.security, 'sdes');
   bench.end();
 });
 

@@ -20,6 +20,7 @@ const UNANSWERED_MS = 240_000;
 /** A call on hold may be silent this long. */
 const HELD_MS = 3_600_000;
 const SWEEP_MS = 5_000;
+export const NO_ROOM = 'this relay has no room for another call';
 
 /** All calls of a worker: SDP in, SDP out, and the transports between. Synchronous; port pairs are handed in. */
 export class SessionBook {
@@ -37,6 +38,11 @@ export class SessionBook {
 
   get size(): number {
     return this.#calls.size;
+  }
+
+  /** No further call is taken. */
+  get isFull(): boolean {
+    return this.#calls.size >= this.#options.maxCalls;
   }
 
   find(callId: string): Call | undefined {
@@ -194,8 +200,7 @@ export class SessionBook {
     const sd = parseSdp(request.sdp);
     if (isSdpError(sd)) return { error: sd.reason };
     const call = this.#calls.get(request.callId);
-    if (!call && this.#calls.size >= this.#options.maxCalls)
-      return { error: 'this relay has no room for another call' };
+    if (!call && this.isFull) return { error: NO_ROOM };
     const from = call?.leg(request.fromTag);
     if (call && call.echo !== isEcho) return { error: 'this call-id is in use by a call of another form' };
     if (call && !from) return { error: 'from-tag is not one of this call' };
@@ -276,7 +281,13 @@ function farKind(request: DescribeRequest, from: LegKind, known: LegKind | undef
   }
   const parsed = parseProtocol(request.protocol);
   if (!parsed) return `transport-protocol '${request.protocol.slice(0, 40)}' is not one of this relay's`;
-  const security = parsed.security === 'dtls' && request.dtlsOff ? 'sdes' : parsed.security;
+  // rtpengine offers DTLS and SDES at once under RTP/SAVPF, so that is what older scripts say to reach a browser.
+  const meansDtls =
+    parsed.security === 'sdes' &&
+    known?.security !== 'sdes' &&
+    (request.sdesOff || (parsed.feedback && request.ice === 'force'));
+  const wanted = meansDtls ? 'dtls' : parsed.security;
+  const security = wanted === 'dtls' && request.dtlsOff ? 'sdes' : wanted;
   const fresh = security === 'dtls' || (security === from.security && from.ice);
   const byDefault = known?.security === security ? known.ice : fresh;
   const ice = request.ice === undefined ? byDefault : request.ice === 'force';
@@ -330,6 +341,8 @@ function forgetPeer(leg: Leg): void {
   for (const { transport } of leg.sections) {
     transport?.latch?.expect(undefined, []);
     transport?.rtcpLatch?.expect(undefined, []);
-    if (leg.kind.security === 'sdes') transport?.dropKeys();
+    if (leg.kind.security !== 'sdes' || !transport) continue;
+    transport.rx?.close(); // ours goes on: the other device has the same offer with the same key
+    transport.rx = undefined;
   }
 }

@@ -118,6 +118,7 @@ function releaseSection(host: MediaHost, section: Section): void {
   const { transport, pair } = section;
   section.transport = undefined;
   section.peer = undefined;
+  section.sdes?.close();
   section.sdes = undefined;
   if (pair && transport) {
     transport.dtls?.close();

@@ -1,4 +1,5 @@
 import type { NgDictionary, NgValue } from '@offhook/core';
+import type { UdpEndpoint } from '@offhook/core/node';
 import type { Transport } from '../forward/index.ts';
 import type { Call } from './call.ts';
 import { kindInWords, protocolOf } from './kind.ts';
@@ -13,7 +14,7 @@ export function queryCall(call: Call, nowMs: number, wallMs: number): NgDictiona
       tag: leg.tag ?? '',
       ...(far.tag !== undefined && far !== leg ? { 'in dialogue with': far.tag } : {}),
       kind: call.opaque ? 'WebRTC, passed through unread' : kindInWords(leg.kind),
-      medias: leg.sections.map((section) => mediaOf(leg, section, nowMs)),
+      medias: leg.sections.map((section) => mediaOf(leg, section, { nowMs, wallMs })),
       ice: iceOf(leg),
       dtls: dtlsOf(call, leg),
       srtp: srtpOf(call, leg),
@@ -50,35 +51,54 @@ function dropped(t: Transport): number {
   return sum;
 }
 
-function mediaOf(leg: Leg, section: Section, nowMs: number): NgDictionary {
+function mediaOf(leg: Leg, section: Section, { nowMs, wallMs }: { nowMs: number; wallMs: number }): NgDictionary {
   const t = section.transport;
   const common = { index: section.index + 1, type: section.media };
   if (!t) return { ...common, state: 'rejected' };
   const selected = leg.ice?.selected;
   const local = section.pair?.rtp.local ?? selected?.mux.udp.local;
-  const remote = t.remote?.toSocketAddress();
+  const endpoint = endpointOf(t.remote);
   const reasons = Object.entries(t.drops).filter(([, count]) => count > 0);
   return {
     ...common,
     protocol: protocolOf(leg.kind),
     ...(local ? { 'local address': local.address, 'local port': local.port } : {}),
-    ...(remote
-      ? {
-          endpoint: {
-            family: remote.address.includes(':') ? 'IPv6' : 'IPv4',
-            address: remote.address,
-            port: remote.port,
-          },
-        }
-      : {}),
+    ...(endpoint ? { endpoint } : {}),
     'rtcp-mux': t.latch && !t.rtcpMux ? 'no' : 'yes',
     source: sourceOf(t),
     stats: { packets: t.packetsIn, bytes: t.bytesIn, errors: dropped(t) },
     stats_out: { packets: t.packetsOut, bytes: t.bytesOut },
     rtcp: { packets: t.rtcpIn, 'packets out': t.rtcpOut },
+    streams: streamsOf(section, t, t.lastInMs < 0 ? 0 : Math.floor((wallMs - (nowMs - t.lastInMs)) / 1000)),
     'last packet age ms': t.lastInMs < 0 ? -1 : Math.round(nowMs - t.lastInMs),
     ...(reasons.length > 0 ? { dropped: Object.fromEntries(reasons) } : {}),
   };
+}
+
+/** rtpengine's shape: one stream for RTP and one for RTCP, where that has a port of its own. */
+function streamsOf(section: Section, t: Transport, lastS: number): NgDictionary[] {
+  const errors = dropped(t);
+  const isMuxed = t.latch === undefined || t.rtcpMux;
+  const rtp = { packets: isMuxed ? t.packetsIn : t.packetsIn - t.rtcpIn, bytes: t.bytesIn, errors };
+  const stream = (flag: string, port: number | undefined, remote: UdpEndpoint | undefined, stats: NgDictionary) => {
+    const endpoint = endpointOf(remote);
+    return {
+      ...(port === undefined ? {} : { 'local port': port }),
+      ...(endpoint ? { endpoint } : {}),
+      'last packet': lastS,
+      flags: isMuxed && flag === 'RTP' ? ['RTP', 'RTCP'] : [flag],
+      stats,
+    };
+  };
+  const first = stream('RTP', section.pair?.rtp.local.port, t.remote, rtp);
+  return isMuxed
+    ? [first]
+    : [first, stream('RTCP', section.pair?.rtcp.local.port, t.rtcpRemote, { packets: t.rtcpIn })];
+}
+
+function endpointOf(remote: UdpEndpoint | undefined): NgDictionary | undefined {
+  const at = remote?.toSocketAddress();
+  return at && { family: at.address.includes(':') ? 'IPv6' : 'IPv4', address: at.address, port: at.port };
 }
 
 function sourceOf(t: Transport): string {

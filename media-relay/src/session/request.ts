@@ -9,6 +9,8 @@ export interface DescribeRequest {
   readonly ice: 'force' | 'remove' | undefined;
   /** DTLS off towards the far side although its protocol would have it. */
   readonly dtlsOff: boolean;
+  /** SDES off towards the far side: a secure protocol then means DTLS. */
+  readonly sdesOff: boolean;
   readonly rtcpMux: readonly string[];
   readonly replaceOrigin: boolean;
   readonly receivedFrom: string | undefined;

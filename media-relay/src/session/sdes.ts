@@ -17,8 +17,9 @@ export class SdesKeys {
   readonly #crypto: Crypto;
   readonly #open: OpenSrtp;
   readonly #own = new Map<SrtpProfile, string>();
+  /** Of our own keys, each with its one sending context: a second one would use indices of the first again (RFC 3711 9.1). */
+  readonly #senders = new Map<SrtpProfile, SrtpTransform>();
   #rxKey = '';
-  #txKey = '';
   /** What was agreed on, for `query`. */
   profile: SrtpProfile | undefined;
   /** The line of our answer. */
@@ -56,6 +57,12 @@ export class SdesKeys {
     return true;
   }
 
+  close(): void {
+    for (const sender of this.#senders.values()) sender.close();
+    this.#senders.clear();
+    this.#own.clear();
+  }
+
   #key(suite: SrtpProfile): string {
     let key = this.#own.get(suite);
     if (key === undefined) {
@@ -66,21 +73,24 @@ export class SdesKeys {
     return key;
   }
 
-  /** Contexts of unchanged keys go on: a new one would lose the rollover counter and the replay window. */
+  /**
+   * Contexts of unchanged keys go on: a new one would lose the rollover counter and the replay window. That of another suite
+   * rests, for it may be chosen again.
+   */
   #apply(profile: SrtpProfile, remoteKey: string, transport: Transport): void {
     const changed = this.profile !== profile;
-    const ownKey = this.#key(profile);
     this.profile = profile;
     if (changed || this.#rxKey !== remoteKey || !transport.rx) {
       transport.rx?.close();
       transport.rx = this.#open(split(profile, remoteKey), 'unprotect');
       this.#rxKey = remoteKey;
     }
-    if (changed || this.#txKey !== ownKey || !transport.tx) {
-      transport.tx?.close();
-      transport.tx = this.#open(split(profile, ownKey), 'protect');
-      this.#txKey = ownKey;
+    let sender = this.#senders.get(profile);
+    if (!sender) {
+      sender = this.#open(split(profile, this.#key(profile)), 'protect');
+      this.#senders.set(profile, sender);
     }
+    transport.tx = sender;
   }
 }
 
