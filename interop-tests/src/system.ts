@@ -218,6 +218,8 @@ export class System {
       await gone;
       clearTimeout(guard);
     }
+    // Parts outlive a supervisor that was killed; when a test fails before the next one came, nobody else ends them.
+    await Promise.allSettled(PARTS.map((part) => this.verb(part, 'stop')));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
