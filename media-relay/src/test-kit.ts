@@ -129,6 +129,14 @@ export function mediaAt(sdp: string): SocketAddress {
   return { address: line(sdp, 'c=IN IP4 '), port: Number(line(sdp, 'm=').split(' ')[1]) };
 }
 
+/** A phone's description: PCMU and telephone-event, at the peer's port. */
+export function plainSdp(peer: Peer, extra: string[] = [], address = peer.at.address): string {
+  const m = `m=audio ${peer.at.port} RTP/AVP 0 101`;
+  return ['v=0', 'o=- 7 7 IN IP4 127.0.0.1', 's=-', `c=IN IP4 ${address}`, 't=0 0', m, ...extra, 'a=sendrecv', ''].join(
+    '\r\n',
+  );
+}
+
 /** An RTP packet with a payload of `fill` bytes. */
 export function rtp(options: {
   ssrc: number;

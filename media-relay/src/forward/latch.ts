@@ -23,7 +23,7 @@ export class Latch {
   #allowed: readonly UdpEndpoint[] = [];
   #source: UdpEndpoint | undefined;
   #count = 0;
-  #words: readonly number[] = [];
+  readonly #words = new Uint32Array(4);
   #port = 0;
   #ssrc = 0;
   #payloadType = 0;
@@ -79,6 +79,8 @@ export class Latch {
       this.#count > 0 &&
       this.#port === batch.port[i] &&
       this.#words[0] === batch.address[4 * i] &&
+      this.#words[1] === batch.address[4 * i + 1] &&
+      this.#words[2] === batch.address[4 * i + 2] &&
       this.#words[3] === batch.address[4 * i + 3] &&
       this.#ssrc === rtpSsrc(bytes, offset) &&
       this.#payloadType === rtpPayloadType(bytes, offset) &&
@@ -92,7 +94,7 @@ export class Latch {
     }
     this.#count = 1;
     this.#port = batch.port[i]!;
-    this.#words = Array.from(batch.address.subarray(4 * i, 4 * i + 4));
+    for (let k = 0; k < 4; k++) this.#words[k] = batch.address[4 * i + k]!;
     this.#ssrc = rtpSsrc(bytes, offset);
     this.#payloadType = rtpPayloadType(bytes, offset);
     return false;
