@@ -29,7 +29,7 @@ export function createRequest(options: {
 
 /**
  * A response to a request (RFC 3261 8.2.6): Via, From, To, Call-ID, CSeq and (below 300, in dialogs) Record-Route are
- * copied as they came; a To tag is added when the request has none.
+ * copied as they came; a To tag is added when the request has none. What a malformed request lacks, its answer lacks.
  */
 export function createResponse(
   request: SipMessage,
@@ -48,11 +48,14 @@ export function createResponse(
   );
   for (const via of request.headers('via')) message.add('via', via);
   if (status < 300) for (const route of request.headers('record-route')) message.add('record-route', route);
-  message.add('from', request.header('from') ?? '');
-  const to = request.header('to') ?? '';
-  message.add('to', options.toTag !== undefined && request.to.tag === undefined ? `${to};tag=${options.toTag}` : to);
-  message.add('call-id', request.callId);
-  message.add('cseq', request.header('cseq') ?? '');
+  const copy = (name: string, add = '') => {
+    const value = request.header(name);
+    if (value !== undefined && value !== '') message.add(name, value + add);
+  };
+  copy('from');
+  copy('to', options.toTag !== undefined && request.to.tag === undefined ? `;tag=${options.toTag}` : '');
+  copy('call-id');
+  copy('cseq');
   if (status === 100 && request.header('timestamp') !== undefined)
     message.add('timestamp', request.header('timestamp')!);
   for (const [name, value] of options.headers ?? []) message.add(name, value);

@@ -113,15 +113,12 @@ export class StreamFramer {
 /** The one Content-Length of a head. On a stream it is mandatory, and two of them are an attack (RFC 3261 20.14). */
 function contentLength(head: Uint8Array): number | string {
   let found: number | undefined;
-  for (const line of text(head).split('\n')) {
+  // A folded value goes on after its line end (RFC 3261 7.3.1), as the parser reads it.
+  for (const line of text(head)
+    .replace(/\r?\n[ \t]+/g, ' ')
+    .split('\n')) {
     const colon = line.indexOf(':');
-    if (
-      colon < 1 ||
-      line[0] === ' ' ||
-      line[0] === '\t' ||
-      canonicalName(line.slice(0, colon).trim()) !== 'content-length'
-    )
-      continue;
+    if (colon < 1 || canonicalName(line.slice(0, colon).trim()) !== 'content-length') continue;
     const value = parseDecimal(line.slice(colon + 1).trim(), Number.MAX_SAFE_INTEGER);
     if (value === undefined) return 'malformed Content-Length';
     if (found !== undefined && found !== value) return 'two different Content-Length headers';

@@ -218,12 +218,15 @@ export class SipMessage {
     return new SipMessage(start, { raw: this.#raw, ascii: this.#ascii, fields: [...this.#fields], body: this.body });
   }
 
-  /** The bytes for the wire. Content-Length is always written anew, last. */
+  /** The bytes for the wire. A Content-Length that is still right stays where it is, else it is written anew, last. */
   serialize(): Uint8Array {
     const start =
       this.kind === 'request' ? `${this.method} ${this.uri} SIP/2.0\r\n` : `SIP/2.0 ${this.status} ${this.reason}\r\n`;
-    const tail = `Content-Length: ${this.body.length}\r\n\r\n`;
-    const kept = this.#fields.filter((f) => f.name !== 'content-length');
+    const length = this.#fields.find((f) => f.name === 'content-length');
+    const right =
+      length && parseDecimal(this.#value(length), this.body.length) === this.body.length ? length : undefined;
+    const kept = this.#fields.filter((f) => f === right || f.name !== 'content-length');
+    const tail = right ? '\r\n' : `Content-Length: ${this.body.length}\r\n\r\n`;
     if (this.#ascii !== undefined || kept.every((f) => f.line !== undefined)) {
       let head = start;
       for (const f of kept) head += `${f.line ?? this.#ascii!.slice(f.start, f.end)}\r\n`;
@@ -240,12 +243,12 @@ export class SipMessage {
   }
 
   #value(field: HeaderField): string {
-    if (field.line !== undefined) return field.line.slice(field.valueStart).trim();
+    if (field.line !== undefined) return trimLws(field.line.slice(field.valueStart));
     const value =
       this.#ascii === undefined
         ? text(this.#raw.subarray(field.valueStart, field.end))
         : this.#ascii.slice(field.valueStart, field.end);
-    return (value.includes('\n') ? value.replace(/\r?\n[ \t]+/g, ' ') : value).trim();
+    return trimLws(value.includes('\n') ? value.replace(/\r?\n[ \t]+/g, ' ') : value);
   }
 
   #forget(): this {
@@ -262,6 +265,19 @@ const CRLF = utf8('\r\n');
 
 /** What a message without a readable From or To answers; such a message never leaves the parser as valid. */
 const UNKNOWN = parseNameAddr('<sip:anonymous@anonymous.invalid>') as NameAddr;
+
+/** Without the white space of RFC 3261 around it; what Unicode calls white space (BOM, NBSP) is a part of the value. */
+function trimLws(value: string): string {
+  let from = 0;
+  let to = value.length;
+  while (from < to && isLws(value.charCodeAt(from))) from++;
+  while (to > from && isLws(value.charCodeAt(to - 1))) to--;
+  return value.slice(from, to);
+}
+
+function isLws(code: number): boolean {
+  return code === 32 || code === 9 || code === 13 || code === 10;
+}
 
 function written(name: string, value: string): HeaderField {
   // A value can't end its line: whatever it came from, it must not become two headers.

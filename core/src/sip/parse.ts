@@ -4,16 +4,17 @@ import { canonicalName, SINGLE } from './header-names.ts';
 import { SIP_LIMITS } from './limits.ts';
 import { type HeaderField, SipMessage } from './message.ts';
 import { parseNameAddr } from './name-addr.ts';
-import { parseVia } from './via.ts';
+import { parseUri } from './uri.ts';
+import { BRANCH_COOKIE, parseVia } from './via.ts';
 
 /** Why bytes are no acceptable SIP message. */
 export interface SipParseError {
   readonly kind: 'error';
-  /** What to answer a request with: 400, 505, 513; undefined when nothing can or may be answered. */
+  /** What to answer a request with: 400, 414, 501, 505, 513; undefined when nothing can or may be answered. */
   readonly status?: number;
   /** In words, fit for a reason phrase. */
   readonly reason: string;
-  /** The request as far as it was understood, when it has what an answer must repeat (Via, From, To, Call-ID, CSeq). */
+  /** The request as far as it was understood, when its answer would find its way back: it has a Via and a CSeq. */
   readonly request?: SipMessage;
 }
 
@@ -31,9 +32,9 @@ export function parseSip(bytes: Uint8Array): SipMessage | SipParseError {
   while (at < bytes.length && (bytes[at] === 13 || bytes[at] === 10)) at++;
   const startLine = lineEnd(bytes, at);
   if (startLine < 0) return refuse(undefined, 'no line end');
-  const fields: HeaderField[] = [];
+  // The fields as [start, end) pairs; they are named once the head is decoded.
+  const spans: number[] = [];
   let bodyStart = -1;
-  let problem: SipParseError | undefined;
   let lineStart = startLine + 1;
   while (lineStart < bytes.length) {
     let end = bytes.indexOf(10, lineStart);
@@ -51,16 +52,21 @@ export function parseSip(bytes: Uint8Array): SipMessage | SipParseError {
       fieldEnd = next > end + 1 && bytes[next - 1] === 13 ? next - 1 : next;
       end = next;
     }
-    const field = scanField(bytes, lineStart, fieldEnd);
-    if (typeof field === 'string') problem ??= refuse(400, field);
-    else fields.push(field);
-    if (fields.length > SIP_LIMITS.headers) return refuse(400, 'Too many headers');
+    spans.push(lineStart, fieldEnd);
+    if (spans.length > 2 * SIP_LIMITS.headers) return refuse(400, 'Too many headers');
     lineStart = end + 1;
   }
   const headEnd = bodyStart < 0 ? bytes.length : bodyStart;
-  if (bodyStart < 0) problem ??= refuse(400, 'The headers are not ended by an empty line');
   const decoded = text(bytes.subarray(0, headEnd));
   const ascii = decoded.length === headEnd && !decoded.includes('\ufffd') ? decoded : undefined;
+  const fields: HeaderField[] = [];
+  let problem: SipParseError | undefined;
+  for (let i = 0; i < spans.length; i += 2) {
+    const field = scanField(bytes, ascii, spans[i]!, spans[i + 1]!);
+    if (typeof field === 'string') problem ??= refuse(400, field);
+    else fields.push(field);
+  }
+  if (bodyStart < 0) problem ??= refuse(400, 'The headers are not ended by an empty line');
   const start = parseStartLine(
     ascii === undefined
       ? text(bytes.subarray(at, trimCr(bytes, at, startLine)))
@@ -86,6 +92,11 @@ export function parseSip(bytes: Uint8Array): SipMessage | SipParseError {
   return { ...problem, request: message };
 }
 
+/** The methods that some RFC knows. */
+const METHODS: ReadonlySet<string> = new Set(
+  'INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE INFO SUBSCRIBE NOTIFY REFER MESSAGE PUBLISH'.split(' '),
+);
+
 function refuse(status: number | undefined, reason: string): SipParseError {
   return { kind: 'error', status, reason };
 }
@@ -100,15 +111,14 @@ function trimCr(bytes: Uint8Array, from: number, lf: number): number {
 }
 
 /** One field: `name HCOLON value`. White space may stand before the colon and belongs to neither. */
-function scanField(bytes: Uint8Array, start: number, end: number): HeaderField | string {
+function scanField(bytes: Uint8Array, ascii: string | undefined, start: number, end: number): HeaderField | string {
   if (end - start > SIP_LIMITS.lineBytes) return 'A header is too long';
   let nameEnd = start;
   while (nameEnd < end && isTokenCode(bytes[nameEnd]!)) nameEnd++;
   let colon = nameEnd;
   while (colon < end && (bytes[colon] === 32 || bytes[colon] === 9)) colon++;
   if (nameEnd === start || bytes[colon] !== 58 || colon >= end) return 'A header line has no name';
-  let name = '';
-  for (let i = start; i < nameEnd; i++) name += String.fromCharCode(bytes[i]!);
+  const name = ascii === undefined ? text(bytes.subarray(start, nameEnd)) : ascii.slice(start, nameEnd);
   return { name: canonicalName(name), start, valueStart: colon + 1, end };
 }
 
@@ -158,14 +168,23 @@ function check(message: SipMessage, fields: readonly HeaderField[]): SipParseErr
     if (!seen.includes(`|${name}|`)) return refuse(400, `No ${name} header`);
   if (vias === 0) return refuse(400, 'No Via header');
   const firstVias = splitList(message.header('via')!);
-  if (firstVias.length === 0 || !firstVias.every(parseVia)) return refuse(400, 'Malformed Via header');
+  const parsedVias = firstVias.map(parseVia);
+  if (parsedVias.length === 0 || !parsedVias.every((via) => via?.protocol === 'SIP/2.0'))
+    return refuse(400, 'Malformed Via header');
   const callId = message.callId;
   if (callId === '' || callId.length > SIP_LIMITS.callId || /[\s,]/.test(callId))
     return refuse(400, 'Malformed Call-ID');
   const cseq = message.header('cseq')!;
   const number = /^(\d{1,10})[ \t]+([^ \t]{1,64})$/.exec(cseq);
   if (!number || Number(number[1]) > 0x7fffffff || !isToken(number[2]!)) return refuse(400, 'Malformed CSeq');
-  if (message.kind === 'request' && number[2] !== message.method) return refuse(400, 'CSeq names another method');
+  if (message.kind === 'request') {
+    // RFC 4475 3.1.2.18: of an unknown method 501 is the better answer.
+    if (number[2] !== message.method)
+      return refuse(METHODS.has(message.method) ? 400 : 501, 'CSeq names another method');
+    if (!parseUri(message.uri)) return refuse(400, 'Malformed Request-URI');
+    // Requests that say they have an identifier and have none would all be one transaction (RFC 4475 3.2.1).
+    if (parsedVias[0]!.branch === BRANCH_COOKIE) return refuse(400, 'The branch of Via is empty');
+  }
   if (!parseNameAddr(message.header('from')!)) return refuse(400, 'Malformed From');
   if (!parseNameAddr(message.header('to')!)) return refuse(400, 'Malformed To');
   const forwards = message.header('max-forwards');
@@ -181,12 +200,12 @@ function check(message: SipMessage, fields: readonly HeaderField[]): SipParseErr
   return undefined;
 }
 
-/** Whether a response can be built: all that must be copied is there and was readable. */
+/**
+ * Whether a response can be built and recognised: by the topmost Via and CSeq (RFC 3261 17.1.3). It lacks what else is
+ * missing: "Ideally, it will respond with a 400" (RFC 4475 3.3.1).
+ */
 function answerable(message: SipMessage): boolean {
   const via = message.header('via');
   if (!via || !parseVia(splitList(via)[0] ?? '')) return false;
-  return (
-    ['from', 'to', 'call-id', 'cseq'].every((name) => (message.header(name) ?? '') !== '') &&
-    message.headers('via').length <= SIP_LIMITS.vias
-  );
+  return (message.header('cseq') ?? '') !== '' && message.headers('via').length <= SIP_LIMITS.vias;
 }

@@ -168,7 +168,7 @@ test('invalid messages of RFC 4475 are refused with its answer', () => {
   assert.equal(answer(change('INVITE', 'INVITE sip:user@example.com  SIP/2.0')), 400, 'lwsstart');
   assert.equal(answer(change('INVITE', 'INVITE sip:user@example.com SIP/7.0')), 505, 'badvers');
   assert.equal(answer(change('CSeq', 'CSeq: 8 OPTIONS')), 400, 'mismatch01');
-  assert.equal(answer(change('INVITE', 'NEWMETHOD sip:user@example.com SIP/2.0')), 400, 'mismatch02');
+  assert.equal(answer(change('INVITE', 'NEWMETHOD sip:user@example.com SIP/2.0')), 501, 'mismatch02');
   assert.equal(answer(change('From', 'From: Bell, Alexander <sip:a.g.bell@example.com>;tag=43')), 400, 'baddn');
   assert.equal(answer(lines(...BASIC, 'From: Someone <sip:someone@example.com>;tag=3413415')), 400, 'multi01');
   assert.equal(
@@ -182,7 +182,8 @@ test('invalid messages of RFC 4475 are refused with its answer', () => {
     undefined,
     'bigcode',
   );
-  assert.equal(answer(change('Call-ID', undefined)), undefined, 'insuf: nothing to answer with');
+  assert.equal(answer(change('Call-ID', undefined)), 400, 'insuf');
+  assert.equal(answer(change('CSeq', undefined)), undefined, 'nobody would know what the answer is to');
   assert.equal(answer(change('Via', 'Via: SIP/2.0/UDP 192.0.2.15;;,;,,')), 400, 'badinv01');
 });
 

@@ -135,6 +135,8 @@ export function parseUri(source: string): SipUri | undefined {
   const hostport = parseHostPort(semicolon < 0 ? tail : tail.slice(0, semicolon));
   const params = Params.parse(semicolon < 0 ? '' : tail.slice(semicolon));
   if (!hostport || !params) return undefined;
+  // RFC 3261's grammar writes an IPv4 address within an IPv6 one after three colons; two are meant (RFC 5118 4.10).
+  if (hostport.host.includes(':::')) hostport.host = hostport.host.replace(/:::(?=\d+\.\d+\.\d+\.\d+$)/, '::');
   return new SipUri({ scheme, user, password, ...hostport, params, headers });
 }
 

@@ -8,6 +8,8 @@ export const BRANCH_COOKIE = 'z9hG4bK';
 
 /** One Via value (RFC 3261 20.42), `SIP/2.0/UDP host:port;branch=…`. */
 export class Via {
+  /** Name and version, `SIP/2.0` but in messages of another version, which still have to be answered (RFC 3261 8.2). */
+  protocol = 'SIP/2.0';
   /** As written: UDP, TCP, TLS, WS, WSS … */
   transport: string;
   host: string;
@@ -32,8 +34,10 @@ export class Via {
     return value === '' ? true : parseDecimal(value, 65_535);
   }
 
+  /** Without the brackets that some put around an IPv6 address; both forms are to be understood (RFC 5118 4.5). */
   get received(): string | undefined {
-    return this.params.get('received');
+    const value = this.params.get('received');
+    return value?.[0] === '[' && value.endsWith(']') ? value.slice(1, -1) : value;
   }
 
   get sentBy(): string {
@@ -42,11 +46,11 @@ export class Via {
   }
 
   toString(): string {
-    return `SIP/2.0/${this.transport} ${this.sentBy}${this.params}`;
+    return `${this.protocol}/${this.transport} ${this.sentBy}${this.params}`;
   }
 }
 
-/** Parses one Via value; undefined when malformed or of another protocol version. */
+/** Parses one Via value, of any protocol and version; undefined when malformed. */
 export function parseVia(source: string): Via | undefined {
   const semicolon = source.indexOf(';');
   const head = (semicolon < 0 ? source : source.slice(0, semicolon)).trim();
@@ -54,8 +58,10 @@ export function parseVia(source: string): Via | undefined {
   const slash1 = head.indexOf('/');
   const slash2 = head.indexOf('/', slash1 + 1);
   if (slash1 < 0 || slash2 < 0) return undefined;
-  if (head.slice(0, slash1).trim().toUpperCase() !== 'SIP' || head.slice(slash1 + 1, slash2).trim() !== '2.0')
-    return undefined;
+  const name = head.slice(0, slash1).trim();
+  const version = head.slice(slash1 + 1, slash2).trim();
+  const usual = version === '2.0' && name.toUpperCase() === 'SIP';
+  if (!usual && !(isToken(name) && isToken(version))) return undefined;
   const rest = head.slice(slash2 + 1).trim();
   let end = 0;
   while (end < rest.length && rest[end] !== ' ' && rest[end] !== '\t') end++;
@@ -64,5 +70,7 @@ export function parseVia(source: string): Via | undefined {
   const hostport = parseHostPort(rest.slice(end).replaceAll(' ', '').replaceAll('\t', ''));
   const params = Params.parse(semicolon < 0 ? '' : source.slice(semicolon));
   if (!hostport || !params || (params.get('branch')?.length ?? 0) > SIP_LIMITS.branch) return undefined;
-  return new Via(transport, hostport.host, hostport.port, params);
+  const via = new Via(transport, hostport.host, hostport.port, params);
+  if (!usual) via.protocol = `${name}/${version}`;
+  return via;
 }
