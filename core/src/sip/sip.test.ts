@@ -249,6 +249,39 @@ test('responses copy what RFC 3261 8.2.6 says', () => {
   );
 });
 
+test('the answer to a request of another version repeats its Via; what a request lacks its answer lacks', () => {
+  const newer = lines(...BASIC.map((l) => l.replace('SIP/2.0', 'SIP/3.0')));
+  const error = refused(newer);
+  assert.equal(error.status, 505);
+  assert.equal(error.request?.vias[0]?.toString(), BASIC[1]?.replace('Via: SIP/2.0', 'SIP/3.0'));
+  assert.equal(
+    refused(change('Via', 'Via: SIP/3.0/TCP a;branch=z9hG4bKx')).status,
+    400,
+    'a Via of another version only',
+  );
+  const { request } = refused(change('From', undefined));
+  assert.equal(
+    text(createResponse(request!, 400, undefined, { toTag: 'abc' }).serialize()),
+    ['SIP/2.0 400 Bad Request', BASIC[1], `${BASIC[4]};tag=abc`, BASIC[5], BASIC[6], 'Content-Length: 0', '', ''].join(
+      '\r\n',
+    ),
+  );
+});
+
+test('a Content-Length that is still right stays where it was, another is written anew', () => {
+  const written = (m: SipMessage) => text(m.serialize());
+  const early = utf8(['INVITE sip:b@c SIP/2.0', 'l  : 002', ...BASIC.slice(1, 8), '', 'hi'].join('\r\n'));
+  assert.equal(written(valid(early)), text(early));
+  assert.equal(
+    written(valid(early).setBody('text/plain', 'ho')),
+    text(early).replace('\r\n\r\nhi', '\r\nContent-Type: text/plain\r\n\r\nho'),
+  );
+  const longer = written(valid(early).setBody('text/plain', 'hello'));
+  assert.ok(
+    longer.endsWith('\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello') && !longer.includes('002'),
+  );
+});
+
 test('URIs round trip; malformed ones are refused', () => {
   for (const uri of [
     'sip:alice@atlanta.com',

@@ -94,6 +94,41 @@ test('with any one bit of its head turned over nothing throws', () => {
   }
 });
 
+/** Where the first message ends: as a datagram, and on a stream. */
+function ends(bytes: Uint8Array): (number | undefined)[] {
+  const parsed = parseSip(bytes);
+  const framer = new StreamFramer();
+  framer.push(bytes);
+  const framed = framer.next();
+  return [
+    parsed instanceof SipMessage ? parsed.body.byteOffset + parsed.body.length : undefined,
+    framed instanceof Uint8Array ? framed.byteOffset + framed.length : undefined,
+  ];
+}
+
+test('framer and parser agree on where a message ends, or one of them refuses it: nothing is smuggled between them', () => {
+  const framed = (head: string) => ends(new TextEncoder().encode(`${head}\r\n\r\n0123456789`));
+  for (const { bytes } of goldens) {
+    const twin = bytes.slice();
+    const declared = text(bytes).search(/^(Content-Length|l)\s*:/im);
+    if (declared < 0) continue;
+    const from = new TextEncoder().encode(text(bytes).slice(0, declared)).length;
+    for (let at = from; at < Math.min(from + 24, twin.length); at++)
+      for (let bit = 0; bit < 8; bit++) {
+        twin[at]! ^= 1 << bit;
+        const [parsed, cut] = ends(twin);
+        if (parsed !== undefined && cut !== undefined) assert.equal(cut, parsed, `${at} ${bit} ${text(twin)}`);
+        twin[at]! ^= 1 << bit;
+      }
+  }
+  const request = text(goldens.find(({ name }) => name === 'zeromf')!.bytes).replace(/\r\nContent-Length.*$/s, '');
+  const whole = framed(`${request}\r\nContent-Length: 5`)[1]!;
+  for (const folded of ['Content-Length:\r\n 5', 'l :\r\n\t\r\n 05', 'CONTENT-LENGTH\t: 5\r\n '])
+    for (const end of framed(`${request}\r\n${folded}`)) assert.equal(end, whole + folded.length - 17, folded);
+  for (const two of ['Content-Length: 5\r\n 1', 'Content-Length: 5 1', 'l: 5\r\nX: 1\r\n l: 3\r\nl: 7'])
+    assert.deepEqual(framed(`${request}\r\n${two}`), [undefined, undefined], two);
+});
+
 test('a bit turned over in a field that nobody reads is passed on as it is', () => {
   const { bytes } = goldens.find(({ name }) => name === 'wsinv')!;
   const at = text(bytes).indexOf(';;,,;;,;');
