@@ -26,6 +26,8 @@ export interface SippOptions {
   readonly ratePerS?: number;
   readonly transport?: 'u1' | 't1';
   readonly timeoutS?: number;
+  /** Its own port, when others have to find it there (default: any). */
+  readonly port?: number;
 }
 
 /** Runs one of the scenarios with Debian's SIPp against `server` (`127.0.0.1:5060`). */
@@ -55,6 +57,7 @@ export async function sipp(o: SippOptions): Promise<SippRun> {
         '127.0.0.1',
       ],
       ...['-mi', '127.0.0.1', '-mp', '31000', '-t', o.transport ?? 'u1'],
+      ...(o.port === undefined ? [] : ['-p', String(o.port)]),
       ...[
         '-m',
         String(o.calls),
@@ -105,4 +108,20 @@ export function alawPcap(): string {
   const found = files.find((name) => name.endsWith('g711a.pcap'));
   if (!found) throw new Error('sip-tester ships no g711a.pcap');
   return found;
+}
+
+/** SIPp as a phone that takes every call and waits for its end; it must be registered from the same port. */
+export function sippPhone(port: number, folder: string): AsyncDisposable {
+  const child = spawn(
+    'timeout',
+    ['-s', 'KILL', '120', 'sipp', '-sn', 'uas', '-i', '127.0.0.1', '-p', String(port), '-mp', '33000', '-nostdin'],
+    { cwd: folder, stdio: 'ignore' },
+  );
+  const gone = new Promise((resolve) => child.once('close', resolve));
+  return {
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGTERM');
+      await gone;
+    },
+  };
 }

@@ -53,7 +53,7 @@ function newBranch(context: CallContext, call: Call, binding: Binding, index: nu
   const leg = newLeg(call, { dialog, user: binding.user, instance: binding.instanceId });
   context.addLeg(leg);
   const ngCallId = `${call.id}-${index}`;
-  return { call, ngCallId, binding, leg, state: 'offering', abandoned: false, strays: new Map() };
+  return { call, ngCallId, leg, state: 'offering', abandoned: false, strays: new Map() };
 }
 
 function invite(context: CallContext, branch: Branch, sdp: string | undefined, nowMs: number, atLeastS = 0): void {

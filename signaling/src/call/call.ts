@@ -1,6 +1,5 @@
 import type { SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
-import type { Binding } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import type { Agreement, MediaSide } from './media.ts';
 import type { SessionTimer } from './session-timer.ts';
@@ -41,7 +40,6 @@ export interface Leg extends MediaSide {
 export interface Branch {
   readonly call: Call;
   readonly ngCallId: string;
-  readonly binding: Binding;
   readonly leg: Leg;
   state: 'offering' | 'inviting' | 'answered' | 'failed';
   transaction?: string;

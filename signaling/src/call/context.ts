@@ -68,6 +68,10 @@ export interface CallContext {
   callsOf(user: string): number;
   /** Sends a 2xx to an INVITE and repeats it until it is acknowledged. */
   sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void;
+  /** A call began, rings or was answered: whoever watches wants to know. */
+  progress(call: Call): void;
+  /** What another process would have to know of an answered call has changed. */
+  changed(call: Call): void;
   /** A call was answered: counts, and watches over its media from now on. */
   answered(call: Call, nowMs: number): void;
   /** BYE to a leg; what it answers does not matter. A phone that is away gets it when it comes back in time. */

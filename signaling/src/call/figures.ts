@@ -15,6 +15,8 @@ export class CallFigures {
   ended = 0;
   noAck = 0;
   mediaLost = 0;
+  /** Taken over from a process that died. */
+  restored = 0;
   flowsReplaced = 0;
   lostConnections = 0;
   /** Sums for averages over `answered`: session request delay (4.3.1), session duration (4.5). */

@@ -38,7 +38,10 @@ export function handleAck(context: CallContext, leg: Leg, message: SipMessage, n
   const half = { call, ngCallId: call.ngCallId!, from: leg, to: peer, sdp, offer };
   carryAnswer(context, half, nowMs, (carried, now) => {
     if ('error' in carried) context.hangUp(call, { status: 488, words: carried.error }, now);
-    else acknowledge(context, { leg: peer }, ackCSeq, carried.sdp);
+    else {
+      acknowledge(context, { leg: peer }, ackCSeq, carried.sdp);
+      context.changed(call);
+    }
   });
 }
 
@@ -127,6 +130,7 @@ export function handleUpdate(context: CallContext, leg: Leg, got: InDialog, nowM
   }
   leg.dialog.retarget(message);
   noteAllow(leg, message);
+  context.changed(leg.call);
   const response = createResponse(message, 200, undefined, {
     toTag: leg.tag,
     headers: [

@@ -22,12 +22,16 @@ import { deleteCommand, isUnknownCall, queryCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
 import { sessionDue } from './refresh.ts';
 import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
+import { armSession } from './session-timer.ts';
+import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
 import { startCall } from './start.ts';
 import { type CallSummary, summarise } from './summary.ts';
 
 /** What the layer wants done beside the requests and answers it hands to the transactions. */
 export type CallCommand =
   | { readonly kind: 'media'; readonly id: number; readonly message: NgDictionary }
+  | { readonly kind: 'remember'; readonly call: CallSnapshot }
+  | { readonly kind: 'progress'; readonly call: CallSummary }
   | { readonly kind: 'ended'; readonly call: CallSummary };
 
 const T1_MS = 500;
@@ -50,6 +54,7 @@ export class CallLayer implements CallContext {
   readonly #media = new Map<number, { call: Call; then: (result: NgResult, nowMs: number) => void }>();
   readonly #deadlines = new Deadlines<CallTimer>();
   readonly #commands: CallCommand[] = [];
+  readonly #changed = new Set<Call>();
   #nextMedia = 1;
 
   constructor(options: CallLayerOptions) {
@@ -71,7 +76,31 @@ export class CallLayer implements CallContext {
   }
 
   poll(): CallCommand | undefined {
+    for (const call of this.#changed) {
+      this.#changed.delete(call);
+      const snapshot = snapshotOf(call);
+      if (snapshot) this.#commands.push({ kind: 'remember', call: snapshot });
+    }
     return this.#commands.shift();
+  }
+
+  /** Takes an answered call over from a process that died; its phones need not notice. */
+  restore(snapshot: CallSnapshot, reach: Reach, nowMs: number): void {
+    const call = restoredCall(this, snapshot, reach);
+    this.#calls.add(call);
+    this.#perUser.set(call.caller, this.callsOf(call.caller) + 1);
+    this.setTimer(call.check, nowMs + this.limits.checkMs);
+    for (const leg of [call.a, call.b]) {
+      if (!leg) continue;
+      this.addLeg(leg);
+      if (leg.isLost) this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
+      if (leg.session) armSession(this, leg, leg.session, nowMs);
+    }
+    this.counters.restored++;
+  }
+
+  changed(call: Call): void {
+    if (call.state === 'answered') this.#changed.add(call);
   }
 
   nextTimeout(): number | undefined {
@@ -159,6 +188,7 @@ export class CallLayer implements CallContext {
     leg.isLost = false;
     this.counters.flowsReplaced++;
     this.clearTimer(leg.timers.lost);
+    this.changed(leg.call);
     resumeRenegotiation(this, leg, nowMs);
   }
 
@@ -236,6 +266,11 @@ export class CallLayer implements CallContext {
     this.#calls.add(call);
     this.#inviteTransactions.set(call.inviteTransaction, call);
     this.#perUser.set(call.caller, this.callsOf(call.caller) + 1);
+    this.progress(call);
+  }
+
+  progress(call: Call): void {
+    this.#commands.push({ kind: 'progress', call: summarise(call, this.options.mediaPath) });
   }
 
   addLeg(leg: Leg): void {
@@ -299,6 +334,8 @@ export class CallLayer implements CallContext {
 
   answered(call: Call, nowMs: number): void {
     this.counters.countAnswer(nowMs - call.startedAtMs);
+    this.changed(call);
+    this.progress(call);
     this.setTimer(call.check, nowMs + this.limits.checkMs);
     for (const leg of [call.a, call.b]) if (leg?.isLost) this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
   }

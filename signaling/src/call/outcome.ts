@@ -12,8 +12,10 @@ export function provisional(
   call: Call,
   how: { status: number; sdp?: string; carried: SipMessage; now: number },
 ): void {
+  const isNews = call.state !== 'ringing';
   call.ringingSent = true;
   call.state = 'ringing';
+  if (isNews) context.progress(call);
   const body = how.sdp === undefined ? undefined : { type: SDP, bytes: how.sdp };
   const response = createResponse(call.invite, how.status, undefined, {
     toTag: call.a.tag,

@@ -80,6 +80,7 @@ function refreshed(context: CallContext, leg: Leg, message: SipMessage, nowMs: n
   const sdp = sdpOf(message);
   // The phone may answer with another address: the relay has to know.
   if (sdp !== undefined) adoptAnswer(context, leg, sdp, nowMs);
+  context.changed(leg.call);
 }
 
 function refused(

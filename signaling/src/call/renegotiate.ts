@@ -206,6 +206,7 @@ function accepted(context: CallContext, r: Renegotiation, sdp: string, nowMs: nu
   from.call.renegotiation = undefined;
   context.clearTimer(from.call.change);
   const ok = okWith(context, { request, leg: from, sdp }, nowMs);
+  context.changed(from.call);
   if (request.method === 'INVITE') context.sendOk(from, serverTransaction, ok, nowMs);
   else context.respond(serverTransaction, ok, nowMs);
 }

@@ -95,6 +95,11 @@ export function learnAsClient(context: CallContext, leg: Leg, response: SipMessa
 
 function start(context: CallContext, leg: Leg, session: SessionTimer, nowMs: number): void {
   leg.session = session;
+  armSession(context, leg, session, nowMs);
+}
+
+/** Counts from now on: the last refresh has just been, or nobody knows when it was. */
+export function armSession(context: CallContext, leg: Leg, session: SessionTimer, nowMs: number): void {
   const { expiresS, refresher } = session;
   const inS = refresher === 'us' ? expiresS / 2 : expiresS - Math.min(MARGIN_S, expiresS / 3);
   context.setTimer(leg.timers.session, nowMs + inS * 1000);

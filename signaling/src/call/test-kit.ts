@@ -31,9 +31,9 @@ export const ANSWER = OFFER.replaceAll('192.0.2.1', '192.0.2.2');
 export const VIDEO = `${OFFER}m=video 4002 RTP/AVP 96\r\n`;
 
 /** The real server machine with WebSocket phones (authenticated by their session) and a relay that marks what passes it. */
-export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLimits> } = {}) {
+export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLimits>; seed?: number } = {}) {
   const core = new SipCore({
-    crypto: seededCrypto(7, nodeCrypto),
+    crypto: seededCrypto(options.seed ?? 7, nodeCrypto),
     domain: DOMAIN,
     isLocal: (host) => host === DOMAIN,
     account: (u) => (USERS.includes(u) ? account(u) : undefined),
@@ -47,6 +47,8 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
   const answers = new Map<string, Uint8Array>();
   const alive = new Set<string>();
   const ended: string[] = [];
+  /** What a journal would hold. */
+  const snapshots = new Map<string, string>();
   const clock = { now: 0 };
   let held: (() => void)[] | undefined;
   const settle = () => {
@@ -66,7 +68,10 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
         };
         if (held && message.command !== 'ping') held.push(answer);
         else answer();
-      } else if (c.kind === 'call-ended') ended.push(`${c.call.status} ${c.call.reason}`);
+      } else if (c.kind === 'call-ended') {
+        ended.push(`${c.call.status} ${c.call.reason}`);
+        snapshots.delete(c.call.id);
+      } else if (c.kind === 'remember') snapshots.set(c.call.id, JSON.stringify(c.call));
     }
   };
   const reply = (message: NgDictionary): NgDictionary => {
@@ -166,14 +171,14 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
       within: (
         of: SipMessage,
         method: string,
-        over: { cseq: number; sdp?: string; branch?: string; headers?: [string, string][] },
+        over: { cseq: number; sdp?: string; branch?: string; tag?: string; headers?: [string, string][] },
       ) => {
         const mine = of.kind === 'response';
         return self.send(
           createRequest({
             method,
             uri: 'sip:offhook',
-            from: mine ? of.header('from')! : `${of.header('to')};tag=tag-${user}-${flow.id}`,
+            from: mine ? of.header('from')! : `${of.header('to')};tag=${over.tag ?? `tag-${user}-${flow.id}`}`,
             to: mine ? of.header('to')! : of.header('from')!,
             callId: of.callId,
             cseq: over.cseq,
@@ -215,6 +220,8 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
     ng,
     alive,
     ended,
+    snapshots,
+    sentOn: (flow: Flow) => outbox.filter((o) => o.flow === flow).map((o) => o.message),
     clock,
     advance,
     settle,

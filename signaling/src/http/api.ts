@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Accounts, LONGEST_USER, Lockout, type NewSession, RateLimit, type Sessions } from '../auth/index.ts';
 import type { CallSummary } from '../call/index.ts';
 import { type Binding, secondsLeft } from '../registrar/index.ts';
-import type { Account } from '../store/index.ts';
+import type { Account, Cdr, CdrQuery } from '../store/index.ts';
 import { isWelcomeOrigin, type OriginOptions } from './origin.ts';
 
 export interface ApiOptions extends OriginOptions {
@@ -14,6 +14,8 @@ export interface ApiOptions extends OriginOptions {
   readonly turn: { readonly uris: readonly string[]; readonly secret: string; readonly ttlS: number };
   readonly calls: () => readonly CallSummary[];
   readonly bindings: (user: string) => readonly Binding[];
+  /** Records of ended calls. */
+  readonly cdrs: (query: CdrQuery) => Promise<readonly Cdr[]>;
   /** Called when a family of sessions was ended by its owner, and when it got a session that lasts longer. */
   readonly onLogout: (family: string) => void;
   readonly onRenewed: (family: string, expiresAt: number) => void;
@@ -23,6 +25,8 @@ export interface ApiOptions extends OriginOptions {
   readonly loginsPerMinute?: number;
 }
 
+/** Records in one answer. */
+const MAX_CDRS = 500;
 const WRONG = 'user name or password is wrong';
 
 /** An answer other than 2xx, in words: `{error: {code, message}}`. */
@@ -141,10 +145,30 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
     return mine.map((call) => describeCall(call, options.nowMs()));
   });
 
+  // The newest first; the next page begins before the last one's start: `?before=<startedAt>`.
+  app.get('/api/cdrs', async (request) => {
+    const { user } = signedIn(request);
+    const { limit, before } = request.query as Record<string, unknown>;
+    return options.cdrs({
+      user,
+      limit: wholeNumber(limit, 'limit', MAX_CDRS) ?? 50,
+      before: wholeNumber(before, 'before', Number.MAX_SAFE_INTEGER),
+    });
+  });
+
   app.get('/api/registrations', async (request) => {
     const { user } = signedIn(request);
     return options.bindings(user).map((binding) => describeBinding(binding, options.nowMs()));
   });
+}
+
+/** A number in a query string, undefined when it is not there. */
+function wholeNumber(value: unknown, name: string, most: number): number | undefined {
+  if (value === undefined) return undefined;
+  const number = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
+  if (!(number >= 1 && number <= most))
+    throw new ApiError(400, 'bad_request', `${name}: a whole number, ${most} at most`);
+  return number;
 }
 
 /** Every failure in one form, with words; what went wrong inside is not for the outside. */

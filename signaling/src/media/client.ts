@@ -73,6 +73,18 @@ export class MediaClient {
     return this.#relays.some((r) => r.healthy && r.verbs.has(verb));
   }
 
+  /** Which relay has that call. */
+  relayOf(callId: string): number | undefined {
+    return this.#homes.get(callId)?.relay;
+  }
+
+  /** A call that a process before this one had given to a relay. */
+  adopt(callId: string, relay: number): boolean {
+    if (!this.#relays[relay] || this.#homes.has(callId)) return false;
+    this.#homes.set(callId, { relay, waiting: [], busy: false, deleted: false });
+    return true;
+  }
+
   get healthy(): boolean {
     return this.#relays.some((r) => r.healthy);
   }

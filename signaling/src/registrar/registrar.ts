@@ -3,6 +3,8 @@ import type { Flow } from '../transaction/index.ts';
 
 /** One contact of a user (RFC 3261 10): where it said it is, and the flow that reaches it there. */
 export interface Binding {
+  /** The same for as long as this contact is refreshed or replaced, whatever of it changes. */
+  readonly key: string;
   readonly user: string;
   readonly contact: SipUri;
   readonly flow: Flow;
@@ -160,28 +162,40 @@ export class Registrar {
       return;
     }
     const q = contact.params.get('q') ?? '1';
+    const own = identity(contact);
     const binding: Binding = {
+      key: old?.key ?? [user, written, own.instanceId, own.regId].join(' '),
       user,
       contact: contact.uri,
       flow,
       written,
       q: /^(0(\.\d{0,3})?|1(\.0{0,3})?)$/.test(q) ? Number(q) : 1,
-      ...identity(contact),
+      ...own,
       expiresAtMs: nowMs + expiresS * 1000,
       callId: message.callId,
       cseq: message.cseq.number,
       userAgent: message.header('user-agent')?.slice(0, 200),
     };
+    this.#keep(binding);
+    this.#events.push({ kind: old ? 'refreshed' : 'registered', binding, why: '' });
+  }
+
+  /** Takes over a contact that a process before this one had. */
+  restore(binding: Binding): void {
+    this.#keep(binding);
+    this.#events.push({ kind: 'refreshed', binding, why: 'restored' });
+  }
+
+  #keep(binding: Binding): void {
+    const { user, flow } = binding;
     const list = this.#users.get(user);
     if (list) list.push(binding);
     else this.#users.set(user, [binding]);
     this.#deadlines.set(binding, binding.expiresAtMs);
-    if (flow.transport !== 'udp') {
-      const onFlow = this.#byFlow.get(flow);
-      if (onFlow) onFlow.add(binding);
-      else this.#byFlow.set(flow, new Set([binding]));
-    }
-    this.#events.push({ kind: old ? 'refreshed' : 'registered', binding, why: '' });
+    if (flow.transport === 'udp') return;
+    const onFlow = this.#byFlow.get(flow);
+    if (onFlow) onFlow.add(binding);
+    else this.#byFlow.set(flow, new Set([binding]));
   }
 
   #remove(binding: Binding, why: string): void {

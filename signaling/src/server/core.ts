@@ -4,13 +4,15 @@ import {
   ALLOW,
   CallLayer,
   type CallLimits,
+  type CallSnapshot,
   type CallSummary,
   type MediaPath,
+  type Reach,
   refusal,
   SUPPORTED,
 } from '../call/index.ts';
 import { MediaClient } from '../media/index.ts';
-import { REGISTRAR_LIMITS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
+import { type Binding, REGISTRAR_LIMITS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import { route } from '../routing/index.ts';
 import type { Account } from '../store/index.ts';
 import { type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
@@ -41,6 +43,9 @@ export type SipCoreCommand =
   | { readonly kind: 'send'; readonly flow: Flow; readonly bytes: Uint8Array }
   | { readonly kind: 'relay'; readonly relay: number; readonly bytes: Uint8Array }
   | { readonly kind: 'registration'; readonly event: RegistrarEvent }
+  /** An answered call that another process could take over; its end is `call-ended`. */
+  | { readonly kind: 'remember'; readonly call: CallSnapshot }
+  | { readonly kind: 'call-progress'; readonly call: CallSummary }
   | { readonly kind: 'call-ended'; readonly call: CallSummary };
 
 /**
@@ -150,6 +155,24 @@ export class SipCore {
     this.#settle(nowMs);
   }
 
+  /** A contact that a process before this one knew. */
+  restoreBinding(binding: Binding, nowMs: number): void {
+    this.registrar.restore(binding);
+    this.#settle(nowMs);
+  }
+
+  /** An answered call that a process before this one had; the relay has it still. */
+  restoreCall(what: { call: CallSnapshot; relay: number; reach: Reach }, nowMs: number): void {
+    if (!this.media.adopt(what.call.ngCallId, what.relay)) return;
+    const reach: Reach = (snapshot) => {
+      const reached = what.reach(snapshot);
+      if (reached.isLost) this.transactions.handleFlowClosed(reached.flow);
+      return reached;
+    };
+    this.calls.restore(what.call, reach, nowMs);
+    this.#settle(nowMs);
+  }
+
   /** An account is gone: so are its contacts. */
   handleAccountRemoved(user: string, nowMs: number): void {
     this.registrar.removeUser(user);
@@ -174,7 +197,8 @@ export class SipCore {
       for (let c = this.calls.poll(); c; c = this.calls.poll()) {
         busy = true;
         if (c.kind === 'media') this.media.command(c.id, c.message, nowMs);
-        else this.#commands.push({ kind: 'call-ended', call: c.call });
+        else if (c.kind === 'remember') this.#commands.push(c);
+        else this.#commands.push({ kind: c.kind === 'ended' ? 'call-ended' : 'call-progress', call: c.call });
       }
       for (let c = this.media.poll(); c; c = this.media.poll()) {
         busy = true;

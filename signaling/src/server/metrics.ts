@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AdminClient } from '@offhook/core/node';
 import type { Accounts } from '../auth/index.ts';
 import type { HttpServer } from '../http/index.ts';
+import type { Journal } from '../store/index.ts';
 import type { TransportHub } from '../transport/index.ts';
 import type { SipCore } from './core.ts';
 
@@ -12,6 +13,7 @@ export function numbers(of: {
   hub: TransportHub;
   accounts: Accounts;
   http: HttpServer;
+  journal: Journal;
   internalErrors: number;
 }): Record<string, number> {
   const { core, hub, accounts, http } = of;
@@ -23,6 +25,7 @@ export function numbers(of: {
     sip_transactions: core.transactions.size,
     sip_connections: hub.connections,
     sip_relay_calls: core.media.calls,
+    sip_journal_waiting: of.journal.waiting,
     sip_relay_healthy: core.media.healthy ? 1 : 0,
     sip_internal_errors_total: of.internalErrors,
     'sip_dropped_total{reason="rate"}': core.admission.dropped,
@@ -37,6 +40,7 @@ export function numbers(of: {
   add('sip_auth', core.authenticator.counters);
   add('sip_transport', hub.counters);
   add('sip_relay', core.media.counters);
+  add('sip_journal', of.journal.counters);
   for (const [status, count] of core.admission.refused) out[`sip_refused_total{status="${status}"}`] = count;
   for (const [status, count] of http.upgrades.refused) out[`sip_upgrades_refused_total{status="${status}"}`] = count;
   return out;

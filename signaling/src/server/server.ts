@@ -8,10 +8,11 @@ import { type SignalingConfig, signalingConfigProblems } from '../config.ts';
 import { describeBinding, describeCall, type HttpServer, openHttpServer } from '../http/index.ts';
 import { openRelaySockets, parseRelay } from '../media/index.ts';
 import type { RegistrarEvent } from '../registrar/index.ts';
-import { openStore } from '../store/index.ts';
+import { Journal, openStore } from '../store/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { type Listener, listenTcp, listenUdp, TransportHub } from '../transport/index.ts';
 import { SipCore } from './core.ts';
+import { Memory } from './memory.ts';
 import { allMetrics, numbers } from './metrics.ts';
 
 /** How long running calls get to hear that the server stops. */
@@ -40,6 +41,8 @@ export async function startSignaling(
   const { domain } = config;
   const store = openStore(join(config.dataDir, 'offhook.sqlite'), domain, nodeCrypto);
   const accounts = await Accounts.load(store, domain, nodeCrypto);
+  const journal = await Journal.open(join(config.dataDir, 'offhook.sqlite'));
+  journal.onError = (words) => log.error(words);
   const find = (user: string) => accounts.find(user);
   const sessions = new Sessions({ crypto: nodeCrypto, secret: config.sessionSecret, account: find });
   const relays = config.media.relays.flatMap((relay) => parseRelay(relay) ?? []);
@@ -59,8 +62,14 @@ export async function startSignaling(
   });
 
   let internalErrors = 0;
+  /** What came in before the calls and contacts of the process before were taken over. */
+  let early: (() => void)[] | undefined = [];
   /** One input: whatever goes wrong with it, the next one is handled, and the timer is armed. */
   const handle = (input: () => void): void => {
+    if (early) {
+      early.push(input);
+      return;
+    }
     try {
       input();
       run();
@@ -81,8 +90,15 @@ export async function startSignaling(
           break;
         case 'registration':
           logRegistration(log, command.event);
+          memory.registration(command.event);
+          break;
+        case 'remember':
+          memory.call(command.call);
+          break;
+        case 'call-progress':
           break;
         case 'call-ended':
+          memory.ended(command.call);
           log.info(
             {
               call: command.call.id,
@@ -112,7 +128,16 @@ export async function startSignaling(
   const listeners: { readonly name: 'udp' | 'tcp'; readonly listener: Listener }[] = [];
   for (const at of config.sip.udp) listeners.push({ name: 'udp', listener: await listenUdp(hub, at) });
   for (const at of config.sip.tcp) listeners.push({ name: 'tcp', listener: await listenTcp(hub, at) });
-  const figures = () => numbers({ core, hub, accounts, http, internalErrors });
+  const memory = new Memory({
+    core,
+    note: (entry) => journal.note(entry),
+    wallOffsetMs: () => Date.now() - monotonicMs(),
+    udpFlow: (local, remote) =>
+      listeners
+        .find(({ listener }) => listener.flowTo && sameAddress(listener.local, local))
+        ?.listener.flowTo?.(remote),
+  });
+  const figures = () => numbers({ core, hub, accounts, http, journal, internalErrors });
   const http: HttpServer = await openHttpServer({
     at: { address: config.http.address, port: config.http.port },
     webRoot: config.http.webRoot,
@@ -126,6 +151,7 @@ export async function startSignaling(
     isLocal,
     calls: () => core.calls.calls(),
     bindings: (user) => core.registrar.lookup(user, monotonicMs()),
+    cdrs: (query) => journal.cdrs(query),
     nowMs: monotonicMs,
     nowS: () => Math.floor(Date.now() / 1000),
     loginsPerMinute: config.http.loginsPerMinute,
@@ -137,6 +163,14 @@ export async function startSignaling(
     http.upgrades.closeUser(user);
     if (change === 'removed') handle(() => core.handleAccountRemoved(user, monotonicMs()));
   };
+  const [calls, bindings] = await Promise.all([journal.calls(), journal.bindings()]);
+  const waiting = early;
+  early = undefined;
+  handle(() => {
+    const taken = memory.restore(calls, bindings, monotonicMs());
+    if (taken.calls + taken.bindings > 0) log.info(taken, 'taken over from the process before');
+  });
+  for (const input of waiting) handle(input);
   handle(() => core.handleTimeout(monotonicMs()));
 
   return {
@@ -151,7 +185,7 @@ export async function startSignaling(
       mediaRelay: core.media.healthy ? 'answers' : 'does not answer',
     }),
     metrics: figures,
-    verbs: verbs({ accounts, sessions, core, httpPort: http.local.port }),
+    verbs: verbs({ accounts, sessions, core, journal, httpPort: http.local.port }),
     drain: () => core.drain(),
     stop: async () => {
       core.drain();
@@ -160,6 +194,7 @@ export async function startSignaling(
       hub.close();
       await Promise.all([http.close(), sockets.close(), ...listeners.map(({ listener }) => listener.close())]);
       timer.arm(undefined);
+      await journal.close();
       await store.close();
     },
   };
@@ -203,6 +238,10 @@ function reachableAddress(flow: Flow): SocketAddress {
   return { address: outside?.address ?? '127.0.0.1', port };
 }
 
+function sameAddress(a: SocketAddress, b: SocketAddress): boolean {
+  return a.address === b.address && a.port === b.port;
+}
+
 /** The port of the first listener of each kind: what people are told. */
 function firstPorts(listeners: readonly { name: string; listener: Listener }[]): Record<string, number> {
   const ports: Record<string, number> = {};
@@ -215,9 +254,10 @@ function verbs(of: {
   readonly accounts: Accounts;
   readonly sessions: Sessions;
   readonly core: SipCore;
+  readonly journal: Journal;
   readonly httpPort: number;
 }): Record<string, AdminHandler> {
-  const { accounts, sessions, core } = of;
+  const { accounts, sessions, core, journal } = of;
   const text = (value: unknown, what: string): string => {
     if (typeof value !== 'string' || value === '') throw new Error(`${what} is missing`);
     return value;
@@ -251,6 +291,12 @@ function verbs(of: {
       return { token, url: `http://localhost:${of.httpPort}/#login=${token}` };
     },
     calls: () => core.calls.calls().map((call) => describeCall(call, monotonicMs())),
+    cdrs: ({ user, limit, before }) =>
+      journal.cdrs({
+        user: optional(user),
+        limit: typeof limit === 'number' ? limit : 50,
+        before: typeof before === 'number' ? before : undefined,
+      }),
     registrations: () => core.registrar.all().map((binding) => describeBinding(binding, monotonicMs())),
   };
 }

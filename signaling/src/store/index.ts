@@ -1,1 +1,3 @@
+export { Journal } from './journal.ts';
+export type { Cdr, CdrQuery, Entry } from './journal-schema.ts';
 export * from './store.ts';

@@ -11,6 +11,8 @@ const LARGEST = 65_507;
 
 export interface Listener {
   readonly local: SocketAddress;
+  /** The flow to a remote address, as if it had just sent something; connections can't be had this way. */
+  readonly flowTo?: (remote: SocketAddress) => Flow;
   close(): Promise<void>;
 }
 
@@ -69,6 +71,7 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
   });
   return {
     local,
+    flowTo: (remote) => flowOf(remote, remote.port),
     close: () =>
       new Promise((resolve) => {
         open = false;

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { lacking } from './src/peers.ts';
+import { sipp, sippPhone } from './src/sipp.ts';
+import { System, scratchFolder, waitUntil } from './src/system.ts';
+
+const skip = lacking('sipp');
+const CALLS = 50;
+const PHONE_PORT = 38_060;
+
+const folder = scratchFolder();
+let system: System;
+
+before(async () => {
+  if (skip) return;
+  system = await System.start({ folder: folder.path });
+  await system.addUser('tester', 'correct-Horse-7');
+  await system.addUser('desk', 'correct-Horse-8');
+});
+
+after(async () => {
+  await system?.stop();
+  folder.remove();
+});
+
+const as = (user: string, password: string) => ({
+  folder: folder.path,
+  server: `127.0.0.1:${system.ports.udp}`,
+  user,
+  password,
+  domain: system.domain,
+});
+
+interface Cdr {
+  readonly to: string;
+  readonly status: number;
+  readonly reason: string;
+  readonly answeredAt: number;
+  readonly endedAt: number;
+}
+
+async function cdrs(to: string): Promise<Cdr[]> {
+  const all = (await system.verb('signaling', 'cdrs', { user: 'tester', limit: 500 })) as Cdr[];
+  return all.filter((cdr) => cdr.to === to);
+}
+
+/** Calls that are up when signalling is killed; the phones go on afterwards as if nothing had been. */
+async function acrossTheDeath(target: string, change: string): Promise<void> {
+  const calls = sipp({
+    ...as('tester', 'correct-Horse-7'),
+    scenario: 'held-call.xml',
+    replace: { TARGET: target, HOLD: '9000', CHANGE: change },
+    calls: CALLS,
+    ratePerS: 25,
+    timeoutS: 60,
+  });
+  await waitUntil(`${CALLS} calls are up`, async () => {
+    const metrics = await system.metrics('signaling');
+    return (
+      metrics.sip_calls === CALLS && metrics.sip_journal_waiting === 0 && metrics.sip_call_answered_total! >= CALLS
+    );
+  });
+  // An ACK may still be on its way; the journal writes each 20 ms.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await system.killPart('signaling');
+  await system.waitForPart('signaling');
+  assert.equal((await system.metrics('signaling')).sip_call_restored_total, CALLS);
+  const run = await calls;
+  assert.equal(run.failed, 0, run.output);
+  assert.equal(run.successful, CALLS, run.output);
+  await system.assertNothingLingers();
+  const records = await cdrs(target);
+  assert.equal(records.length, CALLS, 'one record for each call');
+  for (const cdr of records) {
+    assert.equal(cdr.status, 200, cdr.reason);
+    const talkedMs = cdr.endedAt - cdr.answeredAt;
+    assert.ok(talkedMs > 8000 && talkedMs < 20_000, `${talkedMs} ms are told for a call of nine seconds`);
+  }
+}
+
+test(
+  `kill -9 of signalling with ${CALLS} calls to the echo up: each can be changed and ended afterwards, with one record`,
+  {
+    skip,
+  },
+  () => acrossTheDeath('600', readFileSync(new URL('./scenarios/change.part.xml', import.meta.url), 'utf8')),
+);
+
+test(`kill -9 of signalling with ${CALLS} calls between two phones up: the BYE of each reaches the other side, with one record`, {
+  skip,
+}, async () => {
+  const registered = await sipp({
+    ...as('desk', 'correct-Horse-8'),
+    scenario: 'register.xml',
+    replace: { EXPIRES: '600', EXPECTED: '200' },
+    calls: 1,
+    port: PHONE_PORT,
+  });
+  assert.equal(registered.failed, 0, registered.output);
+  await using _phone = sippPhone(PHONE_PORT, folder.path);
+  await acrossTheDeath('desk', '');
+  assert.equal((await system.status('signaling')).details.registrations, 1, 'its contact was remembered too');
+});

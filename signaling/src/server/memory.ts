@@ -1,0 +1,125 @@
+import { parseUri, type SocketAddress } from '@offhook/core';
+import type { CallSnapshot, CallSummary, FlowSnapshot } from '../call/index.ts';
+import type { Binding, RegistrarEvent } from '../registrar/index.ts';
+import type { Cdr, Entry } from '../store/index.ts';
+import type { Flow } from '../transaction/index.ts';
+import type { SipCore } from './core.ts';
+
+/** Another form of the snapshots is not read: what it holds is forgotten, as it was before there were any. */
+const VERSION = 1;
+
+export interface MemoryOptions {
+  readonly core: SipCore;
+  readonly note: (entry: Entry) => void;
+  /** Unix milliseconds minus monotonic ones: snapshots outlive the clock of their process. */
+  readonly wallOffsetMs: () => number;
+  /** The flow to a remote address of the UDP listener at `local`; undefined when nobody listens there any more. */
+  readonly udpFlow: (local: SocketAddress, remote: SocketAddress) => Flow | undefined;
+}
+
+/**
+ * What signalling remembers beyond its own death: answered calls, the contacts that are reached by datagrams, and one
+ * record per call. Lost by a `kill -9`: what the last 20 ms brought, calls still being set up, and changes under way.
+ */
+export class Memory {
+  readonly #options: MemoryOptions;
+  #lostFlows = 0;
+
+  constructor(options: MemoryOptions) {
+    this.#options = options;
+  }
+
+  call(snapshot: CallSnapshot): void {
+    const { core, note, wallOffsetMs } = this.#options;
+    const at = (ms: number) => ms + wallOffsetMs();
+    const relay = core.media.relayOf(snapshot.ngCallId);
+    if (relay === undefined) return;
+    const times = { startedAtMs: at(snapshot.startedAtMs), answeredAtMs: at(snapshot.answeredAtMs) };
+    const stored = { version: VERSION, relay, call: { ...snapshot, ...times } };
+    note({ kind: 'call', id: snapshot.id, snapshot: JSON.stringify(stored) });
+  }
+
+  ended(call: CallSummary): void {
+    this.#options.note({ kind: 'cdr', cdr: this.#record(call) });
+  }
+
+  registration({ kind, binding }: RegistrarEvent): void {
+    const { note, wallOffsetMs } = this.#options;
+    const { key, flow, contact: _, expiresAtMs, ...rest } = binding;
+    if (kind === 'removed' || flow.transport !== 'udp') {
+      note({ kind: 'no-binding', key });
+      return;
+    }
+    const { transport, local, remote } = flow;
+    const stored = {
+      version: VERSION,
+      binding: { ...rest, key, expiresAtMs: expiresAtMs + wallOffsetMs(), flow: { transport, local, remote } },
+    };
+    note({ kind: 'binding', key, snapshot: JSON.stringify(stored) });
+  }
+
+  /** Takes over what a process before this one noted. Call it before any input. */
+  restore(calls: readonly string[], bindings: readonly string[], nowMs: number): { calls: number; bindings: number } {
+    const taken = { calls: 0, bindings: 0 };
+    for (const text of bindings) {
+      const binding = this.#readBinding(text, nowMs);
+      if (!binding) continue;
+      this.#options.core.restoreBinding(binding, nowMs);
+      taken.bindings++;
+    }
+    for (const text of calls) if (this.#restoreCall(text, nowMs)) taken.calls++;
+    return taken;
+  }
+
+  #restoreCall(text: string, nowMs: number): boolean {
+    const { core, wallOffsetMs } = this.#options;
+    const stored = parse(text) as { version?: number; relay: number; call: CallSnapshot } | undefined;
+    if (stored?.version !== VERSION) return false;
+    const { call, relay } = stored;
+    const ago = (ms: number) => Math.min(nowMs, ms - wallOffsetMs());
+    const own = { ...call, startedAtMs: ago(call.startedAtMs), answeredAtMs: ago(call.answeredAtMs) };
+    core.restoreCall({ call: own, relay, reach: (flow) => this.#reach(flow) }, nowMs);
+    return true;
+  }
+
+  #reach(flow: FlowSnapshot): { flow: Flow; isLost: boolean } {
+    const known = flow.transport === 'udp' ? this.#options.udpFlow(flow.local, flow.remote) : undefined;
+    // A connection went with its process: a flow that is closed already stands for it until its phone is back.
+    return known ? { flow: known, isLost: false } : { flow: { id: --this.#lostFlows, ...flow }, isLost: true };
+  }
+
+  #readBinding(text: string, nowMs: number): Binding | undefined {
+    type Stored = { version?: number; binding: Omit<Binding, 'contact' | 'flow'> & { flow: FlowSnapshot } };
+    const stored = parse(text) as Stored | undefined;
+    if (stored?.version !== VERSION) return undefined;
+    const { binding } = stored;
+    const contact = parseUri(binding.written);
+    const expiresAtMs = binding.expiresAtMs - this.#options.wallOffsetMs();
+    const flow = this.#options.udpFlow(binding.flow.local, binding.flow.remote);
+    if (!contact?.isSip || !flow || expiresAtMs <= nowMs) return undefined;
+    return { ...binding, contact, flow, expiresAtMs };
+  }
+
+  #record(call: CallSummary): Cdr {
+    const at = (ms: number) => Math.round(ms + this.#options.wallOffsetMs());
+    return {
+      id: call.id,
+      from: call.from,
+      to: call.to,
+      startedAt: at(call.startedAtMs),
+      answeredAt: call.answeredAtMs === undefined ? undefined : at(call.answeredAtMs),
+      endedAt: at(call.endedAtMs ?? call.startedAtMs),
+      status: call.status ?? 0,
+      reason: call.reason ?? '',
+      media: call.media,
+    };
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,49 @@
+/** A call detail record: one for each call that this server set up or tried to, written when it has ended. */
+export interface Cdr {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  /** Unix milliseconds. */
+  readonly startedAt: number;
+  readonly answeredAt?: number;
+  readonly endedAt: number;
+  /** 200 for a call that was talked, else the status the caller got. */
+  readonly status: number;
+  readonly reason: string;
+  readonly media: string;
+}
+
+/** What is asked of the records: those of one user, the newest first. */
+export interface CdrQuery {
+  readonly user?: string;
+  /** Only calls that began before this, Unix milliseconds: for the next page. */
+  readonly before?: number;
+  readonly limit: number;
+}
+
+/** One thing to write; what is written together counts together or not at all. */
+export type Entry =
+  | { readonly kind: 'call'; readonly id: string; readonly snapshot: string }
+  | { readonly kind: 'cdr'; readonly cdr: Cdr }
+  | { readonly kind: 'binding'; readonly key: string; readonly snapshot: string }
+  | { readonly kind: 'no-binding'; readonly key: string };
+
+export type JournalRequest =
+  | { readonly kind: 'write'; readonly id: number; readonly entries: readonly Entry[] }
+  | { readonly kind: 'calls'; readonly id: number }
+  | { readonly kind: 'bindings'; readonly id: number }
+  | { readonly kind: 'cdrs'; readonly id: number; readonly query: CdrQuery };
+
+export type JournalReply =
+  | { readonly id: number; readonly ok: unknown }
+  | { readonly id: number; readonly error: string };
+
+export const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS call (id TEXT PRIMARY KEY, snapshot TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS binding (key TEXT PRIMARY KEY, snapshot TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS cdr (
+    id TEXT PRIMARY KEY, caller TEXT NOT NULL, callee TEXT NOT NULL, started_at INTEGER NOT NULL, answered_at INTEGER,
+    ended_at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL, media TEXT NOT NULL) STRICT;
+  CREATE INDEX IF NOT EXISTS cdr_caller ON cdr (caller, started_at);
+  CREATE INDEX IF NOT EXISTS cdr_callee ON cdr (callee, started_at);
+  CREATE INDEX IF NOT EXISTS cdr_started ON cdr (started_at);`;

@@ -1,0 +1,114 @@
+import { DatabaseSync } from 'node:sqlite';
+import { parentPort, workerData } from 'node:worker_threads';
+import {
+  type Cdr,
+  type CdrQuery,
+  type Entry,
+  type JournalReply,
+  type JournalRequest,
+  SCHEMA,
+} from './journal-schema.ts';
+
+// The thread that writes the journal: SQLite is synchronous, and the thread that handles SIP never waits for a disk.
+
+/** Records are kept so long. */
+const KEEP_MS = 400 * 86_400_000;
+
+const { path } = workerData as { path: string };
+const db = new DatabaseSync(path);
+db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;');
+db.exec(SCHEMA);
+db.prepare('DELETE FROM cdr WHERE started_at < ?').run(Date.now() - KEEP_MS);
+const putCall = db.prepare(
+  'INSERT INTO call VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot',
+);
+const dropCall = db.prepare('DELETE FROM call WHERE id = ?');
+const putBinding = db.prepare(
+  'INSERT INTO binding VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET snapshot = excluded.snapshot',
+);
+const dropBinding = db.prepare('DELETE FROM binding WHERE key = ?');
+// A call has one record, whichever process saw its end.
+const putCdr = db.prepare('INSERT OR IGNORE INTO cdr VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+
+parentPort!.on('message', (request: JournalRequest) => {
+  let reply: JournalReply;
+  try {
+    reply = { id: request.id, ok: answer(request) };
+  } catch (error) {
+    reply = { id: request.id, error: error instanceof Error ? error.message : String(error) };
+  }
+  parentPort!.postMessage(reply);
+});
+parentPort!.once('close', () => db.close());
+
+function answer(request: JournalRequest): unknown {
+  switch (request.kind) {
+    case 'write':
+      write(request.entries);
+      return undefined;
+    case 'calls':
+      return (db.prepare('SELECT snapshot FROM call').all() as { snapshot: string }[]).map((row) => row.snapshot);
+    case 'bindings':
+      return (db.prepare('SELECT snapshot FROM binding').all() as { snapshot: string }[]).map((row) => row.snapshot);
+    case 'cdrs':
+      return cdrs(request.query);
+    default:
+      return request satisfies never;
+  }
+}
+
+function write(entries: readonly Entry[]): void {
+  db.exec('BEGIN');
+  try {
+    for (const entry of entries) put(entry);
+    db.exec('COMMIT');
+  } catch (error) {
+    db.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function put(entry: Entry): void {
+  switch (entry.kind) {
+    case 'call':
+      putCall.run(entry.id, entry.snapshot);
+      return;
+    case 'cdr': {
+      const { id, from, to, startedAt, answeredAt, endedAt, status, reason, media } = entry.cdr;
+      putCdr.run(id, from, to, startedAt, answeredAt ?? null, endedAt, status, reason, media);
+      dropCall.run(id);
+      return;
+    }
+    case 'binding':
+      putBinding.run(entry.key, entry.snapshot);
+      return;
+    case 'no-binding':
+      dropBinding.run(entry.key);
+      return;
+    default:
+      entry satisfies never;
+  }
+}
+
+function cdrs({ user, before, limit }: CdrQuery): Cdr[] {
+  const until = before ?? Number.MAX_SAFE_INTEGER;
+  const rows =
+    user === undefined
+      ? db.prepare('SELECT * FROM cdr WHERE started_at < ? ORDER BY started_at DESC LIMIT ?').all(until, limit)
+      : db
+          .prepare(
+            'SELECT * FROM cdr WHERE (caller = ? OR callee = ?) AND started_at < ? ORDER BY started_at DESC LIMIT ?',
+          )
+          .all(user, user, until, limit);
+  return (rows as Record<string, string | number | null>[]).map((row) => ({
+    id: String(row.id),
+    from: String(row.caller),
+    to: String(row.callee),
+    startedAt: Number(row.started_at),
+    answeredAt: row.answered_at === null ? undefined : Number(row.answered_at),
+    endedAt: Number(row.ended_at),
+    status: Number(row.status),
+    reason: String(row.reason),
+    media: String(row.media),
+  }));
+}
