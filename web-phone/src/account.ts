@@ -1,9 +1,11 @@
 import { batch, signal } from '@preact/signals';
-import { Api, ApiError, type Person, renewDelayMs, type Session, storedSession, storeSession } from './session.ts';
+import { Api, ApiError, type Person, renewDelayMs, type Session } from './session.ts';
+import { SessionStore } from './session-store.ts';
 import type { ProbeResult } from './ua/link.ts';
 import type { SignInProblem } from './ua/messages.ts';
 
-const PEOPLE_INTERVAL_MS = 10_000;
+/** While the page is visible. */
+const PEOPLE_INTERVAL_MS = 3_000;
 
 export type Credentials = { readonly token: string } | { readonly user: string; readonly password: string };
 
@@ -11,14 +13,21 @@ export type Credentials = { readonly token: string } | { readonly user: string; 
 export class Account {
   readonly session = signal<Session | undefined>(undefined);
   readonly people = signal<readonly Person[]>([]);
+  /** The server told who is there when it was last asked. */
   readonly peopleKnown = signal(false);
+  readonly #store = new SessionStore(sessionStorage, localStorage);
   readonly #api = new Api((input, init) => fetch(input, init));
   #renewTimer: ReturnType<typeof setTimeout> | undefined;
   #peopleTimer: ReturnType<typeof setInterval> | undefined;
 
   /** The session that this tab still holds. */
   stored(): Session | undefined {
-    return storedSession(sessionStorage, Date.now());
+    return this.#store.own(Date.now());
+  }
+
+  /** The session that any tab of this browser entered last. */
+  last(): Session | undefined {
+    return this.#store.last(Date.now());
   }
 
   /** @throws ApiError; `signInProblem` tells what it means */
@@ -28,19 +37,25 @@ export class Account {
 
   /** From now on this session is used, kept and renewed. */
   enter(session: Session): void {
-    storeSession(sessionStorage, session);
+    this.#store.enter(session);
     this.session.value = session;
     this.#scheduleRenewal();
+    void this.refreshPeople();
+  }
+
+  /** Asks again and again who is there; without a connection nobody knows. */
+  watchPeople(connected: boolean): void {
     clearInterval(this.#peopleTimer);
+    this.peopleKnown.value = this.peopleKnown.value && connected;
+    if (!connected) return;
     this.#peopleTimer = setInterval(() => void this.refreshPeople(), PEOPLE_INTERVAL_MS);
     void this.refreshPeople();
   }
 
-  /** Forgets the session here; the server still knows it. */
+  /** Leaves the session; the server still knows it, and so does this browser. */
   leave(): void {
     clearTimeout(this.#renewTimer);
     clearInterval(this.#peopleTimer);
-    this.forgetStored();
     batch(() => {
       this.session.value = undefined;
       this.people.value = [];
@@ -48,8 +63,9 @@ export class Account {
     });
   }
 
-  forgetStored(): void {
-    storeSession(sessionStorage, undefined);
+  /** No tab of this browser comes back to it. */
+  forget(session: Session): void {
+    this.#store.forget(session, Date.now());
   }
 
   async logout(session: Session): Promise<void> {
@@ -57,8 +73,7 @@ export class Account {
   }
 
   /** Tells a server that is away from a session that has ended. */
-  async probe(): Promise<ProbeResult> {
-    const session = this.session.value;
+  async probe(session = this.session.value): Promise<ProbeResult> {
     if (!session) return 'expired';
     try {
       await this.#api.whoami(session);
@@ -72,9 +87,12 @@ export class Account {
     const session = this.session.value;
     if (!session || document.hidden) return;
     const people = await this.#api.people(session).catch(() => undefined);
-    if (!people || this.session.value !== session) return;
-    this.people.value = people.filter((p) => p.user !== session.user);
-    this.peopleKnown.value = true;
+    if (this.session.value !== session) return;
+    const others = people?.filter((p) => p.user !== session.user);
+    batch(() => {
+      this.peopleKnown.value = others !== undefined;
+      if (others && JSON.stringify(others) !== JSON.stringify(this.people.value)) this.people.value = others;
+    });
   }
 
   /** The TURN server with this account's time-limited credentials. */
@@ -96,7 +114,7 @@ export class Account {
       const renewed = await this.#api.renew(session);
       if (this.session.value !== session) return;
       this.session.value = renewed;
-      storeSession(sessionStorage, renewed);
+      this.#store.renew(renewed, Date.now());
     } catch {
       // Expired or unreachable: the link notices by itself and says so.
     }

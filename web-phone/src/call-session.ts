@@ -12,6 +12,8 @@ export interface CallSessionOptions {
   readonly direction: 'outgoing' | 'incoming';
   readonly name: string;
   readonly uri: string;
+  /** The other side is another phone of the same account. */
+  readonly toSelf: boolean;
   /** The caller offers video, or we asked for it. */
   readonly video: boolean;
   readonly onSound: (sound: Sound) => void;
@@ -29,6 +31,7 @@ export class CallSession {
   readonly direction: 'outgoing' | 'incoming';
   readonly name: string;
   readonly uri: string;
+  readonly toSelf: boolean;
   readonly wantsVideo: boolean;
   readonly startedAtMs = Date.now();
 
@@ -46,8 +49,9 @@ export class CallSession {
   readonly endedAtMs = signal<number | undefined>(undefined);
   readonly quality = signal<Quality | undefined>(undefined);
   readonly digits = signal('');
-  /** Asking for the microphone, or answering. */
-  readonly preparing = signal(false);
+  /** What has to be there before the call goes out or is answered. */
+  readonly preparing = signal<'media' | 'connection' | undefined>(undefined);
+  readonly outcome = signal<CallEnd | undefined>(undefined);
 
   readonly #options: CallSessionOptions;
   readonly #machine: CallMachine;
@@ -58,12 +62,14 @@ export class CallSession {
   #camera: MediaStreamTrack | undefined;
   #statsTimer: ReturnType<typeof setInterval> | undefined;
   #remoteVideoTrack: MediaStreamTrack | undefined;
+  #linkUp = true;
 
   constructor(options: CallSessionOptions) {
     this.#options = options;
     this.direction = options.direction;
     this.name = options.name;
     this.uri = options.uri;
+    this.toSelf = options.toSelf;
     this.wantsVideo = options.video;
     this.#machine = new CallMachine(options.direction);
     this.#drain();
@@ -148,7 +154,11 @@ export class CallSession {
     });
     track.enabled = false;
     await new Promise((resolve) => setTimeout(resolve, BLACK_MS));
-    if (!this.#camera) await this.#leg?.peer?.replaceVideo(undefined).catch(() => {});
+    if (!this.#camera) {
+      await this.#leg?.peer?.replaceVideo(undefined).catch(() => {});
+      // An offer tells the far side at once; it would notice by itself only after seconds without pictures.
+      if (this.#linkUp && this.#leg?.peer?.withdrawVideo()) void this.#leg.renegotiate('keep-ice');
+    }
     track.stop();
   }
 
@@ -171,6 +181,7 @@ export class CallSession {
   }
 
   setLink(up: boolean): void {
+    this.#linkUp = up;
     this.handle({ kind: 'link', up });
   }
 
@@ -194,7 +205,8 @@ export class CallSession {
       this.remoteVideo.value = undefined;
       this.remoteVideoFlows.value = false;
       this.remoteAudio.value = undefined;
-      this.preparing.value = false;
+      this.preparing.value = undefined;
+      this.outcome.value = end;
     });
     this.handle({ kind: 'ended', end });
     this.#options.onEnded(this, end);
@@ -257,6 +269,9 @@ export class CallSession {
     if (track.kind === 'audio') this.remoteAudio.value = new MediaStream([track]);
     else {
       this.#remoteVideoTrack = track;
+      track.addEventListener('mute', () => {
+        this.remoteVideoFlows.value = false;
+      });
       this.#showRemoteVideo();
     }
   }
@@ -286,7 +301,8 @@ export class CallSession {
     this.handle({ kind: 'sound', arriving: quality.grade !== 'none' });
     batch(() => {
       this.quality.value = quality;
-      this.remoteVideoFlows.value = this.remoteVideo.value !== undefined && quality.videoArrives;
+      this.remoteVideoFlows.value =
+        this.remoteVideo.value !== undefined && !this.#remoteVideoTrack?.muted && quality.videoArrives;
     });
   }
 }

@@ -22,10 +22,26 @@ test('the newest call comes first and fifty are kept', () => {
 test('outcomes are told from this side', () => {
   assert.equal(outcomeOf({ by: 'remote', cause: 'canceled' }, false, 'incoming'), 'missed');
   assert.equal(outcomeOf({ by: 'local', cause: 'canceled' }, false, 'outgoing'), 'canceled');
-  assert.equal(outcomeOf({ by: 'remote', cause: 'rejected', status: 486 }, false, 'outgoing'), 'failed');
   assert.equal(outcomeOf({ by: 'remote', cause: 'hangup' }, true, 'outgoing'), 'talked');
   assert.equal(outcomeWords(call), '1 min');
   assert.equal(outcomeWords({ ...call, durationS: 8 }), '8 s');
+});
+
+test('a call that came to nothing says why', () => {
+  const cases: [number, boolean, string][] = [
+    [404, false, 'Unknown'],
+    [480, false, 'Offline'],
+    [480, true, 'No answer'],
+    [408, false, 'Offline'],
+    [408, true, 'No answer'],
+    [486, true, 'Busy'],
+    [603, true, 'Declined'],
+    [503, false, 'Not reached'],
+  ];
+  for (const [status, rang, words] of cases) {
+    const outcome = outcomeOf({ by: 'remote', cause: 'rejected', status, rang }, false, 'outgoing');
+    assert.equal(outcomeWords({ ...call, outcome }), words, `${status} ${rang}`);
+  }
 });
 
 test('the timer reads like a clock', () => {

@@ -6,7 +6,17 @@ export interface PastCall {
   readonly direction: 'outgoing' | 'incoming';
   readonly name: string;
   readonly uri: string;
-  readonly outcome: 'talked' | 'missed' | 'declined' | 'canceled' | 'failed' | 'elsewhere';
+  readonly outcome:
+    | 'talked'
+    | 'missed'
+    | 'declined'
+    | 'canceled'
+    | 'busy'
+    | 'offline'
+    | 'unknown'
+    | 'no-answer'
+    | 'failed'
+    | 'elsewhere';
   readonly durationS: number;
   readonly video: boolean;
 }
@@ -24,7 +34,27 @@ export function outcomeOf(end: CallEnd, talked: boolean, direction: PastCall['di
     case 'canceled':
       return direction === 'incoming' ? 'missed' : 'canceled';
     case 'no-answer':
-      return direction === 'incoming' ? 'missed' : 'failed';
+      return direction === 'incoming' ? 'missed' : 'no-answer';
+    case 'rejected':
+      return rejectionOutcome(end);
+    default:
+      return 'failed';
+  }
+}
+
+function rejectionOutcome({ status, rang }: CallEnd): PastCall['outcome'] {
+  switch (status) {
+    case 404:
+    case 604:
+      return 'unknown';
+    case 408:
+    case 480:
+      return rang ? 'no-answer' : 'offline';
+    case 486:
+    case 600:
+      return 'busy';
+    case 603:
+      return 'declined';
     default:
       return 'failed';
   }
@@ -52,6 +82,10 @@ const OUTCOME_WORDS: Readonly<Record<PastCall['outcome'], string>> = {
   missed: 'Missed',
   declined: 'Declined',
   canceled: 'Canceled',
+  busy: 'Busy',
+  offline: 'Offline',
+  unknown: 'Unknown',
+  'no-answer': 'No answer',
   failed: 'Not reached',
   elsewhere: 'Answered elsewhere',
 };

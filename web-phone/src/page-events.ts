@@ -12,6 +12,8 @@ export interface PageEvents {
   /** A click or key: browsers allow sound from here on. */
   gesture(): void;
   devicesChanged(): void;
+  /** The part of the address behind the # changed: a link to this page was opened in its tab. */
+  addressChanged(): void;
 }
 
 /** Listens to everything that happens to the page itself, for as long as it lives. */
@@ -25,6 +27,7 @@ export function watchPage(events: PageEvents): void {
   addEventListener('pageshow', (event) => {
     if (event.persisted) events.woken();
   });
+  addEventListener('hashchange', () => events.addressChanged());
   addEventListener('pagehide', () => events.left());
   addEventListener('beforeunload', (event) => {
     if (events.keepsCall()) event.preventDefault();

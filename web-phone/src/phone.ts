@@ -1,9 +1,11 @@
-import { batch, computed, signal } from '@preact/signals';
-import { Account, type Credentials, signInProblem } from './account.ts';
+import { batch, computed, effect, signal, untracked } from '@preact/signals';
+import { Account } from './account.ts';
 import { CallNotification } from './call-notification.ts';
-import { CallSession } from './call-session.ts';
+import { CallSession, type CallSessionOptions } from './call-session.ts';
 import { Connection } from './connection.ts';
+import { Dialer, isOn } from './dialer.ts';
 import { outcomeOf, type PastCall, readHistory, withCall, writeHistory } from './history.ts';
+import { Login, offerWords } from './login.ts';
 import { callProblem, MediaError } from './media/devices.ts';
 import { Equipment, stopTracks } from './media/equipment.ts';
 import type { LocalMedia } from './media/peer.ts';
@@ -17,16 +19,19 @@ import {
   type Action,
   type CallEnd,
   callEndWords,
+  calledMeanwhileWords,
+  insecureWords,
+  isPlainHangup,
   linkMessage,
   type Message,
   mediaWords,
-  signInWords,
   videoRefusedWords,
 } from './ua/messages.ts';
 import type { CallLeg } from './ua/signaling.ts';
-import { parseTarget } from './ua/target.ts';
+import type { Target } from './ua/target.ts';
 
-const ECHO = '600';
+/** The user part of the echo. */
+export const ECHO = '600';
 
 /** The whole phone: one account, at most one call, everything the page shows as signals. */
 export class Phone {
@@ -37,12 +42,10 @@ export class Phone {
     session: () => this.account.session.value?.session ?? '',
     probe: () => this.account.probe(),
   });
-  readonly input = signal('');
   readonly call = signal<CallSession | undefined>(undefined);
   readonly history = signal<readonly PastCall[]>(readHistory(sessionStorage));
   readonly settings = signal<Settings>(readSettings(localStorage));
   readonly soundBlocked = signal(false);
-  readonly signingIn = signal(false);
   readonly missed = signal(0);
   readonly options = urlOptions(location.search);
   readonly equipment = new Equipment({
@@ -53,40 +56,59 @@ export class Phone {
 
   /** The last words about a call, a device or signing in. */
   readonly words = signal<Message | undefined>(undefined);
-  /** What the page says now: a standing problem with the server comes first. */
-  readonly message = computed<Message | undefined>(() => {
-    const standing = callProblem();
-    return (
+  readonly login = new Login({
+    account: this.account,
+    current: () => (sessionIsOver(this.connection.link.value) ? undefined : this.account.session.value),
+    useless: () => callProblem() === 'insecure',
+    enter: (session) => this.#enter(session),
+    showForm: () => {
+      this.screen.value = 'sign-in';
+    },
+    tell: (message) => {
+      this.words.value = message;
+    },
+  });
+  readonly dialer = new Dialer({
+    domain: () => this.account.session.value?.domain,
+    call: () => this.call.value,
+    place: (target, video) => this.#place(target, video),
+    keySound: (key) => {
+      this.#sounds.wake();
+      this.#sounds.key(key);
+    },
+    tell: (message) => {
+      this.words.value = message;
+    },
+    dismiss: () => this.dismiss(),
+  });
+  readonly inCall = computed(() => isOn(this.call.value));
+  readonly #offer = computed(() => offerWords(this.login, this.account.session.value));
+  /** What the page says now: a question and standing problems with the server come first. */
+  readonly message = computed<Message | undefined>(
+    () =>
+      this.#offer.value ??
       linkMessage(this.connection.link.value) ??
       this.words.value ??
-      (standing ? mediaWords(standing, 'microphone') : undefined)
-    );
-  });
+      standingWords(this.login.held.value !== undefined),
+  );
+  readonly canDismiss = computed(
+    () => this.message.value !== undefined && [this.#offer.value, this.words.value].includes(this.message.value),
+  );
 
   readonly #sounds = new Sounds((blocked) => {
     this.soundBlocked.value = blocked;
   });
   readonly #notification = new CallNotification();
-  #lastUri = '';
   #pendingMedia: 'call' | 'answer' | undefined;
-  #pendingDial: { text: string; video: boolean } | undefined;
 
   async start(): Promise<void> {
     this.#sounds.wake();
     this.#listen();
-    const token = loginToken(location.hash);
-    if (token) {
-      history.replaceState(null, '', location.pathname + location.search);
-      await this.#signIn({ token });
-      return;
-    }
-    const stored = this.account.stored();
-    if (stored) await this.#enter(stored);
-    else this.screen.value = 'sign-in';
-  }
-
-  signIn(user: string, password: string): Promise<void> {
-    return this.#signIn({ user: user.trim(), password });
+    // A call that rings or is answered shows who is there before the next look at everybody does.
+    effect(() => {
+      if (this.call.value?.phase.value) untracked(() => void this.account.refreshPeople());
+    });
+    await this.login.start(this.#takeToken());
   }
 
   async signOut(): Promise<void> {
@@ -95,49 +117,14 @@ export class Phone {
     if (session) await this.account.logout(session);
   }
 
-  /** Calls what was typed, or brings the last number back when nothing was. */
-  async dial(video = false, text = this.input.value): Promise<void> {
-    const session = this.account.session.value;
-    if (!session || this.#inCall()) return;
-    const target = parseTarget(text, session.domain);
-    if (target.kind === 'empty') {
-      this.input.value = this.#lastUri;
-      return;
-    }
-    if (target.kind === 'unusable') {
-      this.words.value = { tone: 'problem', title: 'That cannot be called', detail: target.words };
-      return;
-    }
-    this.#pendingDial = { text, video };
-    this.#pendingMedia = 'call';
-    const call = this.#open({ direction: 'outgoing', name: this.nameOf(target.label), uri: target.uri, video });
-    call.preparing.value = true;
-    const media = await this.#openMedia(call, video);
-    if (!media) return;
-    if (!(await this.connection.ready())) {
-      stopTracks(media);
-      this.#abandon(call);
-      return;
-    }
-    if (call.phase.value === 'ended' || this.call.value !== call) {
-      stopTracks(media);
-      return;
-    }
-    this.#lastUri = target.label;
-    this.input.value = '';
-    call.preparing.value = false;
-    call.adopt(media);
-    call.attach(this.connection.call(target.uri, media));
-  }
-
   async answer(video: boolean): Promise<void> {
     const call = this.call.value;
     if (call?.phase.value !== 'incoming' || call.preparing.value) return;
     this.#pendingMedia = 'answer';
-    call.preparing.value = true;
+    call.preparing.value = 'media';
     this.#sounds.play('none');
     const media = await this.#openMedia(call, video);
-    call.preparing.value = false;
+    call.preparing.value = undefined;
     if (!media) return;
     if (call.phase.value !== 'incoming') {
       stopTracks(media);
@@ -169,58 +156,44 @@ export class Phone {
     }
   }
 
-  /** A key of the pad: dials while idle, sends a tone in a call. */
-  press(key: string): void {
-    this.#sounds.wake();
-    this.#sounds.key(key);
-    const call = this.call.value;
-    if (call?.phase.value === 'active') {
-      if (!call.sendTone(key))
-        this.words.value = { tone: 'problem', title: 'The other side takes no key tones', detail: 'The call goes on.' };
-    } else if (!this.#inCall()) {
-      this.dismiss();
-      this.input.value += key;
-    }
-  }
-
-  type(text: string): void {
-    this.dismiss();
-    if (/^[0-9*#]$/.test(text)) this.press(text);
-    else this.input.value += text;
-  }
-
   act(action: Action): void {
     switch (action) {
-      case 'call-again': {
+      case 'call-again':
+      case 'call-back': {
         const last = this.history.value[0];
-        if (last) void this.dial(last.video, last.uri);
+        if (last) void this.dialer.dial(last.video, last.uri);
         return;
       }
       case 'sign-in':
         this.#leave();
         return;
+      case 'change-over':
+        void this.login.changeOver();
+        return;
       case 'try-media-again':
         this.words.value = undefined;
         if (this.#pendingMedia === 'answer') void this.answer(false);
-        else if (this.#pendingDial) void this.dial(this.#pendingDial.video, this.#pendingDial.text);
+        else void this.dialer.again();
         return;
       case 'audio-only':
         this.words.value = undefined;
         if (this.#pendingMedia === 'answer' && this.call.value) void this.answer(false);
-        else if (this.#pendingDial) void this.dial(false, this.#pendingDial.text);
+        else void this.dialer.again({ video: false });
         return;
       case 'reconnect':
         this.connection.retry();
         return;
-      case 'open-localhost':
-        location.assign(`http://localhost:${location.port || '8080'}/`);
+      case 'open-localhost': {
+        const token = this.login.held.value;
+        location.assign(`http://localhost:${location.port || '80'}/${token ? `#login=${token}` : ''}`);
         return;
+      }
       case 'call-echo':
-        void this.dial(false, ECHO);
+        void this.dialer.dial(false, ECHO);
         return;
       case 'without-relay':
         this.change({ relayOnly: false });
-        if (this.#pendingDial) void this.dial(this.#pendingDial.video, this.#pendingDial.text);
+        void this.dialer.again();
         return;
       default:
         action satisfies never;
@@ -228,6 +201,7 @@ export class Phone {
   }
 
   dismiss(): void {
+    this.login.dropOffer();
     this.words.value = undefined;
     if (this.call.value?.phase.value === 'ended') this.call.value = undefined;
   }
@@ -257,6 +231,8 @@ export class Phone {
   /** How a person is called here: the display name where the directory knows one. */
   nameOf(user: string): string {
     if (user === ECHO) return 'Echo test';
+    const own = this.account.session.value;
+    if (user === own?.user) return own.displayName;
     return this.account.people.value.find((p) => p.user === user)?.displayName ?? user;
   }
 
@@ -280,34 +256,20 @@ export class Phone {
     return `${JSON.stringify(facts, undefined, 2)}\n\n${this.connection.trace()}`;
   }
 
-  #inCall(): boolean {
-    const phase = this.call.value?.phase.value;
-    return phase !== undefined && phase !== 'ended';
-  }
-
-  async #signIn(credentials: Credentials): Promise<void> {
-    this.signingIn.value = true;
-    this.words.value = undefined;
-    try {
-      await this.#enter(await this.account.login(credentials));
-    } catch (error) {
-      // The tab may still hold a session: a login link opened twice need not throw its owner out.
-      const stored = 'token' in credentials ? this.account.stored() : undefined;
-      if (stored) await this.#enter(stored);
-      else {
-        this.words.value = signInWords(signInProblem(error, 'token' in credentials));
-        this.screen.value = 'sign-in';
-      }
-    } finally {
-      this.signingIn.value = false;
-    }
+  /** The login token of the address, which does not stay there. */
+  #takeToken(): string | undefined {
+    const token = loginToken(location.hash);
+    if (token) history.replaceState(null, '', location.pathname + location.search);
+    return token;
   }
 
   async #enter(session: Session): Promise<void> {
     const identity = await tabIdentity();
+    this.connection.close();
     batch(() => {
       this.account.enter(session);
       this.screen.value = 'phone';
+      this.call.value = undefined;
       this.words.value = undefined;
     });
     this.connection.open(session, identity);
@@ -315,6 +277,9 @@ export class Phone {
   }
 
   #leave(): void {
+    const session = this.account.session.value;
+    if (session) this.account.forget(session);
+    this.login.dropOffer();
     this.connection.close();
     batch(() => {
       this.account.leave();
@@ -324,13 +289,41 @@ export class Phone {
     });
   }
 
-  #linkChanged(state: LinkState): void {
-    this.call.value?.setLink(state.kind === 'registered');
-    if (state.kind === 'registered') void this.account.refreshPeople();
-    if (state.kind === 'expired') this.account.forgetStored();
+  /** Rings that target; false when it never came to a call. */
+  async #place(target: Extract<Target, { kind: 'target' }>, video: boolean): Promise<boolean> {
+    this.#pendingMedia = 'call';
+    const call = this.#open({
+      direction: 'outgoing',
+      name: this.nameOf(target.label),
+      uri: target.uri,
+      toSelf: target.label === this.account.session.value?.user,
+      video,
+    });
+    call.preparing.value = 'media';
+    const media = await this.#openMedia(call, video);
+    if (!media) return false;
+    call.preparing.value = 'connection';
+    const ready = await this.connection.ready();
+    const wanted = call.phase.value !== 'ended' && this.call.value === call;
+    if (!ready || !wanted) {
+      stopTracks(media);
+      if (wanted) this.#abandon(call);
+      return false;
+    }
+    call.preparing.value = undefined;
+    call.adopt(media);
+    call.attach(this.connection.call(target.uri, media));
+    return true;
   }
 
-  #open(options: { direction: 'outgoing' | 'incoming'; name: string; uri: string; video: boolean }): CallSession {
+  #linkChanged(state: LinkState): void {
+    this.call.value?.setLink(state.kind === 'registered');
+    this.account.watchPeople(state.kind === 'registered');
+    const session = this.account.session.value;
+    if (state.kind === 'expired' && session) this.account.forget(session);
+  }
+
+  #open(options: Pick<CallSessionOptions, 'direction' | 'name' | 'uri' | 'toSelf' | 'video'>): CallSession {
     this.words.value = undefined;
     const call = new CallSession({
       ...options,
@@ -350,8 +343,11 @@ export class Phone {
   #incoming(leg: CallLeg): void {
     const { remote } = leg;
     const name = remote.displayName ?? this.nameOf(remote.user);
-    if (this.#inCall()) {
+    const toSelf = remote.user === this.account.session.value?.user;
+    if (this.inCall.value) {
       leg.end(486);
+      this.words.value = calledMeanwhileWords(name, toSelf ? 'self' : 'other');
+      if (toSelf) return;
       this.#remember({
         direction: 'incoming',
         name,
@@ -360,14 +356,9 @@ export class Phone {
         durationS: 0,
         video: remote.video,
       });
-      this.words.value = {
-        tone: 'info',
-        title: `${name} called meanwhile`,
-        detail: 'They were told that you are busy.',
-      };
       return;
     }
-    const call = this.#open({ direction: 'incoming', name, uri: remote.uri, video: remote.video });
+    const call = this.#open({ direction: 'incoming', name, uri: remote.uri, toSelf, video: remote.video });
     call.attach(leg);
     if (this.options.autoAnswer) {
       void this.answer(remote.video);
@@ -379,7 +370,6 @@ export class Phone {
   #ended(call: CallSession, end: CallEnd): void {
     this.#notification.close();
     const answeredAt = call.answeredAtMs.value;
-    void this.account.refreshPeople();
     const durationS = answeredAt ? (Date.now() - answeredAt) / 1000 : 0;
     const outcome = outcomeOf(end, answeredAt !== undefined, call.direction);
     this.#remember({
@@ -391,7 +381,8 @@ export class Phone {
       video: call.wantsVideo,
     });
     const lostServer = end.status === 503 && this.connection.link.value.kind !== 'registered';
-    this.words.value = lostServer ? undefined : callEndWords(end, call.name);
+    const said = lostServer || isPlainHangup(end); // by the link, or by the call itself
+    this.words.value = said ? undefined : callEndWords(end, call.name, call.toSelf ? 'self' : 'other');
   }
 
   #remember(call: Omit<PastCall, 'atMs'>): void {
@@ -410,7 +401,8 @@ export class Phone {
     try {
       const media = await this.equipment.open(video);
       media.audio.addEventListener('ended', () => {
-        if (this.#inCall() && call.audioTrack === media.audio) this.words.value = mediaWords('unplugged', 'microphone');
+        if (this.inCall.value && call.audioTrack === media.audio)
+          this.words.value = mediaWords('unplugged', 'microphone');
       });
       return media;
     } catch (error) {
@@ -439,6 +431,22 @@ export class Phone {
         if (this.soundBlocked.value) this.#sounds.wake();
       },
       devicesChanged: () => void this.equipment.refresh(),
+      addressChanged: () => {
+        const token = this.#takeToken();
+        if (token) void this.login.open(token);
+      },
     });
   }
+}
+
+/** What keeps this page from ever calling, if anything. */
+function standingWords(linkHeld: boolean): Message | undefined {
+  const problem = callProblem();
+  if (problem === 'insecure') return insecureWords('microphone', linkHeld ? 'link-held' : 'no-link');
+  return problem && mediaWords(problem, 'microphone');
+}
+
+/** The server takes nothing more from the session that this tab still shows. */
+function sessionIsOver({ kind }: LinkState): boolean {
+  return kind === 'expired' || kind === 'refused';
 }

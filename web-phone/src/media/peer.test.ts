@@ -116,6 +116,22 @@ test('a video offer answered without camera is received only; the camera later n
   assert.equal(await peer.replaceVideo(new FakeTrack('video').track), false);
 });
 
+test('a camera that stops is withdrawn by one offer, and comes back by another', async () => {
+  const { peer } = session(media({ video: new FakeTrack('video').track }));
+  assert.equal(peer.withdrawVideo(), false);
+  await peer.getDescription();
+  await peer.setDescription('answer');
+  await peer.replaceVideo(undefined);
+  assert.equal(peer.withdrawVideo(), true);
+  await peer.getDescription();
+  await peer.setDescription('answer');
+  assert.deepEqual([peer.sendsVideo, peer.receivesVideo, peer.withdrawVideo()], [false, true, false]);
+  assert.equal(await peer.replaceVideo(new FakeTrack('video').track), true);
+  await peer.getDescription();
+  await peer.setDescription('answer');
+  assert.equal(peer.sendsVideo, true);
+});
+
 test('after close nothing is told and nothing is made', async () => {
   const { peer, pc, seen } = session();
   pc.change('connected');

@@ -138,6 +138,15 @@ export class PeerSession {
     return true;
   }
 
+  /** Offers no video of ours from now on; true when it takes an offer to tell the far side. */
+  withdrawVideo(): boolean {
+    const transceiver = this.#transceiver('video');
+    if (!transceiver) return false;
+    if (transceiver.direction === 'sendrecv') transceiver.direction = 'recvonly';
+    else if (transceiver.direction === 'sendonly') transceiver.direction = 'inactive';
+    return this.sendsVideo;
+  }
+
   /** Whether both sides agreed on video from the far side. */
   get receivesVideo(): boolean {
     const direction = this.#transceiver('video')?.currentDirection;

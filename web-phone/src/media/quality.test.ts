@@ -25,17 +25,17 @@ const after = (make: (second: number) => QualitySample, muted = false, seconds =
 test('a good line is said to be good, with its round trip', () => {
   const q = after((s) => sample(s));
   assert.equal(q.grade, 'good');
-  assert.equal(q.words, 'Clear line, no loss, round trip 38 ms');
+  assert.equal(q.words, 'Clear line, no loss, round trip 38\u00a0ms');
 });
 
 test('loss, delay and jitter are told as what they are and which way', () => {
   const cases: [Partial<QualitySample> | ((s: number) => Partial<QualitySample>), string, RegExp][] = [
-    [(s) => ({ packetsLost: s * 5 }), 'poor', /9.1 % of the sound is lost on the way to you, hidden/],
+    [(s) => ({ packetsLost: s * 5 }), 'poor', /9.1\u00a0% of the sound is lost on the way to you, hidden/],
     [(s) => ({ packetsLost: s * 5, concealedSamples: s * 4_800 }), 'poor', /and you can hear it/],
     [(s) => ({ packetsLost: s }), 'fair', /A little loss on the way to you/],
     [{ remoteLoss: 0.1 }, 'poor', /your sound is lost on the way out/],
-    [{ roundTripMs: 500 }, 'poor', /Long delay, round trip 500 ms/],
-    [{ jitterMs: 45 }, 'fair', /jitter 45 ms/],
+    [{ roundTripMs: 500 }, 'poor', /Long delay, round trip 500\u00a0ms/],
+    [{ jitterMs: 45 }, 'fair', /jitter 45\u00a0ms/],
     [{ packetsReceived: 50 }, 'none', /Nothing arrives/],
     [{ microphoneLevel: 0 }, 'fair', /microphone is silent/],
   ];

@@ -139,13 +139,14 @@ const UNKNOWN: Quality = {
   videoArrives: false,
 };
 
-const percent = (share: number): string => `${share < 0.1 ? (share * 100).toFixed(1) : Math.round(share * 100)} %`;
+const percent = (share: number): string => `${share < 0.1 ? (share * 100).toFixed(1) : Math.round(share * 100)}\u00a0%`;
 
 type Facts = Omit<Quality, 'grade' | 'words'>;
 
 /** Thresholds after Twilio's: loss 1 % / 3 %, jitter 30 ms, round trip 400 ms. */
 function judge(facts: Facts, arriving: boolean): Pick<Quality, 'grade' | 'words'> {
-  const trip = facts.roundTripMs === undefined ? '' : `, round trip ${Math.max(1, Math.round(facts.roundTripMs))} ms`;
+  const trip =
+    facts.roundTripMs === undefined ? '' : `, round trip ${Math.max(1, Math.round(facts.roundTripMs))}\u00a0ms`;
   if (!arriving) return { grade: 'none', words: 'Nothing arrives from the other side right now' };
   if (facts.microphoneSilent) return { grade: 'fair', words: 'Your microphone is silent — is it switched off?' };
   if (facts.lossIn >= 0.03)
@@ -165,7 +166,7 @@ function judge(facts: Facts, arriving: boolean): Pick<Quality, 'grade' | 'words'
   if (facts.lossOut >= 0.01)
     return { grade: 'fair', words: `A little loss on the way out (${percent(facts.lossOut)})` };
   if (facts.jitterMs >= 30)
-    return { grade: 'fair', words: `Uneven arrival (jitter ${Math.round(facts.jitterMs)} ms)${trip}` };
+    return { grade: 'fair', words: `Uneven arrival (jitter ${Math.round(facts.jitterMs)}\u00a0ms)${trip}` };
   return { grade: 'good', words: `Clear line, no loss${trip}` };
 }
 

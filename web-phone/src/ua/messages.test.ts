@@ -4,6 +4,9 @@ import type { LinkCause } from './link.ts';
 import {
   type CallEnd,
   callEndWords,
+  calledMeanwhileWords,
+  insecureWords,
+  isPlainHangup,
   linkMessage,
   linkWords,
   mediaProblem,
@@ -25,7 +28,7 @@ test('every rejection of the brief has its own words and a next step', () => {
     [480, /Bob is not signed in/, /no phone is registered/],
     [486, /Bob is busy/, /Try again/],
     [603, /Bob declined/, /chose not/],
-    [408, /Bob did not answer/, /Try again/],
+    [408, /The phone of bob does not respond/, /switched off/],
     [488, /No common way/, /format/],
     [503, /could not be carried/, /media relay/],
     [401, /not signed in/, /Sign in/],
@@ -48,6 +51,53 @@ test('no status from 300 to 699 is without words, and none shows a bare number',
 
 test('the server’s own reason is shown', () => {
   assert.match(callEndWords(rejected(480, 'bob is on holiday'), 'bob').detail!, /“bob is on holiday”/);
+});
+
+test('a phone that rang did not answer; one that did not ring does not respond', () => {
+  for (const status of [408, 480]) {
+    const words = callEndWords({ ...rejected(status), rang: true }, 'bob');
+    assert.equal(words.title, 'Bob did not answer');
+    assert.match(words.detail!, /rang without an answer/);
+  }
+  assert.doesNotMatch(callEndWords(rejected(408), 'bob').detail!, /rang/);
+});
+
+test('a domain that is not ours is named, whoever was called there', () => {
+  const words = callEndWords(
+    rejected(404, 'example.org is not served here: calls go to users of this server only'),
+    'bob@example.org',
+  );
+  assert.equal(words.title, 'Calls to example.org are not possible here');
+  assert.doesNotMatch(words.detail!, /People|spelling/);
+});
+
+test('whoever calls the own name is told so, and offered nothing to repeat', () => {
+  const cases: [CallEnd, string][] = [
+    [rejected(480, 'alice has no other phone that is signed in'), 'That is you'],
+    [{ ...rejected(480), rang: true }, 'Your other phone was not answered'],
+    [rejected(486), 'Your other phone is busy'],
+    [rejected(603), 'You declined on your other phone'],
+  ];
+  for (const [end, title] of cases) {
+    const words = callEndWords(end, 'Alice', 'self');
+    assert.equal(words.title, title);
+    assert.equal(words.action, undefined);
+  }
+  assert.match(callEndWords(rejected(480), 'Alice', 'self').detail!, /No other phone of yours is signed in/);
+  assert.match(callEndWords(rejected(503), 'Alice', 'self').title, /could not be carried/);
+  assert.match(calledMeanwhileWords('Alice', 'self').title, /Your other phone/);
+});
+
+test('a missed call offers to call back, a normal hang-up needs no more words', () => {
+  assert.equal(callEndWords({ by: 'remote', cause: 'canceled' }, 'Bob').action, 'call-back');
+  assert.equal(callEndWords({ by: 'remote', cause: 'no-answer' }, 'Bob').action, 'call-back');
+  assert.equal(isPlainHangup({ by: 'local', cause: 'hangup' }), true);
+  assert.equal(isPlainHangup({ by: 'remote', cause: 'hangup', reason: 'the relay was restarted' }), false);
+  assert.equal(isPlainHangup({ by: 'local', cause: 'canceled' }), false);
+});
+
+test('a name is put into the words as it is', () => {
+  assert.equal(callEndWords(rejected(486), 'A$&%').title, 'A$&% is busy');
 });
 
 test('ends of calls are told from this phone’s side', () => {
@@ -77,13 +127,15 @@ test('getUserMedia errors become problems a person can mend', () => {
   assert.equal(mediaProblem('TypeError'), 'unknown');
   assert.match(mediaWords('insecure', 'microphone').title, /not a secure context/);
   assert.match(mediaWords('insecure', 'microphone').detail!, /localhost/);
+  assert.match(insecureWords('microphone', 'link-held').detail!, /https is needed.*not used up/);
   assert.match(mediaWords('refused', 'microphone').detail!, /allow the microphone/);
   assert.equal(mediaWords('missing', 'camera').action, 'audio-only');
 });
 
 test('sign-in failures are told apart', () => {
-  const titles = (['wrong', 'link-used', 'unreachable', 'limited', 'failed'] as const).map((p) => signInWords(p).title);
-  assert.equal(new Set(titles).size, 5);
+  const problems = ['empty', 'wrong', 'link-used', 'unreachable', 'limited', 'failed'] as const;
+  assert.equal(new Set(problems.map((p) => signInWords(p).title)).size, problems.length);
+  assert.match(signInWords('link-used').detail!, /npx offhook link/);
 });
 
 test('a Reason header is read (RFC 3326)', () => {

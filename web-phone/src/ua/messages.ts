@@ -4,7 +4,9 @@ import type { RenegotiationOutcome } from './renegotiation.ts';
 /** Something the page can offer as the next step. */
 export type Action =
   | 'call-again'
+  | 'call-back'
   | 'sign-in'
+  | 'change-over'
   | 'try-media-again'
   | 'reconnect'
   | 'open-localhost'
@@ -38,7 +40,12 @@ export interface CallEnd {
     | 'page-error';
   readonly status?: number;
   readonly reason?: string;
+  /** It rang on the other side before. */
+  readonly rang?: boolean;
 }
+
+/** Whether the other side is somebody else or another phone of the same account. */
+export type Whom = 'other' | 'self';
 
 interface StatusWords {
   readonly title: string;
@@ -62,7 +69,11 @@ const STATUS_WORDS: Readonly<Record<number, StatusWords>> = {
   405: { title: 'That cannot be called', detail: 'The other side does not take calls.' },
   406: { title: 'The other side cannot take this call', detail: 'It expects a kind of call this phone does not make.' },
   407: { title: 'You are not signed in', detail: 'Sign in again, then repeat the call.', action: 'sign-in' },
-  408: { title: '% did not answer', detail: 'It rang without an answer. Try again later.', action: 'call-again' },
+  408: {
+    title: 'The phone of % does not respond',
+    detail: 'It may be switched off, or away from the network.',
+    action: 'call-again',
+  },
   410: { title: '% is no longer here', detail: 'This name or number was given up.' },
   413: { title: 'The call was too large for the server', detail: 'Try it with sound only.', action: 'audio-only' },
   415: { title: 'The other side cannot take this call', detail: 'It does not understand browser media.' },
@@ -113,6 +124,18 @@ const STATUS_WORDS: Readonly<Record<number, StatusWords>> = {
   606: { title: 'No common way to talk', detail: 'The other side accepts none of our media.', action: 'audio-only' },
 };
 
+/** 408 or 480 after it rang (RFC 3261 21.4.9, 21.4.18). */
+const UNANSWERED: StatusWords = {
+  title: '% did not answer',
+  detail: 'It rang without an answer. Try again later.',
+  action: 'call-again',
+};
+
+const FOREIGN_DOMAIN: StatusWords = {
+  title: 'Calls to % are not possible here',
+  detail: 'This server connects its own users only.',
+};
+
 const CLASS_WORDS: Readonly<Record<number, StatusWords>> = {
   3: { title: '% has moved', detail: 'The server pointed elsewhere, which this phone does not follow.' },
   4: { title: 'The call was refused', detail: 'The other side did not take it.', action: 'call-again' },
@@ -120,8 +143,13 @@ const CLASS_WORDS: Readonly<Record<number, StatusWords>> = {
   6: { title: '% cannot be reached', detail: 'The call was refused on every phone.' },
 };
 
+/** Somebody hung up, as calls end every day: the call itself says so. */
+export function isPlainHangup(end: CallEnd): boolean {
+  return end.cause === 'hangup' && end.reason === undefined;
+}
+
 /** What is said once a call is over. @param name of the other side, as a person knows it */
-export function callEndWords(end: CallEnd, name: string): Message {
+export function callEndWords(end: CallEnd, name: string, whom: Whom = 'other'): Message {
   switch (end.cause) {
     case 'hangup':
       return end.by === 'local'
@@ -134,7 +162,7 @@ export function callEndWords(end: CallEnd, name: string): Message {
             tone: 'info',
             title: `Missed call from ${name}`,
             detail: 'They hung up before you answered.',
-            action: 'call-again',
+            action: 'call-back',
           };
     case 'declined':
       return { tone: 'info', title: `You declined ${name}` };
@@ -145,10 +173,10 @@ export function callEndWords(end: CallEnd, name: string): Message {
         tone: 'info',
         title: `Missed call from ${name}`,
         detail: 'It rang without an answer.',
-        action: 'call-again',
+        action: 'call-back',
       };
     case 'rejected':
-      return rejectionWords(end, name);
+      return (whom === 'self' && selfWords(end)) || rejectionWords(end, name);
     case 'media-never':
       return {
         tone: 'problem',
@@ -199,15 +227,46 @@ export function callEndWords(end: CallEnd, name: string): Message {
 }
 
 function rejectionWords(end: CallEnd, name: string): Message {
-  const status = end.status ?? 500;
-  const words = STATUS_WORDS[status] ?? CLASS_WORDS[Math.floor(status / 100)] ?? CLASS_WORDS[5]!;
-  const title = words.title.replace('%', name);
-  return {
-    tone: 'problem',
-    title: title.charAt(0).toUpperCase() + title.slice(1),
-    detail: end.reason ? `${words.detail} The server says: “${end.reason}”.` : words.detail,
-    ...(words.action ? { action: words.action } : {}),
-  };
+  const foreign = end.status === 404 && /^(\S+) is not served here/.exec(end.reason ?? '')?.[1];
+  if (foreign) return fill(FOREIGN_DOMAIN, foreign);
+  const words = fill(statusWords(end), name);
+  return end.reason ? { ...words, detail: `${words.detail} The server says: “${end.reason}”.` } : words;
+}
+
+function statusWords({ status = 500, rang }: CallEnd): StatusWords {
+  if (rang && (status === 408 || status === 480)) return UNANSWERED;
+  return STATUS_WORDS[status] ?? CLASS_WORDS[Math.floor(status / 100)] ?? CLASS_WORDS[5]!;
+}
+
+function fill({ title: pattern, ...words }: StatusWords, name: string): Message {
+  const title = pattern.replace('%', () => name);
+  return { tone: 'problem', title: title.charAt(0).toUpperCase() + title.slice(1), ...words };
+}
+
+/** Another phone of one's own did not take the call; undefined where it is no different from anybody's. */
+function selfWords({ status, rang }: CallEnd): Message | undefined {
+  switch (status) {
+    case 404:
+    case 408:
+    case 480:
+      return rang
+        ? { tone: 'info', title: 'Your other phone was not answered' }
+        : { tone: 'info', title: 'That is you', detail: 'No other phone of yours is signed in.' };
+    case 486:
+    case 600:
+      return { tone: 'info', title: 'Your other phone is busy', detail: 'You are in a call there already.' };
+    case 603:
+      return { tone: 'info', title: 'You declined on your other phone' };
+    default:
+      return undefined;
+  }
+}
+
+/** Somebody called during a call. */
+export function calledMeanwhileWords(name: string, whom: Whom): Message {
+  return whom === 'self'
+    ? { tone: 'info', title: 'Your other phone called this one', detail: 'It was told that you are in a call here.' }
+    : { tone: 'info', title: `${name} called meanwhile`, detail: 'They were told that you are busy.' };
 }
 
 function explained(end: CallEnd): { detail?: string } {
@@ -315,12 +374,7 @@ export type MediaProblem = 'insecure' | 'unsupported' | 'refused' | 'missing' | 
 export function mediaWords(problem: MediaProblem, device: 'microphone' | 'camera'): Message {
   switch (problem) {
     case 'insecure':
-      return {
-        tone: 'problem',
-        title: 'This page is not a secure context',
-        detail: `Browsers give the ${device} only to pages over https or on localhost. Open the phone by https, or on the server itself by http://localhost.`,
-        action: 'open-localhost',
-      };
+      return insecureWords(device, 'no-link');
     case 'unsupported':
       return {
         tone: 'problem',
@@ -366,6 +420,17 @@ export function mediaWords(problem: MediaProblem, device: 'microphone' | 'camera
   }
 }
 
+/** @param link whether a login link was opened here, which another page can still use */
+export function insecureWords(device: 'microphone' | 'camera', link: 'link-held' | 'no-link'): Message {
+  const held = link === 'link-held' ? ' Your login link is not used up: it works there.' : '';
+  return {
+    tone: 'problem',
+    title: 'This page is not a secure context',
+    detail: `Browsers give the ${device} only to pages by https or on localhost. On the computer that runs the server, open it on localhost; from any other computer or phone, https is needed.${held}`,
+    action: 'open-localhost',
+  };
+}
+
 /** Which problem a getUserMedia rejection is, by its name (W3C Media Capture 10.2.1; old names of older browsers too). */
 export function mediaProblem(errorName: string): MediaProblem {
   switch (errorName) {
@@ -386,17 +451,20 @@ export function mediaProblem(errorName: string): MediaProblem {
   }
 }
 
-export type SignInProblem = 'wrong' | 'link-used' | 'unreachable' | 'limited' | 'failed';
+export type SignInProblem = 'empty' | 'wrong' | 'link-used' | 'unreachable' | 'limited' | 'failed';
 
 export function signInWords(problem: SignInProblem): Message {
   switch (problem) {
+    case 'empty':
+      return { tone: 'problem', title: 'Enter your user name and password' };
     case 'wrong':
-      return { tone: 'problem', title: 'Name or password is wrong', detail: 'Check both and try again.' };
+      return { tone: 'problem', title: 'User name or password is wrong', detail: 'Check both and try again.' };
     case 'link-used':
       return {
         tone: 'problem',
         title: 'This link has been used, or is too old',
-        detail: 'A login link works once. Print a new one on the server with “offhook link <name>”, or sign in here.',
+        detail:
+          'A login link works once, within a day. “npx offhook link <name>” in the project’s folder makes another; or sign in here.',
       };
     case 'unreachable':
       return { tone: 'problem', title: 'The server does not answer', detail: 'Is it running? Try again in a moment.' };
@@ -411,6 +479,25 @@ export function signInWords(problem: SignInProblem): Message {
     default:
       return problem satisfies never;
   }
+}
+
+/** A dead link was opened, and the browser still held a session. */
+export function stillSignedInWords(name: string): Message {
+  return {
+    tone: 'info',
+    title: `You are still signed in as ${name}`,
+    detail: 'The link has been used, or is too old. “npx offhook link <name>” in the project’s folder makes another.',
+  };
+}
+
+/** A link of another account was opened in a signed-in tab. */
+export function switchWords(offered: string, current: string): Message {
+  return {
+    tone: 'info',
+    title: `Sign in as ${offered} instead?`,
+    detail: `This tab is signed in as ${current}. A call in progress would end.`,
+    action: 'change-over',
+  };
 }
 
 /** Text of a Reason header (RFC 3326), e.g. `SIP;cause=480;text="bob is not registered"`, and its cause. */

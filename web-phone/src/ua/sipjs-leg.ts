@@ -36,6 +36,8 @@ export class SipjsLeg implements CallLeg {
   #peer: PeerSession | undefined;
   #end: CallEnd | undefined;
   #ended = false;
+  /** The far side told that it rings. */
+  #rang = false;
   #failure: unknown;
 
   constructor(host: LegHost, session: Session, remote: RemoteParty) {
@@ -88,6 +90,7 @@ export class SipjsLeg implements CallLeg {
         requestDelegate: {
           onProgress: ({ message }) => {
             if (message.statusCode === 100) return;
+            this.#rang = true;
             if (message.body) this.events?.earlyMedia();
             else this.events?.ringing();
           },
@@ -98,6 +101,7 @@ export class SipjsLeg implements CallLeg {
               cause: 'rejected',
               status: message.statusCode ?? 500,
               ...(text ? { reason: text } : {}),
+              ...(this.#rang ? { rang: true } : {}),
             };
           },
           onRedirect: ({ message }) => {

@@ -1,4 +1,4 @@
-import { useSignal } from '@preact/signals';
+import { type Signal, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Phone } from '../phone.ts';
 import type { CallPhase } from '../ua/call.ts';
@@ -34,16 +34,16 @@ type Tab = 'keypad' | 'people' | 'recent';
 
 function PhoneScreen({ phone }: { phone: Phone }) {
   const tab = useSignal<Tab>('keypad');
-  const settingsOpen = useSignal(false);
+  const settings = useSignal<'all' | 'devices' | undefined>(undefined);
   const call = phone.call.value;
   const phase = call?.phase.value ?? 'idle';
   const talking = phase !== 'idle' && phase !== 'incoming';
-  useKeyboard(phone, settingsOpen.value);
+  useKeyboard(phone, tab);
   useTitle(phone, phase);
   const ringing = phase === 'incoming';
   useEffect(() => {
-    if (ringing) settingsOpen.value = false; // a call that rings comes before any dialog
-  }, [ringing, settingsOpen]);
+    if (ringing) settings.value = undefined; // a call that rings comes before any dialog
+  }, [ringing, settings]);
   return (
     <div class="phone" data-tab={tab.value} data-talking={talking}>
       <header class="top" inert={ringing}>
@@ -58,7 +58,7 @@ function PhoneScreen({ phone }: { phone: Phone }) {
           aria-label="Settings and account"
           title="Settings"
           onClick={() => {
-            settingsOpen.value = true;
+            settings.value = 'all';
           }}
         >
           <SettingsIcon />
@@ -73,7 +73,7 @@ function PhoneScreen({ phone }: { phone: Phone }) {
             phone={phone}
             call={call}
             onDevices={() => {
-              settingsOpen.value = true;
+              settings.value = 'devices';
             }}
           />
         ) : (
@@ -81,7 +81,7 @@ function PhoneScreen({ phone }: { phone: Phone }) {
         )}
       </main>
       <aside class="side" inert={ringing}>
-        {phone.history.value.every((past) => past.outcome !== 'talked') ? <EchoCard phone={phone} /> : null}
+        <EchoCard phone={phone} />
         <People phone={phone} />
         <Recent phone={phone} />
       </aside>
@@ -98,11 +98,12 @@ function PhoneScreen({ phone }: { phone: Phone }) {
         />
       </nav>
       {ringing && call ? <Incoming key={call.startedAtMs} phone={phone} call={call} /> : null}
-      {settingsOpen.value && !ringing ? (
+      {settings.value && !ringing ? (
         <SettingsDialog
           phone={phone}
+          part={settings.value}
           onClose={() => {
-            settingsOpen.value = false;
+            settings.value = undefined;
           }}
         />
       ) : null}
@@ -154,7 +155,7 @@ function SoundButton({ phone }: { phone: Phone }) {
   return (
     <button type="button" class="sound-button" data-testid="sound-blocked" onClick={() => phone.wakeSound()}>
       <BellIcon />
-      Ready to ring — click once
+      No ringtone yet — click to allow it
     </button>
   );
 }
@@ -195,26 +196,34 @@ function useTitle(phone: Phone, phase: CallPhase | 'idle'): void {
   }, [phase, name]);
 }
 
-function useKeyboard(phone: Phone, dialogOpen: boolean): void {
+function useKeyboard(phone: Phone, tab: Signal<Tab>): void {
   useEffect(() => {
     const press = (event: KeyboardEvent): void => {
-      if (dialogOpen || event.defaultPrevented || event.isComposing) return;
+      if (dialogIsOpen() || event.defaultPrevented || event.isComposing) return;
       const action = keyAction({
         key: event.key,
         modified: event.ctrlKey || event.metaKey || event.altKey,
         focus: focusKind(),
         phase: phone.call.value?.phase.value ?? 'idle',
-        inputEmpty: phone.input.value === '',
+        inputEmpty: phone.dialer.input.value === '',
       });
       if (action.kind === 'none') return;
       event.preventDefault();
       perform(phone, action);
+      if (action.kind !== 'type' && action.kind !== 'backspace') return;
+      tab.value = 'keypad';
+      focusDialInput();
     };
     const paste = (event: ClipboardEvent): void => {
       const phase = phone.call.value?.phase.value ?? 'idle';
-      if (dialogOpen || focusKind() !== 'page' || (phase !== 'idle' && phase !== 'ended')) return;
+      if (dialogIsOpen() || focusKind() === 'dial-input' || focusKind() === 'other-input') return;
+      if (phase !== 'idle' && phase !== 'ended') return;
       const text = event.clipboardData?.getData('text/plain').trim().slice(0, 200) ?? '';
-      if (text) phone.input.value = text.replace(/\s+/g, ' ');
+      if (!text) return;
+      phone.dismiss();
+      phone.dialer.input.value = text.replace(/\s+/g, ' ');
+      tab.value = 'keypad';
+      focusDialInput();
     };
     addEventListener('keydown', press);
     addEventListener('paste', paste);
@@ -222,7 +231,7 @@ function useKeyboard(phone: Phone, dialogOpen: boolean): void {
       removeEventListener('keydown', press);
       removeEventListener('paste', paste);
     };
-  }, [phone, dialogOpen]);
+  }, [phone, tab]);
 }
 
 function perform(phone: Phone, action: ReturnType<typeof keyAction>): void {
@@ -231,20 +240,20 @@ function perform(phone: Phone, action: ReturnType<typeof keyAction>): void {
     case 'close':
       return;
     case 'type':
-      phone.type(action.text);
+      phone.dialer.type(action.text);
       return;
     case 'backspace':
-      phone.input.value = phone.input.value.slice(0, -1);
+      phone.dialer.backspace();
       return;
     case 'clear':
-      phone.input.value = '';
+      phone.dialer.input.value = '';
       phone.dismiss();
       return;
     case 'call':
-      void phone.dial();
+      void phone.dialer.dial();
       return;
     case 'tone':
-      phone.press(action.key);
+      phone.dialer.press(action.key);
       return;
     case 'answer':
       void phone.answer(false);
@@ -267,6 +276,17 @@ function perform(phone: Phone, action: ReturnType<typeof keyAction>): void {
     default:
       action satisfies never;
   }
+}
+
+function dialogIsOpen(): boolean {
+  return document.querySelector('dialog[open]') !== null;
+}
+
+/** So that Enter calls, and presses no button that had the focus. After a call the field is yet to come back. */
+function focusDialInput(): void {
+  const focus = (): void => document.getElementById('dial-input')?.focus();
+  focus();
+  setTimeout(focus);
 }
 
 function focusKind(): 'page' | 'dial-input' | 'other-input' | 'button' {

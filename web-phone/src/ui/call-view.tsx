@@ -3,6 +3,7 @@ import { useEffect } from 'preact/hooks';
 import type { CallSession } from '../call-session.ts';
 import { clock } from '../history.ts';
 import type { Phone } from '../phone.ts';
+import { callEndWords, isPlainHangup } from '../ua/messages.ts';
 import { nowMs } from './clock.ts';
 import {
   HangUpIcon,
@@ -151,18 +152,34 @@ function CallLine({ call }: { call: CallSession }) {
         <span data-testid="call-timer" class="timer">
           {clock((until - answered) / 1000)}
         </span>
-        {phase === 'ended' ? <span> · Call ended</span> : null}
+        <Parting call={call} />
         {phase === 'active' && !call.mediaFlows.value ? <span class="warn"> · Reconnecting the sound…</span> : null}
         {phase === 'active' && call.muted.value ? <span> · You are muted</span> : null}
       </>
     );
   }
-  if (call.preparing.value) return <>Asking for the microphone…</>;
-  return <>{phase === 'ringing' ? 'Ringing…' : phase === 'ended' ? 'Not connected' : 'Calling…'}</>;
+  if (phase === 'ended') return null; // the message says why
+  switch (call.preparing.value) {
+    case 'media':
+      return <>Asking for the microphone…</>;
+    case 'connection':
+      return <>Waiting for the connection…</>;
+    case undefined:
+      return <>{phase === 'ringing' ? 'Ringing…' : 'Calling…'}</>;
+    default:
+      return call.preparing.value satisfies never;
+  }
+}
+
+/** Who hung up; any other end has a message of its own. */
+function Parting({ call }: { call: CallSession }) {
+  const end = call.outcome.value;
+  return end && isPlainHangup(end) ? <span> · {callEndWords(end, call.name).title}</span> : null;
 }
 
 function QualityLine({ call }: { call: CallSession }) {
   const quality = call.quality.value;
+  if (call.phase.value === 'ended') return null;
   if (call.phase.value !== 'active') return <p class="quality" data-grade="hidden" />;
   return (
     <p class="quality" data-testid="quality" data-grade={quality?.grade ?? 'unknown'}>

@@ -4,13 +4,13 @@ import { Keypad } from './keypad.tsx';
 
 /** The idle phone: a number, the keys, two ways to call. */
 export function Dialer({ phone }: { phone: Phone }) {
-  const text = phone.input.value;
+  const text = phone.dialer.input.value;
   return (
     <form
       class="dialer"
       onSubmit={(event) => {
         event.preventDefault();
-        void phone.dial();
+        void phone.dialer.dial();
       }}
     >
       <div class="dial-field">
@@ -31,7 +31,7 @@ export function Dialer({ phone }: { phone: Phone }) {
           value={text}
           onInput={(event) => {
             phone.dismiss();
-            phone.input.value = event.currentTarget.value;
+            phone.dialer.input.value = event.currentTarget.value;
           }}
         />
       </div>
@@ -43,7 +43,7 @@ export function Dialer({ phone }: { phone: Phone }) {
           data-testid="dial-video"
           aria-label="Call with video"
           title="Call with video"
-          onClick={() => void phone.dial(true)}
+          onClick={() => void phone.dialer.dial(true)}
         >
           <VideoIcon />
         </button>
@@ -58,7 +58,7 @@ export function Dialer({ phone }: { phone: Phone }) {
           title="Delete (Backspace)"
           disabled={text === ''}
           onClick={() => {
-            phone.input.value = text.slice(0, -1);
+            phone.dialer.backspace();
           }}
         >
           <BackspaceIcon />

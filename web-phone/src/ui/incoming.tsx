@@ -15,7 +15,7 @@ export function Incoming({ phone, call }: { phone: Phone; call: CallSession }) {
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
-  const busy = call.preparing.value;
+  const busy = call.preparing.value !== undefined;
   return (
     <div class="veil">
       <div

@@ -28,7 +28,7 @@ export type KeyAction =
 const NONE: KeyAction = { kind: 'none' };
 
 /**
- * Typing anywhere dials; the single-letter keys of a call work only outside of inputs (WCAG 2.1.4). Keys that would
+ * Typing anywhere dials, and goes on in the field itself; the single-letter keys of a call work only outside of inputs (WCAG 2.1.4). Keys that would
  * press a focused button are left to it.
  */
 export function keyAction(press: KeyPress): KeyAction {

@@ -28,7 +28,7 @@ export function Keypad({ phone, label }: { phone: Phone; label: string }) {
           data-testid={testId}
           aria-label={SPOKEN[key] ?? key}
           onMouseDown={(event) => event.preventDefault()}
-          onClick={() => phone.press(key)}
+          onClick={() => phone.dialer.press(key)}
         >
           <span class="digit" data-symbol={key === '*' || key === '#'}>
             {key === '*' ? '∗' : key}

@@ -4,7 +4,15 @@ import type { Action } from '../ua/messages.ts';
 import { CloseIcon } from './icons.tsx';
 
 /** Two letters on a colour that stays the same for the same name. */
-export function Avatar({ name, size = 'small', online }: { name: string; size?: 'small' | 'large'; online?: boolean }) {
+export function Avatar({
+  name,
+  size = 'small',
+  online,
+}: {
+  name: string;
+  size?: 'small' | 'large';
+  online?: boolean | 'unknown';
+}) {
   let hash = 0x811c9dc5; // FNV-1a
   for (const c of name) hash = Math.imul(hash ^ c.codePointAt(0)!, 0x01000193) >>> 0;
   const words = name.split(/[\s._-]+/).filter(Boolean);
@@ -19,7 +27,9 @@ export function Avatar({ name, size = 'small', online }: { name: string; size?: 
 
 const ACTION_LABELS: Readonly<Record<Action, string>> = {
   'call-again': 'Call again',
+  'call-back': 'Call back',
   'sign-in': 'Sign in',
+  'change-over': 'Sign in',
   'try-media-again': 'Try again',
   reconnect: 'Try now',
   'open-localhost': 'Open on localhost',
@@ -55,7 +65,7 @@ export function MessageBar({ phone }: { phone: Phone }) {
               {ACTION_LABELS[message.action]}
             </button>
           ) : null}
-          {phone.words.value === message ? (
+          {phone.canDismiss.value ? (
             <button type="button" class="icon-button quiet" aria-label="Dismiss" onClick={() => phone.dismiss()}>
               <CloseIcon />
             </button>

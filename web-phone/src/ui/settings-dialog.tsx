@@ -1,44 +1,35 @@
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { Phone } from '../phone.ts';
 import { CloseIcon } from './icons.tsx';
 import { Avatar } from './parts.tsx';
 
-export function SettingsDialog({ phone, onClose }: { phone: Phone; onClose: () => void }) {
+interface SettingsDialogProps {
+  phone: Phone;
+  /** During a call only its devices matter. */
+  part: 'all' | 'devices';
+  onClose: () => void;
+}
+
+export function SettingsDialog({ phone, part, onClose }: SettingsDialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const copied = useSignal('');
-  useEffect(() => {
+  // Before the next key press: it is the dialog's.
+  useLayoutEffect(() => {
     dialog.current?.showModal();
     void phone.equipment.refresh();
   }, [phone]);
   const { microphones, speakers, cameras } = phone.equipment.lists.value;
   const settings = phone.settings.value;
-  const session = phone.account.session.value;
-  const copy = (): void => {
-    navigator.clipboard.writeText(phone.diagnostics()).then(
-      () => {
-        copied.value = 'Copied. It holds no passwords or keys.';
-      },
-      () => {
-        copied.value = 'The browser did not allow copying.';
-      },
-    );
-  };
   return (
     <dialog ref={dialog} class="settings" aria-labelledby="settings-title" onClose={onClose}>
       <header>
-        <h2 id="settings-title">Settings</h2>
-        <button
-          type="button"
-          class="icon-button quiet"
-          aria-label="Close settings"
-          onClick={() => dialog.current?.close()}
-        >
+        <h2 id="settings-title">{part === 'all' ? 'Settings' : 'Devices'}</h2>
+        <button type="button" class="icon-button quiet" aria-label="Close" onClick={() => dialog.current?.close()}>
           <CloseIcon />
         </button>
       </header>
       <fieldset>
-        <legend>Devices</legend>
+        <legend class={part === 'all' ? '' : 'only-read'}>Devices</legend>
         <DeviceSelect
           label="Microphone"
           devices={microphones}
@@ -58,54 +49,99 @@ export function SettingsDialog({ phone, onClose }: { phone: Phone; onClose: () =
           onChange={(camera) => phone.change({ camera })}
         />
       </fieldset>
-      <fieldset>
-        <legend>Calls</legend>
-        <Toggle
-          label="Clean up my sound"
-          detail="Echo, noise and volume handled by the browser"
-          checked={settings.processing && !phone.options.processingOff}
-          disabled={phone.options.processingOff}
-          onChange={(processing) => phone.change({ processing })}
-        />
-        <Toggle
-          label="Relay only"
-          detail="All sound and video through the TURN server, for strict firewalls"
-          checked={settings.relayOnly || phone.options.relayOnly}
-          disabled={phone.options.relayOnly}
-          onChange={(relayOnly) => phone.change({ relayOnly })}
-        />
-        <Toggle
-          label="Notify me"
-          detail="Show incoming calls while this tab is in the background"
-          checked={settings.notifications}
-          disabled={!('Notification' in window)}
-          onChange={(notifications) => phone.change({ notifications })}
-        />
-      </fieldset>
-      {session ? (
-        <fieldset class="account">
-          <legend>Account</legend>
-          <div class="row">
-            <Avatar name={session.displayName} />
-            <span class="row-words">
-              <strong>{session.displayName}</strong>
-              <small>
-                {session.user}@{session.domain}
-              </small>
-            </span>
-            <button type="button" class="small-button" data-testid="sign-out" onClick={() => void phone.signOut()}>
-              Sign out
-            </button>
-          </div>
-        </fieldset>
+      {part === 'all' ? (
+        <>
+          <CallChoices phone={phone} />
+          <AccountRow phone={phone} />
+          <Diagnostics phone={phone} />
+        </>
       ) : null}
-      <footer>
-        <button type="button" class="small-button" data-testid="copy-diagnostics" onClick={copy}>
-          Copy diagnostics
-        </button>
-        <span role="status">{copied.value}</span>
-      </footer>
     </dialog>
+  );
+}
+
+function CallChoices({ phone }: { phone: Phone }) {
+  const settings = phone.settings.value;
+  return (
+    <fieldset>
+      <legend>Calls</legend>
+      <Toggle
+        label="Clean up my sound"
+        detail="Echo, noise and volume handled by the browser"
+        checked={settings.processing && !phone.options.processingOff}
+        disabled={phone.options.processingOff}
+        onChange={(processing) => phone.change({ processing })}
+      />
+      <Toggle
+        label="Relay only"
+        detail="All sound and video through the TURN server, for strict firewalls"
+        checked={settings.relayOnly || phone.options.relayOnly}
+        disabled={phone.options.relayOnly}
+        onChange={(relayOnly) => phone.change({ relayOnly })}
+      />
+      <Toggle
+        label="Notify me"
+        detail="Show incoming calls while this tab is in the background"
+        checked={settings.notifications}
+        disabled={!('Notification' in window)}
+        onChange={(notifications) => phone.change({ notifications })}
+      />
+    </fieldset>
+  );
+}
+
+/** Signing out ends a call, so during one it takes a second press. */
+function AccountRow({ phone }: { phone: Phone }) {
+  const asked = useSignal(false);
+  const session = phone.account.session.value;
+  if (!session) return null;
+  const asking = asked.value && phone.inCall.value;
+  return (
+    <fieldset class="account">
+      <legend>Account</legend>
+      <div class="row">
+        <Avatar name={session.displayName} />
+        <span class="row-words">
+          <strong>{session.displayName}</strong>
+          <small>
+            {session.user}@{session.domain}
+          </small>
+        </span>
+        <button
+          type="button"
+          class="small-button"
+          data-testid="sign-out"
+          onClick={() => {
+            if (phone.inCall.value && !asked.value) asked.value = true;
+            else void phone.signOut();
+          }}
+        >
+          {asking ? 'End the call and sign out' : 'Sign out'}
+        </button>
+      </div>
+    </fieldset>
+  );
+}
+
+function Diagnostics({ phone }: { phone: Phone }) {
+  const copied = useSignal('');
+  const copy = (): void => {
+    navigator.clipboard.writeText(phone.diagnostics()).then(
+      () => {
+        copied.value = 'Copied. It holds no passwords or keys.';
+      },
+      () => {
+        copied.value = 'The browser did not allow copying.';
+      },
+    );
+  };
+  return (
+    <footer>
+      <button type="button" class="small-button" data-testid="copy-diagnostics" onClick={copy}>
+        Copy diagnostics
+      </button>
+      <span role="status">{copied.value}</span>
+    </footer>
   );
 }
 

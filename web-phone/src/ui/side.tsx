@@ -1,17 +1,24 @@
 import { outcomeWords, type PastCall } from '../history.ts';
-import type { Phone } from '../phone.ts';
+import { ECHO, type Phone } from '../phone.ts';
 import { IncomingIcon, OutgoingIcon, PhoneIcon, VideoIcon, WaveIcon } from './icons.tsx';
 import { Avatar } from './parts.tsx';
 
-/** The first thing to try: a call that needs nobody else. */
+/** The first thing to try: a call that needs nobody else. After the first call it is one of the people. */
 export function EchoCard({ phone }: { phone: Phone }) {
+  if (hasTalked(phone)) return null;
   return (
     <section class="echo-card">
       <div>
         <h2>Try it alone</h2>
         <p>The echo plays back what you say: microphone, loudspeaker and the way in between, tested in one call.</p>
       </div>
-      <button type="button" class="button" data-testid="call-echo" onClick={() => phone.act('call-echo')}>
+      <button
+        type="button"
+        class="button"
+        data-testid="call-echo"
+        disabled={phone.inCall.value}
+        onClick={() => phone.act('call-echo')}
+      >
         <WaveIcon />
         Call the echo (600)
       </button>
@@ -21,24 +28,25 @@ export function EchoCard({ phone }: { phone: Phone }) {
 
 export function People({ phone }: { phone: Phone }) {
   const people = phone.account.people.value;
+  const known = phone.account.peopleKnown.value;
+  const busy = phone.inCall.value;
   return (
     <section class="list" aria-labelledby="people-title" data-testid="people">
       <h2 id="people-title">People</h2>
       {people.length === 0 ? (
         <p class="empty">
-          {phone.account.peopleKnown.value
-            ? 'Nobody else has an account yet. Add one with “offhook user add <name>”.'
-            : 'Loading…'}
+          {known ? 'Nobody else has an account yet. Add one with “offhook user add <name>”.' : 'Loading…'}
         </p>
-      ) : (
+      ) : null}
+      {people.length > 0 || hasTalked(phone) ? (
         <ul>
           {people.map((person) => (
             <li key={person.user} class="row">
-              <Avatar name={person.displayName} online={person.online} />
+              <Avatar name={person.displayName} online={known ? person.online : 'unknown'} />
               <span class="row-words">
                 <strong>{person.displayName}</strong>
                 <small>
-                  {person.online ? 'Online' : 'Offline'}
+                  {known ? (person.online ? 'Online' : 'Offline') : 'Not known right now'}
                   {person.displayName === person.user ? '' : ` · ${person.user}`}
                 </small>
               </span>
@@ -47,7 +55,8 @@ export function People({ phone }: { phone: Phone }) {
                 class="icon-button"
                 aria-label={`Video call with ${person.displayName}`}
                 title="Video call"
-                onClick={() => void phone.dial(true, person.user)}
+                disabled={busy}
+                onClick={() => void phone.dialer.dial(true, person.user)}
               >
                 <VideoIcon />
               </button>
@@ -57,16 +66,47 @@ export function People({ phone }: { phone: Phone }) {
                 data-testid={`call-${person.user}`}
                 aria-label={`Call ${person.displayName}`}
                 title="Call"
-                onClick={() => void phone.dial(false, person.user)}
+                disabled={busy}
+                onClick={() => void phone.dialer.dial(false, person.user)}
               >
                 <PhoneIcon />
               </button>
             </li>
           ))}
+          {hasTalked(phone) ? <EchoRow phone={phone} /> : null}
         </ul>
-      )}
+      ) : null}
     </section>
   );
+}
+
+function EchoRow({ phone }: { phone: Phone }) {
+  return (
+    <li class="row">
+      <span class="direction">
+        <WaveIcon />
+      </span>
+      <span class="row-words">
+        <strong>Echo test</strong>
+        <small>{ECHO}</small>
+      </span>
+      <button
+        type="button"
+        class="icon-button accent"
+        data-testid={`call-${ECHO}`}
+        aria-label="Call the echo test"
+        title="Call"
+        disabled={phone.inCall.value}
+        onClick={() => phone.act('call-echo')}
+      >
+        <PhoneIcon />
+      </button>
+    </li>
+  );
+}
+
+function hasTalked(phone: Phone): boolean {
+  return phone.history.value.some((past) => past.outcome === 'talked');
 }
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
@@ -106,7 +146,8 @@ function RecentRow({ phone, call }: { phone: Phone; call: PastCall }) {
         class="icon-button accent"
         aria-label={`Call ${call.name} again`}
         title="Call again"
-        onClick={() => void phone.dial(call.video, call.uri)}
+        disabled={phone.inCall.value}
+        onClick={() => void phone.dialer.dial(call.video, call.uri)}
       >
         {call.video ? <VideoIcon /> : <PhoneIcon />}
       </button>

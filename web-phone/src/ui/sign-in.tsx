@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import type { Phone } from '../phone.ts';
 import { Logo } from './icons.tsx';
 import { MessageBar } from './parts.tsx';
@@ -6,14 +7,17 @@ import { MessageBar } from './parts.tsx';
 export function SignIn({ phone }: { phone: Phone }) {
   const user = useSignal('');
   const password = useSignal('');
-  const busy = phone.signingIn.value;
+  const field = useRef<HTMLInputElement>(null);
+  const busy = phone.login.busy.value;
+  useEffect(() => field.current?.focus(), []);
   return (
     <main class="sign-in">
       <form
         class="card"
+        noValidate
         onSubmit={(event) => {
           event.preventDefault();
-          void phone.signIn(user.value, password.value);
+          void phone.login.signIn({ user: user.value.trim(), password: password.value });
         }}
       >
         <Logo />
@@ -21,14 +25,14 @@ export function SignIn({ phone }: { phone: Phone }) {
         <p class="lead">Sign in to make and take calls.</p>
         <MessageBar phone={phone} />
         <label>
-          <span>Name</span>
+          <span>User name</span>
           <input
+            ref={field}
             data-testid="signin-user"
             name="username"
             autocomplete="username"
             autocapitalize="off"
             spellcheck={false}
-            required
             value={user.value}
             onInput={(event) => {
               user.value = event.currentTarget.value;
@@ -42,7 +46,6 @@ export function SignIn({ phone }: { phone: Phone }) {
             name="password"
             type="password"
             autocomplete="current-password"
-            required
             value={password.value}
             onInput={(event) => {
               password.value = event.currentTarget.value;
@@ -53,7 +56,8 @@ export function SignIn({ phone }: { phone: Phone }) {
           {busy ? 'Signing in…' : 'Sign in'}
         </button>
         <p class="hint">
-          Or open the login link that <code>npm start</code> printed: it signs you in with one click.
+          Or open the login link that <code>npm start</code> printed. Each works once;{' '}
+          <code>npx offhook link &lt;name&gt;</code> in the project’s folder makes another.
         </p>
       </form>
     </main>
