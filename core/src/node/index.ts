@@ -1,4 +1,5 @@
 export * from './admin.ts';
+export * from './certificates/index.ts';
 export * from './clock.ts';
 export * from './crypto.ts';
 export * from './openssl/index.ts';

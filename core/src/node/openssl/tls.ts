@@ -79,6 +79,15 @@ function bind() {
     sign: lib.crypto('int X509_sign(uintptr_t, uintptr_t, uintptr_t)'),
     sha256: lib.crypto('uintptr_t EVP_sha256()'),
     encodeCertificate: lib.crypto('int i2d_X509(uintptr_t, uintptr_t)'),
+    decodeCertificate: lib.crypto('uintptr_t d2i_X509(uintptr_t, uintptr_t, long)'),
+    setTime: lib.crypto('uintptr_t ASN1_TIME_set(uintptr_t, int64_t)'),
+    setBytes: lib.crypto('int ASN1_STRING_set(uintptr_t, uintptr_t, int)'),
+    /** Fills an X509V3_CTX: issuer, subject, request, CRL. */
+    extensionContext: lib.crypto('void X509V3_set_ctx(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int)'),
+    /** An extension out of the words of openssl.cnf: number, value. */
+    newExtension: lib.crypto('uintptr_t X509V3_EXT_conf_nid(uintptr_t, uintptr_t, int, const char *)'),
+    addExtension: lib.crypto('int X509_add_ext(uintptr_t, uintptr_t, int)'),
+    freeExtension: lib.crypto('void X509_EXTENSION_free(uintptr_t)'),
     decodeKey: lib.crypto('uintptr_t d2i_AutoPrivateKey(uintptr_t, uintptr_t, long)'),
     freeKey: lib.crypto('void EVP_PKEY_free(uintptr_t)'),
   } as const;

@@ -1,0 +1,3 @@
+export * from './facts.ts';
+export * from './files.ts';
+export * from './own.ts';
