@@ -64,8 +64,10 @@ export async function startSignaling(
   let internalErrors = 0;
   /** What came in before the calls and contacts of the process before were taken over. */
   let early: (() => void)[] | undefined = [];
+  let stopped = false;
   /** One input: whatever goes wrong with it, the next one is handled, and the timer is armed. */
   const handle = (input: () => void): void => {
+    if (stopped) return; // a socket may tell its end late; it must not wind the clock up again
     if (early) {
       early.push(input);
       return;
@@ -193,6 +195,7 @@ export async function startSignaling(
       await new Promise((resolve) => setTimeout(resolve, core.transactions.size > 0 ? FAREWELL_MS : 0));
       hub.close();
       await Promise.all([http.close(), sockets.close(), ...listeners.map(({ listener }) => listener.close())]);
+      stopped = true;
       timer.arm(undefined);
       await journal.close();
       await store.close();
