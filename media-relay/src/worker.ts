@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import { Deadlines, type NgDictionary, readU32 } from '@offhook/core';
 import {
   MachineTimer,
@@ -42,6 +43,8 @@ export type MediaRelayConfig = PartConfig & MediaRelaySettings & { readonly work
 const PORT_TRIES = 20;
 /** A leg that was heard of within this time keeps its address against checks of another leg. */
 const OWNER_MS = 30_000;
+/** How long the list of this machine's addresses is believed. */
+const ADDRESSES_MS = 5000;
 const MUX_BUFFER = 4 * 1024 * 1024;
 
 /** Starts a media worker: its shared ports, its NG server, and everything between. */
@@ -63,6 +66,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Runni
     ice,
     muxes,
     plainAddress: config.rtp.address,
+    isOwn: ownAddresses(),
     transports,
     openSrtp: (keys, direction) => new SrtpContext(keys, direction),
     dtlsCounters,
@@ -219,4 +223,17 @@ function earlier(a: number | undefined, b: number | undefined): number | undefin
 
 function labelled(name: string, label: string, counts: object): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).map(([key, n]) => [`${name}{${label}="${key}"}`, n as number]));
+}
+
+/** Tells this machine's addresses; networks come and go, so the list is read again when it is old. */
+function ownAddresses(): (address: string) => boolean {
+  let own = new Set<string>();
+  let readAtMs = Number.NEGATIVE_INFINITY;
+  return (address) => {
+    if (monotonicMs() - readAtMs > ADDRESSES_MS) {
+      readAtMs = monotonicMs();
+      own = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((i) => i.address)));
+    }
+    return own.has(address);
+  };
 }

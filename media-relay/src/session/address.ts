@@ -12,12 +12,20 @@ export interface PlainAddresses {
 /**
  * Whose media a plain leg takes. The SDP's address counts, and beside it that of the signalling; alone that of the
  * signalling when the SDP names a private address and the signalling came from a public one (the peer is behind NAT).
+ * A phone on this very host that names one of the host's addresses sends from the one that it sends to, ours: that is
+ * what its system chooses as the source (ip(7)).
  */
 export function plainAddresses(
   at: SocketAddress,
-  receivedFrom: string | undefined,
-  trustAddress: boolean,
+  from: { readonly receivedFrom: string | undefined; readonly trustAddress: boolean },
+  here: { readonly address: string; readonly isOwn: (address: string) => boolean },
 ): PlainAddresses {
+  const found = ofSignalling(at, from.receivedFrom, from.trustAddress);
+  if (!found.expected || found.allowed.includes(here.address) || !here.isOwn(found.expected.address)) return found;
+  return { ...found, allowed: [...found.allowed, here.address] };
+}
+
+function ofSignalling(at: SocketAddress, receivedFrom: string | undefined, trustAddress: boolean): PlainAddresses {
   if (at.address === '0.0.0.0' || at.address === '::') return { expected: undefined, allowed: [], confirmed: false };
   if (!receivedFrom || trustAddress || receivedFrom === at.address) {
     return { expected: at, allowed: [at.address], confirmed: true };

@@ -45,6 +45,7 @@ class Bench {
       ice: this.ice,
       muxes: ['127.0.0.1', '192.0.2.2'].map((a, i) => new MuxPort(fakePort(20_000), a, i)),
       plainAddress: '192.0.2.2',
+      isOwn: (address) => address === '192.0.2.2' || address === '127.0.0.1',
       transports: this.transports,
       openSrtp: (keys, direction) => {
         if (direction === 'protect') this.senderKeys.push(hex(keys.key));

@@ -192,7 +192,7 @@ function applySection(
   const transport = section.transport!;
   section.mid = attribute(media, 'mid') ?? section.mid;
   section.remoteMux = attribute(media, 'rtcp-mux') !== undefined;
-  if (!leg.kind.ice) takeAddresses(leg, section, media, sd);
+  if (!leg.kind.ice) takeAddresses(host, leg, section, { media, sd });
   if (call.opaque) return undefined;
   if (leg.kind.security === 'sdes') {
     section.sdes ??= new SdesKeys(host.crypto, host.openSrtp);
@@ -210,12 +210,17 @@ function applySection(
 }
 
 /** Where a plain leg's packets go and come from. */
-function takeAddresses(leg: Leg, section: Section, media: MediaDescription, sd: SessionDescription): void {
+function takeAddresses(
+  host: MediaHost,
+  leg: Leg,
+  section: Section,
+  { media, sd }: { media: MediaDescription; sd: SessionDescription },
+): void {
   const transport = section.transport!;
   const pair = section.pair!;
   const address = (media.connection ?? sd.connection)?.address ?? '';
   const at = { address, port: media.port };
-  const { expected, allowed, confirmed } = plainAddresses(at, leg.receivedFrom, leg.trustAddress);
+  const { expected, allowed, confirmed } = plainAddresses(at, leg, { address: host.plainAddress, isOwn: host.isOwn });
   if (!expected) {
     transport.sendVia(undefined, undefined); // held the old way
     transport.rtcpPort = undefined;

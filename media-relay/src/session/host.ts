@@ -13,6 +13,8 @@ export interface MediaHost {
   readonly muxes: readonly MuxPort[];
   /** The address of the plain RTP ports. */
   readonly plainAddress: string;
+  /** Whether an IP address is one of this machine's. */
+  readonly isOwn: (address: string) => boolean;
   readonly transports: TransportTable;
   readonly openSrtp: OpenSrtp;
   readonly dtlsCounters: DtlsCounters;
