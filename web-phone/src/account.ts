@@ -52,8 +52,9 @@ export class Account {
     void this.refreshPeople();
   }
 
-  /** Leaves the session; the server still knows it, and so does this browser. */
+  /** Forgets the session in this browser; the server still knows it. */
   leave(): void {
+    if (this.session.value) this.#store.signOut(this.session.value, Date.now());
     clearTimeout(this.#renewTimer);
     clearInterval(this.#peopleTimer);
     batch(() => {
@@ -63,9 +64,9 @@ export class Account {
     });
   }
 
-  /** No tab of this browser comes back to it. */
-  forget(session: Session): void {
-    this.#store.forget(session, Date.now());
+  /** The server has ended it. */
+  drop(session: Session): void {
+    this.#store.drop(session, Date.now());
   }
 
   async logout(session: Session): Promise<void> {

@@ -3,7 +3,7 @@ import type { LocalMedia } from './media/peer.ts';
 import { type Quality, QualityMeter, sampleFromStats } from './media/quality.ts';
 import type { Sound } from './media/sounds.ts';
 import { type CallEvent, CallMachine, type CallPhase } from './ua/call.ts';
-import type { CallEnd } from './ua/messages.ts';
+import type { CallEnd, Whom } from './ua/messages.ts';
 import type { RenegotiationOutcome } from './ua/renegotiation.ts';
 import type { CallLeg } from './ua/signaling.ts';
 import { afterTimeout, Rearm } from './ua/timer.ts';
@@ -12,8 +12,7 @@ export interface CallSessionOptions {
   readonly direction: 'outgoing' | 'incoming';
   readonly name: string;
   readonly uri: string;
-  /** The other side is another phone of the same account. */
-  readonly toSelf: boolean;
+  readonly whom: Whom;
   /** The caller offers video, or we asked for it. */
   readonly video: boolean;
   readonly onSound: (sound: Sound) => void;
@@ -31,7 +30,7 @@ export class CallSession {
   readonly direction: 'outgoing' | 'incoming';
   readonly name: string;
   readonly uri: string;
-  readonly toSelf: boolean;
+  readonly whom: Whom;
   readonly wantsVideo: boolean;
   readonly startedAtMs = Date.now();
 
@@ -69,7 +68,7 @@ export class CallSession {
     this.direction = options.direction;
     this.name = options.name;
     this.uri = options.uri;
-    this.toSelf = options.toSelf;
+    this.whom = options.whom;
     this.wantsVideo = options.video;
     this.#machine = new CallMachine(options.direction);
     this.#drain();
@@ -305,4 +304,10 @@ export class CallSession {
         this.remoteVideo.value !== undefined && !this.#remoteVideoTrack?.muted && quality.videoArrives;
     });
   }
+}
+
+/** There is a call that has not ended. */
+export function isOn(call: CallSession | undefined): boolean {
+  const phase = call?.phase.value;
+  return phase !== undefined && phase !== 'ended';
 }

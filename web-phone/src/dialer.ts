@@ -1,14 +1,14 @@
 import { signal } from '@preact/signals';
-import type { CallSession } from './call-session.ts';
+import { type CallSession, isOn } from './call-session.ts';
 import type { Message } from './ua/messages.ts';
-import { parseTarget, type Target } from './ua/target.ts';
+import { type DialTarget, parseTarget } from './ua/target.ts';
 
 export interface DialerOptions {
   /** Of the account that is signed in. */
   readonly domain: () => string | undefined;
   readonly call: () => CallSession | undefined;
   /** Rings that target; false when it never came to a call. */
-  readonly place: (target: Extract<Target, { kind: 'target' }>, video: boolean) => Promise<boolean>;
+  readonly place: (target: DialTarget, video: boolean) => Promise<boolean>;
   readonly keySound: (key: string) => void;
   readonly tell: (message: Message | undefined) => void;
   /** Takes away what the last call left on the page. */
@@ -84,10 +84,4 @@ export class Dialer {
   backspace(): void {
     this.input.value = this.input.value.slice(0, -1);
   }
-}
-
-/** There is a call that has not ended. */
-export function isOn(call: CallSession | undefined): boolean {
-  const phase = call?.phase.value;
-  return phase !== undefined && phase !== 'ended';
 }

@@ -38,7 +38,7 @@ const scene = ({ own, last, current, useless = false, probe = 'ok' }: Scene = {}
       },
       logout: async ({ user }) => void seen.push(`logout ${user}`),
       probe: async () => probe,
-      forget: ({ user }) => void seen.push(`forget ${user}`),
+      drop: ({ user }) => void seen.push(`drop ${user}`),
     },
     current: () => current,
     useless: () => useless,
@@ -60,7 +60,7 @@ test('a tab without a link carries on: its own session first, then the last one 
     [{ own: of('alice'), last: of('bob') }, ['enter alice']],
     [{ last: of('bob') }, ['enter bob']],
     [{ last: of('bob'), probe: 'unreachable' }, ['enter bob']],
-    [{ last: of('bob'), probe: 'expired' }, ['forget bob', 'form']],
+    [{ last: of('bob'), probe: 'expired' }, ['drop bob', 'form']],
     [{}, ['form']],
   ];
   for (const [given, expected] of cases) {

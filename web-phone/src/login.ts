@@ -4,7 +4,7 @@ import type { Session } from './session.ts';
 import { type Message, signInWords, stillSignedInWords, switchWords } from './ua/messages.ts';
 
 export interface LoginOptions {
-  readonly account: Pick<Account, 'stored' | 'last' | 'login' | 'logout' | 'probe' | 'forget'>;
+  readonly account: Pick<Account, 'stored' | 'last' | 'login' | 'logout' | 'probe' | 'drop'>;
   /** The session this tab works with now; undefined once the server has ended it. */
   readonly current: () => Session | undefined;
   /** This page gets no microphone: a login link would be wasted on it. */
@@ -91,7 +91,7 @@ export class Login {
       await enter(last);
       return last;
     }
-    if (last) account.forget(last);
+    if (last) account.drop(last);
     showForm();
     return undefined;
   }

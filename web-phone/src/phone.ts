@@ -1,34 +1,18 @@
 import { batch, computed, effect, signal, untracked } from '@preact/signals';
 import { Account } from './account.ts';
-import { CallNotification } from './call-notification.ts';
-import { CallSession, type CallSessionOptions } from './call-session.ts';
 import { Connection } from './connection.ts';
-import { Dialer, isOn } from './dialer.ts';
-import { outcomeOf, type PastCall, readHistory, withCall, writeHistory } from './history.ts';
+import { Dialer } from './dialer.ts';
+import { Line } from './line.ts';
 import { Login, offerWords } from './login.ts';
-import { callProblem, MediaError } from './media/devices.ts';
-import { Equipment, stopTracks } from './media/equipment.ts';
-import type { LocalMedia } from './media/peer.ts';
+import { callProblem } from './media/devices.ts';
+import { Equipment } from './media/equipment.ts';
 import { Sounds } from './media/sounds.ts';
 import { watchPage } from './page-events.ts';
-import { ApiError, type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { loginToken, readSettings, type Settings, urlOptions, writeSettings } from './settings.ts';
 import { tabIdentity } from './tab-identity.ts';
 import type { LinkState } from './ua/link.ts';
-import {
-  type Action,
-  type CallEnd,
-  callEndWords,
-  calledMeanwhileWords,
-  insecureWords,
-  isPlainHangup,
-  linkMessage,
-  type Message,
-  mediaWords,
-  videoRefusedWords,
-} from './ua/messages.ts';
-import type { CallLeg } from './ua/signaling.ts';
-import type { Target } from './ua/target.ts';
+import { type Action, insecureWords, linkMessage, type Message, mediaWords } from './ua/messages.ts';
 
 /** The user part of the echo. */
 export const ECHO = '600';
@@ -38,20 +22,21 @@ export class Phone {
   readonly screen = signal<'loading' | 'sign-in' | 'phone'>('loading');
   readonly account = new Account();
   readonly connection = new Connection({
-    events: { link: (state) => this.#linkChanged(state), incoming: (leg) => this.#incoming(leg) },
+    events: { link: (state) => this.#linkChanged(state), incoming: (leg) => this.line.ring(leg) },
     session: () => this.account.session.value?.session ?? '',
     probe: () => this.account.probe(),
   });
-  readonly call = signal<CallSession | undefined>(undefined);
-  readonly history = signal<readonly PastCall[]>(readHistory(sessionStorage));
   readonly settings = signal<Settings>(readSettings(localStorage));
   readonly soundBlocked = signal(false);
-  readonly missed = signal(0);
   readonly options = urlOptions(location.search);
   readonly equipment = new Equipment({
     settings: () => this.settings.value,
     options: this.options,
     turn: () => this.account.turn(),
+  });
+
+  readonly #sounds = new Sounds((blocked) => {
+    this.soundBlocked.value = blocked;
   });
 
   /** The last words about a call, a device or signing in. */
@@ -64,24 +49,29 @@ export class Phone {
     showForm: () => {
       this.screen.value = 'sign-in';
     },
-    tell: (message) => {
-      this.words.value = message;
-    },
+    tell: (message) => this.#tell(message),
+  });
+  readonly line = new Line({
+    connection: this.connection,
+    equipment: this.equipment,
+    sounds: this.#sounds,
+    settings: this.settings,
+    autoAnswer: this.options.autoAnswer,
+    nameOf: (user) => this.nameOf(user),
+    whom: (user) => (user === this.account.session.value?.user ? 'self' : 'other'),
+    tell: (message) => this.#tell(message),
   });
   readonly dialer = new Dialer({
     domain: () => this.account.session.value?.domain,
-    call: () => this.call.value,
-    place: (target, video) => this.#place(target, video),
+    call: () => this.line.call.value,
+    place: (target, video) => this.line.place(target, video),
     keySound: (key) => {
       this.#sounds.wake();
       this.#sounds.key(key);
     },
-    tell: (message) => {
-      this.words.value = message;
-    },
+    tell: (message) => this.#tell(message),
     dismiss: () => this.dismiss(),
   });
-  readonly inCall = computed(() => isOn(this.call.value));
   readonly #offer = computed(() => offerWords(this.login, this.account.session.value));
   /** What the page says now: a question and standing problems with the server come first. */
   readonly message = computed<Message | undefined>(
@@ -95,18 +85,12 @@ export class Phone {
     () => this.message.value !== undefined && [this.#offer.value, this.words.value].includes(this.message.value),
   );
 
-  readonly #sounds = new Sounds((blocked) => {
-    this.soundBlocked.value = blocked;
-  });
-  readonly #notification = new CallNotification();
-  #pendingMedia: 'call' | 'answer' | undefined;
-
   async start(): Promise<void> {
     this.#sounds.wake();
     this.#listen();
     // A call that rings or is answered shows who is there before the next look at everybody does.
     effect(() => {
-      if (this.call.value?.phase.value) untracked(() => void this.account.refreshPeople());
+      if (this.line.call.value?.phase.value) untracked(() => void this.account.refreshPeople());
     });
     await this.login.start(this.#takeToken());
   }
@@ -117,50 +101,11 @@ export class Phone {
     if (session) await this.account.logout(session);
   }
 
-  async answer(video: boolean): Promise<void> {
-    const call = this.call.value;
-    if (call?.phase.value !== 'incoming' || call.preparing.value) return;
-    this.#pendingMedia = 'answer';
-    call.preparing.value = 'media';
-    this.#sounds.play('none');
-    const media = await this.#openMedia(call, video);
-    call.preparing.value = undefined;
-    if (!media) return;
-    if (call.phase.value !== 'incoming') {
-      stopTracks(media);
-      return;
-    }
-    call.answer(media);
-  }
-
-  decline(): void {
-    if (this.call.value?.phase.value === 'incoming') this.call.value.decline(603);
-  }
-
-  hangUp(): void {
-    this.call.value?.end();
-  }
-
-  async toggleVideo(): Promise<void> {
-    const call = this.call.value;
-    if (call?.phase.value !== 'active' || call.cameraBusy.value) return;
-    call.cameraBusy.value = true;
-    try {
-      if (call.cameraOn.value) await call.stopCamera();
-      else await call.startCamera(await this.equipment.camera());
-      void this.equipment.refresh();
-    } catch (error) {
-      this.#tellMedia(error);
-    } finally {
-      call.cameraBusy.value = false;
-    }
-  }
-
   act(action: Action): void {
     switch (action) {
       case 'call-again':
       case 'call-back': {
-        const last = this.history.value[0];
+        const last = this.line.history.value[0];
         if (last) void this.dialer.dial(last.video, last.uri);
         return;
       }
@@ -172,12 +117,12 @@ export class Phone {
         return;
       case 'try-media-again':
         this.words.value = undefined;
-        if (this.#pendingMedia === 'answer') void this.answer(false);
+        if (this.line.wantsToAnswer) void this.line.answer(false);
         else void this.dialer.again();
         return;
       case 'audio-only':
         this.words.value = undefined;
-        if (this.#pendingMedia === 'answer' && this.call.value) void this.answer(false);
+        if (this.line.wantsToAnswer) void this.line.answer(false);
         else void this.dialer.again({ video: false });
         return;
       case 'reconnect':
@@ -203,7 +148,7 @@ export class Phone {
   dismiss(): void {
     this.login.dropOffer();
     this.words.value = undefined;
-    if (this.call.value?.phase.value === 'ended') this.call.value = undefined;
+    this.line.clear();
   }
 
   change(change: Partial<Settings>): void {
@@ -211,17 +156,7 @@ export class Phone {
     writeSettings(localStorage, this.settings.value);
     if (change.speaker !== undefined) this.#sounds.setSpeaker(change.speaker);
     if (change.notifications && 'Notification' in window) void Notification.requestPermission();
-    const call = this.call.value;
-    if (call?.audioTrack && (change.microphone !== undefined || change.processing !== undefined))
-      void this.equipment
-        .microphone()
-        .then((track) => call.replaceMicrophone(track))
-        .catch((error: unknown) => this.#tellMedia(error));
-    if (call?.cameraTrack && change.camera !== undefined)
-      void this.equipment
-        .camera()
-        .then((track) => call.startCamera(track))
-        .catch((error: unknown) => this.#tellMedia(error));
+    this.line.changeDevices(change);
   }
 
   wakeSound(): void {
@@ -243,8 +178,8 @@ export class Phone {
       browser: navigator.userAgent,
       secureContext: isSecureContext,
       link: this.connection.link.value,
-      call: this.call.value?.phase.value ?? 'idle',
-      quality: this.call.value?.quality.value,
+      call: this.line.call.value?.phase.value ?? 'idle',
+      quality: this.line.call.value?.quality.value,
       connections: this.connection.peers().map((pc) => ({
         connection: pc.connectionState,
         ice: pc.iceConnectionState,
@@ -269,7 +204,7 @@ export class Phone {
     batch(() => {
       this.account.enter(session);
       this.screen.value = 'phone';
-      this.call.value = undefined;
+      this.line.call.value = undefined;
       this.words.value = undefined;
     });
     this.connection.open(session, identity);
@@ -277,147 +212,25 @@ export class Phone {
   }
 
   #leave(): void {
-    const session = this.account.session.value;
-    if (session) this.account.forget(session);
     this.login.dropOffer();
     this.connection.close();
     batch(() => {
       this.account.leave();
-      this.call.value = undefined;
+      this.line.call.value = undefined;
       this.words.value = undefined;
       this.screen.value = 'sign-in';
     });
   }
 
-  /** Rings that target; false when it never came to a call. */
-  async #place(target: Extract<Target, { kind: 'target' }>, video: boolean): Promise<boolean> {
-    this.#pendingMedia = 'call';
-    const call = this.#open({
-      direction: 'outgoing',
-      name: this.nameOf(target.label),
-      uri: target.uri,
-      toSelf: target.label === this.account.session.value?.user,
-      video,
-    });
-    call.preparing.value = 'media';
-    const media = await this.#openMedia(call, video);
-    if (!media) return false;
-    call.preparing.value = 'connection';
-    const ready = await this.connection.ready();
-    const wanted = call.phase.value !== 'ended' && this.call.value === call;
-    if (!ready || !wanted) {
-      stopTracks(media);
-      if (wanted) this.#abandon(call);
-      return false;
-    }
-    call.preparing.value = undefined;
-    call.adopt(media);
-    call.attach(this.connection.call(target.uri, media));
-    return true;
-  }
-
   #linkChanged(state: LinkState): void {
-    this.call.value?.setLink(state.kind === 'registered');
+    this.line.call.value?.setLink(state.kind === 'registered');
     this.account.watchPeople(state.kind === 'registered');
     const session = this.account.session.value;
-    if (state.kind === 'expired' && session) this.account.forget(session);
+    if (state.kind === 'expired' && session) this.account.drop(session);
   }
 
-  #open(options: Pick<CallSessionOptions, 'direction' | 'name' | 'uri' | 'toSelf' | 'video'>): CallSession {
-    this.words.value = undefined;
-    const call = new CallSession({
-      ...options,
-      onSound: (sound) => this.#sounds.play(sound),
-      onEnded: (ended, end) => this.#ended(ended, end),
-      onDismiss: (ended) => {
-        if (this.call.value === ended) this.call.value = undefined;
-      },
-      onVideoRefused: (outcome) => {
-        this.words.value = videoRefusedWords(outcome);
-      },
-    });
-    this.call.value = call;
-    return call;
-  }
-
-  #incoming(leg: CallLeg): void {
-    const { remote } = leg;
-    const name = remote.displayName ?? this.nameOf(remote.user);
-    const toSelf = remote.user === this.account.session.value?.user;
-    if (this.inCall.value) {
-      leg.end(486);
-      this.words.value = calledMeanwhileWords(name, toSelf ? 'self' : 'other');
-      if (toSelf) return;
-      this.#remember({
-        direction: 'incoming',
-        name,
-        uri: remote.uri,
-        outcome: 'missed',
-        durationS: 0,
-        video: remote.video,
-      });
-      return;
-    }
-    const call = this.#open({ direction: 'incoming', name, uri: remote.uri, toSelf, video: remote.video });
-    call.attach(leg);
-    if (this.options.autoAnswer) {
-      void this.answer(remote.video);
-      return;
-    }
-    if (this.settings.value.notifications) this.#notification.show(name);
-  }
-
-  #ended(call: CallSession, end: CallEnd): void {
-    this.#notification.close();
-    const answeredAt = call.answeredAtMs.value;
-    const durationS = answeredAt ? (Date.now() - answeredAt) / 1000 : 0;
-    const outcome = outcomeOf(end, answeredAt !== undefined, call.direction);
-    this.#remember({
-      direction: call.direction,
-      name: call.name,
-      uri: call.uri,
-      outcome,
-      durationS,
-      video: call.wantsVideo,
-    });
-    const lostServer = end.status === 503 && this.connection.link.value.kind !== 'registered';
-    const said = lostServer || isPlainHangup(end); // by the link, or by the call itself
-    this.words.value = said ? undefined : callEndWords(end, call.name, call.toSelf ? 'self' : 'other');
-  }
-
-  #remember(call: Omit<PastCall, 'atMs'>): void {
-    this.history.value = withCall(this.history.value, { ...call, atMs: Date.now() });
-    writeHistory(sessionStorage, this.history.value);
-    if (call.outcome === 'missed') this.missed.value++;
-  }
-
-  /** Takes back a call that never reached the wire. */
-  #abandon(call: CallSession): void {
-    if (this.call.value === call) this.call.value = undefined;
-    this.#sounds.play('none');
-  }
-
-  async #openMedia(call: CallSession, video: boolean): Promise<LocalMedia | undefined> {
-    try {
-      const media = await this.equipment.open(video);
-      media.audio.addEventListener('ended', () => {
-        if (this.inCall.value && call.audioTrack === media.audio)
-          this.words.value = mediaWords('unplugged', 'microphone');
-      });
-      return media;
-    } catch (error) {
-      if (call.phase.value === 'ended') return undefined;
-      if (call.direction === 'outgoing') this.#abandon(call);
-      this.#tellMedia(error);
-      return undefined;
-    }
-  }
-
-  #tellMedia(error: unknown): void {
-    if (error instanceof MediaError) this.words.value = mediaWords(error.problem, error.device);
-    else if (error instanceof ApiError)
-      this.words.value = callEndWords({ by: 'local', cause: 'relay-unreachable' }, '');
-    else this.words.value = callEndWords({ by: 'local', cause: 'page-error' }, '');
+  #tell(message: Message | undefined): void {
+    this.words.value = message;
   }
 
   #listen(): void {
@@ -425,8 +238,8 @@ export class Phone {
       woken: () => this.connection.nudge(),
       shown: () => void this.account.refreshPeople(),
       // A page that goes away cannot keep its call: tell the far side now rather than leave it in silence.
-      left: () => this.call.value?.end(),
-      keepsCall: () => this.call.value?.phase.value === 'active',
+      left: () => this.line.hangUp(),
+      keepsCall: () => this.line.call.value?.phase.value === 'active',
       gesture: () => {
         if (this.soundBlocked.value) this.#sounds.wake();
       },

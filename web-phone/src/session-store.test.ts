@@ -44,11 +44,23 @@ test('signing out removes it from the tab and from the browser, and nobody elseâ
   const [first, second] = [newTab(), newTab()];
   first.enter(of('alice'));
   second.enter(of('bob'));
-  first.forget(of('alice'), 0);
+  first.signOut(of('alice'), 0);
   assert.equal(first.own(0), undefined);
   assert.equal(first.last(0)?.user, 'bob');
-  second.forget(of('bob'), 0);
+  second.signOut(of('bob'), 0);
   assert.equal(second.last(0), undefined);
+});
+
+test('a session that the server ended leaves a better one of the same account alone', () => {
+  const newTab = browser();
+  const [first, second] = [newTab(), newTab()];
+  first.enter(of('alice', 'old'));
+  second.enter(of('alice', 'new'));
+  first.drop(of('alice', 'old'), 0);
+  assert.equal(first.own(0), undefined);
+  assert.equal(first.last(0)?.session, 'new');
+  second.drop(of('alice', 'new'), 0);
+  assert.equal(first.last(0), undefined);
 });
 
 test('an expired session is none', () => {

@@ -34,9 +34,15 @@ export class SessionStore {
     if (this.last(nowMs)?.user === session.user) storeSession(this.#browser, session);
   }
 
-  /** Signed out, or ended by the server: no tab may come back to it. */
-  forget(session: Session, nowMs: number): void {
-    if (this.own(nowMs)?.user === session.user) storeSession(this.#tab, undefined);
-    if (this.last(nowMs)?.user === session.user) storeSession(this.#browser, undefined);
+  /** Signed out: no tab may come back to that account. */
+  signOut(session: Session, nowMs: number): void {
+    for (const storage of [this.#tab, this.#browser])
+      if (storedSession(storage, nowMs)?.user === session.user) storeSession(storage, undefined);
+  }
+
+  /** The server has ended that session; another tab may have entered a better one meanwhile. */
+  drop(session: Session, nowMs: number): void {
+    for (const storage of [this.#tab, this.#browser])
+      if (storedSession(storage, nowMs)?.session === session.session) storeSession(storage, undefined);
   }
 }

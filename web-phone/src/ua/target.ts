@@ -1,8 +1,14 @@
 /** What was typed or pasted, as something that can be called. */
-export type Target =
-  | { readonly kind: 'target'; readonly uri: string; readonly user: string; readonly label: string }
-  | { readonly kind: 'empty' }
-  | { readonly kind: 'unusable'; readonly words: string };
+export type Target = DialTarget | { readonly kind: 'empty' } | { readonly kind: 'unusable'; readonly words: string };
+
+/** Somebody who can be called. */
+export interface DialTarget {
+  readonly kind: 'target';
+  readonly uri: string;
+  readonly user: string;
+  /** As a person would write it: without our own domain. */
+  readonly label: string;
+}
 
 const MAX_LENGTH = 200;
 /** RFC 3261 25.1: user = unreserved / escaped / user-unreserved. */

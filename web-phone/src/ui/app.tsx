@@ -35,7 +35,7 @@ type Tab = 'keypad' | 'people' | 'recent';
 function PhoneScreen({ phone }: { phone: Phone }) {
   const tab = useSignal<Tab>('keypad');
   const settings = useSignal<'all' | 'devices' | undefined>(undefined);
-  const call = phone.call.value;
+  const call = phone.line.call.value;
   const phase = call?.phase.value ?? 'idle';
   const talking = phase !== 'idle' && phase !== 'incoming';
   useKeyboard(phone, tab);
@@ -92,7 +92,7 @@ function PhoneScreen({ phone }: { phone: Phone }) {
           tab={tab.value}
           name="recent"
           label="Recent"
-          badge={phone.missed.value}
+          badge={phone.line.missed.value}
           icon={<ClockIcon />}
           onSelect={select}
         />
@@ -113,7 +113,7 @@ function PhoneScreen({ phone }: { phone: Phone }) {
 
   function select(name: Tab): void {
     tab.value = name;
-    if (name === 'recent') phone.missed.value = 0;
+    if (name === 'recent') phone.line.missed.value = 0;
   }
 }
 
@@ -179,7 +179,7 @@ function CallState({ phase }: { phase: CallPhase | 'idle' }) {
 }
 
 function useTitle(phone: Phone, phase: CallPhase | 'idle'): void {
-  const name = phone.call.value?.name;
+  const name = phone.line.call.value?.name;
   useEffect(() => {
     if (phase !== 'incoming') {
       document.title = phase === 'idle' || phase === 'ended' ? 'Offhook' : `${name} — Offhook`;
@@ -204,7 +204,7 @@ function useKeyboard(phone: Phone, tab: Signal<Tab>): void {
         key: event.key,
         modified: event.ctrlKey || event.metaKey || event.altKey,
         focus: focusKind(),
-        phase: phone.call.value?.phase.value ?? 'idle',
+        phase: phone.line.call.value?.phase.value ?? 'idle',
         inputEmpty: phone.dialer.input.value === '',
       });
       if (action.kind === 'none') return;
@@ -215,7 +215,7 @@ function useKeyboard(phone: Phone, tab: Signal<Tab>): void {
       focusDialInput();
     };
     const paste = (event: ClipboardEvent): void => {
-      const phase = phone.call.value?.phase.value ?? 'idle';
+      const phase = phone.line.call.value?.phase.value ?? 'idle';
       if (dialogIsOpen() || focusKind() === 'dial-input' || focusKind() === 'other-input') return;
       if (phase !== 'idle' && phase !== 'ended') return;
       const text = event.clipboardData?.getData('text/plain').trim().slice(0, 200) ?? '';
@@ -256,22 +256,22 @@ function perform(phone: Phone, action: ReturnType<typeof keyAction>): void {
       phone.dialer.press(action.key);
       return;
     case 'answer':
-      void phone.answer(false);
+      void phone.line.answer(false);
       return;
     case 'answer-video':
-      void phone.answer(true);
+      void phone.line.answer(true);
       return;
     case 'decline':
-      phone.decline();
+      phone.line.decline();
       return;
     case 'cancel':
-      phone.hangUp();
+      phone.line.hangUp();
       return;
     case 'mute':
-      phone.call.value?.toggleMute();
+      phone.line.call.value?.toggleMute();
       return;
     case 'video':
-      void phone.toggleVideo();
+      void phone.line.toggleVideo();
       return;
     default:
       action satisfies never;

@@ -84,7 +84,7 @@ export function CallView({ phone, call, onDevices }: { phone: Phone; call: CallS
             hint="V"
             pressed={call.cameraOn.value}
             disabled={phase !== 'active' || call.cameraBusy.value}
-            onClick={() => void phone.toggleVideo()}
+            onClick={() => void phone.line.toggleVideo()}
           >
             {call.cameraOn.value ? <VideoIcon /> : <VideoOffIcon />}
           </Control>
@@ -102,7 +102,7 @@ export function CallView({ phone, call, onDevices }: { phone: Phone; call: CallS
           <Control testId="devices" label="Devices" onClick={onDevices}>
             <SettingsIcon />
           </Control>
-          <button type="button" class="control end" data-testid="hangup" onClick={() => phone.hangUp()}>
+          <button type="button" class="control end" data-testid="hangup" onClick={() => phone.line.hangUp()}>
             <span class="round">
               <HangUpIcon />
             </span>

@@ -34,7 +34,7 @@ export function Incoming({ phone, call }: { phone: Phone; call: CallSession }) {
         <h1 id="incoming-name">{call.name}</h1>
         <p id="incoming-kind">{busy ? 'Answering…' : call.wantsVideo ? 'Incoming video call' : 'Incoming call'}</p>
         <div class="incoming-actions">
-          <button type="button" class="control end" data-testid="decline" onClick={() => phone.decline()}>
+          <button type="button" class="control end" data-testid="decline" onClick={() => phone.line.decline()}>
             <span class="round">
               <HangUpIcon />
             </span>
@@ -47,7 +47,7 @@ export function Incoming({ phone, call }: { phone: Phone; call: CallSession }) {
             class="control"
             data-testid="answer-video"
             disabled={busy}
-            onClick={() => void phone.answer(true)}
+            onClick={() => void phone.line.answer(true)}
           >
             <span class="round">
               <VideoIcon />
@@ -61,7 +61,7 @@ export function Incoming({ phone, call }: { phone: Phone; call: CallSession }) {
             class="control accept"
             data-testid="answer"
             disabled={busy}
-            onClick={() => void phone.answer(false)}
+            onClick={() => void phone.line.answer(false)}
           >
             <span class="round">
               <PhoneIcon />

@@ -105,7 +105,7 @@ export function Picture({ stream, testId, label, class: className }: PictureProp
 /** The sound of the far side, on the chosen loudspeaker. */
 export function RemoteAudio({ phone }: { phone: Phone }) {
   const element = useRef<HTMLAudioElement>(null);
-  const stream = phone.call.value?.remoteAudio.value;
+  const stream = phone.line.call.value?.remoteAudio.value;
   const speaker = phone.settings.value.speaker;
   useEffect(() => {
     const audio = element.current;

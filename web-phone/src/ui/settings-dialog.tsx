@@ -95,7 +95,7 @@ function AccountRow({ phone }: { phone: Phone }) {
   const asked = useSignal(false);
   const session = phone.account.session.value;
   if (!session) return null;
-  const asking = asked.value && phone.inCall.value;
+  const asking = asked.value && phone.line.inCall.value;
   return (
     <fieldset class="account">
       <legend>Account</legend>
@@ -112,7 +112,7 @@ function AccountRow({ phone }: { phone: Phone }) {
           class="small-button"
           data-testid="sign-out"
           onClick={() => {
-            if (phone.inCall.value && !asked.value) asked.value = true;
+            if (phone.line.inCall.value && !asked.value) asked.value = true;
             else void phone.signOut();
           }}
         >

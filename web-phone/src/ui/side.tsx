@@ -16,7 +16,7 @@ export function EchoCard({ phone }: { phone: Phone }) {
         type="button"
         class="button"
         data-testid="call-echo"
-        disabled={phone.inCall.value}
+        disabled={phone.line.inCall.value}
         onClick={() => phone.act('call-echo')}
       >
         <WaveIcon />
@@ -29,7 +29,7 @@ export function EchoCard({ phone }: { phone: Phone }) {
 export function People({ phone }: { phone: Phone }) {
   const people = phone.account.people.value;
   const known = phone.account.peopleKnown.value;
-  const busy = phone.inCall.value;
+  const busy = phone.line.inCall.value;
   return (
     <section class="list" aria-labelledby="people-title" data-testid="people">
       <h2 id="people-title">People</h2>
@@ -82,7 +82,7 @@ export function People({ phone }: { phone: Phone }) {
 
 function EchoRow({ phone }: { phone: Phone }) {
   return (
-    <li class="row">
+    <li class="row" data-kind="echo">
       <span class="direction">
         <WaveIcon />
       </span>
@@ -96,7 +96,7 @@ function EchoRow({ phone }: { phone: Phone }) {
         data-testid={`call-${ECHO}`}
         aria-label="Call the echo test"
         title="Call"
-        disabled={phone.inCall.value}
+        disabled={phone.line.inCall.value}
         onClick={() => phone.act('call-echo')}
       >
         <PhoneIcon />
@@ -106,13 +106,13 @@ function EchoRow({ phone }: { phone: Phone }) {
 }
 
 function hasTalked(phone: Phone): boolean {
-  return phone.history.value.some((past) => past.outcome === 'talked');
+  return phone.line.history.value.some((past) => past.outcome === 'talked');
 }
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
 export function Recent({ phone }: { phone: Phone }) {
-  const history = phone.history.value;
+  const history = phone.line.history.value;
   return (
     <section class="list" aria-labelledby="recent-title" data-testid="history">
       <h2 id="recent-title">Recent</h2>
@@ -146,7 +146,7 @@ function RecentRow({ phone, call }: { phone: Phone; call: PastCall }) {
         class="icon-button accent"
         aria-label={`Call ${call.name} again`}
         title="Call again"
-        disabled={phone.inCall.value}
+        disabled={phone.line.inCall.value}
         onClick={() => void phone.dialer.dial(call.video, call.uri)}
       >
         {call.video ? <VideoIcon /> : <PhoneIcon />}
