@@ -10,14 +10,16 @@ const pinned = join(root, 'node_modules', `node-${process.platform}-${process.ar
 const node = existsSync(pinned) ? pinned : process.execPath;
 if (node === process.execPath && Number(process.versions.node.split('.')[0]) < 24) {
   process.stderr.write(
-    `offhook needs Node 24 or newer and this is ${process.version}; run 'npm start' once, it brings its own.\n`,
+    `offhook needs Node 24 or newer and this is ${process.version}; run 'npm start' in ${root} once, it brings its own.\n`,
   );
   process.exit(1);
 }
-const child = spawn(node, [join(root, 'cli', 'src', 'main.ts'), ...process.argv.slice(2)], { stdio: 'inherit' });
-// A terminal sends its signals to both; from elsewhere they come here alone and are passed on.
-process.on('SIGINT', () => {});
-for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+// In a session of its own, out of reach of the terminal's Ctrl-C: every signal comes here, and is passed on once.
+const child = spawn(node, [join(root, 'cli', 'src', 'main.ts'), ...process.argv.slice(2)], {
+  stdio: 'inherit',
+  detached: true,
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
 child.on('error', (error) => {
   process.stderr.write(`offhook: ${error.message}\n`);
   process.exit(1);

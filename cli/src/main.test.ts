@@ -4,11 +4,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { skippedPorts } from './commands/skipped-ports.ts';
 import type { Finding } from './doctor/finding.ts';
 import { composeParts, portSlice } from './parts.ts';
 import type { Ports } from './supervisor/spec.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'oh-cli-'));
+
+// a folder with settings of its own, so that the project's data is left alone
+writeFileSync(join(folder, 'offhook.config.json'), '{}');
 
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -27,15 +31,34 @@ for (const command of ['start', 'stop', 'status', 'user', 'link', 'doctor', 'ver
   });
 }
 
+for (const page of ['user add', 'user passwd', 'user remove', 'user list']) {
+  test(`offhook ${page} --help is a page of its own`, () => {
+    const { status, stdout } = offhook(...page.split(' '), '--help');
+    assert.match(stdout, new RegExp(`^offhook ${page}.*:`));
+    assert.equal(status, 0);
+    assert.equal(offhook('help', ...page.split(' ')).stdout, stdout);
+  });
+}
+
 const REFUSED: readonly [string[], number, RegExp][] = [
+  [['bogus'], 2, /'bogus' is no command of offhook\. See: node \/.*\/cli\/bin\/offhook\.mjs --help\n$/],
+  [['user add'], 2, /'user add' is no command/],
   [['strat'], 2, /'strat' is no command of offhook; did you mean 'start'\?/],
-  [['status', '--jsn'], 2, /--jsn/],
+  [['status', '--jsn'], 2, /'--jsn' is no option of offhook; did you mean '--json'\?/],
+  [['status', '-x'], 2, /'-x' is no option of offhook\. See: /],
+  [['stop', '--port', '1'], 2, /'offhook stop' has no option '--port'\. See: .* stop --help/],
+  [['user', 'list', '--password', 'x'], 2, /'offhook user list' has no option '--password'/],
+  [['start', '--public=yes'], 2, /--public takes no value, and 'yes' was given/],
+  [['status', '--data'], 2, /--data needs a value/],
+  [['status', '--data', '--json'], 2, /--data needs a value/],
   [['stop', 'now'], 2, /'now' is one word too many/],
-  [['user'], 2, /offhook user add\|list\|passwd\|remove/],
+  [['user'], 2, /what about users\? add, list, passwd, remove\./],
   [['user', 'rename', 'x'], 2, /'offhook user rename' does not exist/],
+  [['user', 'ad', 'x'], 2, /did you mean 'add'\?/],
+  [['user', 'list', 'extra'], 2, /'extra' is one word too many/],
   [['user', 'add'], 2, /whom\? offhook user add <name>/],
   [['link'], 2, /whose link\?/],
-  [['link', 'alice'], 1, /Offhook does not run with the data folder .*Start it with/],
+  [['link', 'alice'], 1, /Offhook does not run with the data folder .*Start it with: node \/.* start\n/],
   [['users', 'list'], 1, /Offhook does not run/],
   [['start', '--config', 'none.json'], 2, /there is no such file/],
   [['start', '--port', 'x'], 2, /'x' is no port/],
@@ -62,21 +85,30 @@ test('every problem of a configuration is said at once, exit code 2', () => {
 
 test('nothing runs: status says so with exit code 3, stop is content', () => {
   assert.equal(offhook('status').status, 3);
-  assert.deepEqual(JSON.parse(offhook('status', '--json').stdout), { parts: [] });
+  assert.deepEqual(JSON.parse(offhook('status', '--json').stdout), { parts: [], silent: [], down: [] });
   assert.equal(offhook('stop').status, 0);
 });
 
 test('doctor works when nothing runs, and tells a configuration that can’t be used as a finding', () => {
   const findings = JSON.parse(offhook('doctor', '--json').stdout) as Finding[];
-  assert.ok(findings.some(({ what, words }) => what === 'parts' && words === 'nothing runs'));
+  assert.ok(findings.some(({ what, words }) => what === 'parts' && words.startsWith('nothing runs')));
   assert.ok(findings.some(({ what }) => what === 'HTTP port'));
   const bad = offhook('doctor', '--config', 'bad.json');
   assert.match(bad.stdout, /BAD {2}configuration: .*did you mean 'http'/);
   assert.equal(bad.status, 1);
 });
 
+test('a mistake in the configuration keeps nobody from stop and status', () => {
+  const { status, stdout, stderr } = offhook('status', '--config', 'bad.json');
+  assert.equal(status, 3);
+  assert.match(stdout, /^nothing runs with the data folder /);
+  assert.match(stderr, /the configuration has mistakes/);
+  assert.equal(offhook('stop', '--config', 'bad.json').status, 0);
+});
+
 test('version is that of package.json, on any Node that starts the shim', () => {
   assert.match(offhook('version').stdout, /^\d+\.\d+\.\d+\n$/);
+  assert.equal(offhook('--version').stdout, offhook('version').stdout);
 });
 
 test('RTP ports are shared out among workers without overlap, each slice beginning even', () => {
@@ -173,4 +205,26 @@ test('--public opens the rest; TURN reaches the real media ports and nothing els
   assert.equal(all.signaling.http.address, '0.0.0.0');
   assert.deepEqual(all.signaling.media.relays, ['udp:127.0.0.1:2223', 'udp:127.0.0.1:2224']);
   assert.deepEqual(all.signaling.turn.uris, ['turn:127.0.0.1:3479?transport=udp', 'turn:192.0.2.7:3479?transport=udp']);
+});
+
+test('every port that somebody else had is said, those of media too', () => {
+  const ports = new Map<string, Ports>([
+    ['signaling', { http: 8080, udp: 5061, tcp: 5060 }],
+    ['turn', { udp: 3478 }],
+    ['media-relay-0', { mux: 20000, ng: 2225 }],
+    ['media-relay-1', { mux: 20002, ng: 2224 }],
+  ]);
+  assert.deepEqual(
+    skippedPorts(CONFIG, (part) => ports.get(part) ?? {}),
+    [
+      'port 5060 is taken by another program; SIP over UDP uses 5061 instead',
+      'port 2223 is taken by another program; media control of worker 0 uses 2225 instead',
+      'port 20001 is taken by another program; media of worker 1 uses 20002 instead',
+    ],
+  );
+  const any = { ...CONFIG, media: { ...CONFIG.media, workers: 1, muxPort: 0, ngPort: 0 }, sip: { port: 0 } } as const;
+  assert.deepEqual(
+    skippedPorts(any, (part) => ports.get(part) ?? {}),
+    [],
+  );
 });

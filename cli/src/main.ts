@@ -1,127 +1,84 @@
-import { parseArgs } from 'node:util';
+import { checkOptions, parseCommandLine, UsageError } from './arguments.ts';
 import { link, status, stop } from './commands/control.ts';
 import { doctor } from './commands/doctor.ts';
 import { start } from './commands/start.ts';
 import { user } from './commands/user.ts';
 import { closest } from './config/closest.ts';
-import { ConfigError, loadConfig } from './config/config.ts';
+import { ConfigError } from './config/config.ts';
+import { findData } from './config/find-data.ts';
+import { HELP } from './help.ts';
 import { version } from './root.ts';
+import { calledAs, command as spelled } from './spelling.ts';
 
-const COMMON = `  --config <file>   configuration (default: offhook.config.json, if there is one)
-  --data <folder>   data folder (default: ./data)`;
-
-const HELP: Readonly<Record<string, string>> = {
-  '': `offhook — a phone system: SIP server, TURN server, media relay and web phone
-
-  offhook start                 start everything and stay
-  offhook stop                  stop everything
-  offhook status [--json]       what runs, and where
-  offhook user add <name>       also: list, passwd <name>, remove <name>
-  offhook link <user>           a one-time login link
-  offhook doctor [--json]       what is wrong, and how to mend it
-  offhook version
-
-${COMMON}
-  --help                        help for each command: offhook start --help`,
-  start: `offhook start: starts media relay, TURN and signalling, restarts what dies, stops all on Ctrl-C.
-Parts that run already (after a killed supervisor) are adopted.
-
-${COMMON}
-  --port <n>        HTTP port of the web phone (default 8080; 0 = any)
-  --public          listen on this host's own addresses too, not only on loopback
-  --quiet           say only what goes wrong`,
-  stop: `offhook stop: stops the supervisor and all parts.\n\n${COMMON}`,
-  status: `offhook status: the parts that run. Exit code 3 when none does.\n\n${COMMON}\n  --json            for programs`,
-  user: `offhook user add <name> [--password <p>] [--name <display name>]
-offhook user passwd <name> [--password <p>]
-offhook user remove <name>
-offhook user list
-
-Without --password a random one is made and printed once.
-
-${COMMON}
-  --json            for programs`,
-  link: `offhook link <user>: prints a link that signs in once, within a day.\n\n${COMMON}`,
-  doctor: `offhook doctor: checks everything from the ports to the host and says in words what is wrong.
-Exit code 1 when something is.\n\n${COMMON}\n  --json            for programs`,
-  version: 'offhook version: prints the version.',
-};
-
-/** A mistake in the command line: words, and exit code 2. */
-class UsageError extends Error {}
+const USER_OPS = ['add', 'list', 'passwd', 'remove'] as const;
 
 async function main(): Promise<number> {
-  const { values, positionals } = parse();
-  const [command = '', ...rest] = positionals;
+  const { values, words } = parseCommandLine(process.argv.slice(2));
+  const cwd = process.cwd();
+  calledAs({ cwd, config: values.config, data: values.data });
+  const asked = words[0] === 'help';
+  const [command = '', ...rest] = asked ? words.slice(1) : words;
   const name = command === 'users' ? 'user' : command;
-  if (values.help || (name === '' && !values.version) || name === 'help') {
-    process.stdout.write(`${HELP[name === 'help' ? (rest[0] ?? '') : name] ?? HELP['']}\n`);
-    return 0;
-  }
+  const page = name === 'user' && rest[0] !== undefined ? `user ${rest[0]}` : name;
   if (values.version || name === 'version') {
-    process.stdout.write(`${version()}\n`);
+    if (!values.help && !asked) {
+      process.stdout.write(`${version()}\n`);
+      return 0;
+    }
+  }
+  if (name !== '' && (name.includes(' ') || !Object.hasOwn(HELP, name))) {
+    const known = Object.keys(HELP).filter((one) => one !== '' && !one.includes(' '));
+    const meant = closest(command, known);
+    throw new UsageError(
+      `'${command}' is no command of offhook${meant ? `; did you mean '${meant}'?` : '.'} See: ${help('')}`,
+    );
+  }
+  if (values.help || asked || name === '') {
+    process.stdout.write(`${HELP[page] ?? HELP[name]}\n`);
     return 0;
   }
-  if (!Object.hasOwn(HELP, name)) {
-    const meant = closest(
-      command,
-      Object.keys(HELP).filter((known) => known !== ''),
-    );
-    throw new UsageError(
-      `'${command}' is no command of offhook${meant ? `; did you mean '${meant}'?` : ''} See: offhook --help`,
-    );
+  if (name === 'user') {
+    const op = needed(rest[0], `what about users? ${USER_OPS.join(', ')}.`, 'user');
+    if (!(USER_OPS as readonly string[]).includes(op)) {
+      const meant = closest(op, USER_OPS);
+      throw new UsageError(
+        `'offhook user ${op}' does not exist: ${USER_OPS.join(', ')}${meant ? `; did you mean '${meant}'?` : '.'} See: ${help('user')}`,
+      );
+    }
   }
-  const most = name === 'user' ? 2 : name === 'link' ? 1 : 0;
-  if (rest.length > most) throw new UsageError(`'${rest[most]}' is one word too many. See: offhook ${name} --help`);
+  const most = name === 'user' ? (rest[0] === 'list' ? 1 : 2) : name === 'link' ? 1 : 0;
+  if (rest.length > most) throw new UsageError(`'${rest[most]}' is one word too many. See: ${help(page)}`);
+  checkOptions(page, values);
   if (name === 'start') return start(values);
   if (name === 'doctor') return doctor(values, values.json ?? false);
-  const { data } = loadConfig(values, process.cwd());
+  const who = name === 'user' ? rest[1] : rest[0];
+  if (name === 'link') needed(who, 'whose link? offhook link <user>.', 'link');
+  if (name === 'user' && rest[0] !== 'list') needed(who, `whom? offhook ${page} <name>.`, page);
+  const data = findData(values, cwd, (line) => process.stderr.write(`${line}\n`));
   switch (name) {
     case 'stop':
       return stop(data);
     case 'status':
       return status(data, values.json ?? false);
     case 'link':
-      return link(data, needed(rest[0], 'whose link? offhook link <user>'));
-    default: {
-      const op = needed(rest[0], 'offhook user add|list|passwd|remove');
-      if (!['add', 'list', 'passwd', 'remove'].includes(op))
-        throw new UsageError(`'offhook user ${op}' does not exist: add, list, passwd or remove`);
-      const who = op === 'list' ? undefined : needed(rest[1], `whom? offhook user ${op} <name>`);
-      return user(data, op, {
+      return link(data, who!);
+    default:
+      return user(data, rest[0]!, {
         name: who,
         password: values.password,
         displayName: values.name,
         json: values.json ?? false,
       });
-    }
   }
 }
 
-function parse() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        config: { type: 'string' },
-        data: { type: 'string' },
-        port: { type: 'string' },
-        public: { type: 'boolean' },
-        quiet: { type: 'boolean' },
-        json: { type: 'boolean' },
-        password: { type: 'string' },
-        name: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-        version: { type: 'boolean' },
-      },
-    });
-  } catch (error) {
-    throw new UsageError((error as Error).message.split('. ')[0]!);
-  }
+/** The command that prints a page of help. */
+function help(page: string): string {
+  return spelled(`${page} --help`.trimStart(), { cwd: process.cwd() });
 }
 
-function needed(value: string | undefined, words: string): string {
-  if (value === undefined || value === '') throw new UsageError(words);
+function needed(value: string | undefined, words: string, page: string): string {
+  if (value === undefined || value === '') throw new UsageError(`${words} See: ${help(page)}`);
   return value;
 }
 

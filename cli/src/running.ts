@@ -1,25 +1,86 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { callAdmin, type PartStatus } from '@offhook/core/node';
+import { AdminClient, type PartStatus } from '@offhook/core/node';
+import { command } from './spelling.ts';
+import { livingProcess, type OwnProcess } from './supervisor/pid-file.ts';
+import type { PartReport } from './supervisor/supervisor.ts';
 
 export const runDirOf = (data: string): string => join(data, 'run');
+export const logOf = (data: string, part: string): string => join(data, 'log', `${part}.log`);
 
-/** The parts that answer on their admin sockets, in the order of their names. */
-export async function runningParts(data: string): Promise<PartStatus[]> {
-  let names: string[];
-  try {
-    names = readdirSync(runDirOf(data));
-  } catch {
-    return [];
-  }
-  const parts = names.filter((name) => name.endsWith('.sock') && name !== 'supervisor.sock').sort();
-  const answers = await Promise.all(
-    parts.map((name) => callAdmin(join(runDirOf(data), name), 'status').catch(() => undefined)),
-  );
-  return answers.filter((answer) => answer !== undefined) as PartStatus[];
+/** How long a part may take to say how it is; a busy one answers late, one that hangs never. */
+const ANSWER_WITHIN_MS = 3000;
+
+/** A part's process: one that answers has a status, one that hangs (or has just been started) a pid only. */
+export interface FoundPart {
+  readonly name: string;
+  readonly own: OwnProcess | undefined;
+  readonly status: PartStatus | undefined;
 }
 
-/** One verb of one part, or of the supervisor; the error says in words that it does not run. */
+export interface FoundSupervisor {
+  readonly pid: number;
+  /** What it says of its parts; undefined when it does not answer. */
+  readonly parts: readonly PartReport[] | undefined;
+}
+
+/** The parts of a data folder that answer on their admin sockets or live without answering, in the order of their names. */
+export async function foundParts(data: string): Promise<FoundPart[]> {
+  const names = new Set(
+    filesIn(runDirOf(data))
+      .filter((file) => /\.(?:sock|pid)$/.test(file))
+      .map((file) => file.replace(/\.\w+$/, '')),
+  );
+  names.delete('supervisor');
+  const found = await Promise.all(
+    [...names].sort().map(async (name): Promise<FoundPart> => {
+      const status = (await statusOf(data, name)) as PartStatus | undefined;
+      return { name, status, own: livingProcess(join(runDirOf(data), `${name}.pid`)) };
+    }),
+  );
+  return found.filter(({ own, status }) => own || status);
+}
+
+/** The parts that answer. */
+export async function runningParts(data: string): Promise<PartStatus[]> {
+  return (await foundParts(data)).flatMap(({ status }) => (status ? [status] : []));
+}
+
+/** The supervisor of a data folder, if one lives. */
+export async function foundSupervisor(data: string): Promise<FoundSupervisor | undefined> {
+  const status = (await statusOf(data, 'supervisor')) as { pid: number; parts: PartReport[] } | undefined;
+  if (status) return status;
+  const own = livingProcess(supervisorPidFile(data));
+  return own && { pid: own.pid, parts: undefined };
+}
+
+export const supervisorPidFile = (data: string): string => join(runDirOf(data), 'supervisor.pid');
+
+async function statusOf(data: string, name: string): Promise<unknown> {
+  try {
+    return await call(data, name, 'status', {}, ANSWER_WITHIN_MS);
+  } catch {
+    return undefined;
+  }
+}
+
+/** One verb on a connection of its own. */
+export async function call(
+  data: string,
+  name: string,
+  verb: string,
+  args: Record<string, unknown> = {},
+  withinMs?: number,
+): Promise<unknown> {
+  const client = await AdminClient.connect(join(runDirOf(data), `${name}.sock`));
+  try {
+    return await client.call(verb, args, withinMs);
+  } finally {
+    client.close();
+  }
+}
+
+/** One verb of one part; the error says in words that it does not run, or does not answer. */
 export async function ask(
   data: string,
   part: string,
@@ -27,12 +88,51 @@ export async function ask(
   args: Record<string, unknown> = {},
 ): Promise<unknown> {
   try {
-    return await callAdmin(join(runDirOf(data), `${part}.sock`), verb, args);
+    return await call(data, part, verb, args);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const { code, message } = error as NodeJS.ErrnoException;
+    const own = livingProcess(join(runDirOf(data), `${part}.pid`));
+    if (own && message.startsWith('no answer'))
+      throw new Error(`${part} runs (pid ${own.pid}) and does not answer. Look with: ${command('doctor')}`);
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw error;
     throw new Error(
-      `Offhook does not run with the data folder ${data} (no ${part} answers there). Start it with 'npm start'.`,
+      `Offhook does not run with the data folder ${data} (no ${part} answers there). Start it with: ${command('start')}`,
     );
+  }
+}
+
+/** How the running system is reached, by the configuration that its signalling was started with. */
+export interface Reach {
+  readonly domain: string;
+  /** Where SIP phones find it; loopback comes first. */
+  readonly addresses: readonly string[];
+  /** Those of them that are not loopback. */
+  readonly hostAddresses: readonly string[];
+}
+
+export function runningReach(data: string): Reach | undefined {
+  try {
+    const settings = JSON.parse(readFileSync(join(runDirOf(data), 'signaling.config.json'), 'utf8')) as {
+      domain: string;
+      sip: { udp: { address: string }[] };
+    };
+    return reachOf(
+      settings.domain,
+      settings.sip.udp.map(({ address }) => address),
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+export function reachOf(domain: string, addresses: readonly string[]): Reach {
+  return { domain, addresses, hostAddresses: addresses.filter((address) => !address.startsWith('127.')) };
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }

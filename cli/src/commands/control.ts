@@ -1,66 +1,139 @@
-import { join } from 'node:path';
-import { callAdmin, type PartStatus } from '@offhook/core/node';
-import { ask, runDirOf, runningParts } from '../running.ts';
+import type { PartStatus } from '@offhook/core/node';
+import {
+  ask,
+  call,
+  type FoundPart,
+  type FoundSupervisor,
+  foundParts,
+  foundSupervisor,
+  logOf,
+  runningReach,
+  supervisorPidFile,
+} from '../running.ts';
+import { command } from '../spelling.ts';
+import { processIdentity } from '../supervisor/identity.ts';
+import { STOP_GRACE_MS } from '../supervisor/part-process.ts';
+import { endOwn, isAlive, livingProcess, type OwnProcess, removePidFile } from '../supervisor/pid-file.ts';
+import { HTTPS_REMEDY } from '../words.ts';
 import { loginLink } from './start.ts';
 
 const out = (line: string) => process.stdout.write(`${line}\n`);
+/** Signalling, TURN and media one after the other, each with five seconds before SIGKILL, and some to spare. */
+const STOPPED_WITHIN_MS = 25_000;
 
-/** Stops the supervisor, which stops the parts; without one, the parts themselves. */
+/** Stops the supervisor, which stops the parts; without one (or with one that hangs), the parts themselves. */
 export async function stop(data: string): Promise<number> {
-  const parts = await runningParts(data);
-  const supervised = await callAdmin(join(runDirOf(data), 'supervisor.sock'), 'stop').then(
-    () => true,
-    () => false,
-  );
-  if (!supervised) for (const { part } of parts) await ask(data, part, 'stop').catch(() => undefined);
-  if (!supervised && parts.length === 0) {
+  const [supervisor, parts] = await Promise.all([foundSupervisor(data), foundParts(data)]);
+  if (!supervisor && parts.length === 0) {
     out(`nothing runs with the data folder ${data}`);
     return 0;
   }
-  for (let waited = 0; waited < 10_000; waited += 100) {
-    if ((await runningParts(data)).length === 0) {
+  const own = ownOf(supervisor?.pid);
+  const told =
+    supervisor?.parts !== undefined &&
+    (await call(data, 'supervisor', 'stop').then(
+      () => true,
+      () => false,
+    ));
+  if (!told) await endHere(data, parts);
+  const deadline = performance.now() + STOPPED_WITHIN_MS;
+  for (;;) {
+    const left = await foundParts(data);
+    // the supervisor too: until it has ended, the next start is refused
+    if (left.length === 0 && !(own && isAlive(own))) {
       out('stopped');
       return 0;
     }
+    if (performance.now() > deadline) {
+      const who = left.map((part) => `${part.name} (pid ${pidOf(part)})`);
+      if (own && isAlive(own)) who.push(`supervisor (pid ${own.pid})`);
+      process.stderr.write(`still running after ${STOPPED_WITHIN_MS / 1000} s: ${who.join(', ')}\n`);
+      return 1;
+    }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  process.stderr.write(
-    `still running after 10 s: ${(await runningParts(data)).map(({ part, pid }) => `${part} (pid ${pid})`).join(', ')}\n`,
-  );
-  return 1;
 }
 
-/** What runs, since when, on which ports. Exit code 3: nothing does. */
-export async function status(data: string, json: boolean): Promise<number> {
-  const parts = await runningParts(data);
-  const supervisor = await callAdmin(join(runDirOf(data), 'supervisor.sock'), 'status').then(
-    (answer) => (answer as { pid: number }).pid,
-    () => undefined,
-  );
-  if (json) out(JSON.stringify({ supervisor, parts }, undefined, 2));
-  else if (parts.length === 0) out(`nothing runs with the data folder ${data}`);
-  else {
-    out(
-      supervisor === undefined
-        ? "no supervisor: parts that die are not restarted; 'npm start' adopts them"
-        : `supervisor (pid ${supervisor})`,
-    );
-    for (const part of parts) out(inWords(part));
+/** Ends a supervisor that does not answer, at once so that it restarts nothing, and then the parts. */
+async function endHere(data: string, parts: readonly FoundPart[]): Promise<void> {
+  const hung = livingProcess(supervisorPidFile(data));
+  if (hung) {
+    await endOwn(hung, 0);
+    removePidFile(supervisorPidFile(data));
+    out(`supervisor (pid ${hung.pid}): did not answer, killed`);
   }
-  return parts.length === 0 ? 3 : 0;
+  await Promise.all(
+    parts.map(async ({ name, own, status }) => {
+      const process = own ?? ownOf(status?.pid);
+      if (process && (await endOwn(process, STOP_GRACE_MS)) === 'killed')
+        out(`${name} (pid ${process.pid}): did not stop within ${STOP_GRACE_MS / 1000} s, killed`);
+    }),
+  );
 }
 
-function inWords({ part, pid, state, startedAt, ports, details }: PartStatus): string {
+function ownOf(pid: number | undefined): OwnProcess | undefined {
+  const identity = pid === undefined ? undefined : processIdentity(pid);
+  return pid === undefined || identity === undefined ? undefined : { pid, identity };
+}
+
+const pidOf = ({ own, status }: FoundPart): number | undefined => status?.pid ?? own?.pid;
+
+/** What runs, since when, on which ports. Exit code 1: something of it does not answer; 3: nothing runs. */
+export async function status(data: string, json: boolean): Promise<number> {
+  const [supervisor, parts] = await Promise.all([foundSupervisor(data), foundParts(data)]);
+  const silent = parts.filter((part) => part.status === undefined);
+  const down = (supervisor?.parts ?? []).filter(({ part }) => !parts.some(({ name }) => name === part));
+  const nothing = !supervisor && parts.length === 0;
+  if (json)
+    out(
+      JSON.stringify(
+        {
+          supervisor: supervisor?.pid,
+          parts: parts.flatMap((part) => part.status ?? []),
+          silent: silent.map((part) => ({ part: part.name, pid: pidOf(part) })),
+          down: down.map(({ part }) => part),
+        },
+        undefined,
+        2,
+      ),
+    );
+  else if (nothing) out(`nothing runs with the data folder ${data}`);
+  else {
+    out(supervisorWords(supervisor));
+    for (const part of parts) out(part.status ? inWords(part.status, supervisor) : silentWords(part));
+    for (const { part } of down) out(`${part.padEnd(14)} does not run; log: ${logOf(data, part)}`);
+  }
+  if (nothing) return 3;
+  return silent.length > 0 || down.length > 0 || (supervisor && !supervisor.parts) ? 1 : 0;
+}
+
+export function supervisorWords(supervisor: FoundSupervisor | undefined): string {
+  if (!supervisor) return `no supervisor: parts that die are not restarted; adopt them with: ${command('start')}`;
+  return supervisor.parts
+    ? `supervisor (pid ${supervisor.pid})`
+    : `supervisor: no answer (pid ${supervisor.pid}); parts that die are not restarted`;
+}
+
+function silentWords(part: FoundPart): string {
+  return `${`${part.name}:`.padEnd(14)} no answer (pid ${pidOf(part)})`;
+}
+
+function inWords({ part, pid, state, startedAt, ports, details }: PartStatus, supervisor?: FoundSupervisor): string {
   const where = Object.entries(ports).map(([name, port]) => `${name} ${port}`);
   const what = Object.entries(details).flatMap(([name, value]) =>
     typeof value === 'object' ? [] : [`${name} ${value}`],
   );
+  const { restarts = 0, lastEnd } = supervisor?.parts?.find((one) => one.part === part) ?? {};
+  if (restarts > 0)
+    what.push(`restarted ${restarts === 1 ? 'once' : `${restarts} times`} (${lastEnd ?? 'cause unknown'})`);
   return `${part.padEnd(14)} ${state}, pid ${pid}, since ${startedAt}; ${where.join(', ')}${what.length > 0 ? `; ${what.join(', ')}` : ''}`;
 }
 
-/** A one-time login link for a user. */
+/** A one-time login link for a user; on standard error, the address that other machines need in it. */
 export async function link(data: string, user: string): Promise<number> {
   const { ports } = (await ask(data, 'signaling', 'status')) as PartStatus;
   out(await loginLink(data, user, ports.http!));
+  const address = runningReach(data)?.hostAddresses[0];
+  if (address) process.stderr.write(`on other machines ${address} stands for localhost; ${HTTPS_REMEDY}\n`);
   return 0;
 }

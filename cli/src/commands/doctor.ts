@@ -1,6 +1,7 @@
-import { join } from 'node:path';
 import type { PartStatus } from '@offhook/core/node';
 import { type Config, ConfigError, type ConfigFlags, loadConfig } from '../config/config.ts';
+import { findData } from '../config/find-data.ts';
+import { lastWords, obstacles } from '../doctor/data.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { machine } from '../doctor/machine.ts';
 import { portsFree } from '../doctor/ports.ts';
@@ -14,11 +15,20 @@ import {
   upgradeFinding,
 } from '../doctor/probes.ts';
 import { workerCount } from '../parts.ts';
-import { runningParts } from '../running.ts';
+import { type FoundPart, type FoundSupervisor, foundParts, foundSupervisor, logOf, runningReach } from '../running.ts';
+import { command } from '../spelling.ts';
+
+/** What runs with a data folder. */
+interface Running {
+  readonly data: string;
+  readonly supervisor: FoundSupervisor | undefined;
+  readonly parts: readonly FoundPart[];
+}
 
 /** Checks the machine, the configuration, and every part from outside; works when nothing runs too. */
 export async function doctor(flags: ConfigFlags, json: boolean): Promise<number> {
-  const findings = await examine(flags);
+  const { findings, nothingRuns } = await examine(flags);
+  const bad = findings.filter(({ state }) => state === 'bad').length;
   if (json) process.stdout.write(`${JSON.stringify(findings, undefined, 2)}\n`);
   else {
     for (const { what, state, words, remedy } of findings) {
@@ -27,61 +37,135 @@ export async function doctor(flags: ConfigFlags, json: boolean): Promise<number>
       );
       if (remedy) process.stdout.write(`         → ${remedy}\n`);
     }
-    const bad = findings.filter(({ state }) => state === 'bad').length;
-    process.stdout.write(
-      bad === 0 ? 'Nothing is wrong.\n' : `${bad} ${bad === 1 ? 'thing is' : 'things are'} wrong.\n`,
-    );
+    process.stdout.write(`${verdict(bad, nothingRuns)}\n`);
   }
-  return findings.some(({ state }) => state === 'bad') ? 1 : 0;
+  return bad > 0 ? 1 : 0;
 }
 
-async function examine(flags: ConfigFlags): Promise<Finding[]> {
-  let config: Config;
+function verdict(bad: number, nothingRuns: boolean): string {
+  if (bad > 0) return `${bad} ${bad === 1 ? 'thing is' : 'things are'} wrong.`;
+  return nothingRuns
+    ? 'Nothing runs here, and nothing was found that would keep it from starting.'
+    : 'Nothing is wrong.';
+}
+
+async function examine(flags: ConfigFlags): Promise<{ findings: Finding[]; nothingRuns: boolean }> {
+  const findings: Finding[] = [];
+  let config: Config | undefined;
+  let data: string | undefined;
   try {
     config = loadConfig(flags, process.cwd());
+    data = config.data;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return error.problems.map((words) => ({
-      what: 'configuration',
-      state: 'bad',
-      words,
-      remedy: 'every key stands in cli/config.schema.json; without the file the defaults are good',
-    }));
+    for (const words of error.problems)
+      findings.push({
+        what: 'configuration',
+        state: 'bad',
+        words,
+        remedy: 'every key stands in cli/config.schema.json; without the file the defaults are good',
+      });
+    data = dataAnyway(flags);
   }
-  return [...machine(config), ...(await system(config))];
+  if (data === undefined) return { findings, nothingRuns: true };
+  const [supervisor, parts] = await Promise.all([foundSupervisor(data), foundParts(data)]);
+  const running = { data, supervisor, parts };
+  const nothingRuns = !supervisor && parts.length === 0;
+  if (config) findings.push(...machine(config, nothingRuns ? undefined : runningReach(data)), ...obstacles(config));
+  if (!nothingRuns) findings.push(...(await system(running, config)));
+  else {
+    if (config) findings.push(...lastWords(data, expectedParts(config)));
+    findings.push({
+      what: 'parts',
+      state: 'note',
+      words: `nothing runs with the data folder ${data}`,
+      remedy: command('start'),
+    });
+    if (config) findings.push(...(await portsFree(config)));
+  }
+  return { findings, nothingRuns };
 }
 
-async function system(config: Config): Promise<Finding[]> {
-  const parts = await runningParts(config.data);
-  if (parts.length === 0)
-    return [{ what: 'parts', state: 'note', words: 'nothing runs', remedy: 'npm start' }, ...(await portsFree(config))];
-  const find = (name: string) => parts.find(({ part }) => part === name);
-  const findings: Finding[] = [];
-  const workers = Array.from({ length: workerCount(config) }, (_, i) => `media-relay-${i}`);
-  for (const name of ['signaling', ...(config.turn.enabled ? ['turn'] : []), ...workers]) {
-    const part = find(name);
-    findings.push(
-      part
-        ? partFinding(part)
-        : {
-            what: name,
-            state: 'bad',
-            words: 'does not run',
-            remedy: `see ${join(config.data, 'log', `${name}.log`)}; 'npm start' starts it again`,
-          },
-    );
+function dataAnyway(flags: ConfigFlags): string | undefined {
+  try {
+    return findData(flags, process.cwd(), () => {});
+  } catch {
+    return undefined;
   }
-  const { http, udp, tcp } = find('signaling')?.ports ?? {};
+}
+
+function expectedParts(config: Config): string[] {
+  const workers = Array.from({ length: workerCount(config) }, (_, i) => `media-relay-${i}`);
+  return ['signaling', ...(config.turn.enabled ? ['turn'] : []), ...workers];
+}
+
+async function system({ data, supervisor, parts }: Running, config: Config | undefined): Promise<Finding[]> {
+  const wanted = supervisor?.parts?.map(({ part }) => part) ?? (config ? expectedParts(config) : []);
+  const findings = [supervisorFinding(supervisor)];
+  for (const name of new Set([...wanted, ...parts.map((part) => part.name)])) {
+    const found = parts.find((part) => part.name === name);
+    findings.push(found?.status ? partFinding(found.status) : absentFinding(data, { name, found, supervisor }));
+  }
+  const answering = parts.flatMap(({ status }) => status ?? []);
+  const portsOf = (name: string) => answering.find(({ part }) => part === name)?.ports;
+  const { http, udp, tcp } = portsOf('signaling') ?? {};
   if (http) findings.push(await httpFinding(http), await upgradeFinding(http));
   if (udp) findings.push(await sipUdpFinding(udp));
   if (tcp) findings.push(await tcpFinding(tcp));
-  const turn = find('turn')?.ports.udp;
+  const turn = portsOf('turn')?.udp;
   if (turn) findings.push(await turnFinding(turn));
-  for (const { part, ports } of parts.filter(({ part }) => part.startsWith('media-relay'))) {
+  for (const { part, ports } of answering.filter(({ part }) => part.startsWith('media-relay'))) {
     if (ports.ng) findings.push(await ngFinding(part, ports.ng));
     if (ports.mux) findings.push(await muxFinding(part, ports.mux));
   }
   return findings;
+}
+
+function supervisorFinding(supervisor: FoundSupervisor | undefined): Finding {
+  const what = 'supervisor';
+  if (supervisor?.parts) return { what, state: 'good', words: `watches the parts, pid ${supervisor.pid}` };
+  if (supervisor)
+    return {
+      what,
+      state: 'bad',
+      words: `no answer (pid ${supervisor.pid}); parts that die are not restarted`,
+      remedy: `${command('stop')}, then ${command('start')}`,
+    };
+  return {
+    what,
+    state: 'bad',
+    words: 'no supervisor: parts that die are not restarted',
+    remedy: `adopt them with: ${command('start')}`,
+  };
+}
+
+interface Absent {
+  readonly name: string;
+  readonly found: FoundPart | undefined;
+  readonly supervisor: FoundSupervisor | undefined;
+}
+
+/** A part that does not run, or lives and does not answer. */
+function absentFinding(data: string, { name, found, supervisor }: Absent): Finding {
+  const log = logOf(data, name);
+  const watched = supervisor?.parts !== undefined;
+  if (found?.own)
+    return {
+      what: name,
+      state: 'bad',
+      words: `no answer (pid ${found.own.pid})`,
+      remedy: watched
+        ? `the supervisor ends it when it has not answered for 15 s, and starts it again; at once: ${command('stop')}, then ${command('start')}`
+        : `${command('stop')}, then ${command('start')}; its log: ${log}`,
+    };
+  return {
+    what: name,
+    state: 'bad',
+    words: 'does not run',
+    remedy: watched
+      ? `the supervisor tries again by itself; see ${log}`
+      : `see ${log}; start it with: ${command('start')}`,
+  };
 }
 
 function partFinding(part: PartStatus): Finding {

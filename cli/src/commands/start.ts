@@ -3,47 +3,48 @@ import { join } from 'node:path';
 import { serveAdmin } from '@offhook/core/node';
 import { hostAddresses } from '../addresses.ts';
 import { type Config, ConfigError, type ConfigFlags, loadConfig } from '../config/config.ts';
+import { pathProblem } from '../config/data-path.ts';
 import { loadSecrets } from '../config/secrets.ts';
 import { composeParts } from '../parts.ts';
 import { version } from '../root.ts';
-import { ask, runDirOf } from '../running.ts';
+import { ask, reachOf, runDirOf, supervisorPidFile } from '../running.ts';
+import { command } from '../spelling.ts';
+import { processIdentity } from '../supervisor/identity.ts';
 import { takeLock } from '../supervisor/lock.ts';
-import type { Ports } from '../supervisor/spec.ts';
+import { removePidFile, writePidFile } from '../supervisor/pid-file.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
+import { HTTPS_REMEDY, phoneWords } from '../words.ts';
+import { skippedPorts } from './skipped-ports.ts';
 
 /** The accounts that the first start makes. */
 const DEMO_ACCOUNTS = ['alice', 'bob'];
 
 /** npm passes on the Ctrl-C that the terminal has sent to everybody already: two signals, one wish. */
 const SAME_CTRL_C_MS = 500;
-/** sun_path of a Unix socket, unix(7), without the closing zero. */
-const SOCKET_PATH_LIMIT = process.platform === 'linux' ? 107 : 103;
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
 /** Starts everything, says where it is, and stays until it is told to stop. Answers the exit code. */
-export async function start(flags: ConfigFlags & { readonly quiet?: boolean }): Promise<number> {
+export async function start(flags: ConfigFlags & { readonly quiet?: boolean | undefined }): Promise<number> {
   const say = flags.quiet ? () => {} : print;
   const config = loadConfig(flags, process.cwd());
   const runDir = runDirOf(config.data);
-  const longest = Buffer.byteLength(join(runDir, 'media-relay-00.sock'));
-  if (longest > SOCKET_PATH_LIMIT) {
-    throw new ConfigError([
-      `the data folder's path is ${longest - SOCKET_PATH_LIMIT} characters too long for the sockets in it (${config.data}); --data names a shorter one`,
-    ]);
-  }
+  const tooLong = pathProblem(config.data);
+  if (tooLong) throw new ConfigError([tooLong]);
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
   const lock = takeLock(runDir);
   if (!lock) {
     process.stderr.write(
-      `Offhook runs already with the data folder ${config.data}. See 'offhook status', or stop it with 'offhook stop'.\n`,
+      `Offhook runs already with the data folder ${config.data}. See '${command('status')}', or stop it with '${command('stop')}'.\n`,
     );
     return 1;
   }
+  writePidFile(supervisorPidFile(config.data), { pid: process.pid, identity: processIdentity(process.pid) ?? '' });
+  const own = config.hostAddresses ?? hostAddresses();
   const parts = composeParts({
     config,
     secrets: loadSecrets(config.data),
-    hostAddresses: config.hostAddresses ?? hostAddresses(),
+    hostAddresses: own,
     version: version(),
   });
   const supervisor = new Supervisor({ data: config.data, parts, say, warn: print });
@@ -73,7 +74,7 @@ export async function start(flags: ConfigFlags & { readonly quiet?: boolean }): 
   });
   let code = 0;
   try {
-    await Promise.race([supervisor.start().then(() => greet(config, supervisor, say)), told]);
+    await Promise.race([supervisor.start().then(() => greet({ config, own, supervisor, say })), told]);
     await told;
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
@@ -81,15 +82,24 @@ export async function start(flags: ConfigFlags & { readonly quiet?: boolean }): 
   }
   await supervisor.stop();
   await control.close();
+  removePidFile(supervisorPidFile(config.data));
   lock.release();
   say('stopped');
   return code;
 }
 
+interface Greeting {
+  readonly config: Config;
+  /** The host's own addresses. */
+  readonly own: readonly string[];
+  readonly supervisor: Supervisor;
+  readonly say: (line: string) => void;
+}
+
 /** What a newcomer needs: two phones a click away, a SIP address, and what to try. */
-async function greet(config: Config, supervisor: Supervisor, say: (line: string) => void): Promise<void> {
+async function greet({ config, own, supervisor, say }: Greeting): Promise<void> {
   const ports = supervisor.part('signaling')?.ports ?? {};
-  for (const line of skippedPorts(config, ports, supervisor.part('turn')?.ports ?? {})) say(line);
+  for (const line of skippedPorts(config, (part) => supervisor.part(part)?.ports ?? {})) say(line);
   const known = (await ask(config.data, 'signaling', 'users', { op: 'list' })) as { user: string }[];
   const passwords =
     config.demoAccounts && known.length === 0 ? await makeDemoAccounts(config.data) : new Map<string, string>();
@@ -99,13 +109,22 @@ async function greet(config: Config, supervisor: Supervisor, say: (line: string)
   say('');
   say('Offhook is ready. Open a phone; each link signs in once:');
   for (const user of users) say(`  ${user.padEnd(8)} ${await loginLink(config.data, user, ports.http!)}`);
-  if (users.length === 0) say(`  http://localhost:${ports.http}   (links: offhook link <user>)`);
+  if (users.length === 0) say(`  http://localhost:${ports.http}   (links: ${command('link <user>')})`);
   say('');
   if (users.length > 0)
     say('Try this first: open Alice’s phone and call 600, the echo. Then open both links and let Alice call bob.');
-  say(`SIP phones: server 127.0.0.1, port ${ports.udp} (UDP) or ${ports.tcp} (TCP), domain ${config.domain}.`);
+  const reach = reachOf(config.domain, config.public ? ['127.0.0.1', ...own] : ['127.0.0.1']);
+  say(`SIP phones: ${phoneWords(reach, ports)}.`);
   for (const [user, password] of passwords) say(`  user ${user.padEnd(8)} password ${password}   (shown this once)`);
-  say("More: 'npx offhook user add <name>', 'npx offhook link <name>', 'npx offhook doctor'. Ctrl-C stops everything.");
+  if (reach.hostAddresses.length > 0) {
+    say(
+      `Other machines reach the web phone at ${reach.hostAddresses.map((one) => `http://${one}:${ports.http}`).join(', ')};`,
+    );
+    say(`  ${HTTPS_REMEDY}.`);
+  } else if (config.public) say('This host has no address but loopback, so nothing is reached from elsewhere.');
+  say('More:');
+  for (const words of ['user add <name>', 'link <name>', 'doctor']) say(`  ${command(words)}`);
+  say('Ctrl-C stops everything.');
 }
 
 async function makeDemoAccounts(data: string): Promise<Map<string, string>> {
@@ -116,19 +135,6 @@ async function makeDemoAccounts(data: string): Promise<Map<string, string>> {
     passwords.set(user, (made as { password: string }).password);
   }
   return passwords;
-}
-
-/** One line for each port that somebody else had, so that another one is used. */
-function skippedPorts(config: Config, signaling: Ports, turn: Ports): string[] {
-  const pairs: readonly [string, number, number | undefined][] = [
-    ['the web phone', config.http.port, signaling.http],
-    ['SIP over UDP', config.sip.port, signaling.udp],
-    ['SIP over TCP', config.sip.port, signaling.tcp],
-    ['TURN', config.turn.port, turn.udp],
-  ];
-  return pairs
-    .filter(([, wanted, real]) => wanted !== 0 && real !== undefined && real !== wanted)
-    .map(([what, wanted, real]) => `port ${wanted} is taken by another program; ${what} uses ${real} instead`);
 }
 
 export async function loginLink(data: string, user: string, httpPort: number): Promise<string> {

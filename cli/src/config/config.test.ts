@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { ConfigError, configProblems, loadConfig } from './config.ts';
+import { ConfigError, configProblems, homeOf, loadConfig } from './config.ts';
+import { findData } from './find-data.ts';
 import { loadSecrets } from './secrets.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'oh-config-'));
@@ -11,7 +12,7 @@ const folder = mkdtempSync(join(tmpdir(), 'oh-config-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 test('without a file every key has its default, and the data folder is ./data', () => {
-  assert.deepEqual(loadConfig({}, folder), {
+  assert.deepEqual(loadConfig({}, folder, folder), {
     data: join(folder, 'data'),
     public: false,
     domain: 'offhook.local',
@@ -110,4 +111,39 @@ test('secrets are random, kept, private, and mended where one is missing', () =>
   assert.deepEqual(JSON.parse(readFileSync(path, 'utf8')), mended);
   writeFileSync(path, 'garbage');
   assert.throws(() => loadSecrets(data), /is damaged/);
+});
+
+test('a folder with neither settings nor data of Offhook means the project’s own', () => {
+  const elsewhere = join(folder, 'elsewhere');
+  mkdirSync(join(elsewhere, 'data'), { recursive: true });
+  assert.equal(homeOf(elsewhere, '/project'), '/project');
+  assert.equal(loadConfig({}, elsewhere, folder).data, join(folder, 'data'));
+  mkdirSync(join(elsewhere, 'data/run'));
+  assert.equal(homeOf(elsewhere, '/project'), elsewhere);
+  const configured = join(folder, 'configured');
+  mkdirSync(configured);
+  writeFileSync(join(configured, 'offhook.config.json'), '{}');
+  assert.equal(homeOf(configured, '/project'), configured);
+});
+
+for (const [name, text, flags, data] of [
+  ['an unknown key', '{ "data": "./mine", "htp": {} }', {}, 'mine'],
+  ['a file that is not JSON', '{ "data": ', {}, 'data'],
+  ['data that is no text', '{ "data": 7 }', {}, 'data'],
+  ['an unknown key, and --data', '{ "htp": {} }', { data: 'there' }, 'there'],
+] as const) {
+  test(`the data folder is found in spite of ${name}, and the mistake is told`, () => {
+    writeFileSync(join(folder, 'mistaken.json'), text);
+    const told: string[] = [];
+    const found = findData({ config: 'mistaken.json', ...flags }, folder, (line) => told.push(line));
+    assert.equal(found, join(folder, data));
+    assert.match(
+      told.join('\n'),
+      /the configuration has mistakes[\s\S]*mistaken\.json: [\s\S]*Going on with the data folder/,
+    );
+  });
+}
+
+test('a configuration that is named and not there says nothing about the data', () => {
+  assert.throws(() => findData({ config: 'missing.json' }, folder, () => {}), ConfigError);
 });

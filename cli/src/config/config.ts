@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { Ajv } from 'ajv';
 import schema from '../../config.schema.json' with { type: 'json' };
+import { ROOT } from '../root.ts';
 import { inWords, type SchemaNode } from './words.ts';
 
 /** The whole configuration with its defaults filled in; what each key means stands in config.schema.json. */
@@ -78,14 +79,22 @@ export function configProblems(config: unknown): string[] {
   return problems;
 }
 
+const FILE = 'offhook.config.json';
+
+/** The folder whose settings and data count: the current one if it has any, and else the project's own. */
+export function homeOf(cwd: string, root: string): string {
+  const signs = [FILE, 'data/run', 'data/secrets.json'];
+  return signs.some((sign) => existsSync(join(cwd, sign))) ? cwd : root;
+}
+
 /**
- * Reads the configuration: the file (`offhook.config.json` in the current folder unless another is named), then the
- * flags over it. Throws ConfigError with everything that is wrong.
+ * Reads the configuration: the file (`offhook.config.json` of the current folder, or of the project's folder, unless
+ * another is named), then the flags over it. Throws ConfigError with everything that is wrong.
  */
-export function loadConfig(flags: ConfigFlags, cwd: string): Config {
-  const path = resolve(cwd, flags.config ?? 'offhook.config.json');
-  const raw = readJson(path, flags.config !== undefined);
-  const base = raw === undefined ? cwd : dirname(path);
+export function loadConfig(flags: ConfigFlags, cwd: string, root = ROOT): Config {
+  const path = flags.config === undefined ? join(homeOf(cwd, root), FILE) : resolve(cwd, flags.config);
+  const raw = readSettings(path, flags.config === undefined ? 'may be missing' : 'has to be there');
+  const base = dirname(path);
   const config = raw ?? {};
   const problems: string[] = [];
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
@@ -107,13 +116,13 @@ export function loadConfig(flags: ConfigFlags, cwd: string): Config {
   };
 }
 
-function readJson(path: string, wanted: boolean): unknown {
+export function readSettings(path: string, presence: 'may be missing' | 'has to be there'): unknown {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' && !wanted) return undefined;
+    if (code === 'ENOENT' && presence === 'may be missing') return undefined;
     throw new ConfigError([code === 'ENOENT' ? `${path}: there is no such file` : `${path}: ${message}`]);
   }
   try {

@@ -1,10 +1,17 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
+export interface Holder {
+  /** As `chromium (pid 1234)`. */
+  readonly words: string;
+  /** The data folder, when it is a part of Offhook. */
+  readonly data: string | undefined;
+}
+
 /**
- * Who holds a port, as `chromium (pid 1234)`, by the kernel's tables (proc(5), /proc/net/udp). Undefined where it can't
+ * Who holds a port, by the kernel's tables (proc(5), /proc/net/udp). Undefined where it can't
  * be seen: another system, or another user's process.
  */
-export function holderOf(kind: 'tcp' | 'udp', port: number): string | undefined {
+export function holderOf(kind: 'tcp' | 'udp', port: number): Holder | undefined {
   const inodes = new Set<string>();
   for (const table of [`/proc/net/${kind}`, `/proc/net/${kind}6`]) {
     for (const line of lines(table).slice(1)) {
@@ -17,8 +24,22 @@ export function holderOf(kind: 'tcp' | 'udp', port: number): string | undefined 
   if (inodes.size === 0) return undefined;
   for (const pid of list('/proc').filter((name) => /^\d+$/.test(name))) {
     for (const fd of list(`/proc/${pid}/fd`)) {
-      if (inodes.has(link(`/proc/${pid}/fd/${fd}`))) return `${lines(`/proc/${pid}/comm`)[0]} (pid ${pid})`;
+      if (!inodes.has(link(`/proc/${pid}/fd/${fd}`))) continue;
+      return { words: `${lines(`/proc/${pid}/comm`)[0]} (pid ${pid})`, data: dataFolderOf(pid) };
     }
+  }
+  return undefined;
+}
+
+/** A part serves its admin socket, `<data>/run/<part>.sock`; /proc/net/unix names it. */
+function dataFolderOf(pid: string): string | undefined {
+  if (!lines(`/proc/${pid}/comm`)[0]?.startsWith('offhook ')) return undefined;
+  const own = new Set(list(`/proc/${pid}/fd`).map((fd) => link(`/proc/${pid}/fd/${fd}`)));
+  for (const line of lines('/proc/net/unix').slice(1)) {
+    // Num RefCount Protocol Flags Type St Inode Path
+    const [, inode, path] = /^(?:\S+\s+){6}(\d+)\s+(\/.*)$/.exec(line) ?? [];
+    const folder = /^(.*)\/run\/[^/]+\.sock$/.exec(path ?? '')?.[1];
+    if (folder !== undefined && own.has(`socket:[${inode}]`)) return folder;
   }
   return undefined;
 }

@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { hostAddresses } from '../addresses.ts';
 import type { Config } from '../config/config.ts';
 import { ROOT } from '../root.ts';
+import type { Reach } from '../running.ts';
+import { HTTPS_REMEDY } from '../words.ts';
 import type { Finding } from './finding.ts';
 
-/** What the machine gives: Node, addresses, limits, the clock. */
-export function machine(config: Config): Finding[] {
+/** What the machine gives: Node, addresses, limits, the clock. Without `running`, as the next start would have it. */
+export function machine(config: Config, running: Reach | undefined): Finding[] {
   const findings: Finding[] = [];
   const major = Number(process.versions.node.split('.')[0]);
   findings.push({
@@ -31,21 +33,7 @@ export function machine(config: Config): Finding[] {
           remedy: 'browsers on this machine work, but Firefox does not use loopback for media',
         },
   );
-  findings.push(
-    config.public
-      ? {
-          what: 'reach',
-          state: 'note',
-          words: 'listening on the host’s own addresses, over plain HTTP',
-          remedy:
-            'browsers on other machines need HTTPS before they give a page the microphone: put a TLS proxy in front',
-        }
-      : {
-          what: 'reach',
-          state: 'good',
-          words: 'loopback only; http://localhost is a secure context, so no certificate is needed',
-        },
-  );
+  findings.push(reach(running ? running.hostAddresses : config.public ? own : []));
   if (!existsSync(join(ROOT, 'web-phone/dist/index.html')))
     findings.push({ what: 'web phone', state: 'bad', words: 'is not built', remedy: 'npm run build' });
   const files = limitOfFiles();
@@ -66,6 +54,19 @@ export function machine(config: Config): Finding[] {
     });
   findings.push(clock());
   return findings;
+}
+
+function reach(addresses: readonly string[]): Finding {
+  const what = 'reach';
+  if (addresses.length > 0)
+    return {
+      what,
+      state: 'note',
+      words: `from other machines too, at ${addresses.join(', ')}, over plain HTTP`,
+      remedy: HTTPS_REMEDY,
+    };
+  const words = 'loopback only; http://localhost is a secure context, so no certificate is needed';
+  return { what, state: 'good', words };
 }
 
 /** Nonces and TURN credentials carry the time, so a clock that is years off breaks every sign-in. */

@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import type { Config } from '../config/config.ts';
+import { command } from '../spelling.ts';
 import type { Finding } from './finding.ts';
 import { holderOf } from './holder.ts';
 
@@ -17,14 +18,22 @@ export async function portsFree(config: Config): Promise<Finding[]> {
   const findings = await Promise.all(
     wanted.map(async ([what, kind, port]): Promise<Finding> => {
       const free = port === 0 || (await (kind === 'tcp' ? tcpFree(port) : udpFree(port)));
-      return free
-        ? { what: `${what} port`, state: 'good', words: `${kind} ${port || 'any'} is free` }
-        : {
-            what: `${what} port`,
-            state: 'note',
-            words: `${kind} ${port} is taken by ${holderOf(kind, port) ?? 'another program'}; the next free one would be used`,
-            remedy: 'end that program, or set another port in offhook.config.json',
-          };
+      if (free) return { what: `${what} port`, state: 'good', words: `${kind} ${port || 'any'} is free` };
+      const holder = holderOf(kind, port);
+      const taken = `${kind} ${port} is taken by ${holder?.words ?? 'another program'}`;
+      if (holder?.data !== undefined)
+        return {
+          what: `${what} port`,
+          state: 'note',
+          words: `${taken}, of the Offhook with the data folder ${holder.data}; the next free one would be used`,
+          remedy: `to examine that system: ${command('doctor', { cwd: process.cwd(), data: holder.data })}`,
+        };
+      return {
+        what: `${what} port`,
+        state: 'note',
+        words: `${taken}; the next free one would be used`,
+        remedy: 'end that program, or set another port in offhook.config.json',
+      };
     }),
   );
   return findings;

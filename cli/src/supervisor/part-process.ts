@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AdminClient, type PartStatus } from '@offhook/core/node';
+import { cpuTimeMs, HANG_LIMITS, HangDetector, type HangLimits } from './hang.ts';
 import { processIdentity } from './identity.ts';
 import { lastLines, openLog, size } from './log-file.ts';
 import { endOwn, isAlive, livingProcess, type OwnProcess, removePidFile, signalOwn, writePidFile } from './pid-file.ts';
@@ -9,13 +10,22 @@ import { configHash, type PartSpec, type Ports } from './spec.ts';
 
 const READY_WITHIN_MS = 30_000;
 export const STOP_GRACE_MS = 5000;
-const PROBE_EVERY_MS = 5000;
-const PROBE_TIMEOUT_MS = 10_000;
-const PROBES_MISSED_LIMIT = 3;
+/** What a living part that is to be adopted may take for an answer. */
+const ADOPT_WITHIN_MS = 10_000;
+/** A child's exit code follows the end of its process at once; this is for a loaded machine. */
+const EXIT_CODE_WITHIN_MS = 1000;
 
 export interface PartFolders {
   readonly run: string;
   readonly log: string;
+}
+
+/** What the supervisor is told of its part. */
+export interface PartEvents {
+  /** It has ended by itself or because it hung: how, in words. */
+  gone(how: string): void;
+  /** It has not answered for so long that it is killed now. */
+  hung(silentMs: number): void;
 }
 
 /** Why a part could not be started: what it said itself. */
@@ -30,17 +40,24 @@ export class PartProcess {
   /** Undefined while the part does not run. */
   status: PartStatus | undefined;
   restarts = 0;
+  /** How it ended the last time, in words. */
+  lastEnd: string | undefined;
   readonly #folders: PartFolders;
-  readonly #onGone: () => void;
+  readonly #events: PartEvents;
+  readonly #limits: HangLimits;
+  /** How the process that we started ended; one that was adopted is not our child, and nobody tells us. */
+  #exit: Promise<string> | undefined;
+  #hung = false;
   #own: OwnProcess | undefined;
   #client: AdminClient | undefined;
   #probe: NodeJS.Timeout | undefined;
   #ports: Ports | undefined;
 
-  constructor(spec: PartSpec, folders: PartFolders, onGone: () => void) {
+  constructor(spec: PartSpec, folders: PartFolders, events: PartEvents, limits: HangLimits = HANG_LIMITS) {
     this.spec = spec;
     this.#folders = folders;
-    this.#onGone = onGone;
+    this.#events = events;
+    this.#limits = limits;
   }
 
   /** The ports the part has, or had when it last ran. */
@@ -61,20 +78,23 @@ export class PartProcess {
   }
 
   /** Takes over a part that a former supervisor left running with these settings; one with other settings is ended. */
-  async adopt(settings: Record<string, unknown>): Promise<'adopted' | 'replaced' | 'absent'> {
+  async adopt(settings: Record<string, unknown>): Promise<'adopted' | 'replaced' | 'silent' | 'absent'> {
     const own = livingProcess(this.#path('pid'));
     const client = await this.#connect(own);
     if (!client) {
       if (!own) return 'absent';
       await endOwn(own, STOP_GRACE_MS); // ours, alive, and out of reach
-      return 'replaced';
+      return 'silent';
     }
+    let how: 'replaced' | 'silent' = 'silent';
     try {
-      const status = (await client.call('status', {}, PROBE_TIMEOUT_MS)) as PartStatus;
+      const status = (await client.call('status', {}, ADOPT_WITHIN_MS)) as PartStatus;
+      how = 'replaced';
       const identity = processIdentity(status.pid);
       if (status.part === this.spec.name && identity !== undefined) {
         this.#own = { pid: status.pid, identity };
         if (status.configHash === configHash(this.spec, settings) && status.state === 'ready') {
+          this.#exit = undefined;
           writePidFile(this.#path('pid'), this.#own);
           this.#watch(client, status);
           return 'adopted';
@@ -87,7 +107,7 @@ export class PartProcess {
     const found = this.#own ?? own;
     this.#own = undefined;
     if (found) await endOwn(found, STOP_GRACE_MS);
-    return 'replaced';
+    return how;
   }
 
   /** The admin socket; of a process that has only just been started, as soon as it serves it. */
@@ -128,11 +148,13 @@ export class PartProcess {
     });
     closeSync(log);
     let ended: string | undefined;
-    child.once('error', (error) => {
-      ended = error.message;
-    });
-    child.once('exit', (code, signal) => {
-      ended ??= signal ? `ended by ${signal}` : `exit code ${code}`;
+    this.#exit = new Promise((resolve) => {
+      const note = (how: string) => {
+        ended ??= how;
+        resolve(ended);
+      };
+      child.once('error', (error) => note(error.message));
+      child.once('exit', (code, signal) => note(signal ? `ended by ${signal}` : `exit code ${code}`));
     });
     child.unref();
     const identity = child.pid === undefined ? undefined : processIdentity(child.pid);
@@ -164,24 +186,51 @@ export class PartProcess {
     this.#client = client;
     this.status = status;
     this.#ports = status.ports;
-    let missed = 0;
-    this.#probe = setInterval(async () => {
-      try {
-        this.status = (await client.call('status', {}, PROBE_TIMEOUT_MS)) as PartStatus;
-        missed = 0;
-      } catch {
-        missed++;
-        // it hangs: what it holds is lost anyway, so let the restart begin
-        if (missed >= PROBES_MISSED_LIMIT && this.#own && this.#client === client) signalOwn(this.#own, 'SIGKILL');
-      }
-    }, PROBE_EVERY_MS);
+    this.#probe = this.#watchAnswers(client);
     client.closed.then(async () => {
       if (this.#client !== client) return; // we closed it ourselves
       const own = this.#own;
       this.#forget();
       if (own) await endOwn(own, STOP_GRACE_MS);
-      this.#onGone();
+      const how = await this.#howItEnded();
+      this.lastEnd = this.#hung ? `it hung, ${how}` : how;
+      this.#hung = false;
+      this.#events.gone(this.lastEnd);
     });
+  }
+
+  /** Asks for the status again and again, one question at a time; ends the part when it hangs. */
+  #watchAnswers(client: AdminClient): NodeJS.Timeout {
+    const everyMs = Math.min(1000, this.#limits.idleMs / 10);
+    const detector = new HangDetector(this.#limits, everyMs);
+    let open = false;
+    return setInterval(() => {
+      const own = this.#own;
+      if (!own || this.#hung || this.#client !== client) return;
+      if (!open) {
+        open = true;
+        const answered = () => {
+          open = false;
+          detector.answered(); // by an error too
+        };
+        client.call('status', {}, 2 * this.#limits.busyMs).then((status) => {
+          answered();
+          if (this.#client === client) this.status = status as PartStatus;
+        }, answered);
+      }
+      if (detector.tick(performance.now(), cpuTimeMs(own.pid)) === 'fine') return;
+      this.#hung = true; // what it holds is lost anyway, so let the restart begin
+      this.#events.hung(detector.silentMs);
+      signalOwn(own, 'SIGKILL');
+    }, everyMs);
+  }
+
+  async #howItEnded(): Promise<string> {
+    if (!this.#exit) return 'how is not known, because a former supervisor had started it';
+    const unknown = new Promise<string>((resolve) => {
+      setTimeout(() => resolve('how is not known'), EXIT_CODE_WITHIN_MS).unref();
+    });
+    return Promise.race([this.#exit, unknown]);
   }
 
   #forget(): void {

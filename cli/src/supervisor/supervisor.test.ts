@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { callAdmin, type PartStatus } from '@offhook/core/node';
+import type { HangLimits } from './hang.ts';
 import { processIdentity } from './identity.ts';
 import { takeLock } from './lock.ts';
 import type { PartSpec } from './spec.ts';
@@ -29,6 +30,7 @@ function fake(
 interface World {
   readonly data: string;
   readonly lines: string[];
+  hangLimits: HangLimits | undefined;
   supervise(...parts: PartSpec[]): Supervisor;
   /** What the part says of itself, if it runs. */
   status(part: string): Promise<PartStatus | undefined>;
@@ -45,8 +47,14 @@ function world(t: TestContext): World {
   return {
     data,
     lines,
-    supervise: (...parts) => {
-      const supervisor = new Supervisor({ data, parts, say: (line) => lines.push(line) });
+    hangLimits: undefined,
+    supervise(...parts) {
+      const supervisor = new Supervisor({
+        data,
+        parts,
+        say: (line) => lines.push(line),
+        ...(this.hangLimits && { hangLimits: this.hangLimits }),
+      });
       supervisors.push(supervisor);
       return supervisor;
     },
@@ -105,7 +113,9 @@ test('a killed part comes back on the same port and the others do not notice', a
   assert.deepEqual(again.ports, a.ports);
   await until('the restart is counted', () => supervisor.report()[0].restarts === 1);
   assert.equal((await w.status('b'))?.pid, b.pid);
-  assert.ok(w.lines.some((line) => line.startsWith('a: ended unexpectedly')));
+  const log = join(w.data, 'log/a.log');
+  assert.ok(w.lines.includes(`a: ended unexpectedly (ended by SIGKILL); log: ${log}; restarting`), w.lines.join('\n'));
+  assert.equal(supervisor.report()[0].lastEnd, 'ended by SIGKILL');
   assert.ok(w.lines.some((line) => line.startsWith('a: restarted')));
 });
 
@@ -120,6 +130,50 @@ test('a part that keeps dying is brought back each time', async (t) => {
     await until('it is watched again', () => supervisor.report()[0].pid === pid);
   }
   assert.equal(supervisor.report()[0].restarts, 3);
+});
+
+test('a part that hangs is killed after a warning, and comes back; the others are left alone', async (t) => {
+  const w = world(t);
+  w.hangLimits = { idleMs: 1500, busyMs: 6000 };
+  const supervisor = w.supervise(fake('a'), fake('b'));
+  await supervisor.start();
+  const [a, b] = supervisor.report();
+  const began = performance.now();
+  process.kill(a.pid!, 'SIGSTOP');
+  const again = await successor(w, 'a', a.pid!);
+  assert.ok(performance.now() - began > 1400, 'it had its time');
+  assert.deepEqual(again.ports, a.ports);
+  await until('the restart is counted', () => supervisor.report()[0].restarts === 1);
+  assert.equal((await w.status('b'))?.pid, b.pid);
+  const log = join(w.data, 'log/a.log');
+  assert.deepEqual(w.lines.slice(2, 4), [
+    `a: has not answered for 2 s (pid ${a.pid}), killing it; log: ${log}`,
+    `a: ended unexpectedly (it hung, ended by SIGKILL); log: ${log}; restarting`,
+  ]);
+});
+
+test('an adopted part that hangs is killed too', async (t) => {
+  const w = world(t);
+  w.hangLimits = { idleMs: 1000, busyMs: 6000 };
+  const first = w.supervise(fake('a'));
+  await first.start();
+  const [a] = first.report();
+  first.release();
+  await w.supervise(fake('a')).start();
+  process.kill(a.pid!, 'SIGSTOP');
+  await successor(w, 'a', a.pid!);
+  assert.ok(w.lines.some((line) => /it hung, how is not known, because a former supervisor had started it/.test(line)));
+});
+
+test('a part that is busy for longer than a hung one may be silent is not hit', async (t) => {
+  const w = world(t);
+  w.hangLimits = { idleMs: 1000, busyMs: 30_000 };
+  const supervisor = w.supervise(fake('a', { behave: 'be busy for 3 s' }));
+  await supervisor.start();
+  const { pid } = supervisor.report()[0];
+  await new Promise((resolve) => setTimeout(resolve, 3800)); // its busy time, which is no event that could be waited for
+  assert.equal((await w.status('a'))?.pid, pid);
+  assert.equal(w.lines.length, 1, w.lines.join('\n'));
 });
 
 test('a new supervisor adopts living parts of the same settings and watches them', async (t) => {

@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { HangLimits } from './hang.ts';
 import { type PartFolders, PartProcess, STOP_GRACE_MS, StartError } from './part-process.ts';
 import { endOwn, livingProcess, type OwnProcess } from './pid-file.ts';
 import { configHash, type PartSpec, type Ports } from './spec.ts';
@@ -18,6 +19,8 @@ export interface SupervisorOptions {
   readonly say: (line: string) => void;
   /** One line of what went wrong; `say` when left out. */
   readonly warn?: (line: string) => void;
+  /** When a part that does not answer counts as hung; for tests. */
+  readonly hangLimits?: HangLimits;
 }
 
 export interface PartReport {
@@ -27,6 +30,8 @@ export interface PartReport {
   readonly ports: Ports;
   readonly startedAt: string | undefined;
   readonly restarts: number;
+  /** How it ended the last time, in words. */
+  readonly lastEnd: string | undefined;
   readonly details: Readonly<Record<string, unknown>>;
 }
 
@@ -47,7 +52,7 @@ export class Supervisor {
   #queue: Promise<void> = Promise.resolve();
   #stopping = false;
 
-  constructor({ data, parts, say, warn = say }: SupervisorOptions) {
+  constructor({ data, parts, say, warn = say, hangLimits }: SupervisorOptions) {
     const folders = { run: join(data, 'run'), log: join(data, 'log') };
     for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#say = say;
@@ -55,7 +60,12 @@ export class Supervisor {
     this.#folders = folders;
     this.#watched = parts.map((spec) => {
       const watched: Watched = {
-        process: new PartProcess(spec, folders, () => this.#gone(watched)),
+        process: new PartProcess(
+          spec,
+          folders,
+          { gone: (how) => this.#gone(watched, how), hung: (silentMs) => this.#hung(watched, silentMs) },
+          hangLimits,
+        ),
         failures: 0,
         readySinceMs: 0,
         retry: undefined,
@@ -82,6 +92,7 @@ export class Supervisor {
         continue;
       }
       if (found === 'replaced') this.#say(`${part.spec.name}: was running with other settings, replaced`);
+      if (found === 'silent') this.#warn(`${part.spec.name}: was running and did not answer, ended`);
       await this.#firstStart(watched);
     }
   }
@@ -108,10 +119,17 @@ export class Supervisor {
     return ports;
   }
 
-  #gone(watched: Watched): void {
+  #hung({ process: part }: Watched, silentMs: number): void {
+    this.#warn(
+      `${part.spec.name}: has not answered for ${Math.round(silentMs / 1000)} s (pid ${part.pid}), killing it; log: ${part.logPath}`,
+    );
+  }
+
+  #gone(watched: Watched, how: string): void {
     if (this.#stopping) return;
     if (performance.now() - watched.readySinceMs > STEADY_AFTER_MS) watched.failures = 0;
-    this.#warn(`${watched.process.spec.name}: ended unexpectedly${waitInWords(watched.failures)}`);
+    const { spec, logPath } = watched.process;
+    this.#warn(`${spec.name}: ended unexpectedly (${how}); log: ${logPath}${waitInWords(watched.failures)}`);
     this.#scheduleStart(watched);
   }
 
@@ -161,13 +179,14 @@ export class Supervisor {
   }
 
   report(): PartReport[] {
-    return this.#watched.map(({ process: { spec, status, ports, restarts } }) => ({
+    return this.#watched.map(({ process: { spec, status, ports, restarts, lastEnd } }) => ({
       part: spec.name,
       pid: status?.pid,
       state: status?.state ?? 'down',
       ports: ports ?? {},
       startedAt: status?.startedAt,
       restarts,
+      lastEnd,
       details: status?.details ?? {},
     }));
   }
@@ -217,7 +236,7 @@ function leftovers(runDir: string, wanted: readonly Watched[]): { name: string; 
   return readdirSync(runDir)
     .filter((file) => file.endsWith('.pid'))
     .map((file) => file.slice(0, -'.pid'.length))
-    .filter((name) => !wanted.some(({ process }) => process.spec.name === name))
+    .filter((name) => name !== 'supervisor' && !wanted.some(({ process }) => process.spec.name === name))
     .flatMap((name) => {
       const process = livingProcess(join(runDir, `${name}.pid`));
       return process ? [{ name, process }] : [];
