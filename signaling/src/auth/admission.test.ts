@@ -95,6 +95,12 @@ test('what is wrong with a request is said by the code that RFC 3261 8.2 has for
     ['the same name elsewhere in From', request('INVITE', { from: '<sip:alice@elsewhere.test>;tag=1' }), 403],
     ['a registration of somebody else', request('REGISTER', { to: '<sip:bob@example.test>' }), 403],
     ['an extension that is required', request('INVITE', { headers: [['Require', '100rel, x']] }), 420],
+    ['an answer that it can’t take', request('INVITE', { headers: [['Accept', 'text/plain, application/x']] }), 406],
+    [
+      'an answer that it can take',
+      request('INVITE', { headers: [['Accept', 'text/plain, application/*;q=0.3']] }),
+      'accepted alice',
+    ],
     ['one that proxies are to have', request('INVITE', { headers: [['Proxy-Require', 'x']] }), 420],
     ['another body', request('INVITE', { body: { type: 'text/plain', bytes: 'hi' } }), 415],
     [
@@ -176,6 +182,16 @@ test('floods from one address are dropped, loopback far later, and other address
   for (let i = 0; i < calls.burst; i++) assert.equal(status(call, caller), 'accepted alice');
   assert.equal(status(call, caller), 503);
   assert.notEqual(admission.admit(call, caller, 1000), 'drop');
+});
+
+test('within a dialog a phone may ask at a rate, and hang up always', () => {
+  const { admission, status } = setup();
+  const info = (method = 'INFO') => request(method, { to: `<sip:bob@${REALM}>;tag=ours` });
+  for (let i = 0; i < 60; i++) assert.equal(status(info()), 'accepted alice', String(i));
+  assert.equal(status(info()), 503);
+  assert.equal(status(info('BYE')), 'accepted alice');
+  const later = admission.admit(info(), flow('alice'), 100);
+  assert.ok(later !== 'drop' && 'accept' in later, 'two more after a tenth of a second');
 });
 
 test('one budget a source, an IPv6 /64 being one: for what admission refuses and for what is answered elsewhere', () => {

@@ -12,6 +12,8 @@ export interface AdmissionLimits {
   /** New calls of one user. */
   readonly calls: Rate;
   readonly callsFromLoopback: Rate;
+  /** Requests within one dialog, BYE apart: key presses by INFO are the most that a person makes. */
+  readonly dialog: Rate;
 }
 
 export const ADMISSION_LIMITS: AdmissionLimits = {
@@ -19,6 +21,7 @@ export const ADMISSION_LIMITS: AdmissionLimits = {
   loopback: { perSecond: 5000, burst: 10_000 },
   calls: { perSecond: 5, burst: 20 },
   callsFromLoopback: { perSecond: 1000, burst: 2000 },
+  dialog: { perSecond: 20, burst: 60 },
 };
 
 export interface AdmissionOptions {
@@ -52,6 +55,7 @@ export class Admission {
   readonly #tagKey: Uint8Array;
   readonly #addresses = new RateLimit();
   readonly #callers = new RateLimit();
+  readonly #dialogs = new RateLimit();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -60,9 +64,10 @@ export class Admission {
   }
 
   admit(request: SipMessage, flow: Flow, nowMs: number): Verdict {
-    if (request.to.tag !== undefined && this.#options.ownsDialog(request)) return { accept: { account: flow.account } };
+    const { tag } = request.to;
+    if (tag !== undefined && this.#options.ownsDialog(request)) return this.#admitInDialog(request, tag, flow, nowMs);
     if (!this.mayAnswer(flow, nowMs)) return 'drop';
-    if (request.to.tag !== undefined) return this.#refuse(request, 481, 'this call does not exist (any more)');
+    if (tag !== undefined) return this.#refuse(request, 481, 'this call does not exist (any more)');
 
     // 8.2: "starting with authentication, then inspecting the method, the header fields, and so on"
     const who = this.#authenticate(request, flow, nowMs);
@@ -83,6 +88,13 @@ export class Admission {
         accept: { account: who },
       }
     );
+  }
+
+  /** A phone in a call is known, but not even it may keep the server busy: a BYE is always heard, the rest at a rate. */
+  #admitInDialog(request: SipMessage, tag: string, flow: Flow, nowMs: number): Verdict {
+    if (request.method === 'BYE' || this.#dialogs.take(tag, this.#limits.dialog, nowMs))
+      return { accept: { account: flow.account } };
+    return this.#refuse(request, 503, 'too many requests within this call', [['Retry-After', 1]]);
   }
 
   /**
@@ -141,6 +153,12 @@ export class Admission {
   /** Nobody speaks for somebody else. */
   #inspectIdentity(request: SipMessage, who: string): Verdict | undefined {
     const { from, to } = request;
+    if (request.method === 'REGISTER' && !to.uri.isSip)
+      return this.#refuse(
+        request,
+        400,
+        `${to.uri.scheme}: addresses can't be registered here, only sip:`.slice(0, 200),
+      );
     if (from.uri.user !== who || !this.#options.isLocal(from.uri.host))
       return this.#refuse(request, 403, `signed in as ${who}, but the request is from ${from.uri}`.slice(0, 200));
     if (request.method === 'REGISTER' && (to.uri.user !== who || !this.#options.isLocal(to.uri.host)))
@@ -162,6 +180,9 @@ export class Admission {
       return this.#refuse(request, 415, 'only application/sdp is understood in an INVITE', [
         ['Accept', 'application/sdp'],
       ]);
+    // 8.2.3 and 20.1: an answer would have to carry what the caller says it can't take.
+    if (request.method === 'INVITE' && !acceptsSdp(request))
+      return this.#refuse(request, 406, 'the answer to an INVITE is application/sdp, which Accept leaves out');
     return undefined;
   }
 
@@ -185,4 +206,9 @@ export class Admission {
     this.refused.set(status, (this.refused.get(status) ?? 0) + 1);
     return { reject: refusal(request, status, words, this.tag(request), headers) };
   }
+}
+
+function acceptsSdp(request: SipMessage): boolean {
+  const accepted = request.values('accept').map((range) => range.split(';', 1)[0]!.trim().toLowerCase());
+  return accepted.length === 0 || accepted.some((r) => r === 'application/sdp' || r === 'application/*' || r === '*/*');
 }

@@ -257,7 +257,10 @@ export class TransactionLayer {
   }
 
   #handleResponse(message: SipMessage, flow: Flow, nowMs: number): void {
-    const t = this.#transactions.get(clientKey(message.vias[0]?.branch ?? '', message.cseq.method));
+    // 8.1.3.3: more than one Via means that it was meant for somebody before us.
+    const { vias } = message;
+    const t =
+      vias.length > 1 ? undefined : this.#transactions.get(clientKey(vias[0]?.branch ?? '', message.cseq.method));
     if (!t) {
       this.counters.strayResponses++;
       return;
