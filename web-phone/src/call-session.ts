@@ -3,7 +3,7 @@ import type { LocalMedia } from './media/peer.ts';
 import { type Quality, QualityMeter, sampleFromStats } from './media/quality.ts';
 import type { Sound } from './media/sounds.ts';
 import { type CallEvent, CallMachine, type CallPhase } from './ua/call.ts';
-import type { CallEnd, Whom } from './ua/messages.ts';
+import type { CallEnd, Whom } from './ua/call-end.ts';
 import type { RenegotiationOutcome } from './ua/renegotiation.ts';
 import type { CallLeg } from './ua/signaling.ts';
 import { afterTimeout, Rearm } from './ua/timer.ts';

@@ -1,4 +1,4 @@
-import type { CallEnd } from './ua/messages.ts';
+import type { CallEnd } from './ua/call-end.ts';
 
 /** One past call of this tab. */
 export interface PastCall {

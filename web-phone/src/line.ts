@@ -9,16 +9,8 @@ import type { LocalMedia } from './media/peer.ts';
 import type { Sounds } from './media/sounds.ts';
 import { ApiError } from './session.ts';
 import type { Settings } from './settings.ts';
-import {
-  type CallEnd,
-  callEndWords,
-  calledMeanwhileWords,
-  isPlainHangup,
-  type Message,
-  mediaWords,
-  videoRefusedWords,
-  type Whom,
-} from './ua/messages.ts';
+import { type CallEnd, callEndWords, calledMeanwhileWords, isPlainHangup, type Whom } from './ua/call-end.ts';
+import { type Message, mediaWords, videoRefusedWords } from './ua/messages.ts';
 import type { CallLeg } from './ua/signaling.ts';
 import type { DialTarget } from './ua/target.ts';
 

@@ -1,4 +1,4 @@
-import type { CallEnd } from './messages.ts';
+import type { CallEnd } from './call-end.ts';
 
 /** What one call looks like from the phone. */
 export type CallPhase = 'calling' | 'ringing' | 'incoming' | 'active' | 'ended';

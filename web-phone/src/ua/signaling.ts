@@ -1,6 +1,6 @@
 import type { LocalMedia, PathState, PeerSession } from '../media/peer.ts';
+import type { CallEnd } from './call-end.ts';
 import type { LinkState, ProbeResult } from './link.ts';
-import type { CallEnd } from './messages.ts';
 import type { RenegotiationOutcome } from './renegotiation.ts';
 
 /** The seam between the phone and whatever speaks SIP for it. */

@@ -8,7 +8,7 @@ import {
   type UserAgent,
 } from 'sip.js';
 import { type LocalMedia, PeerSession, RelayUnreachableError } from '../media/peer.ts';
-import { type CallEnd, parseReason } from './messages.ts';
+import { type CallEnd, parseReason } from './call-end.ts';
 import { type RenegotiationCommand, RenegotiationMachine, type RenegotiationOutcome } from './renegotiation.ts';
 import type { CallLeg, LegEvents, RemoteParty, SignalingOptions } from './signaling.ts';
 import { Rearm } from './timer.ts';

@@ -3,7 +3,7 @@ import { useEffect } from 'preact/hooks';
 import type { CallSession } from '../call-session.ts';
 import { clock } from '../history.ts';
 import type { Phone } from '../phone.ts';
-import { callEndWords, isPlainHangup } from '../ua/messages.ts';
+import { callEndWords, isPlainHangup } from '../ua/call-end.ts';
 import { nowMs } from './clock.ts';
 import {
   HangUpIcon,
