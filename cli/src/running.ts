@@ -41,11 +41,6 @@ export async function foundParts(data: string): Promise<FoundPart[]> {
   return found.filter(({ own, status }) => own || status);
 }
 
-/** The parts that answer. */
-export async function runningParts(data: string): Promise<PartStatus[]> {
-  return (await foundParts(data)).flatMap(({ status }) => (status ? [status] : []));
-}
-
 /** The supervisor of a data folder, if one lives. */
 export async function foundSupervisor(data: string): Promise<FoundSupervisor | undefined> {
   const status = (await statusOf(data, 'supervisor')) as { pid: number; parts: PartReport[] } | undefined;

@@ -1,12 +1,12 @@
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { hostAddresses } from '../addresses.ts';
 import type { Config } from '../config/config.ts';
 import { pathProblem } from '../config/data-path.ts';
-import { logOf, runDirOf } from '../running.ts';
+import { logOf } from '../running.ts';
 import { command } from '../spelling.ts';
-import { lastLines } from '../supervisor/log-file.ts';
+import { errorAtEnd, lastLines } from '../supervisor/log-file.ts';
 import type { Finding } from './finding.ts';
 
 /** What would keep the next start from succeeding, beside ports: the data folder, its accounts, the addresses. */
@@ -73,16 +73,11 @@ function addresses({ hostAddresses: wanted }: Config): Finding | undefined {
   return { what: 'addresses', state: 'bad', words, remedy: `it has ${hostAddresses().join(', ') || 'none'}` };
 }
 
-/**
- * Parts whose last words are why they could not go on. The configuration is written at each start, so an older log is
- * that of a start before.
- */
+/** Parts whose last words are why they could not start or go on. */
 export function lastWords(data: string, parts: readonly string[]): Finding[] {
   return parts.flatMap((part): Finding[] => {
     const log = logOf(data, part);
-    const last = lastLines(log, 0, 40);
-    if (modified(log) < modified(join(runDirOf(data), `${part}.config.json`))) return [];
-    const words = errorAtEnd(last);
+    const words = errorAtEnd(lastLines(log, 0, 40));
     if (words === undefined) return [];
     return [
       {
@@ -93,20 +88,4 @@ export function lastWords(data: string, parts: readonly string[]): Finding[] {
       },
     ];
   });
-}
-
-/** The error that a log ends in: a start that failed, or an exception that nobody caught, with Node's stack below it. */
-export function errorAtEnd(lines: readonly string[]): string | undefined {
-  const last = lines.at(-1) ?? '';
-  if (/ (?:could not start|did not stop cleanly): /.test(last)) return last;
-  if (!/^Node\.js v\d/.test(last)) return undefined;
-  return lines.findLast((line) => /^\w*(?:Error|Exception)\b.*:/.test(line)) ?? last;
-}
-
-function modified(path: string): number {
-  try {
-    return statSync(path).mtimeMs;
-  } catch {
-    return 0;
-  }
 }

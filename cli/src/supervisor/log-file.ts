@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, renameSync, statSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync, readSync, renameSync, statSync } from 'node:fs';
 
 const LIMIT_BYTES = 5 * 1024 * 1024;
 
@@ -6,6 +6,22 @@ const LIMIT_BYTES = 5 * 1024 * 1024;
 export function openLog(path: string): number {
   if (size(path) > LIMIT_BYTES) renameSync(path, `${path}.1`);
   return openSync(path, 'a', 0o600);
+}
+
+const NOTE = '--- ';
+
+/** A line of the supervisor's among the part's own: when it was ready, and how it ended. */
+export function noteInLog(path: string, words: string): void {
+  appendFileSync(path, `${NOTE}${new Date().toISOString()} ${words}\n`, { mode: 0o600 });
+}
+
+/** The error that a log ends in: a start that failed, or an exception that nobody caught, with Node's stack below it. */
+export function errorAtEnd(lines: readonly string[]): string | undefined {
+  const end = lines.findLastIndex((line) => !(line.startsWith(NOTE) && line.includes(' ended unexpectedly (')));
+  const last = lines[end] ?? '';
+  if (/ (?:could not start|did not stop cleanly): /.test(last)) return last;
+  if (!/^Node\.js v\d/.test(last)) return undefined;
+  return lines.slice(0, end).findLast((line) => /^\w*(?:Error|Exception)\b.*:/.test(line)) ?? last;
 }
 
 export function size(path: string): number {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { AdminClient, type PartStatus } from '@offhook/core/node';
 import { cpuTimeMs, HANG_LIMITS, HangDetector, type HangLimits } from './hang.ts';
 import { processIdentity } from './identity.ts';
-import { lastLines, openLog, size } from './log-file.ts';
+import { lastLines, noteInLog, openLog, size } from './log-file.ts';
 import { endOwn, isAlive, livingProcess, type OwnProcess, removePidFile, signalOwn, writePidFile } from './pid-file.ts';
 import { configHash, type PartSpec, type Ports } from './spec.ts';
 
@@ -168,6 +168,7 @@ export class PartProcess {
       if (client) {
         const status = (await client.call('status').catch(() => undefined)) as PartStatus | undefined;
         if (status && status.pid === child.pid) {
+          noteInLog(this.logPath, `ready (pid ${status.pid})`);
           this.#watch(client, status);
           return;
         }
@@ -195,6 +196,7 @@ export class PartProcess {
       const how = await this.#howItEnded();
       this.lastEnd = this.#hung ? `it hung, ${how}` : how;
       this.#hung = false;
+      noteInLog(this.logPath, `ended unexpectedly (${this.lastEnd})`);
       this.#events.gone(this.lastEnd);
     });
   }

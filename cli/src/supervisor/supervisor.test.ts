@@ -116,6 +116,13 @@ test('a killed part comes back on the same port and the others do not notice', a
   const log = join(w.data, 'log/a.log');
   assert.ok(w.lines.includes(`a: ended unexpectedly (ended by SIGKILL); log: ${log}; restarting`), w.lines.join('\n'));
   assert.equal(supervisor.report()[0].lastEnd, 'ended by SIGKILL');
+  const stamp = '--- \\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z ';
+  const wanted = [
+    `ready \\(pid ${a.pid}\\)`,
+    'ended unexpectedly \\(ended by SIGKILL\\)',
+    `ready \\(pid ${again.pid}\\)`,
+  ];
+  assert.match(readFileSync(log, 'utf8'), new RegExp(`^${wanted.map((words) => `${stamp}${words}\n`).join('')}$`));
   assert.ok(w.lines.some((line) => line.startsWith('a: restarted')));
 });
 
