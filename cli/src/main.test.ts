@@ -126,8 +126,9 @@ const CONFIG = {
   public: false,
   domain: 'offhook.local',
   demoAccounts: true,
-  http: { port: 8080, allowedOrigins: [] },
-  sip: { port: 5060 },
+  http: { port: 8080, tlsPort: 8443, allowedOrigins: [] },
+  sip: { port: 5060, tlsPort: 5061 },
+  tls: { names: ['phone.example.org'] },
   media: {
     path: 'opaque',
     workers: 2,
@@ -149,6 +150,7 @@ function settings(publicly: boolean) {
     config: { ...CONFIG, public: publicly },
     secrets: { turn: 'T', session: 'S', nonce: 'N' },
     hostAddresses: ['192.0.2.7'],
+    loopback: ['127.0.0.1', '::1'],
     version: '0',
   });
   assert.deepEqual(
@@ -168,8 +170,10 @@ test('by default only the media mux and the relayed addresses leave loopback', (
   assert.deepEqual(all['media-relay-1'].rtp, { address: '127.0.0.1', portMin: 25050, portMax: 29999 });
   assert.deepEqual(all.turn.listen, [{ address: '127.0.0.1', port: 3478 }]);
   assert.deepEqual(all.turn.relay.addresses, ['127.0.0.1', '192.0.2.7']);
-  assert.deepEqual(all.signaling.sip.udp, [{ address: '127.0.0.1', port: 5060 }]);
-  assert.equal(all.signaling.http.address, '127.0.0.1');
+  const both = (port: number) => ['127.0.0.1', '::1'].map((address) => ({ address, port }));
+  assert.deepEqual(all.signaling.sip, { udp: both(5060), tcp: both(5060), tls: both(5061) });
+  assert.deepEqual(all.signaling.http.addresses, ['127.0.0.1', '::1']);
+  assert.deepEqual(all.signaling.tls.names, ['phone.example.org', '192.0.2.7']);
 });
 
 test('without TURN nothing waits for it and no phone is told of it', () => {
@@ -177,6 +181,7 @@ test('without TURN nothing waits for it and no phone is told of it', () => {
     config: { ...CONFIG, turn: { ...CONFIG.turn, enabled: false } },
     secrets: { turn: 'T', session: 'S', nonce: 'N' },
     hostAddresses: [],
+    loopback: ['127.0.0.1'],
     version: '0',
   });
   assert.deepEqual(
@@ -202,7 +207,7 @@ test('--public opens the rest; TURN reaches the real media ports and nothing els
     { address: '192.0.2.7/32', portMin: 20005, portMax: 20005 },
   ]);
   assert.equal(all['media-relay-0'].rtp.address, '192.0.2.7');
-  assert.equal(all.signaling.http.address, '0.0.0.0');
+  assert.deepEqual(all.signaling.http.addresses, ['0.0.0.0', '::']);
   assert.deepEqual(all.signaling.media.relays, ['udp:127.0.0.1:2223', 'udp:127.0.0.1:2224']);
   assert.deepEqual(all.signaling.turn.uris, ['turn:127.0.0.1:3479?transport=udp', 'turn:192.0.2.7:3479?transport=udp']);
 });
@@ -222,7 +227,11 @@ test('every port that somebody else had is said, those of media too', () => {
       'port 20001 is taken by another program; media of worker 1 uses 20002 instead',
     ],
   );
-  const any = { ...CONFIG, media: { ...CONFIG.media, workers: 1, muxPort: 0, ngPort: 0 }, sip: { port: 0 } } as const;
+  const any = {
+    ...CONFIG,
+    media: { ...CONFIG.media, workers: 1, muxPort: 0, ngPort: 0 },
+    sip: { port: 0, tlsPort: 0 },
+  } as const;
   assert.deepEqual(
     skippedPorts(any, (part) => ports.get(part) ?? {}),
     [],

@@ -14,6 +14,8 @@ export interface Composition {
   readonly secrets: Secrets;
   /** This host's own addresses beside loopback. */
   readonly hostAddresses: readonly string[];
+  /** 127.0.0.1, and ::1 where there is IPv6. */
+  readonly loopback: readonly string[];
   readonly version: string;
 }
 
@@ -50,6 +52,17 @@ function nth(first: number, i: number): number {
 /** Where calls and requests may come in: loopback, and with `public` the host's own addresses. */
 function listenAddresses({ config, hostAddresses }: Composition): string[] {
   return config.public ? [LOOPBACK, ...hostAddresses] : [LOOPBACK];
+}
+
+/** Where signalling listens: what is configured, or loopback, and with `public` the host's own addresses. */
+function sipAddresses({ config, hostAddresses, loopback }: Composition): readonly string[] {
+  return config.listen ?? (config.public ? [...loopback, ...hostAddresses] : loopback);
+}
+
+function httpAddresses({ config, hostAddresses, loopback }: Composition): readonly string[] {
+  if (config.listen) return config.listen;
+  if (!config.public || hostAddresses.length === 0) return loopback;
+  return loopback.includes('::1') ? ['0.0.0.0', '::'] : ['0.0.0.0'];
 }
 
 function mediaRelay(composition: Composition, worker: number): PartSpec {
@@ -108,6 +121,7 @@ function turn(composition: Composition, relays: readonly string[]): PartSpec {
 function signaling(composition: Composition, relays: readonly string[]): PartSpec {
   const { config, secrets, hostAddresses, version } = composition;
   const listen = listenAddresses(composition);
+  const sipAt = sipAddresses(composition);
   return {
     name: 'signaling',
     entry: join(ROOT, 'signaling/src/main.ts'),
@@ -119,14 +133,23 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
         dataDir: config.data,
         domain: config.domain,
         sip: {
-          udp: listen.map((address) => ({ address, port: config.sip.port })),
-          tcp: listen.map((address) => ({ address, port: config.sip.port })),
+          udp: sipAt.map((address) => ({ address, port: config.sip.port })),
+          tcp: sipAt.map((address) => ({ address, port: config.sip.port })),
+          tls: sipAt.map((address) => ({ address, port: config.sip.tlsPort })),
         },
         http: {
-          address: config.public && hostAddresses.length > 0 ? '0.0.0.0' : LOOPBACK,
+          addresses: httpAddresses(composition),
           port: config.http.port,
+          tlsPort: config.http.tlsPort,
           webRoot: join(ROOT, 'web-phone/dist'),
           allowedOrigins: config.http.allowedOrigins,
+        },
+        tls: {
+          folder: tlsFolder(config.data),
+          cert: config.tls.cert,
+          key: config.tls.key,
+          ca: config.tls.ca,
+          names: [...config.tls.names, ...hostAddresses],
         },
         media: {
           relays: relays.map((relay) => `udp:${LOOPBACK}:${portNamed(ports, relay, 'ng')}`),
@@ -142,17 +165,27 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
       };
     },
     withPorts: (settings, ports) => {
-      const sip = settings.sip as { udp: At[]; tcp: At[] };
+      const sip = settings.sip as { udp: At[]; tcp: At[]; tls: At[] };
       return {
         ...settings,
         sip: {
           udp: sip.udp.map((at) => ({ ...at, ...portOf(ports, 'udp') })),
           tcp: sip.tcp.map((at) => ({ ...at, ...portOf(ports, 'tcp') })),
+          tls: sip.tls.map((at) => ({ ...at, ...portOf(ports, 'tls') })),
         },
-        http: { ...(settings.http as object), ...portOf(ports, 'http') },
+        http: {
+          ...(settings.http as object),
+          ...portOf(ports, 'http'),
+          ...(ports.https === undefined ? {} : { tlsPort: ports.https }),
+        },
       };
     },
   };
+}
+
+/** Where the own CA and the certificate by it are. */
+export function tlsFolder(data: string): string {
+  return join(data, 'tls');
 }
 
 function portOf(ports: Ports, name: string): { port?: number } {

@@ -121,7 +121,9 @@ export function runningReach(data: string): Reach | undefined {
 }
 
 export function reachOf(domain: string, addresses: readonly string[]): Reach {
-  return { domain, addresses, hostAddresses: addresses.filter((address) => !address.startsWith('127.')) };
+  // ::1 is where 127.0.0.1 is: to be told once is enough.
+  const told = addresses.filter((address) => address !== '::1');
+  return { domain, addresses: told, hostAddresses: told.filter((address) => !address.startsWith('127.')) };
 }
 
 function filesIn(folder: string): string[] {

@@ -35,8 +35,8 @@ interface MediaSettings {
 /** A configuration in which every port is any free one. */
 export function anyPorts(more: { media?: MediaSettings } = {}): Record<string, unknown> {
   return {
-    http: { port: 0 },
-    sip: { port: 0 },
+    http: { port: 0, tlsPort: 0 },
+    sip: { port: 0, tlsPort: 0 },
     media: { ...more.media, ngPort: 0, muxPort: 0, rtpPorts: { min: 0, max: 0 } },
     turn: { port: 0, relayPorts: { min: 0, max: 0 } },
   };

@@ -9,7 +9,7 @@ const good: SignalingConfig = {
   dataDir: '/tmp/x',
   domain: 'offhook.local',
   sip: { udp: [{ address: '127.0.0.1', port: 5060 }], tcp: [] },
-  http: { address: '127.0.0.1', port: 8080, webRoot: '/tmp/x' },
+  http: { addresses: ['127.0.0.1', '::1'], port: 8080, webRoot: '/tmp/x' },
   media: { relays: ['udp:127.0.0.1:2223'], path: 'opaque' },
   turn: { uris: [], secret: '', ttlS: 0 },
   sessionSecret: 's'.repeat(16),
@@ -22,8 +22,13 @@ test('a good configuration has no problems, a bad one all of them at once, in wo
     ...good,
     dataDir: '',
     domain: 'not a host',
-    sip: { udp: [{ address: 'localhost', port: 70_000 }], tcp: 'no', digest: 'SHA-1' },
-    http: { address: 'x', port: -1, webRoot: '', allowedOrigins: ['https://phone.example.org/'] },
+    sip: {
+      udp: [{ address: 'localhost', port: 70_000 }],
+      tcp: 'no',
+      tls: [{ address: 'y', port: 5061 }],
+      digest: 'SHA-1',
+    },
+    http: { addresses: ['x'], port: -1, tlsPort: 70_000, webRoot: '', allowedOrigins: ['https://phone.example.org/'] },
     media: { relays: ['tcp:1'], path: 'direct' },
     turn: { uris: ['turn:x'], secret: '', ttlS: 1 },
     sessionSecret: 'short',
@@ -31,7 +36,8 @@ test('a good configuration has no problems, a bad one all of them at once, in wo
   } as unknown as SignalingConfig;
   const names = signalingConfigProblems(bad).map((words) => words.split(':', 1)[0]);
   assert.deepEqual(names, [
-    ...['dataDir', 'domain', 'sip.udp', 'sip.udp', 'sip.tcp', 'sip.digest', 'http', 'http', 'http.webRoot'],
+    ...['dataDir', 'domain', 'sip.udp', 'sip.udp', 'sip.tcp', 'sip.tls', 'sip.digest', 'http', 'http', 'http.tlsPort'],
+    ...['tls', 'http.webRoot'],
     ...[
       'http.allowedOrigins',
       'media.relays',
@@ -42,6 +48,8 @@ test('a good configuration has no problems, a bad one all of them at once, in wo
       'nonceSecret',
     ],
   ]);
+  const half = { ...good, tls: { folder: '/tmp/x', cert: 'a.pem' } };
+  assert.deepEqual(signalingConfigProblems(half), ['tls.cert and tls.key: both or none']);
   const empty = { part: 'signaling', runDir: '', configHash: '' } as unknown as SignalingConfig;
   assert.ok(signalingConfigProblems(empty).length > 8, 'no key at all is no crash');
 });

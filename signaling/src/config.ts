@@ -2,6 +2,7 @@ import { type DigestAlgorithm, ipFamily, type SocketAddress } from '@offhook/cor
 import type { PartConfig } from '@offhook/core/node';
 import type { MediaPath } from './call/index.ts';
 import { parseRelay } from './media/index.ts';
+import type { TlsSettings } from './transport/index.ts';
 
 /** The configuration file of the signalling part. */
 export interface SignalingConfig extends PartConfig {
@@ -13,12 +14,17 @@ export interface SignalingConfig extends PartConfig {
   readonly sip: {
     readonly udp: readonly SocketAddress[];
     readonly tcp: readonly SocketAddress[];
+    /** Over TLS; needs `tls`. */
+    readonly tls?: readonly SocketAddress[];
     /** The one digest algorithm phones are challenged with: MD5 (the default), because many know no other. */
     readonly digest?: DigestAlgorithm;
   };
   readonly http: {
-    readonly address: string;
+    /** Where the page, the API and SIP over WebSocket are; the same port at each address. */
+    readonly addresses: readonly string[];
     readonly port: number;
+    /** The port of the same over HTTPS; needs `tls`. */
+    readonly tlsPort?: number;
     /** The built web phone. */
     readonly webRoot: string;
     /** Origins besides our own addresses that may sign in and open the SIP WebSocket: `https://phone.example.org`. */
@@ -26,6 +32,8 @@ export interface SignalingConfig extends PartConfig {
     /** Sign-in attempts per minute from one address that is not loopback (default 10). */
     readonly loginsPerMinute?: number;
   };
+  /** The certificate of HTTPS and of SIP over TLS; without it there is neither. */
+  readonly tls?: TlsSettings;
   readonly media: {
     /** As Kamailio writes them: `udp:127.0.0.1:2223`. */
     readonly relays: readonly string[];
@@ -49,18 +57,32 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
   const isText = (v: unknown): v is string => typeof v === 'string' && v !== '';
   const at = (name: string, where: SocketAddress) => {
     say(ipFamily(String(where?.address)) === undefined, `${name}: '${where?.address}' is no IP address`);
-    const port = where?.port;
+    portAt(name, where?.port);
+  };
+  const portAt = (name: string, port: number) => {
     say(!Number.isInteger(port) || port < 0 || port > 65_535, `${name}: ${port} is no port`);
   };
   say(!isText(config.dataDir), 'dataDir: a folder is needed');
   say(!isText(config.domain) || !/^[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?$/i.test(config.domain), 'domain: a host name');
-  for (const kind of ['udp', 'tcp'] as const) {
+  for (const kind of ['udp', 'tcp', 'tls'] as const) {
     const list = config.sip?.[kind];
+    if (kind === 'tls' && list === undefined) continue;
     if (!Array.isArray(list)) problems.push(`sip.${kind}: a list of addresses is needed`);
     else for (const where of list as readonly SocketAddress[]) at(`sip.${kind}`, where);
   }
   say(!['MD5', 'SHA-256', undefined].includes(config.sip?.digest), "sip.digest: 'MD5' or 'SHA-256'");
-  at('http', config.http);
+  const addresses = config.http?.addresses;
+  say(!Array.isArray(addresses) || addresses.length === 0, 'http.addresses: at least one is needed');
+  for (const address of Array.isArray(addresses) ? (addresses as readonly string[]) : [])
+    at('http', { address, port: config.http.port });
+  const { tls } = config;
+  const wantsTls = config.http?.tlsPort !== undefined || config.sip?.tls !== undefined;
+  if (config.http?.tlsPort !== undefined) portAt('http.tlsPort', config.http.tlsPort);
+  say(wantsTls && tls === undefined, 'tls: needed for http.tlsPort and sip.tls');
+  if (tls !== undefined) {
+    say(!isText(tls.folder), 'tls.folder: a folder is needed');
+    say((tls.cert === undefined) !== (tls.key === undefined), 'tls.cert and tls.key: both or none');
+  }
   say(!isText(config.http?.webRoot), 'http.webRoot: the folder of the built web phone is needed');
   for (const origin of config.http?.allowedOrigins ?? []) {
     const good = URL.canParse(origin) && new URL(origin).origin === origin;

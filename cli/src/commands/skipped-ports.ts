@@ -11,6 +11,8 @@ export function skippedPorts(config: Config, portsOf: (part: string) => Ports): 
     ['the web phone', config.http.port, signaling.http],
     ['SIP over UDP', config.sip.port, signaling.udp],
     ['SIP over TCP', config.sip.port, signaling.tcp],
+    ['the web phone over HTTPS', config.http.tlsPort, signaling.https],
+    ['SIP over TLS', config.sip.tlsPort, signaling.tls],
     ['TURN', config.turn.port, portsOf('turn').udp],
     ...workers.flatMap(({ i, ports }) => {
       const whose = several ? ` of worker ${i}` : '';

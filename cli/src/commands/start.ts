@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { serveAdmin } from '@offhook/core/node';
-import { hostAddresses } from '../addresses.ts';
+import { hostAddresses, loopbackAddresses } from '../addresses.ts';
 import { type Config, ConfigError, type ConfigFlags, loadConfig } from '../config/config.ts';
 import { pathProblem } from '../config/data-path.ts';
 import { loadSecrets } from '../config/secrets.ts';
@@ -45,6 +45,7 @@ export async function start(flags: ConfigFlags & { readonly quiet?: boolean | un
     config,
     secrets: loadSecrets(config.data),
     hostAddresses: own,
+    loopback: loopbackAddresses(),
     version: version(),
   });
   const supervisor = new Supervisor({ data: config.data, parts, say, warn: print });

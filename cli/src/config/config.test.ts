@@ -16,8 +16,9 @@ test('without a file every key has its default, and the data folder is ./data', 
     data: join(folder, 'data'),
     public: false,
     domain: 'offhook.local',
-    http: { port: 8080, allowedOrigins: [] },
-    sip: { port: 5060 },
+    http: { port: 8080, tlsPort: 8443, allowedOrigins: [] },
+    sip: { port: 5060, tlsPort: 5061 },
+    tls: { names: [] },
     media: {
       path: 'opaque',
       workers: 1,
@@ -50,6 +51,8 @@ const WRONG: readonly [unknown, readonly RegExp[]][] = [
     [/^hostAddresses\[0\] has to be an IPv4 address like 192\.0\.2\.10, not "nowhere"$/],
   ],
   [{ http: { allowedOrigins: ['https://a.example/x'] } }, [/^http\.allowedOrigins\[0\].*without a path/]],
+  [{ listen: ['localhost'] }, [/^listen: 'localhost' is no IP address$/]],
+  [{ tls: { cert: 'a.pem' } }, [/^tls\.key is missing: a certificate and its key belong together$/]],
   [{ domain: 'two words' }, [/^domain: "two words" has not the right form/]],
   [{ public: 'yes' }, [/^public has to be true or false, not "yes"$/]],
   [
@@ -72,9 +75,13 @@ for (const [config, wanted] of WRONG) {
 
 test('flags win over the file; the file’s data folder is relative to the file, the flag’s to the shell', () => {
   const path = join(folder, 'other.json');
-  writeFileSync(path, JSON.stringify({ data: 'here', http: { port: 1 }, sip: { port: 7 } }));
+  writeFileSync(
+    path,
+    JSON.stringify({ data: 'here', http: { port: 1 }, sip: { port: 7 }, tls: { cert: 'c.pem', key: '/k' } }),
+  );
   const plain = loadConfig({ config: path }, '/');
   assert.equal(plain.data, join(folder, 'here'));
+  assert.deepEqual(plain.tls, { cert: join(folder, 'c.pem'), key: '/k', names: [] });
   const flagged = loadConfig({ config: 'other.json', data: 'there', port: '0', public: true }, folder);
   assert.deepEqual(
     [flagged.data, flagged.http.port, flagged.sip.port, flagged.public],

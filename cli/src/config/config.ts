@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { ipFamily } from '@offhook/core';
 import { Ajv } from 'ajv';
 import schema from '../../config.schema.json' with { type: 'json' };
 import { ROOT } from '../root.ts';
@@ -12,8 +13,17 @@ export interface Config {
   readonly domain: string;
   /** Undefined: found by themselves. */
   readonly hostAddresses?: readonly string[];
-  readonly http: { readonly port: number; readonly allowedOrigins: readonly string[] };
-  readonly sip: { readonly port: number };
+  /** Undefined: loopback, and with `public` the host's own addresses. */
+  readonly listen?: readonly string[];
+  readonly http: { readonly port: number; readonly tlsPort: number; readonly allowedOrigins: readonly string[] };
+  readonly sip: { readonly port: number; readonly tlsPort: number };
+  /** Without cert and key, an own CA makes them. Absolute paths. */
+  readonly tls: {
+    readonly cert?: string;
+    readonly key?: string;
+    readonly ca?: string;
+    readonly names: readonly string[];
+  };
   readonly media: {
     readonly path: 'opaque' | 'terminated';
     readonly workers: number | 'auto';
@@ -72,6 +82,12 @@ export function configProblems(config: unknown): string[] {
   if (min > 0 && max >= min && max - min + 1 < 4 * workers && config.media.workers !== 'auto') {
     problems.push(`media.rtpPorts: ${max - min + 1} ports are too few for ${workers} workers (4 for each)`);
   }
+  for (const address of config.listen ?? []) {
+    if (ipFamily(address) === undefined) problems.push(`listen: '${address}' is no IP address`);
+  }
+  const { cert, key } = config.tls;
+  if ((cert === undefined) !== (key === undefined))
+    problems.push(`tls.${cert === undefined ? 'cert' : 'key'} is missing: a certificate and its key belong together`);
   for (const name of ['ngPort', 'muxPort'] as const) {
     const last = config.media[name] + workers - 1;
     if (config.media[name] > 0 && last > 65535) problems.push(`media.${name}: the last worker's port would be ${last}`);
@@ -109,8 +125,13 @@ export function loadConfig(flags: ConfigFlags, cwd: string, root = ROOT): Config
   }
   if (problems.length > 0) throw new ConfigError(problems);
   const filled = settings as unknown as Config;
+  const files = (['cert', 'key', 'ca'] as const).flatMap((name) => {
+    const path = filled.tls[name];
+    return path === undefined ? [] : [[name, resolve(base, path)] as const];
+  });
   return {
     ...filled,
+    tls: { ...filled.tls, ...Object.fromEntries(files) },
     public: flags.public ?? filled.public,
     data: flags.data !== undefined ? resolve(cwd, flags.data) : resolve(base, filled.data),
   };

@@ -9,8 +9,10 @@ import { holderOf } from './holder.ts';
 export async function portsFree(config: Config): Promise<Finding[]> {
   const wanted = [
     ['HTTP', 'tcp', config.http.port],
+    ['HTTPS', 'tcp', config.http.tlsPort],
     ['SIP', 'udp', config.sip.port],
     ['SIP', 'tcp', config.sip.port],
+    ['SIP over TLS', 'tcp', config.sip.tlsPort],
     ...(config.turn.enabled ? [['TURN', 'udp', config.turn.port] as const] : []),
     ['media', 'udp', config.media.muxPort],
     ['media control', 'udp', config.media.ngPort],

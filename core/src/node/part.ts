@@ -35,13 +35,15 @@ export interface RunningPart {
   readonly verbs?: Readonly<Record<string, AdminHandler>>;
   /** Refuse new work from now on; running work goes on. */
   drain?(): void;
+  /** Read anew what may change while it runs (certificates), and say in words what came of it. Also on SIGHUP. */
+  reload?(): string;
   /** Finish: close sockets, flush stores. */
   stop(): Promise<void>;
 }
 
 /**
  * The `main` of every part: reads `--config <file.json>`, starts the part, serves its admin socket (status, metrics,
- * drain, stop and the part's own verbs) and stops it on SIGTERM. SIGINT is left to the supervisor, which shares the
+ * drain, reload, stop and the part's own verbs) and stops it on SIGTERM. SIGINT is left to the supervisor, which shares the
  * terminal. Exit code 2: the configuration can't be used, 1: it failed to start or to stop.
  */
 export async function runPart<C extends PartConfig>(start: (config: C) => Promise<RunningPart>): Promise<void> {
@@ -92,9 +94,17 @@ export async function runPart<C extends PartConfig>(start: (config: C) => Promis
       state = 'draining';
       running.drain?.();
     },
+    reload: () => ({ words: running.reload?.() ?? 'this part has nothing to read anew' }),
     stop: () => {
       setImmediate(stop);
     },
   });
   process.on('SIGTERM', stop);
+  process.on('SIGHUP', () => {
+    try {
+      running.reload?.();
+    } catch {
+      // the part has logged why the old one is kept
+    }
+  });
 }

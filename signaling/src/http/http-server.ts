@@ -1,17 +1,22 @@
 import { existsSync } from 'node:fs';
-import type { IncomingMessage, Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import { isLoopback, networkOf, parseHostPort, type SocketAddress } from '@offhook/core';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { listenNear, type TransportHub } from '../transport/index.ts';
+import { listenNear, type ServerCertificate, type TransportHub } from '../transport/index.ts';
 import { type ApiOptions, addApi, answerError } from './api.ts';
 import { securityHeaders } from './headers.ts';
 import { serveUpgrades, type Upgrades } from './upgrade.ts';
 
 export interface HttpOptions extends Omit<ApiOptions, 'onLogout' | 'onRenewed'> {
-  readonly at: SocketAddress;
+  /** The first one is told; the same port is wished for on the others. */
+  readonly at: readonly SocketAddress[];
+  /** The same over TLS, when there is a certificate. */
+  readonly secureAt: readonly SocketAddress[];
+  readonly certificate?: ServerCertificate | undefined;
   /** The built web phone. */
   readonly webRoot: string;
   readonly hub: TransportHub;
@@ -24,6 +29,7 @@ export interface HttpOptions extends Omit<ApiOptions, 'onLogout' | 'onRenewed'> 
 
 export interface HttpServer {
   readonly local: SocketAddress;
+  readonly secure: SocketAddress | undefined;
   readonly upgrades: Upgrades;
   close(): Promise<void>;
 }
@@ -34,35 +40,97 @@ const BODY_LIMIT = 16 * 1024;
 const CONNECTIONS_PER_ADDRESS = 100;
 const MAX_CONNECTIONS = 20_000;
 
-/** Page, API, health, metrics and the SIP WebSocket on one origin and port. A port in use is skipped. */
+/** Reliability before convenience: Node's own limits are far too wide. */
+const SERVER_OPTIONS = {
+  requestTimeout: 15_000,
+  headersTimeout: 10_000,
+  keepAliveTimeout: 10_000,
+  connectionsCheckingInterval: 2000,
+  maxHeaderSize: 8 * 1024,
+} as const;
+const REQUESTS_PER_SOCKET = 100;
+const HEADERS = 64;
+/** For TLS the handshake is waited for as long as a request's headers. */
+const HANDSHAKE_MS = 10_000;
+
+/**
+ * Page, API, health, metrics and the SIP WebSocket, all on each port: plain HTTP, and HTTPS where there is a certificate. A
+ * port in use is skipped.
+ */
 export async function openHttpServer(options: HttpOptions): Promise<HttpServer> {
-  return listenNear(options.at, async (port) => {
-    const { app, upgrades } = build(options);
-    try {
-      await app.listen({ host: options.at.address, port, backlog: 4096 });
-    } catch (error) {
-      await app.close();
-      throw error;
-    }
-    const bound = app.server.address() as AddressInfo;
-    return { local: { address: bound.address, port: bound.port }, upgrades, close: () => app.close() };
+  const { app, upgrades } = build(options);
+  await app.ready();
+  const limit = connectionLimit();
+  const servers: Server[] = [];
+  /** Beside 0.0.0.0, [::] is for IPv6 alone. */
+  const ipv6Only = [...options.at, ...options.secureAt].some(({ address }) => address === '0.0.0.0');
+  const make = (certificate?: ServerCertificate): Server => {
+    const answer = (request: IncomingMessage, reply: ServerResponse) => app.routing(request, reply);
+    if (!certificate) return createServer(SERVER_OPTIONS, answer);
+    const context = { ...certificate.context('browsers'), handshakeTimeout: HANDSHAKE_MS };
+    const server = createSecureServer({ ...SERVER_OPTIONS, ...context }, answer);
+    server.on('tlsClientError', () => options.hub.counters.handshakesFailed++);
+    return server;
+  };
+  const open = (at: SocketAddress, certificate?: ServerCertificate) =>
+    listenNear(
+      at,
+      (port) =>
+        new Promise<SocketAddress>((resolve, reject) => {
+          const server = make(certificate);
+          server.maxRequestsPerSocket = REQUESTS_PER_SOCKET;
+          server.maxHeadersCount = HEADERS;
+          server.maxConnections = MAX_CONNECTIONS;
+          server.on('connection', limit);
+          upgrades.serve(server);
+          server.once('error', reject);
+          server.listen({ host: at.address, port, backlog: 4096, ipv6Only }, () => {
+            server.removeAllListeners('error');
+            server.on('error', () => options.hub.counters.sendErrors++); // EMFILE must not end the process
+            servers.push(server);
+            const bound = server.address() as AddressInfo;
+            resolve({ address: bound.address, port: bound.port });
+          });
+        }),
+    );
+  const stopFollowing = options.certificate?.follow(() => {
+    const context = options.certificate!.context('browsers');
+    for (const server of servers) if (server instanceof SecureServer) server.setSecureContext(context);
   });
+  const close = async () => {
+    stopFollowing?.();
+    const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    for (const server of servers) server.closeAllConnections();
+    await Promise.all(closed);
+    await app.close();
+  };
+  try {
+    const local = await openAll(options.at, open);
+    const { certificate } = options;
+    const secure = certificate ? await openAll(options.secureAt, (at) => open(at, certificate)) : undefined;
+    return { local: local!, secure, upgrades, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Opens one after the other, all at the first one's port when any will do; answers the first one. */
+async function openAll(
+  places: readonly SocketAddress[],
+  open: (at: SocketAddress) => Promise<SocketAddress>,
+): Promise<SocketAddress | undefined> {
+  let first: SocketAddress | undefined;
+  for (const at of places) {
+    const local = await open({ address: at.address, port: at.port || (first?.port ?? 0) });
+    first ??= local;
+  }
+  return first;
 }
 
 function build(options: HttpOptions): { app: FastifyInstance; upgrades: Upgrades } {
-  const app = Fastify({
-    logger: false,
-    bodyLimit: BODY_LIMIT,
-    forceCloseConnections: true,
-    requestTimeout: 15_000,
-    maxRequestsPerSocket: 100,
-    keepAliveTimeout: 10_000,
-    return503OnClosing: true,
-    http: { maxHeaderSize: 8 * 1024, headersTimeout: 10_000, connectionsCheckingInterval: 2000 },
-  });
-  limitConnections(app.server);
-  let upgrades: Upgrades | undefined;
-  upgrades = serveUpgrades(app.server, {
+  const app = Fastify({ logger: false, bodyLimit: BODY_LIMIT, return503OnClosing: true });
+  const upgrades = serveUpgrades({
     ...options,
     check: (session) => options.sessions.check(session, options.nowS()),
   });
@@ -80,12 +148,10 @@ function build(options: HttpOptions): { app: FastifyInstance; upgrades: Upgrades
   return { app, upgrades };
 }
 
-/** Reliability before convenience: header counts, sockets in all and from one address are limited. */
-function limitConnections(server: Server): void {
-  server.maxHeadersCount = 64;
-  server.maxConnections = MAX_CONNECTIONS;
+/** Connections from one address, WebSockets and TLS handshakes included, are limited over all ports together. */
+function connectionLimit(): (socket: Socket) => void {
   const perAddress = new Map<string, number>();
-  server.on('connection', (socket: Socket) => {
+  return (socket) => {
     const address = socket.remoteAddress ?? '';
     if (isLoopback(address)) return;
     const network = networkOf(address);
@@ -100,7 +166,7 @@ function limitConnections(server: Server): void {
       if (left > 0) perAddress.set(network, left);
       else perAddress.delete(network);
     });
-  });
+  };
 }
 
 function addHealth(app: FastifyInstance, options: HttpOptions): void {

@@ -246,7 +246,7 @@ test('a socket ends with the newest session of its family; a renewed one keeps i
   const http = createServer();
   const hub = new TransportHub({ onMessage: () => {}, onFlowClosed: () => {}, mayAnswer: () => true });
   const endsAt = nowS() + 0.3;
-  const upgrades = serveUpgrades(http, {
+  const upgrades = serveUpgrades({
     hub,
     allowed: [],
     isLocal: () => true,
@@ -254,6 +254,7 @@ test('a socket ends with the newest session of its family; a renewed one keeps i
     nowS,
     check: (family) => ({ account: { user: 'alice' } as Account, family, expiresAt: endsAt }),
   });
+  upgrades.serve(http);
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   const { port } = http.address() as AddressInfo;
   const open = (family: string) =>

@@ -19,8 +19,10 @@ export interface UpgradeOptions extends OriginOptions {
   readonly isDraining: () => boolean;
 }
 
-/** The SIP WebSockets of one HTTP server (RFC 7118). */
+/** The SIP WebSockets of all HTTP servers (RFC 7118). */
 export interface Upgrades {
+  /** Takes the upgrades of one more server. */
+  serve(server: Server): void;
   /** Refused upgrades by status. */
   readonly refused: ReadonlyMap<number, number>;
   /** What that family has opened may stay until then. */
@@ -42,7 +44,7 @@ interface Family {
   expiresAt: number;
 }
 
-export function serveUpgrades(server: Server, options: UpgradeOptions): Upgrades {
+export function serveUpgrades(options: UpgradeOptions): Upgrades {
   const { hub } = options;
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => 'sip', ...WEBSOCKET_OPTIONS });
   const refused = new Map<number, number>();
@@ -76,9 +78,7 @@ export function serveUpgrades(server: Server, options: UpgradeOptions): Upgrades
     });
     watch();
   };
-  server.on('close', () => clearTimeout(timer));
-
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
     const verdict = inspect(request, options);
     if ('status' in verdict) {
@@ -100,8 +100,12 @@ export function serveUpgrades(server: Server, options: UpgradeOptions): Upgrades
       const secure = 'encrypted' in request.socket;
       acceptWebSocket(hub, webSocket, { local, remote, secure, account: session?.account.user });
     });
-  });
+  };
   return {
+    serve: (server) => {
+      server.on('upgrade', onUpgrade);
+      server.on('close', () => clearTimeout(timer));
+    },
     refused,
     renewed,
     closeFamily: (family) => closeWhere((id) => id === family),

@@ -1,4 +1,3 @@
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { SocketAddress } from '@offhook/core';
 import { type AdminHandler, MachineTimer, monotonicMs, nodeCrypto, type RunningPart } from '@offhook/core/node';
@@ -9,16 +8,15 @@ import { describeBinding, describeCall, type HttpServer, openHttpServer } from '
 import { openRelaySockets, parseRelay } from '../media/index.ts';
 import type { RegistrarEvent } from '../registrar/index.ts';
 import { Journal, openStore } from '../store/index.ts';
-import type { Flow } from '../transaction/index.ts';
-import { type Listener, listenTcp, listenUdp, TransportHub } from '../transport/index.ts';
+import { inWords, type Listener, listenTcp, listenTls, listenUdp, TransportHub } from '../transport/index.ts';
 import { SipCore } from './core.ts';
 import { Memory } from './memory.ts';
 import { allMetrics, numbers } from './metrics.ts';
+import { localNames, reachableAddress } from './names.ts';
+import { openCertificate, reloadCertificate, TlsLog } from './tls.ts';
 
 /** How long running calls get to hear that the server stops. */
 const FAREWELL_MS = 300;
-/** How long the list of this host's addresses is believed. */
-const ADDRESSES_MS = 5000;
 
 /**
  * The signalling part: sockets, files and clocks around `SipCore`. Everything that comes in — a message, a relay's
@@ -46,7 +44,8 @@ export async function startSignaling(
   const find = (user: string) => accounts.find(user);
   const sessions = new Sessions({ crypto: nodeCrypto, secret: config.sessionSecret, account: find });
   const relays = config.media.relays.flatMap((relay) => parseRelay(relay) ?? []);
-  const isLocal = localNames(config);
+  const { certificate, trouble } = openCertificate(config, log);
+  const isLocal = localNames(config, () => certificate?.facts.names ?? []);
   const core = new SipCore({
     crypto: nodeCrypto,
     domain,
@@ -127,9 +126,22 @@ export async function startSignaling(
   const sockets = await openRelaySockets(relays, (bytes, relay) =>
     handle(() => core.handleRelayDatagram(bytes, relay, monotonicMs())),
   );
-  const listeners: { readonly name: 'udp' | 'tcp'; readonly listener: Listener }[] = [];
-  for (const at of config.sip.udp) listeners.push({ name: 'udp', listener: await listenUdp(hub, at) });
-  for (const at of config.sip.tcp) listeners.push({ name: 'tcp', listener: await listenTcp(hub, at) });
+  const tlsLog = new TlsLog(log);
+  const listeners: { readonly name: 'udp' | 'tcp' | 'tls'; readonly listener: Listener }[] = [];
+  const listen = async (
+    name: 'udp' | 'tcp' | 'tls',
+    places: readonly SocketAddress[],
+    open: (at: SocketAddress) => Promise<Listener>,
+  ) => {
+    // Where any port will do, all of a kind get the same one: people are told one number.
+    for (const { address, port } of places) {
+      const first = listeners.find((other) => other.name === name)?.listener.local.port;
+      listeners.push({ name, listener: await open({ address, port: port || (first ?? 0) }) });
+    }
+  };
+  await listen('udp', config.sip.udp, (at) => listenUdp(hub, at));
+  await listen('tcp', config.sip.tcp, (at) => listenTcp(hub, at));
+  if (certificate) await listen('tls', config.sip.tls ?? [], (at) => listenTls(hub, at, certificate, tlsLog));
   const memory = new Memory({
     core,
     note: (entry) => journal.note(entry),
@@ -141,7 +153,11 @@ export async function startSignaling(
   });
   const figures = () => numbers({ core, hub, accounts, http, journal, internalErrors });
   const http: HttpServer = await openHttpServer({
-    at: { address: config.http.address, port: config.http.port },
+    at: config.http.addresses.map((address) => ({ address, port: config.http.port })),
+    secureAt: config.http.addresses.flatMap((address) =>
+      config.http.tlsPort === undefined ? [] : [{ address, port: config.http.tlsPort }],
+    ),
+    certificate,
     webRoot: config.http.webRoot,
     hub,
     crypto: nodeCrypto,
@@ -179,12 +195,16 @@ export async function startSignaling(
     ports: {
       ...firstPorts(listeners),
       http: http.local.port,
+      ...(http.secure ? { https: http.secure.port } : {}),
     },
+    reload: () => (certificate ? reloadCertificate(certificate, log) : (trouble ?? 'there is no TLS certificate')),
     details: () => ({
       accounts: accounts.size,
       registrations: core.registrar.size,
       calls: core.calls.size,
       mediaRelay: core.media.healthy ? 'answers' : 'does not answer',
+      ...(certificate ? { certificate: inWords(certificate.facts) } : {}),
+      warnings: [trouble ?? certificate?.warning].filter((words) => words !== undefined),
     }),
     metrics: figures,
     verbs: verbs({ accounts, sessions, core, journal, httpPort: http.local.port }),
@@ -194,6 +214,7 @@ export async function startSignaling(
       handle(() => core.hangUpAll('the server is being stopped', monotonicMs()));
       await new Promise((resolve) => setTimeout(resolve, core.transactions.size > 0 ? FAREWELL_MS : 0));
       hub.close();
+      certificate?.close();
       await Promise.all([http.close(), sockets.close(), ...listeners.map(({ listener }) => listener.close())]);
       stopped = true;
       timer.arm(undefined);
@@ -203,42 +224,9 @@ export async function startSignaling(
   };
 }
 
-/** Host names and addresses that mean this server: the domain, localhost, and every address of this host. */
-function localNames(config: SignalingConfig): (host: string) => boolean {
-  const listeners = [...config.sip.udp, ...config.sip.tcp, config.http];
-  const fixed = new Set([
-    config.domain.toLowerCase(),
-    'localhost',
-    '127.0.0.1',
-    '::1',
-    ...listeners.map((at) => at.address),
-  ]);
-  let own = new Set<string>();
-  let readAtMs = Number.NEGATIVE_INFINITY;
-  return (host) => {
-    if (fixed.has(host)) return true;
-    // Addresses come and go with networks; asking the system for each foreign name would be a gift to attackers.
-    if (monotonicMs() - readAtMs > ADDRESSES_MS) {
-      readAtMs = monotonicMs();
-      own = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address)));
-    }
-    return own.has(host);
-  };
-}
-
 function logRegistration(log: Logger, { kind, binding, why }: RegistrarEvent): void {
   const { user, flow, userAgent } = binding;
   log[kind === 'refreshed' ? 'debug' : 'info']({ user, transport: flow.transport, userAgent, why }, kind);
-}
-
-/** A listener on all addresses says nothing of where it is reached; then it is this host's first outside address. */
-function reachableAddress(flow: Flow): SocketAddress {
-  const { address, port } = flow.local;
-  if (address !== '0.0.0.0' && address !== '::') return flow.local;
-  const outside = Object.values(networkInterfaces())
-    .flatMap((list) => list ?? [])
-    .find((i) => !i.internal && i.family === (address === '::' ? 'IPv6' : 'IPv4'));
-  return { address: outside?.address ?? '127.0.0.1', port };
 }
 
 function sameAddress(a: SocketAddress, b: SocketAddress): boolean {

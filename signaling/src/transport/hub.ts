@@ -19,11 +19,11 @@ export interface TransportEvents {
 }
 
 export interface TransportLimits {
-  /** Connections (TCP and WebSocket) in all, from one address (IPv6: /64), and from one loopback address. */
+  /** Connections (TCP, TLS and WebSocket) in all, from one address (IPv6: /64), and from one loopback address. */
   readonly connections: number;
   readonly connectionsPerAddress: number;
   readonly connectionsPerLoopbackAddress: number;
-  /** A new connection must bring a whole message, and a begun message be whole, within this time. */
+  /** A new connection must finish its TLS handshake, then bring a whole message, and a begun message be whole, within this time. */
   readonly messageMs: number;
   /** A connection without any traffic is closed after this time. */
   readonly idleMs: number;
@@ -57,9 +57,12 @@ export interface TransportCounters {
   /** Failures that were too large for their request. */
   amplifiedDropped: number;
   keepAlives: number;
+  /** STUN Bindings on a SIP port (RFC 5626 4.4.2). */
+  stunAnswered: number;
   notSip: number;
   connectionsRefused: number;
   connectionsTimedOut: number;
+  handshakesFailed: number;
   slowReadersCut: number;
   sendErrors: number;
 }
@@ -73,7 +76,7 @@ export interface Connection {
   close(): void;
 }
 
-/** Where all transports meet: flows, limits and counters shared by UDP, TCP and WebSocket. */
+/** Where all transports meet: flows, limits and counters shared by UDP, TCP, TLS and WebSocket. */
 export class TransportHub {
   readonly limits: TransportLimits;
   readonly counters: TransportCounters = {
@@ -83,9 +86,11 @@ export class TransportHub {
     malformedDropped: 0,
     amplifiedDropped: 0,
     keepAlives: 0,
+    stunAnswered: 0,
     notSip: 0,
     connectionsRefused: 0,
     connectionsTimedOut: 0,
+    handshakesFailed: 0,
     slowReadersCut: 0,
     sendErrors: 0,
   };
@@ -109,9 +114,14 @@ export class TransportHub {
     }, limits.messageMs / 2);
   }
 
-  /** Open TCP and WebSocket connections. */
+  /** Open TCP, TLS (in their handshake too) and WebSocket connections. */
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Whether a message of somebody unknown may be answered. */
+  mayAnswer(flow: Flow): boolean {
+    return this.#events.mayAnswer(flow);
   }
 
   newFlow(parts: Omit<Flow, 'id'>): Flow {

@@ -1,5 +1,7 @@
 export * from './hub.ts';
 export { listenNear } from './listen.ts';
+export { inWords, ServerCertificate, type TlsSettings } from './server-certificate.ts';
 export { listenTcp } from './tcp.ts';
+export { listenTls, type TlsEvents } from './tls.ts';
 export { type Listener, listenUdp } from './udp.ts';
 export { acceptWebSocket, WEBSOCKET_OPTIONS } from './websocket.ts';

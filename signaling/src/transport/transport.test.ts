@@ -4,7 +4,16 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { createResponse, parseSip, type SipMessage, text, utf8 } from '@offhook/core';
+import {
+  createResponse,
+  decodeStun,
+  parseSip,
+  type SipMessage,
+  StunAttribute,
+  StunClass,
+  text,
+  utf8,
+} from '@offhook/core';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Flow } from '../transaction/index.ts';
 import {
@@ -166,6 +175,12 @@ test('UDP: keep-alives and STUN are counted, garbage is dropped or answered, and
   send('garbage');
   send('\xff'.repeat(5000));
   send(options('UDP a;rport').replace('SIP/2.0\r', 'SIP/3.0\r'));
+  const [binding] = (await once(client, 'message')) as [Buffer];
+  const stun = decodeStun(binding);
+  assert.equal(stun?.class, StunClass.success);
+  const mapped = { address: '127.0.0.1', port: client.address().port };
+  assert.deepEqual(stun?.xorAddress(StunAttribute.xorMappedAddress), mapped);
+  assert.equal(binding.length, 32);
   const refusal = await answerTo(client);
   assert.equal(refusal.status, 505);
   assert.notEqual(refusal.to.tag, undefined);
@@ -181,9 +196,11 @@ test('UDP: keep-alives and STUN are counted, garbage is dropped or answered, and
       malformedDropped: 3,
       amplifiedDropped: 0,
       keepAlives: 2,
-      notSip: 1,
+      stunAnswered: 1,
+      notSip: 0,
       connectionsRefused: 0,
       connectionsTimedOut: 0,
+      handshakesFailed: 0,
       slowReadersCut: 0,
       sendErrors: 0,
     },

@@ -3,6 +3,7 @@ import { ipFamily, type SocketAddress, socketKey, unmapped } from '@offhook/core
 import type { Flow } from '../transaction/index.ts';
 import type { TransportHub } from './hub.ts';
 import { listenNear } from './listen.ts';
+import { answerStun } from './stun.ts';
 
 /** Flows remembered per listener, so that a peer keeps its identity; the oldest is forgotten beyond this. */
 const FLOWS = 20_000;
@@ -21,6 +22,9 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
   const { socket, local } = await listenNear(at, (port) => bind({ address: at.address, port }));
   const flows = new Map<string, Flow>();
   let open = true;
+  /** A dual-stack socket sends to IPv4 by its mapped address only. */
+  const reachable = (address: string) =>
+    ipFamily(local.address) === 6 && ipFamily(address) === 4 ? `::ffff:${address}` : address;
   /**
    * A flow is its source, and the port there that we send to. They differ only for a phone that asks for no rport: it
    * listens where its Via says, so answers and our own requests (a call to its registered contact, a BYE) go there alike.
@@ -32,9 +36,7 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
     if (flow) flows.delete(key);
     else {
       flow = hub.newFlow({ transport: 'udp', local, remote });
-      // A dual-stack socket sends to IPv4 by its mapped address only.
-      const address =
-        ipFamily(local.address) === 6 && ipFamily(remote.address) === 4 ? `::ffff:${remote.address}` : remote.address;
+      const address = reachable(remote.address);
       hub.bind(flow, (bytes) => {
         if (open && bytes.length <= LARGEST)
           socket.send(bytes, port, address, (error) => error && hub.counters.sendErrors++);
@@ -44,6 +46,16 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
     }
     flows.set(key, flow);
     return flow;
+  };
+  const stun = (bytes: Uint8Array, remote: SocketAddress): void => {
+    const answer = answerStun(bytes, remote);
+    if (!answer) hub.counters.notSip++;
+    // Asked with a flow that is not kept: a flood of forged sources must not push the phones' flows out.
+    else if (hub.mayAnswer(hub.newFlow({ transport: 'udp', local, remote }))) {
+      hub.counters.stunAnswered++;
+      const address = reachable(remote.address);
+      socket.send(answer, remote.port, address, (error) => error && hub.counters.sendErrors++);
+    }
   };
   const listeningAt = (flow: Flow, port: number) => flowOf(flow.remote, port);
   socket.on('error', () => hub.counters.sendErrors++);
@@ -55,14 +67,14 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
       hub.counters.malformedDropped++;
       return;
     }
-    // CRLF and double NUL keep NAT bindings open; STUN (first byte 0 to 3) is no SIP.
+    // CRLF and double NUL keep NAT bindings open, and so does STUN (first byte 0 to 3), which wants an answer.
     if (first === 13 || first === 10 || first < 4) {
       if (bytes.length <= 4) {
         hub.counters.keepAlives++;
         return;
       }
       if (first < 4) {
-        hub.counters.notSip++;
+        stun(bytes, { address: unmapped(from.address), port: from.port });
         return;
       }
     }

@@ -29,6 +29,8 @@ export interface OwnCertificateOptions {
 export interface OwnCertificate extends TlsCredentials {
   /** The CA that clients have to trust, once. */
   readonly caPath: string;
+  readonly certPath: string;
+  readonly keyPath: string;
   /** What was made just now, in words. */
   readonly made: readonly string[];
 }
@@ -57,7 +59,14 @@ export function ownCertificate(options: OwnCertificateOptions): OwnCertificate {
     store(folder, 'server', server);
     made.push(`a certificate (${why})`);
   }
-  return { ...server, facts: certificateFacts(new X509Certificate(server.cert), nowMs), caPath, made };
+  return {
+    ...server,
+    facts: certificateFacts(new X509Certificate(server.cert), nowMs),
+    caPath,
+    certPath: join(folder, 'server.pem'),
+    keyPath: join(folder, 'server.key'),
+    made,
+  };
 }
 
 function makeCa(nowMs: number): IssuedCertificate {

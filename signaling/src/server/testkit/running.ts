@@ -32,7 +32,7 @@ export async function startServer(over: { http?: Partial<SignalingConfig['http']
     dataDir: join(folder, 'data'),
     domain: DOMAIN,
     sip: { udp: [{ address: '127.0.0.1', port: 0 }], tcp: [{ address: '127.0.0.1', port: 0 }] },
-    http: { address: '127.0.0.1', port: 0, webRoot, ...over.http },
+    http: { addresses: ['127.0.0.1'], port: 0, webRoot, ...over.http },
     media: { relays: ['udp:127.0.0.1:9'], path: 'opaque' },
     turn: { uris: ['turn:127.0.0.1:3478?transport=udp'], secret: 'turn-secret', ttlS: 3600 },
     sessionSecret: 'session-secret-of-the-test',

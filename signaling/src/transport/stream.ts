@@ -1,0 +1,111 @@
+import type { Server, Socket } from 'node:net';
+import { type SocketAddress, StreamFramer, unmapped, utf8 } from '@offhook/core';
+import type { Connection, TransportHub } from './hub.ts';
+import { listenNear } from './listen.ts';
+
+const PONG = utf8('\r\n');
+/** How long a closing connection may take to write what is left. */
+export const FAREWELL_MS = 500;
+
+/** Opens a server of streams, at the next free port when the wished one is in use; what fails later is counted. */
+export async function listenStreams(hub: TransportHub, at: SocketAddress, make: () => Server): Promise<Server> {
+  const server = await listenNear(
+    at,
+    (port) =>
+      new Promise<Server>((resolve, reject) => {
+        const made = make();
+        made.once('error', reject);
+        made.listen({ host: at.address, port, backlog: 4096 }, () => {
+          made.off('error', reject);
+          resolve(made);
+        });
+      }),
+  );
+  server.on('error', () => hub.counters.sendErrors++); // EMFILE must not end the process
+  return server;
+}
+
+export function localOf(server: Server): SocketAddress {
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') throw new Error('not a TCP listener');
+  return { address: bound.address, port: bound.port };
+}
+
+/**
+ * Takes one connection in, or refuses it (undefined): it counts, and its time runs, from now on, whatever it does first.
+ * The answered function names the stream that carries SIP: the socket itself, or TLS over it.
+ */
+export function acceptStream(
+  hub: TransportHub,
+  socket: Socket,
+  transport: 'tcp' | 'tls',
+): { readonly carry: (stream: Socket) => void } | undefined {
+  const remote = { address: unmapped(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 };
+  socket.on('error', () => socket.destroy());
+  if (remote.address === '' || !hub.admits(remote)) {
+    socket.destroy();
+    return undefined;
+  }
+  const flow = hub.newFlow({
+    transport,
+    local: { address: unmapped(socket.localAddress ?? ''), port: socket.localPort ?? 0 },
+    remote,
+  });
+  const framer = new StreamFramer();
+  /** When what is now awaited (the handshake, a message) must be whole; undefined when nothing is due. */
+  let dueMs: number | undefined = performance.now() + hub.limits.messageMs;
+  let lastMs = performance.now();
+  let proven = false;
+  let carrier: Socket | undefined;
+  const connection: Connection = {
+    flow,
+    send: (bytes) => {
+      if (!carrier || carrier.destroyed) return;
+      if (carrier.writableLength > hub.limits.sendBuffer) {
+        hub.counters.slowReadersCut++;
+        socket.destroy();
+      } else carrier.write(bytes);
+    },
+    sweep: (nowMs) => {
+      if ((dueMs !== undefined && nowMs > dueMs) || nowMs - lastMs > hub.limits.idleMs) {
+        hub.counters.connectionsTimedOut++;
+        socket.destroy();
+      }
+    },
+    // What was written still goes out, but nobody is waited for.
+    close: () => {
+      (carrier ?? socket).destroySoon();
+      setTimeout(() => socket.destroy(), FAREWELL_MS).unref();
+    },
+  };
+  hub.opened(connection);
+  socket.on('close', () => hub.closed(connection));
+  const onData = (chunk: Buffer) => {
+    lastMs = performance.now();
+    framer.push(chunk);
+    for (let next = framer.next(); next !== undefined; next = framer.next()) {
+      if (next === 'keepalive') {
+        // RFC 5626 4.4.1: "if the server receives the double CRLF sequence, it MUST … send a single CRLF"
+        hub.counters.keepAlives++;
+        connection.send(PONG);
+      } else if (next instanceof Uint8Array) proven = hub.receive(next, flow) || proven;
+      else {
+        // RFC 3261 18.3: after a framing error nothing that follows can be trusted.
+        hub.counters.malformedDropped++;
+        socket.destroy();
+        return;
+      }
+    }
+    if (framer.pending) dueMs ??= lastMs + hub.limits.messageMs;
+    else if (proven) dueMs = undefined;
+  };
+  return {
+    carry: (stream) => {
+      carrier = stream;
+      lastMs = performance.now();
+      dueMs = lastMs + hub.limits.messageMs;
+      if (stream !== socket) stream.on('error', () => socket.destroy());
+      stream.on('data', onData);
+    },
+  };
+}
