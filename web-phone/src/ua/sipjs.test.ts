@@ -103,7 +103,10 @@ class Bench {
       ringing: tell('ringing'),
       earlyMedia: tell('early media'),
       answered: tell('answered'),
-      ended: (end) => seen.push(`ended ${end.by} ${end.cause} ${end.status ?? ''} ${end.reason ?? ''}`.trim()),
+      ended: (end) => {
+        const rang = end.rang ? ' after it rang' : '';
+        seen.push(`ended ${end.by} ${end.cause} ${end.status ?? ''} ${end.reason ?? ''}`.trim() + rang);
+      },
       track: () => {},
       path: () => {},
       negotiated: () => {},
@@ -242,6 +245,20 @@ test('a rejection arrives with status and the server’s words', async () => {
   await settle();
   assert.deepEqual(seen, ['ended remote rejected 480 carol is not registered']);
   assert.ok(bench.connections[0]!.closed);
+});
+
+test('a rejection after ringing says that it rang', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const leg = bench.signaling.call('sip:carol@offhook.local', bench.media());
+  const seen = bench.watch(leg);
+  await settle();
+  const invite = bench.socket.last('INVITE');
+  bench.socket.answer(invite, 180, 'Ringing', { headers: ['Contact: <sip:server@127.0.0.1:5060>'] });
+  await settle();
+  bench.socket.answer(invite, 480, 'Temporarily Unavailable');
+  await settle();
+  assert.deepEqual(seen, ['ringing', 'ended remote rejected 480 after it rang']);
 });
 
 test('a call outlives its socket, and is hung up over the next one', async () => {

@@ -19,6 +19,7 @@ test('typing anywhere dials', () => {
 
 test('a focused button keeps its Enter, other inputs keep everything, shortcuts of the browser stay', () => {
   assert.equal(press('Enter', { focus: 'button' }), 'none');
+  assert.equal(press('6', { focus: 'button' }), 'type 6');
   assert.equal(press('6', { focus: 'other-input' }), 'none');
   assert.equal(press('c', { modified: true }), 'none');
   assert.equal(press('Tab'), 'none');
