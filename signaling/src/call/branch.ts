@@ -64,6 +64,7 @@ function invite(context: CallContext, branch: Branch, sdp: string | undefined, n
       ['Allow', ALLOW],
       ['Supported', SUPPORTED.join(', ')],
       ['User-Agent', 'Offhook'],
+      ...(call.transfer ? [['Referred-By', `<sip:${call.transfer.by.user}@${context.options.domain}>`] as const] : []),
       ...askAsClient(context, leg, atLeastS),
       ...endToEnd(call.invite),
     ],
@@ -138,7 +139,6 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   if (branch.state === 'answered') return; // its ACK waits for the caller's
   leg.dialog.learn(message);
   noteAllow(leg, message);
-  learnAsClient(context, leg, message, now);
   leg.unacknowledged = cseq;
   branch.state = 'answered';
   const sdp = sdpOf(message) ?? branch.earlySdp;
@@ -148,6 +148,7 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
     fail(context, branch, sdp === undefined ? 488 : 487, 'no session description in the answer', now);
     return;
   }
+  learnAsClient(context, leg, message, now);
   call.b = leg;
   call.ngCallId = branch.ngCallId;
   call.finalSent = true;

@@ -8,12 +8,13 @@ import type { SessionTimer } from './session-timer.ts';
 export interface CallTimer {
   readonly call: Call;
   readonly leg?: Leg;
-  readonly kind: 'ring' | 'retransmit-2xx' | 'no-ack' | 'lost' | 'change' | 'check' | 'session';
+  readonly kind: 'ring' | 'retransmit-2xx' | 'no-ack' | 'lost' | 'change' | 'check' | 'session' | 'again';
 }
 
 /** One side of a call. */
 export interface Leg extends MediaSide {
-  readonly call: Call;
+  /** Another one after a transfer. */
+  call: Call;
   readonly dialog: Dialog;
   /** Whose phone it is. */
   readonly user: string;
@@ -33,7 +34,11 @@ export interface Leg extends MediaSide {
   /** The description that it has from us. */
   sent?: string;
   session?: SessionTimer;
-  readonly timers: Readonly<Record<'retransmit' | 'noAck' | 'lost' | 'session', CallTimer>>;
+  /** It has sent a REFER before. */
+  referred?: boolean;
+  /** What waits for a better moment (`timers.again`). */
+  again?: (nowMs: number) => void;
+  readonly timers: Readonly<Record<'retransmit' | 'noAck' | 'lost' | 'session' | 'again', CallTimer>>;
 }
 
 /** An attempt to reach one contact of the called user. */
@@ -71,6 +76,19 @@ export interface Renegotiation {
   readonly late: boolean;
 }
 
+/** A transfer that this server completes: the call that is to come of it. */
+export interface Transfer {
+  /** Who asked, and the call it wants to leave. */
+  readonly by: Leg;
+  readonly old: Call;
+  /** Of the NOTIFYs that tell it; none when it wants to hear nothing. */
+  readonly event: string | undefined;
+  /** Its other call, when two calls are joined, and what the far end there had from us before it was given another. */
+  readonly consult?: { readonly call: Call; readonly leg: Leg; before?: string };
+  /** The last NOTIFY is sent. */
+  isOver: boolean;
+}
+
 export type CallState = 'setup' | 'ringing' | 'answered' | 'ended';
 
 export interface Call {
@@ -90,8 +108,12 @@ export interface Call {
   /** The relay's name of the call once it is settled. */
   ngCallId?: string;
   renegotiation?: Renegotiation;
-  /** Its session is being refreshed by us. */
+  /** A re-INVITE or UPDATE of our own is under way there. */
   refreshing?: Leg;
+  /** It came of a transfer, not of an INVITE. */
+  readonly transfer?: Transfer;
+  /** What is to come of a transfer of this call. */
+  pending?: Call;
   /** The caller's INVITE had no description: the offer came from the other side, its answer comes in the ACK. */
   lateOffer: boolean;
   awaitingAnswerInAck?: { leg: Leg; ackCSeq: number; peer: Leg; offer: string };
@@ -123,13 +145,26 @@ export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instanc
       return parts.dialog.flow;
     },
   } as Leg;
-  const timer = (kind: CallTimer['kind']): CallTimer => ({ call, leg, kind });
+  const timer = (kind: CallTimer['kind']): CallTimer => ({
+    get call() {
+      return leg.call;
+    },
+    leg,
+    kind,
+  });
   return Object.assign(leg, {
     timers: {
       retransmit: timer('retransmit-2xx'),
       noAck: timer('no-ack'),
       lost: timer('lost'),
       session: timer('session'),
+      again: timer('again'),
     },
   });
+}
+
+/** The leg at the other end; none in a call to the echo. */
+export function otherLeg(leg: Leg): Leg | undefined {
+  const { call } = leg;
+  return leg === call.a ? call.b : call.a;
 }

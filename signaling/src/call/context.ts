@@ -41,6 +41,8 @@ export interface CallLayerOptions {
   /** The name that phones show for a caller. */
   readonly displayName: (user: string) => string;
   readonly domain: string;
+  /** Whether a host name or address means this server. */
+  readonly isLocal: (host: string) => boolean;
   /** Our address as a Contact URI, as the phones on that flow reach it. */
   readonly contact: (flow: Flow) => string;
   /** Whether a relay with that verb of ours is there. */
@@ -64,6 +66,8 @@ export interface CallContext {
   follow(transaction: string, handler: ClientHandler): void;
   addCall(call: Call): void;
   addLeg(leg: Leg): void;
+  /** The leg of a dialog named as Replaces does (RFC 3891 3): the tags as its phone sees them. */
+  findLeg(dialog: { callId: string; toTag: string; fromTag: string }): Leg | undefined;
   /** How many calls of that user are running. */
   callsOf(user: string): number;
   /** Sends a 2xx to an INVITE and repeats it until it is acknowledged. */
@@ -89,7 +93,7 @@ export interface ClientHandler {
 }
 
 /** Headers that every answer and request of ours carries where they make sense. */
-export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, UPDATE';
+export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, UPDATE, REFER';
 /** Extensions that we know, as option tags. */
 export const SUPPORTED: readonly string[] = ['timer'];
 

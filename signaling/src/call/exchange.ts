@@ -140,3 +140,8 @@ function carried(result: NgResult, own: string): Carried {
   if ('error' in result) return result;
   return { sdp: trimSections(String(result.ok.sdp ?? ''), mediaLines(own).length) };
 }
+
+/** The description a phone has from us, offered again as it is; only who starts DTLS is left open (RFC 8842 5.5). */
+export function asOffer(sdp: string): string {
+  return sdp.replace(/^a=setup:(?:active|passive)\r?$/gm, 'a=setup:actpass\r');
+}

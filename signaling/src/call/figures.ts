@@ -15,6 +15,8 @@ export class CallFigures {
   ended = 0;
   noAck = 0;
   mediaLost = 0;
+  /** Completed by this server on REFER. */
+  transferred = 0;
   /** Taken over from a process that died. */
   restored = 0;
   flowsReplaced = 0;

@@ -1,22 +1,17 @@
 import { createResponse, type SipMessage } from '@offhook/core';
-import type { Call, Leg } from './call.ts';
+import { type Call, type Leg, otherLeg } from './call.ts';
 import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, carryAnswer, sdpOf } from './exchange.ts';
 import { giveUp, tearDown } from './outcome.ts';
 import { startRenegotiation } from './renegotiate.ts';
 import { agreeAsServer, refuseInterval } from './session-timer.ts';
+import { leaveTransfer } from './transfer.ts';
 
 /** A request within a dialog and its server transaction. */
 export interface InDialog {
   readonly id: string;
   readonly message: SipMessage;
-}
-
-/** The leg at the other end; none in a call to the echo. */
-export function otherLeg(leg: Leg): Leg | undefined {
-  const { call } = leg;
-  return leg === call.a ? call.b : call.a;
 }
 
 /** ACK of a 2xx of ours: it is repeated no more, and with a late offer it brings the answer (RFC 3261 13.2.1). */
@@ -54,6 +49,11 @@ export function handleBye(context: CallContext, leg: Leg, got: InDialog, nowMs: 
     return;
   }
   const other = otherLeg(leg);
+  // Who transfers the other may leave before the new one has answered (RFC 5589 6.1).
+  if (call.pending?.transfer?.by === leg && leaveTransfer(call)) {
+    context.end(call, { status: 200, words: `${leg.user} transferred ${other?.user} and left` }, nowMs);
+    return;
+  }
   if (other) context.bye(other, words, nowMs);
   context.end(call, { status: 200, words: words ?? `ended by ${leg.user}` }, nowMs);
 }

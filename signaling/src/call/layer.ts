@@ -20,6 +20,7 @@ import { handleAck, handleBye, handleReinvite, handleUpdate, passOn } from './in
 import { LegTable } from './leg-table.ts';
 import { deleteCommand, isUnknownCall, queryCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
+import { handleRefer } from './refer.ts';
 import { sessionDue } from './refresh.ts';
 import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
@@ -242,6 +243,9 @@ export class CallLayer implements CallContext {
       case 'UPDATE':
         handleUpdate(this, leg, got, nowMs);
         return;
+      case 'REFER':
+        handleRefer(this, leg, got, nowMs);
+        return;
       case 'OPTIONS':
         this.respond(
           id,
@@ -264,7 +268,7 @@ export class CallLayer implements CallContext {
 
   addCall(call: Call): void {
     this.#calls.add(call);
-    this.#inviteTransactions.set(call.inviteTransaction, call);
+    if (!call.transfer) this.#inviteTransactions.set(call.inviteTransaction, call);
     this.#perUser.set(call.caller, this.callsOf(call.caller) + 1);
     this.progress(call);
   }
@@ -275,6 +279,10 @@ export class CallLayer implements CallContext {
 
   addLeg(leg: Leg): void {
     this.#legs.add(leg);
+  }
+
+  findLeg(dialog: { callId: string; toTag: string; fromTag: string }): Leg | undefined {
+    return this.#legs.byDialog(dialog);
   }
 
   callsOf(user: string): number {
@@ -362,7 +370,11 @@ export class CallLayer implements CallContext {
   end(call: Call, why: { status: number; words: string }, nowMs: number): void {
     if (call.state === 'ended') return;
     this.counters.countEnd(why.status, call.answeredAtMs === undefined ? undefined : nowMs - call.answeredAtMs);
-    const { renegotiation: r } = call;
+    const { renegotiation: r, pending } = call;
+    if (pending?.transfer) {
+      pending.transfer.isOver = true; // a NOTIFY has no dialog any more
+      giveUp(this, pending, { status: 487, words: 'who was to be transferred has hung up', nowMs });
+    }
     if (r) {
       const refused = refusal(r.request, 487, 'the call has ended', r.from.tag);
       this.respond(r.serverTransaction, refused, nowMs);
@@ -389,9 +401,11 @@ export class CallLayer implements CallContext {
     else this.#perUser.delete(call.caller);
     for (const timer of [call.ring, call.change, call.check]) this.clearTimer(timer);
     for (const leg of [call.a, ...call.branches.map((b) => b.leg)]) {
+      if (leg.call !== call) continue; // it went on into another call
       for (const timer of Object.values(leg.timers))
         if (timer.kind !== 'lost' || !this.#legs.isOwed(leg)) this.clearTimer(timer);
       this.#legs.delete(leg);
+      leg.again?.(nowMs); // what waited for a better moment has waited in vain
     }
   }
 
@@ -435,6 +449,9 @@ export class CallLayer implements CallContext {
         return;
       case 'check':
         this.#check(call, nowMs);
+        return;
+      case 'again':
+        leg?.again?.(nowMs);
         return;
       case 'session':
         if (leg) sessionDue(this, leg, nowMs);

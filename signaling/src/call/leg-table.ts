@@ -36,6 +36,12 @@ export class LegTable {
     return leg?.dialog.owns(request) ? leg : undefined;
   }
 
+  /** The leg whose phone knows its dialog by these: our tag and its own. */
+  byDialog({ callId, toTag, fromTag }: { callId: string; toTag: string; fromTag: string }): Leg | undefined {
+    const leg = this.#legs.get(toTag);
+    return leg?.dialog.callId === callId && leg.dialog.remoteTag === fromTag ? leg : undefined;
+  }
+
   /** The same for calls that we are just ending. */
   findClosing(request: SipMessage): Leg | undefined {
     const leg = this.#closing.get(request.to.tag ?? '');

@@ -3,6 +3,7 @@ import type { Branch, Call } from './call.ts';
 import { type CallContext, reasonHeader, refusal } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import { okWith, SDP } from './exchange.ts';
+import { joinTransferred, notify, transferFailed } from './transfer.ts';
 
 // What becomes of a call as its caller is told it: ringing, answered, refused, given up.
 
@@ -16,6 +17,10 @@ export function provisional(
   call.ringingSent = true;
   call.state = 'ringing';
   if (isNews) context.progress(call);
+  if (call.transfer) {
+    notify(context, call.transfer, how.status, how.now);
+    return;
+  }
   const body = how.sdp === undefined ? undefined : { type: SDP, bytes: how.sdp };
   const response = createResponse(call.invite, how.status, undefined, {
     toTag: call.a.tag,
@@ -33,6 +38,10 @@ export function accept(
   nowMs: number,
 ): void {
   call.finalSent = true;
+  if (call.transfer) {
+    joinTransferred(context, call, what.sdp, nowMs);
+    return;
+  }
   call.state = 'answered';
   call.answeredAtMs = nowMs;
   context.answered(call, nowMs);
@@ -40,11 +49,17 @@ export function accept(
   context.sendOk(call.a, call.inviteTransaction, response, nowMs);
 }
 
+/** The caller's failure; after a transfer it is told to who asked for that. */
+function refuse(context: CallContext, call: Call, why: { status: number; words: string }, nowMs: number): void {
+  if (call.transfer) transferFailed(context, call, why, nowMs);
+  else context.respond(call.inviteTransaction, refusal(call.invite, why.status, why.words, call.a.tag), nowMs);
+}
+
 /** Answers the caller finally with a failure and ends the call. */
 export function reject(context: CallContext, call: Call, status: number, words: string, nowMs: number): void {
   if (!call.finalSent) {
     call.finalSent = true;
-    context.respond(call.inviteTransaction, refusal(call.invite, status, words, call.a.tag), nowMs);
+    refuse(context, call, { status, words }, nowMs);
   }
   context.end(call, { status, words }, nowMs);
 }
@@ -55,20 +70,22 @@ export function tearDown(
   call: Call,
   why: { status: number; words: string; nowMs: number; calleeIsGone?: true },
 ): void {
-  if (call.b && !why.calleeIsGone) context.bye(call.b, why.words, why.nowMs);
-  context.respond(call.inviteTransaction, refusal(call.invite, why.status, why.words, call.a.tag), why.nowMs);
+  // The far end of a call that was to be joined has a call of its own, which goes on.
+  if (call.b && !why.calleeIsGone && !call.transfer?.consult) context.bye(call.b, why.words, why.nowMs);
+  refuse(context, call, why, why.nowMs);
   context.end(call, { status: why.status, words: why.words }, why.nowMs);
 }
 
 /** The caller gave up, or nobody answered in time: every branch is cancelled; the call ends when they all have. */
 export function giveUp(context: CallContext, call: Call, why: { status: number; words: string; nowMs: number }): void {
   if (call.finalSent) {
-    if (call.b && call.state !== 'answered' && call.state !== 'ended') tearDown(context, call, why);
+    const isJoining = call.b !== undefined || call.transfer !== undefined;
+    if (isJoining && call.state !== 'answered' && call.state !== 'ended') tearDown(context, call, why);
     return;
   }
   call.finalSent = true;
   context.clearTimer(call.ring);
-  context.respond(call.inviteTransaction, refusal(call.invite, why.status, why.words, call.a.tag), why.nowMs);
+  refuse(context, call, why, why.nowMs);
   for (const branch of call.branches) abandon(context, branch, why);
   if (call.kind === 'echo' || call.branches.every((b) => b.state === 'failed')) context.end(call, why, why.nowMs);
 }

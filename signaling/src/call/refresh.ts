@@ -1,7 +1,8 @@
 import type { SipMessage } from '@offhook/core';
 import type { Call, Leg } from './call.ts';
 import type { CallContext } from './context.ts';
-import { acknowledge, adoptAnswer, SDP, sdpOf } from './exchange.ts';
+import { acknowledge, adoptAnswer, asOffer, SDP, sdpOf } from './exchange.ts';
+import { isBusy, oursUnderWay } from './rejoin.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
 /** When a refresh meets another change, or is refused for now. */
@@ -19,17 +20,6 @@ export function sessionDue(context: CallContext, leg: Leg, nowMs: number): void 
   else refresh(context, leg, 0, nowMs);
 }
 
-function isBusy(leg: Leg): boolean {
-  const { call } = leg;
-  return (
-    call.renegotiation !== undefined ||
-    call.refreshing !== undefined ||
-    call.awaitingAnswerInAck !== undefined ||
-    leg.ok !== undefined ||
-    leg.unacknowledged !== undefined
-  );
-}
-
 function again(context: CallContext, leg: Leg, nowMs: number): void {
   context.setTimer(leg.timers.session, nowMs + AGAIN_MS);
 }
@@ -42,21 +32,18 @@ function refresh(context: CallContext, leg: Leg, atLeastS: number, nowMs: number
   const body = method === 'INVITE' ? { type: SDP, bytes: asOffer(leg.sent!) } : undefined;
   const request = dialog.request(method, { headers, body });
   const cseq = request.cseq.number;
-  call.refreshing = leg;
-  const done = () => {
-    if (call.refreshing === leg) call.refreshing = undefined;
-  };
-  context.follow(context.options.transactions.request(request, dialog.flow, nowMs), {
+  const { id, over } = oursUnderWay(context, leg, request, nowMs);
+  context.follow(id, {
     response: (message, _flow, now) => {
       if (message.status < 200) return;
       if (message.status < 300 && method === 'INVITE' && !acknowledgeOnce(context, leg, cseq)) return;
       if (call.state === 'ended') return;
-      done();
+      over();
       if (message.status < 300) refreshed(context, leg, message, now);
       else refused(context, leg, { message, method, triedS: Math.max(atLeastS, leg.session?.expiresS ?? 0), now });
     },
     failed: (why, now) => {
-      done();
+      over();
       if (call.state === 'ended') return;
       if (why === 'timeout') gone(context, call, leg, now);
       else again(context, leg, now);
@@ -102,9 +89,4 @@ function refused(
 
 function gone(context: CallContext, call: Call, leg: Leg, nowMs: number): void {
   context.hangUp(call, { status: 408, words: `${leg.user}'s phone is gone: it did not answer a refresh` }, nowMs);
-}
-
-/** The description a phone has from us, offered again as it is; only who starts DTLS is left open (RFC 8842 5.5). */
-function asOffer(sdp: string): string {
-  return sdp.replace(/^a=setup:(?:active|passive)\r?$/gm, 'a=setup:actpass\r');
 }

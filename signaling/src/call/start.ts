@@ -117,7 +117,7 @@ function newCall(
 }
 
 /** Answers a call to the echo: the relay makes the answer. */
-function startEcho(context: CallContext, call: Call, nowMs: number): void {
+export function startEcho(context: CallContext, call: Call, nowMs: number): void {
   const sdp = sdpOf(call.invite);
   if (sdp === undefined) {
     reject(context, call, 488, 'the echo needs an offer in the INVITE', nowMs);

@@ -98,6 +98,7 @@ export class SipCore {
       lookup: (user, nowMs) => this.registrar.lookup(user, nowMs),
       displayName: (user) => account(user)?.displayName ?? user,
       domain,
+      isLocal: options.isLocal,
       contact: (flow) =>
         flow.transport.startsWith('ws')
           ? `sip:${domain};transport=ws`

@@ -1,0 +1,215 @@
+import { createRequest, createResponse, NameAddr, parseNameAddr, SipUri } from '@offhook/core';
+import { startBranches } from './branch.ts';
+import { type Call, type CallTimer, type Leg, otherLeg, type Transfer } from './call.ts';
+import { type CallContext, refusal } from './context.ts';
+import { carryAnswer, carryOffer, SDP } from './exchange.ts';
+import type { InDialog } from './in-dialog.ts';
+import { accept, reject } from './outcome.ts';
+import { rejoin } from './rejoin.ts';
+import { startEcho } from './start.ts';
+import { eventOf, newCallId, notify } from './transfer.ts';
+
+/**
+ * REFER within a call (RFC 3515, RFC 5589): the server completes the transfer itself, so neither the other phone nor the
+ * new one need know of it. Blind: the new one is called, then given the description of who is transferred. Attended
+ * (Replaces in Refer-To, RFC 3891): the far ends of both calls of the one that asks are joined.
+ */
+export function handleRefer(context: CallContext, leg: Leg, got: InDialog, nowMs: number): void {
+  const { id, message } = got;
+  const refuse = (status: number, words: string) =>
+    context.respond(id, refusal(message, status, words, leg.tag), nowMs);
+  const { call } = leg;
+  const other = otherLeg(leg);
+  const known = other && ownDescription(call, other);
+  if (!other || !known) {
+    refuse(403, 'there is nobody in this call who could be transferred');
+    return;
+  }
+  if (call.state !== 'answered' || call.pending) {
+    refuse(491, call.pending ? 'a transfer of this call is under way' : 'the call is still being set up');
+    return;
+  }
+  const targets = message.values('refer-to');
+  const target = targets.length === 1 ? parseNameAddr(targets[0]!) : undefined;
+  if (!target?.uri.isSip) {
+    refuse(400, 'a REFER needs one Refer-To with a SIP URI');
+    return;
+  }
+  const { uri } = target;
+  if ((uri.params.get('method') ?? 'INVITE').toUpperCase() !== 'INVITE') {
+    refuse(501, 'only calls can be referred to');
+    return;
+  }
+  const replaced = replacesOf(uri);
+  const way = replaced === undefined ? blindWay(context, uri, nowMs) : attendedWay(context, leg, replaced);
+  if ('status' in way) {
+    refuse(way.status, way.words);
+    return;
+  }
+  const silent = message.header('refer-sub')?.trim().toLowerCase().startsWith('false') ?? false;
+  const transfer: Transfer = {
+    by: leg,
+    old: call,
+    event: silent ? undefined : eventOf(leg, message.cseq.number),
+    consult: way.kind === 'attended' ? way.consult : undefined,
+    isOver: false,
+  };
+  const headers: (readonly [string, string])[] = [['Contact', `<${context.options.contact(leg.flow)}>`]];
+  if (silent) headers.push(['Refer-Sub', 'false']);
+  context.respond(id, createResponse(message, 202, undefined, { toTag: leg.tag, headers }), nowMs);
+  notify(context, transfer, 100, nowMs);
+  const description = known.replace(/^a=(?:sendonly|recvonly|inactive)\r?\n/gm, '');
+  const next = newCall(context, { transfer, leg: other, way, description, nowMs });
+  call.pending = next;
+  switch (way.kind) {
+    case 'echo':
+      startEcho(context, next, nowMs);
+      return;
+    case 'ring':
+      startBranches(context, next, way.bindings, nowMs);
+      return;
+    case 'attended':
+      joinBoth(context, next, way.far, nowMs);
+      return;
+    default:
+      way satisfies never;
+  }
+}
+
+type Way =
+  | { readonly kind: 'echo'; readonly callee: string }
+  | { readonly kind: 'ring'; readonly callee: string; readonly bindings: ReturnType<CallContext['options']['lookup']> }
+  | {
+      readonly kind: 'attended';
+      readonly callee: string;
+      readonly far: Leg;
+      readonly consult: { call: Call; leg: Leg };
+    }
+  | { readonly status: number; readonly words: string };
+
+function blindWay(context: CallContext, uri: SipUri, nowMs: number): Way {
+  const { options } = context;
+  if (!options.isLocal(uri.host)) return { status: 404, words: `${uri.host} is not served here` };
+  const route = options.route(uri.user);
+  if (route.kind === 'reject') return { status: route.status, words: route.reason };
+  if (route.kind === 'echo') return { kind: 'echo', callee: uri.user ?? '' };
+  const bindings = options.lookup(route.user, nowMs);
+  if (bindings.length === 0)
+    return { status: 480, words: `${route.user} is not registered: nobody is signed in under that name` };
+  return { kind: 'ring', callee: route.user, bindings };
+}
+
+/** The other call of who asks: only its own calls can be joined. */
+function attendedWay(context: CallContext, leg: Leg, replaced: Replaces): Way {
+  const consulting = context.findLeg(replaced);
+  const far = consulting && otherLeg(consulting);
+  if (!consulting || consulting.user !== leg.user || consulting.call === leg.call)
+    return { status: 481, words: 'the call to be joined does not exist (any more)' };
+  if (!far || consulting.call.state !== 'answered' || consulting.call.pending || !ownDescription(consulting.call, far))
+    return { status: 480, words: 'the call to be joined is not answered yet' };
+  return { kind: 'attended', callee: far.user, far, consult: { call: consulting.call, leg: consulting } };
+}
+
+/** RFC 3891 3, as a header of a Refer-To URI: `?Replaces=…`, percent-escaped. */
+interface Replaces {
+  readonly callId: string;
+  readonly toTag: string;
+  readonly fromTag: string;
+}
+
+function replacesOf({ headers }: SipUri): Replaces | undefined {
+  for (const part of headers?.split('&') ?? []) {
+    const at = part.indexOf('=');
+    if (part.slice(0, at).toLowerCase() !== 'replaces') continue;
+    const [callId = '', ...params] = percentDecoded(part.slice(at + 1)).split(';');
+    const tag = (name: string) =>
+      params.find((p) => p.toLowerCase().startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
+    return { callId, toTag: tag('to-tag'), fromTag: tag('from-tag') };
+  }
+  return undefined;
+}
+
+function percentDecoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return '';
+  }
+}
+
+/** How a phone last described itself. */
+function ownDescription({ agreed }: Call, leg: Leg): string | undefined {
+  if (!agreed) return undefined;
+  return agreed.offerer === leg ? agreed.offer : agreed.answerer === leg ? agreed.answer : undefined;
+}
+
+/** The call that is to come of the transfer: the one that is transferred takes the caller's part. */
+function newCall(
+  context: CallContext,
+  of: { transfer: Transfer; leg: Leg; way: Exclude<Way, { status: number }>; description: string; nowMs: number },
+): Call {
+  const { transfer, leg, way, description, nowMs } = of;
+  const { domain } = context.options;
+  const invite = createRequest({
+    method: 'INVITE',
+    uri: `sip:${domain}`,
+    from: new NameAddr(new SipUri({ user: leg.user, host: domain })).toString(),
+    to: new NameAddr(new SipUri({ user: way.callee, host: domain })).toString(),
+    callId: leg.dialog.callId,
+    cseq: 1,
+    headers: [['Referred-By', `<sip:${transfer.by.user}@${domain}>`]],
+    body: { type: SDP, bytes: description },
+  });
+  const call = {
+    id: newCallId(context),
+    caller: leg.user,
+    callee: way.callee,
+    startedAtMs: nowMs,
+    state: 'setup',
+    kind: way.kind === 'echo' ? 'echo' : 'user',
+    invite,
+    inviteTransaction: '',
+    branches: [],
+    lateOffer: false,
+    ringingSent: false,
+    finalSent: false,
+    sections: [],
+    transfer,
+    a: leg,
+  } as unknown as Call;
+  const timer = (kind: CallTimer['kind']): CallTimer => ({ call, kind });
+  Object.assign(call, { ring: timer('ring'), change: timer('change'), check: timer('check') });
+  context.addCall(call);
+  return call;
+}
+
+/** Attended: the far end of the other call gets the description of who is transferred, and the other way round. */
+function joinBoth(context: CallContext, call: Call, far: Leg, nowMs: number): void {
+  const sdp = call.invite.bodyText;
+  const ngCallId = `${call.id}-0`;
+  const { a } = call;
+  const before = far.sent;
+  call.ngCallId = ngCallId;
+  carryOffer(context, { call, ngCallId, from: a, to: far, sdp }, nowMs, (offered, now) => {
+    if (call.state === 'ended') return;
+    if ('error' in offered) {
+      reject(context, call, 488, offered.error, now);
+      return;
+    }
+    rejoin(context, far, offered.sdp, now, (result, later) => {
+      if (call.state === 'ended') return;
+      if ('status' in result) {
+        reject(context, call, result.status, result.words, later);
+        return;
+      }
+      call.b = far;
+      call.transfer!.consult!.before = before;
+      call.branches.push({ call, ngCallId, leg: far, state: 'answered', abandoned: false, strays: new Map() });
+      carryAnswer(context, { call, ngCallId, from: far, to: a, sdp: result.sdp, offer: sdp }, later, (back, at) => {
+        if (call.state === 'ended') return;
+        if ('error' in back) reject(context, call, 488, back.error, at);
+        else accept(context, call, { sdp: back.sdp }, at);
+      });
+    });
+  });
+}

@@ -1,0 +1,130 @@
+import type { SipMessage } from '@offhook/core';
+import type { Leg } from './call.ts';
+import type { CallContext } from './context.ts';
+import { acknowledge, asOffer, SDP, sdpOf } from './exchange.ts';
+import { askAsClient, learnAsClient } from './session-timer.ts';
+
+/** A leg that is just being changed is asked again after this. */
+const BUSY_MS = 500;
+/** RFC 3261 14.1: after 491 the owner of the Call-ID waits 2.1 to 4 s. */
+const GLARE_MS = { least: 2100, spread: 1900 };
+const TRIES = 12;
+
+export type Rejoined = { readonly sdp: string } | { readonly status: number; readonly words: string };
+
+/**
+ * Gives an answered leg another description by a re-INVITE of ours: its other side changes without its doing. Whatever
+ * else happens to the leg at that moment is waited for.
+ */
+export function rejoin(
+  context: CallContext,
+  leg: Leg,
+  sdp: string,
+  nowMs: number,
+  then: (result: Rejoined, nowMs: number) => void,
+): void {
+  let tries = 0;
+  const again = (inMs: number, now: number): void => {
+    if (++tries > TRIES) {
+      then({ status: 491, words: `${leg.user}'s phone is busy with another change` }, now);
+      return;
+    }
+    leg.again = attempt;
+    context.setTimer(leg.timers.again, now + inMs);
+  };
+  const attempt = (now: number): void => {
+    leg.again = undefined;
+    if (leg.call.state === 'ended') then({ status: 481, words: `${leg.user} has hung up` }, now);
+    else if (leg.isLost || isBusy(leg)) again(BUSY_MS, now);
+    else ask(context, leg, { sdp, again, then }, now);
+  };
+  attempt(nowMs);
+}
+
+/** Whether a change of the leg has to wait for another one. */
+export function isBusy(leg: Leg): boolean {
+  const { call } = leg;
+  return (
+    call.renegotiation !== undefined ||
+    call.refreshing !== undefined ||
+    call.awaitingAnswerInAck !== undefined ||
+    leg.ok !== undefined ||
+    leg.unacknowledged !== undefined
+  );
+}
+
+function ask(
+  context: CallContext,
+  leg: Leg,
+  what: { sdp: string; again: (inMs: number, now: number) => void; then: (result: Rejoined, now: number) => void },
+  nowMs: number,
+): void {
+  const { dialog } = leg;
+  const { again, then } = what;
+  const offer = asOffer(what.sdp);
+  const request = dialog.request('INVITE', {
+    headers: [['Supported', 'timer'], ...askAsClient(context, leg)],
+    body: { type: SDP, bytes: offer },
+  });
+  const cseq = request.cseq.number;
+  const { id, over } = oursUnderWay(context, leg, request, nowMs);
+  context.follow(id, {
+    response: (message, _flow, now) => {
+      if (message.status < 200) return;
+      if (message.status >= 300) {
+        over();
+        if (message.status === 491)
+          again(GLARE_MS.least + context.options.crypto.randomBytes(1)[0]! * (GLARE_MS.spread / 255), now);
+        else then({ status: message.status, words: `${leg.user}'s phone does not take the new connection` }, now);
+        return;
+      }
+      if (leg.ack?.cseq === cseq) {
+        context.options.transactions.send(leg.ack.message.clone(), dialog.flow);
+        return;
+      }
+      acknowledge(context, { leg }, cseq, undefined);
+      over();
+      if (leg.call.state === 'ended') {
+        then({ status: 481, words: `${leg.user} has hung up` }, now);
+        return;
+      }
+      dialog.retarget(message);
+      learnAsClient(context, leg, message, now);
+      leg.sent = offer;
+      const answer = sdpOf(message);
+      if (answer === undefined) then({ status: 488, words: `${leg.user}'s phone gave no answer` }, now);
+      else then({ sdp: answer }, now);
+    },
+    failed: (_why, now) => {
+      over();
+      then({ status: 408, words: `${leg.user}'s phone does not answer` }, now);
+    },
+  });
+}
+
+/**
+ * Sends a request of our own in an answered leg's dialog. Until `over` it keeps other changes of the call out; an INVITE
+ * that is never answered for good is cancelled after a while, or when the call ends (RFC 3261 17.1.1.2: once it is
+ * proceeding no timer ends it).
+ */
+export function oursUnderWay(
+  context: CallContext,
+  leg: Leg,
+  request: SipMessage,
+  nowMs: number,
+): { readonly id: string; readonly over: () => void } {
+  const { call, dialog } = leg;
+  const { transactions } = context.options;
+  const id = transactions.request(request, dialog.flow, nowMs);
+  const cancel = (now: number) => transactions.cancel(id, now);
+  call.refreshing = leg;
+  leg.again = cancel;
+  context.setTimer(leg.timers.again, nowMs + context.limits.changeMs);
+  const over = () => {
+    if (call.refreshing === leg) call.refreshing = undefined;
+    if (leg.again !== cancel) return;
+    leg.again = undefined;
+    context.clearTimer(leg.timers.again);
+  };
+  return { id, over };
+}
