@@ -37,6 +37,7 @@ export async function startSignaling(
   const problems = signalingConfigProblems(config);
   if (problems.length > 0) throw new Error(`the configuration can't be used:\n  ${problems.join('\n  ')}`);
   const { domain } = config;
+  const { certificate, trouble } = openCertificate(config, log);
   const store = openStore(join(config.dataDir, 'offhook.sqlite'), domain, nodeCrypto);
   const accounts = await Accounts.load(store, domain, nodeCrypto);
   const journal = await Journal.open(join(config.dataDir, 'offhook.sqlite'));
@@ -44,7 +45,6 @@ export async function startSignaling(
   const find = (user: string) => accounts.find(user);
   const sessions = new Sessions({ crypto: nodeCrypto, secret: config.sessionSecret, account: find });
   const relays = config.media.relays.flatMap((relay) => parseRelay(relay) ?? []);
-  const { certificate, trouble } = openCertificate(config, log);
   const isLocal = localNames(config, () => certificate?.facts.names ?? []);
   const core = new SipCore({
     crypto: nodeCrypto,

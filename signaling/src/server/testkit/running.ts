@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { AdminHandler, RunningPart } from '@offhook/core/node';
 import { pino } from 'pino';
 import type { SignalingConfig } from '../../config.ts';
+import type { TlsSettings } from '../../transport/index.ts';
 import { startSignaling } from '../server.ts';
 
 export const DOMAIN = 'example.test';
@@ -20,7 +21,14 @@ export interface RunningServer extends AsyncDisposable {
   restart(): Promise<RunningServer>;
 }
 
-export async function startServer(over: { http?: Partial<SignalingConfig['http']> } = {}): Promise<RunningServer> {
+interface Over {
+  readonly http?: Partial<SignalingConfig['http']>;
+  readonly sip?: Partial<SignalingConfig['sip']>;
+  /** TLS on any ports, with a certificate of our own unless another is given. */
+  readonly tls?: Partial<TlsSettings>;
+}
+
+export async function startServer(over: Over = {}): Promise<RunningServer> {
   const folder = mkdtempSync(join(tmpdir(), 'oh-sig-'));
   const webRoot = join(folder, 'web');
   mkdirSync(webRoot);
@@ -31,7 +39,8 @@ export async function startServer(over: { http?: Partial<SignalingConfig['http']
     configHash: '',
     dataDir: join(folder, 'data'),
     domain: DOMAIN,
-    sip: { udp: [{ address: '127.0.0.1', port: 0 }], tcp: [{ address: '127.0.0.1', port: 0 }] },
+    sip: { udp: [{ address: '127.0.0.1', port: 0 }], tcp: [{ address: '127.0.0.1', port: 0 }], ...over.sip },
+    ...(over.tls ? { tls: { folder: join(folder, 'tls'), ...over.tls } } : {}),
     http: { addresses: ['127.0.0.1'], port: 0, webRoot, ...over.http },
     media: { relays: ['udp:127.0.0.1:9'], path: 'opaque' },
     turn: { uris: ['turn:127.0.0.1:3478?transport=udp'], secret: 'turn-secret', ttlS: 3600 },
@@ -44,7 +53,10 @@ export async function startServer(over: { http?: Partial<SignalingConfig['http']
 }
 
 async function open(config: SignalingConfig, folder: string): Promise<RunningServer> {
-  const part = await startSignaling(config, pino({ level: 'silent' }));
+  const part = await startSignaling(config, pino({ level: 'silent' })).catch((error) => {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  });
   const verbs = part.verbs as Readonly<Record<string, AdminHandler>>;
   return {
     part,

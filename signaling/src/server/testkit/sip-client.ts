@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import {
   answerChallenge,
   createRequest,
@@ -43,20 +44,31 @@ export class SipClient implements AsyncDisposable {
     this.closed = wire.closed;
   }
 
-  static async udp(port: number): Promise<SipClient> {
-    const socket = createSocket('udp4');
-    await new Promise<void>((resolve) => socket.connect(port, '127.0.0.1', resolve));
+  static async udp(port: number, host = '127.0.0.1'): Promise<SipClient> {
+    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    await new Promise<void>((resolve) => socket.connect(port, host, resolve));
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     const client = new SipClient('UDP', { send: (bytes) => socket.send(bytes), close: () => socket.close(), closed });
     socket.on('message', (bytes) => client.#receive(bytes));
     return client;
   }
 
-  static async tcp(port: number): Promise<SipClient> {
-    const socket = connectTcp(port, '127.0.0.1');
+  static async tcp(port: number, host = '127.0.0.1'): Promise<SipClient> {
+    const socket = connectTcp(port, host);
     await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+    return SipClient.#stream('TCP', socket);
+  }
+
+  /** Trusts `ca` alone. */
+  static async tls(port: number, ca: Uint8Array, host = '127.0.0.1'): Promise<SipClient> {
+    const socket = connectTls({ port, host, ca: Buffer.from(ca) });
+    await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
+    return SipClient.#stream('TLS', socket);
+  }
+
+  static #stream(transport: 'TCP' | 'TLS', socket: Socket): SipClient {
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    const client = new SipClient('TCP', {
+    const client = new SipClient(transport, {
       send: (bytes) => socket.write(bytes),
       close: () => socket.destroy(),
       closed,
@@ -82,7 +94,7 @@ export class SipClient implements AsyncDisposable {
       });
     });
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    const client = new SipClient('WS', {
+    const client = new SipClient(url.startsWith('wss') ? 'WSS' : 'WS', {
       send: (bytes) => socket.send(bytes),
       close: () => socket.terminate(),
       closed,
