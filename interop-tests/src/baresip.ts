@@ -12,7 +12,9 @@ export interface BaresipOptions {
   readonly domain: string;
   /** Where it registers: `127.0.0.1:5060`. */
   readonly server: string;
-  readonly transport?: 'udp' | 'tcp';
+  readonly transport?: 'udp' | 'tcp' | 'tls';
+  /** PEM file of those whose certificates it trusts; needed for TLS. */
+  readonly caPath?: string;
   /** In order of preference, as baresip writes them: `opus/48000/1`, `pcmu`, `pcma`. */
   readonly codecs: readonly string[];
   /** What its microphone says: 48 kHz mono, long enough for the test. */
@@ -211,6 +213,7 @@ function writeConfiguration(o: BaresipOptions): void {
     [
       `sip_listen 127.0.0.1:${o.ports.sip}`,
       `sip_certificate ${o.folder}/both.pem`,
+      ...(o.caPath === undefined ? [] : [`sip_cafile ${o.caPath}`, 'sip_verify_server yes']),
       `audio_player aufile,${o.folder}/out.wav`,
       `audio_source aufile,${o.speechPath}`,
       `audio_alert aufile,${o.folder}/alert.wav`,

@@ -38,7 +38,7 @@ export class Stage {
   async baresip(
     system: System,
     user: string,
-    options: { words: Sentence } & Pick<BaresipOptions, 'codecs' | 'transport' | 'account' | 'rtcpMux'>,
+    options: { words: Sentence } & Pick<BaresipOptions, 'codecs' | 'transport' | 'caPath' | 'account' | 'rtcpMux'>,
   ): Promise<Baresip> {
     const { words, ...rest } = options;
     const password = `pw-${user}-aA1`;
@@ -50,7 +50,7 @@ export class Stage {
       user,
       password,
       domain: system.domain,
-      server: `127.0.0.1:${options.transport === 'tcp' ? system.ports.tcp : system.ports.udp}`,
+      server: `127.0.0.1:${system.ports[options.transport ?? 'udp']}`,
       speechPath: words.longPath,
       ports: { sip: ports, control: ports + 3, rtpMin: ports + 4, rtpMax: ports + PORTS_EACH - 2 },
     });

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AdminClient, callAdmin, type PartStatus } from '@offhook/core/node';
@@ -84,6 +84,16 @@ export class System {
 
   get httpUrl(): string {
     return `http://localhost:${this.ports.http}`;
+  }
+
+  /** The CA that the system has made for itself. */
+  get caPath(): string {
+    return join(this.#data, 'tls', 'ca.pem');
+  }
+
+  /** What a part has written into its log. */
+  log(part: string): string {
+    return readFileSync(join(this.#data, 'log', `${part}.log`), 'utf8');
   }
 
   async startSupervisor(): Promise<void> {
