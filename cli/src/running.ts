@@ -103,6 +103,8 @@ export interface Reach {
   readonly addresses: readonly string[];
   /** Those of them that are not loopback. */
   readonly hostAddresses: readonly string[];
+  /** The CA that has made the certificate; undefined when it came from elsewhere. */
+  readonly ownCa: string | undefined;
 }
 
 export function runningReach(data: string): Reach | undefined {
@@ -110,20 +112,20 @@ export function runningReach(data: string): Reach | undefined {
     const settings = JSON.parse(readFileSync(join(runDirOf(data), 'signaling.config.json'), 'utf8')) as {
       domain: string;
       sip: { udp: { address: string }[] };
+      tls: { folder: string; cert?: string };
     };
-    return reachOf(
-      settings.domain,
-      settings.sip.udp.map(({ address }) => address),
-    );
+    const { domain, sip, tls } = settings;
+    const ownCa = tls.cert === undefined ? join(tls.folder, 'ca.pem') : undefined;
+    return reachOf({ domain, addresses: sip.udp.map(({ address }) => address), ownCa });
   } catch {
     return undefined;
   }
 }
 
-export function reachOf(domain: string, addresses: readonly string[]): Reach {
+export function reachOf({ domain, addresses, ownCa }: Omit<Reach, 'hostAddresses'>): Reach {
   // ::1 is where 127.0.0.1 is: to be told once is enough.
   const told = addresses.filter((address) => address !== '::1');
-  return { domain, addresses: told, hostAddresses: told.filter((address) => !address.startsWith('127.')) };
+  return { domain, addresses: told, hostAddresses: told.filter((address) => !address.startsWith('127.')), ownCa };
 }
 
 function filesIn(folder: string): string[] {

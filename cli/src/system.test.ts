@@ -88,20 +88,36 @@ test('with --public the greeting, doctor and user add name the host’s addresse
     ({ part }: { part: string }) => part === 'signaling',
   ) as { ports: Record<string, number> };
   assert.ok(system.said.includes(`SIP phones: server ${own}, port ${ports.udp}`), system.said);
-  assert.ok(system.said.includes(`http://${hostAddresses()[0]}:${ports.http}`), system.said);
+  assert.ok(system.said.includes(`https://${hostAddresses()[0]}:${ports.https}`), system.said);
+  const ca = join(system.folder, 'data/tls/ca.pem');
+  assert.ok(
+    system.said.includes(`https://localhost:${ports.https}   (own CA, to be trusted once: ${ca})`),
+    system.said,
+  );
   assert.match(system.said, /browsers on other machines need HTTPS/);
   const doctor = system.run('doctor').stdout;
-  assert.match(doctor, /note reach: from other machines too, at .*\n.*need HTTPS .* put a TLS proxy in front/);
+  assert.match(
+    doctor,
+    /note reach: from other machines too, at .*\n.*need HTTPS .* import .*\/tls\/ca\.pem there once/,
+  );
+  assert.match(doctor, /ok {3}certificate: for localhost, offhook\.local, .*; 395 days left; signed by Offhook CA of /);
+  assert.match(doctor, /→ its own CA is trusted by nobody yet: give .*ca\.pem to phones/);
+  for (const what of ['HTTPS', 'SIP over TLS'])
+    assert.match(doctor, new RegExp(`ok {3}${what}: TLSv1\\.3, the certificate is in order`));
   const added = system.run('user', 'add', 'desk').stdout;
   assert.match(added, /^desk is added\npassword: \S+\n/);
   const tcp = ports.udp === ports.tcp ? `${ports.udp} (UDP or TCP)` : `${ports.udp} (UDP) or ${ports.tcp} (TCP)`;
-  assert.ok(added.includes(`SIP phone: server ${own}, port ${tcp}, domain offhook.local, user desk\n`), added);
+  assert.ok(
+    added.includes(`SIP phone: server ${own}, port ${tcp} or ${ports.tls} (TLS), domain offhook.local, user desk\n`),
+    added,
+  );
   const { sip } = JSON.parse(system.run('user', 'add', 'lamp', '--json').stdout) as { sip: Record<string, unknown> };
   assert.deepEqual(sip, {
     domain: 'offhook.local',
     servers: ['127.0.0.1', ...hostAddresses()],
     udp: ports.udp,
     tcp: ports.tcp,
+    tls: ports.tls,
   });
 });
 

@@ -14,7 +14,7 @@ import { command } from '../spelling.ts';
 import { processIdentity } from '../supervisor/identity.ts';
 import { STOP_GRACE_MS } from '../supervisor/part-process.ts';
 import { endOwn, isAlive, livingProcess, type OwnProcess, removePidFile } from '../supervisor/pid-file.ts';
-import { HTTPS_REMEDY } from '../words.ts';
+import { httpsRemedy } from '../words.ts';
 import { loginLink } from './start.ts';
 
 const out = (line: string) => process.stdout.write(`${line}\n`);
@@ -133,7 +133,11 @@ function inWords({ part, pid, state, startedAt, ports, details }: PartStatus, su
 export async function link(data: string, user: string): Promise<number> {
   const { ports } = (await ask(data, 'signaling', 'status')) as PartStatus;
   out(await loginLink(data, user, ports.http!));
-  const address = runningReach(data)?.hostAddresses[0];
-  if (address) process.stderr.write(`on other machines ${address} stands for localhost; ${HTTPS_REMEDY}\n`);
+  const reach = runningReach(data);
+  const address = reach?.hostAddresses[0];
+  if (address && ports.https)
+    process.stderr.write(
+      `on other machines https://${address}:${ports.https} stands for http://localhost:${ports.http}; ${httpsRemedy(reach.ownCa)}\n`,
+    );
   return 0;
 }

@@ -1,6 +1,7 @@
 import type { PartStatus } from '@offhook/core/node';
 import { type Config, ConfigError, type ConfigFlags, loadConfig } from '../config/config.ts';
 import { findData } from '../config/find-data.ts';
+import { certificateFinding, handshakeFinding } from '../doctor/certificate.ts';
 import { lastWords, obstacles } from '../doctor/data.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { machine } from '../doctor/machine.ts';
@@ -71,7 +72,10 @@ async function examine(flags: ConfigFlags): Promise<{ findings: Finding[]; nothi
   const [supervisor, parts] = await Promise.all([foundSupervisor(data), foundParts(data)]);
   const running = { data, supervisor, parts };
   const nothingRuns = !supervisor && parts.length === 0;
-  if (config) findings.push(...machine(config, nothingRuns ? undefined : runningReach(data)), ...obstacles(config));
+  if (config) {
+    findings.push(...machine(config, nothingRuns ? undefined : runningReach(data)), ...obstacles(config));
+    findings.push(certificateFinding(config));
+  }
   if (!nothingRuns) findings.push(...(await system(running, config)));
   else {
     if (config) findings.push(...lastWords(data, expectedParts(config)));
@@ -108,10 +112,13 @@ async function system({ data, supervisor, parts }: Running, config: Config | und
   }
   const answering = parts.flatMap(({ status }) => status ?? []);
   const portsOf = (name: string) => answering.find(({ part }) => part === name)?.ports;
-  const { http, udp, tcp } = portsOf('signaling') ?? {};
+  const { http, https, udp, tcp, tls } = portsOf('signaling') ?? {};
+  const ownCa = runningReach(data)?.ownCa;
   if (http) findings.push(await httpFinding(http), await upgradeFinding(http));
   if (udp) findings.push(await sipUdpFinding(udp));
   if (tcp) findings.push(await tcpFinding(tcp));
+  if (https) findings.push(await handshakeFinding('HTTPS', https, ownCa));
+  if (tls) findings.push(await handshakeFinding('SIP over TLS', tls, ownCa));
   const turn = portsOf('turn')?.udp;
   if (turn) findings.push(await turnFinding(turn));
   for (const { part, ports } of answering.filter(({ part }) => part.startsWith('media-relay'))) {

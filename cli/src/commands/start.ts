@@ -13,7 +13,7 @@ import { processIdentity } from '../supervisor/identity.ts';
 import { takeLock } from '../supervisor/lock.ts';
 import { removePidFile, writePidFile } from '../supervisor/pid-file.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
-import { HTTPS_REMEDY, phoneWords } from '../words.ts';
+import { httpsRemedy, ownCaPath, phoneWords } from '../words.ts';
 import { skippedPorts } from './skipped-ports.ts';
 
 /** The accounts that the first start makes. */
@@ -114,14 +114,19 @@ async function greet({ config, own, supervisor, say }: Greeting): Promise<void> 
   say('');
   if (users.length > 0)
     say('Try this first: open Alice’s phone and call 600, the echo. Then open both links and let Alice call bob.');
-  const reach = reachOf(config.domain, config.public ? ['127.0.0.1', ...own] : ['127.0.0.1']);
+  const ownCa = ownCaPath(config);
+  const addresses = config.listen ?? (config.public ? ['127.0.0.1', ...own] : ['127.0.0.1']);
+  const reach = reachOf({ domain: config.domain, addresses, ownCa });
   say(`SIP phones: ${phoneWords(reach, ports)}.`);
   for (const [user, password] of passwords) say(`  user ${user.padEnd(8)} password ${password}   (shown this once)`);
+  if (ports.https) {
+    const trust = ownCa === undefined ? '' : `   (own CA, to be trusted once: ${ownCa})`;
+    say(`The web phone over HTTPS: https://localhost:${ports.https}${trust}`);
+  }
   if (reach.hostAddresses.length > 0) {
-    say(
-      `Other machines reach the web phone at ${reach.hostAddresses.map((one) => `http://${one}:${ports.http}`).join(', ')};`,
-    );
-    say(`  ${HTTPS_REMEDY}.`);
+    const web = ports.https ? `https://%:${ports.https}` : `http://%:${ports.http}`;
+    say(`Other machines reach the web phone at ${reach.hostAddresses.map((one) => web.replace('%', one)).join(', ')};`);
+    say(`  ${httpsRemedy(ownCa)}.`);
   } else if (config.public) say('This host has no address but loopback, so nothing is reached from elsewhere.');
   say('More:');
   for (const words of ['user add <name>', 'link <name>', 'doctor']) say(`  ${command(words)}`);

@@ -28,7 +28,7 @@ export async function user(
   const phone = op === 'add' || op === 'passwd' ? await phoneSettings(data) : undefined;
   if (json) {
     const { domain, servers, ports } = phone ?? {};
-    const sip = phone && { domain, servers, udp: ports?.udp, tcp: ports?.tcp };
+    const sip = phone && { domain, servers, udp: ports?.udp, tcp: ports?.tcp, tls: ports?.tls };
     out(JSON.stringify(sip ? { ...(answer as object), sip } : answer, undefined, 2));
     return 0;
   }

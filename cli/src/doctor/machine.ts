@@ -4,7 +4,7 @@ import { hostAddresses } from '../addresses.ts';
 import type { Config } from '../config/config.ts';
 import { ROOT } from '../root.ts';
 import type { Reach } from '../running.ts';
-import { HTTPS_REMEDY } from '../words.ts';
+import { httpsRemedy, ownCaPath } from '../words.ts';
 import type { Finding } from './finding.ts';
 
 /** What the machine gives: Node, addresses, limits, the clock. Without `running`, as the next start would have it. */
@@ -33,7 +33,7 @@ export function machine(config: Config, running: Reach | undefined): Finding[] {
           remedy: 'browsers on this machine work, but Firefox does not use loopback for media',
         },
   );
-  findings.push(reach(running ? running.hostAddresses : config.public ? own : []));
+  findings.push(reach(running ? running.hostAddresses : config.public ? own : [], ownCaPath(config)));
   if (!existsSync(join(ROOT, 'web-phone/dist/index.html')))
     findings.push({ what: 'web phone', state: 'bad', words: 'is not built', remedy: 'npm run build' });
   const files = limitOfFiles();
@@ -56,14 +56,14 @@ export function machine(config: Config, running: Reach | undefined): Finding[] {
   return findings;
 }
 
-function reach(addresses: readonly string[]): Finding {
+function reach(addresses: readonly string[], ownCa: string | undefined): Finding {
   const what = 'reach';
   if (addresses.length > 0)
     return {
       what,
       state: 'note',
-      words: `from other machines too, at ${addresses.join(', ')}, over plain HTTP`,
-      remedy: HTTPS_REMEDY,
+      words: `from other machines too, at ${addresses.join(', ')}`,
+      remedy: httpsRemedy(ownCa),
     };
   const words = 'loopback only; http://localhost is a secure context, so no certificate is needed';
   return { what, state: 'good', words };
