@@ -44,7 +44,7 @@ test('a second `offhook start` on the same data folder says in words that one ru
   assert.equal(code, 1);
   assert.match(
     said,
-    /^Offhook runs already with the data folder \/.*\. See 'offhook status', or stop it with 'offhook stop'\.\n$/,
+    /^Offhook runs already with the data folder \/.*\. See '.*offhook.* status.*', or stop it with '.*offhook.* stop.*'\.\n$/,
   );
   assert.deepEqual(await system.pids(), before);
   await echoWorks(system);

@@ -3,7 +3,7 @@ import { NO_ROOM, type PortPool, queryCall, type SessionBook, totalsOf } from '.
 import { CONTROL_LIMITS, knowsLoadLimit, parametersOf, textOf } from './parameters.ts';
 
 /** Our own verbs beyond rtpengine's, announced at ping. */
-export const OFFHOOK_VERBS = ['echo'] as const;
+export const OFFHOOK_VERBS = ['echo', 'connect'] as const;
 
 export interface ControlCounters {
   requests: number;
@@ -45,6 +45,8 @@ async function run(context: ControlContext, message: NgDictionary): Promise<NgDi
     case 'answer':
     case 'echo':
       return describe(context, command, message);
+    case 'connect':
+      return connect(context, message);
     case 'delete':
       return remove(context, message);
     case 'query':
@@ -89,6 +91,17 @@ async function describe(
     command === 'offer' ? context.book.offer(request, pairs, now) : context.book.echo(request, pairs, now);
   for (const pair of pairs) context.ports.give(pair);
   return outcome(described);
+}
+
+function connect({ book, monotonicMs }: ControlContext, message: NgDictionary): NgDictionary {
+  const callId = textOf(message, 'call-id', CONTROL_LIMITS.callId);
+  const fromCallId = textOf(message, 'from-call-id', CONTROL_LIMITS.callId);
+  const tag = textOf(message, 'from-tag', CONTROL_LIMITS.tag);
+  if (typeof callId !== 'string') return failure('call-id is missing or too long');
+  if (typeof fromCallId !== 'string') return failure('from-call-id is missing or too long');
+  if (typeof tag !== 'string') return failure('from-tag is missing or too long');
+  const problem = book.connect({ callId, fromCallId, tag }, monotonicMs());
+  return problem ? failure(problem.error) : { result: 'ok' };
 }
 
 function remove({ book }: ControlContext, message: NgDictionary): NgDictionary {

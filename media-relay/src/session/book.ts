@@ -1,6 +1,7 @@
 import { Deadlines, isSdpError, parseSdp, readU32, type SessionDescription } from '@offhook/core';
 import { applyRemote, arrange, bundleOf, closeLeg, firstKind, pairsNeeded, usableSections, wire } from './build.ts';
 import { Call } from './call.ts';
+import { connectLeg } from './connect.ts';
 import { mirror } from './echo.ts';
 import { isHeld, noteHold } from './hold.ts';
 import type { MediaHost } from './host.ts';
@@ -136,6 +137,18 @@ export class SessionBook {
     settleRtcpMux(leg, { request, role: 'answer' });
     wire(call);
     return { sdp: writeLocal(this.#host, call, leg, { far: mirror(leg.remote!, mask), request, role: 'answer' }) };
+  }
+
+  /** Moves a leg into another call; see `connectLeg`. */
+  connect(move: { callId: string; fromCallId: string; tag: string }, nowMs: number): { error: string } | undefined {
+    const to = this.#calls.get(move.callId);
+    const from = this.#calls.get(move.fromCallId);
+    if (!to || !from || to === from) return { error: 'Unknown call-id' };
+    const problem = connectLeg(this.#host, move.tag, from, to);
+    if (problem !== undefined) return { error: problem };
+    to.lastSignalMs = nowMs;
+    from.lastSignalMs = nowMs;
+    return undefined;
   }
 
   /** Ends a call; false when there is none, or the tag is not one of its. */

@@ -100,7 +100,8 @@ function openPlain(host: MediaHost, leg: Leg, section: Section, pairs: PortPair[
   return true;
 }
 
-function secure(host: MediaHost, leg: Leg, transport: NonNullable<Section['transport']>): void {
+/** Gives a transport what its leg's security needs. */
+export function secure(host: MediaHost, leg: Leg, transport: NonNullable<Section['transport']>): void {
   transport.secured = leg.kind.security !== 'none';
   if (leg.kind.security === 'dtls' && host.dtls) {
     transport.dtls = new DtlsSession(transport, host.dtls, { open: host.openSrtp, counters: host.dtlsCounters });

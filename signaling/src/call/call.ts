@@ -83,10 +83,22 @@ export interface Transfer {
   readonly old: Call;
   /** Of the NOTIFYs that tell it; none when it wants to hear nothing. */
   readonly event: string | undefined;
-  /** Its other call, when two calls are joined, and what the far end there had from us before it was given another. */
-  readonly consult?: { readonly call: Call; readonly leg: Leg; before?: string };
+  /** Its other call, when two calls are joined. */
+  readonly consult?: Consultation;
   /** The last NOTIFY is sent. */
   isOver: boolean;
+  /** The relay has moved the leg of who is transferred into the new call. */
+  moved: boolean;
+}
+
+/** The other call of who transfers, and its far end. */
+export interface Consultation {
+  readonly call: Call;
+  readonly leg: Leg;
+  readonly far: Leg;
+  /** What the far end had from us before it was given another description. */
+  before?: string;
+  moved: boolean;
 }
 
 export type CallState = 'setup' | 'ringing' | 'answered' | 'ended';

@@ -59,6 +59,8 @@ export interface CallContext {
   newTag(): string;
   /** Sends a command to the relay; `then` runs when it has ended, if the call still wants to know. */
   media(call: Call, message: NgDictionary, nowMs: number, then: (result: NgResult, nowMs: number) => void): void;
+  /** The same for what has to be seen through even when the call has ended meanwhile. */
+  relay(message: NgDictionary, then: (result: NgResult, nowMs: number) => void): void;
   respond(transaction: string, response: SipMessage, nowMs: number): void;
   setTimer(timer: CallTimer, atMs: number): void;
   clearTimer(timer: CallTimer): void;

@@ -6,7 +6,7 @@ import { acknowledge, carryAnswer, sdpOf } from './exchange.ts';
 import { giveUp, tearDown } from './outcome.ts';
 import { startRenegotiation } from './renegotiate.ts';
 import { agreeAsServer, refuseInterval } from './session-timer.ts';
-import { leaveTransfer } from './transfer.ts';
+import { bring } from './transfer.ts';
 
 /** A request within a dialog and its server transaction. */
 export interface InDialog {
@@ -50,12 +50,30 @@ export function handleBye(context: CallContext, leg: Leg, got: InDialog, nowMs: 
   }
   const other = otherLeg(leg);
   // Who transfers the other may leave before the new one has answered (RFC 5589 6.1).
-  if (call.pending?.transfer?.by === leg && leaveTransfer(call)) {
-    context.end(call, { status: 200, words: `${leg.user} transferred ${other?.user} and left` }, nowMs);
+  if (other && call.pending?.transfer?.by === leg) {
+    leave(context, call.pending, other, nowMs);
     return;
   }
   if (other) context.bye(other, words, nowMs);
   context.end(call, { status: 200, words: words ?? `ended by ${leg.user}` }, nowMs);
+}
+
+/** Who is transferred waits in the new call, its media path with it; then the old one may end. */
+function leave(context: CallContext, pending: Call, other: Leg, nowMs: number): void {
+  const { transfer } = pending;
+  const { by, old } = transfer!;
+  transfer!.isOver = true;
+  bring(context, pending, nowMs, (problem, now) => {
+    if (old.state !== 'answered') return;
+    const words = `${by.user} transferred ${other.user} and left`;
+    old.pending = undefined;
+    if (problem === undefined && pending.state !== 'ended') other.call = pending;
+    else {
+      context.bye(other, problem ?? words, now);
+      giveUp(context, pending, { status: 503, words: problem ?? words, nowMs: now });
+    }
+    context.end(old, { status: 200, words }, now);
+  });
 }
 
 /** RFC 3261 15: a caller may end an early dialog by BYE. */

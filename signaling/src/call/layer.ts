@@ -27,10 +27,12 @@ import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
 import { startCall } from './start.ts';
 import { type CallSummary, summarise } from './summary.ts';
+import { returnLegs } from './transfer.ts';
 
 /** What the layer wants done beside the requests and answers it hands to the transactions. */
 export type CallCommand =
-  | { readonly kind: 'media'; readonly id: number; readonly message: NgDictionary }
+  /** `near`: a new call goes to the relay that has that one, for legs may move between them. */
+  | { readonly kind: 'media'; readonly id: number; readonly message: NgDictionary; readonly near?: string }
   | { readonly kind: 'remember'; readonly call: CallSnapshot }
   | { readonly kind: 'progress'; readonly call: CallSummary }
   | { readonly kind: 'ended'; readonly call: CallSummary };
@@ -52,7 +54,7 @@ export class CallLayer implements CallContext {
   readonly #perUser = new Map<string, number>();
   readonly #inviteTransactions = new Map<string, Call>();
   readonly #clients = new Map<string, ClientHandler>();
-  readonly #media = new Map<number, { call: Call; then: (result: NgResult, nowMs: number) => void }>();
+  readonly #media = new Map<number, { call?: Call; then: (result: NgResult, nowMs: number) => void }>();
   readonly #deadlines = new Deadlines<CallTimer>();
   readonly #commands: CallCommand[] = [];
   readonly #changed = new Set<Call>();
@@ -144,7 +146,7 @@ export class CallLayer implements CallContext {
   handleMedia(id: number, result: NgResult, nowMs: number): void {
     const waiting = this.#media.get(id);
     this.#media.delete(id);
-    if (waiting && waiting.call.state !== 'ended') waiting.then(result, nowMs);
+    if (waiting && waiting.call?.state !== 'ended') waiting.then(result, nowMs);
   }
 
   handleTimeout(nowMs: number): void {
@@ -297,6 +299,12 @@ export class CallLayer implements CallContext {
     if (call.state === 'ended') return;
     const id = this.#nextMedia++;
     this.#media.set(id, { call, then });
+    this.#commands.push({ kind: 'media', id, message, near: call.transfer?.old.ngCallId });
+  }
+
+  relay(message: NgDictionary, then: (result: NgResult, nowMs: number) => void): void {
+    const id = this.#nextMedia++;
+    this.#media.set(id, { then });
     this.#commands.push({ kind: 'media', id, message });
   }
 
@@ -392,8 +400,11 @@ export class CallLayer implements CallContext {
     });
     const ngCallIds = new Set(call.branches.filter((b) => b.state !== 'failed').map((b) => b.ngCallId));
     if (call.ngCallId !== undefined) ngCallIds.add(call.ngCallId);
-    for (const ngCallId of ngCallIds) this.media(call, deleteCommand(ngCallId), nowMs, () => {});
     call.state = 'ended';
+    // What a transfer that came to nothing had moved goes back before its place is given up.
+    returnLegs(this, call, nowMs, () => {
+      for (const ngCallId of ngCallIds) this.relay(deleteCommand(ngCallId), () => {});
+    });
     this.#calls.delete(call);
     this.#inviteTransactions.delete(call.inviteTransaction);
     const left = this.callsOf(call.caller) - 1;

@@ -120,6 +120,11 @@ export function echoCommand(o: { ngCallId: string; from: MediaSide; sdp: string 
   };
 }
 
+/** Our own verb: a leg moves with its ports and keys from one call into another. */
+export function connectCommand(o: { ngCallId: string; fromNgCallId: string; tag: string }): NgDictionary {
+  return { command: 'connect', 'call-id': o.ngCallId, 'from-call-id': o.fromNgCallId, 'from-tag': o.tag };
+}
+
 export function deleteCommand(ngCallId: string): NgDictionary {
   return { command: 'delete', 'call-id': ngCallId };
 }

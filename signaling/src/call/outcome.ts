@@ -39,7 +39,7 @@ export function accept(
 ): void {
   call.finalSent = true;
   if (call.transfer) {
-    joinTransferred(context, call, what.sdp, nowMs);
+    joinTransferred(context, call, nowMs);
     return;
   }
   call.state = 'answered';

@@ -1,9 +1,10 @@
 import { createRequest, createResponse, NameAddr, parseNameAddr, SipUri } from '@offhook/core';
 import { startBranches } from './branch.ts';
-import { type Call, type CallTimer, type Leg, otherLeg, type Transfer } from './call.ts';
+import { type Call, type CallTimer, type Consultation, type Leg, otherLeg, type Transfer } from './call.ts';
 import { type CallContext, refusal } from './context.ts';
 import { carryAnswer, carryOffer, SDP } from './exchange.ts';
 import type { InDialog } from './in-dialog.ts';
+import { connectCommand } from './media.ts';
 import { accept, reject } from './outcome.ts';
 import { rejoin } from './rejoin.ts';
 import { startEcho } from './start.ts';
@@ -46,6 +47,10 @@ export function handleRefer(context: CallContext, leg: Leg, got: InDialog, nowMs
     refuse(way.status, way.words);
     return;
   }
+  if (!context.options.relayOffers('connect')) {
+    refuse(503, 'the media relay in use can’t move a call');
+    return;
+  }
   const silent = message.header('refer-sub')?.trim().toLowerCase().startsWith('false') ?? false;
   const transfer: Transfer = {
     by: leg,
@@ -53,6 +58,7 @@ export function handleRefer(context: CallContext, leg: Leg, got: InDialog, nowMs
     event: silent ? undefined : eventOf(leg, message.cseq.number),
     consult: way.kind === 'attended' ? way.consult : undefined,
     isOver: false,
+    moved: false,
   };
   const headers: (readonly [string, string])[] = [['Contact', `<${context.options.contact(leg.flow)}>`]];
   if (silent) headers.push(['Refer-Sub', 'false']);
@@ -69,7 +75,7 @@ export function handleRefer(context: CallContext, leg: Leg, got: InDialog, nowMs
       startBranches(context, next, way.bindings, nowMs);
       return;
     case 'attended':
-      joinBoth(context, next, way.far, nowMs);
+      joinBoth(context, next, way.consult, nowMs);
       return;
     default:
       way satisfies never;
@@ -79,12 +85,7 @@ export function handleRefer(context: CallContext, leg: Leg, got: InDialog, nowMs
 type Way =
   | { readonly kind: 'echo'; readonly callee: string }
   | { readonly kind: 'ring'; readonly callee: string; readonly bindings: ReturnType<CallContext['options']['lookup']> }
-  | {
-      readonly kind: 'attended';
-      readonly callee: string;
-      readonly far: Leg;
-      readonly consult: { call: Call; leg: Leg };
-    }
+  | { readonly kind: 'attended'; readonly callee: string; readonly consult: Consultation }
   | { readonly status: number; readonly words: string };
 
 function blindWay(context: CallContext, uri: SipUri, nowMs: number): Way {
@@ -107,7 +108,8 @@ function attendedWay(context: CallContext, leg: Leg, replaced: Replaces): Way {
     return { status: 481, words: 'the call to be joined does not exist (any more)' };
   if (!far || consulting.call.state !== 'answered' || consulting.call.pending || !ownDescription(consulting.call, far))
     return { status: 480, words: 'the call to be joined is not answered yet' };
-  return { kind: 'attended', callee: far.user, far, consult: { call: consulting.call, leg: consulting } };
+  const consult = { call: consulting.call, leg: consulting, far, moved: false };
+  return { kind: 'attended', callee: far.user, consult };
 }
 
 /** RFC 3891 3, as a header of a Refer-To URI: `?Replaces=…`, percent-escaped. */
@@ -183,33 +185,51 @@ function newCall(
   return call;
 }
 
-/** Attended: the far end of the other call gets the description of who is transferred, and the other way round. */
-function joinBoth(context: CallContext, call: Call, far: Leg, nowMs: number): void {
+/** Attended: the far end of the other call moves too, and gets the description of who is transferred. */
+function joinBoth(context: CallContext, call: Call, consult: Consultation, nowMs: number): void {
   const sdp = call.invite.bodyText;
   const ngCallId = `${call.id}-0`;
   const { a } = call;
-  const before = far.sent;
+  const { far } = consult;
+  const alive = (then: (now: number) => void) => (now: number) => {
+    if (call.state !== 'ended') then(now);
+  };
+  const failed = (words: string, now: number) => reject(context, call, 488, words, now);
+  const half = { call, ngCallId, from: a, to: far, sdp };
   call.ngCallId = ngCallId;
-  carryOffer(context, { call, ngCallId, from: a, to: far, sdp }, nowMs, (offered, now) => {
-    if (call.state === 'ended') return;
-    if ('error' in offered) {
-      reject(context, call, 488, offered.error, now);
-      return;
-    }
-    rejoin(context, far, offered.sdp, now, (result, later) => {
-      if (call.state === 'ended') return;
-      if ('status' in result) {
-        reject(context, call, result.status, result.words, later);
-        return;
-      }
-      call.b = far;
-      call.transfer!.consult!.before = before;
-      call.branches.push({ call, ngCallId, leg: far, state: 'answered', abandoned: false, strays: new Map() });
-      carryAnswer(context, { call, ngCallId, from: far, to: a, sdp: result.sdp, offer: sdp }, later, (back, at) => {
-        if (call.state === 'ended') return;
-        if ('error' in back) reject(context, call, 488, back.error, at);
-        else accept(context, call, { sdp: back.sdp }, at);
-      });
+  consult.before = far.sent;
+  carryOffer(context, half, nowMs, (offered, now) =>
+    alive(() => {
+      if ('error' in offered) failed(offered.error, now);
+      else move();
+    })(now),
+  );
+  const move = () => {
+    const command = connectCommand({ ngCallId, fromNgCallId: consult.call.ngCallId!, tag: far.tag });
+    context.relay(command, (result, later) => {
+      consult.moved = 'ok' in result;
+      alive(() => {
+        if ('error' in result) failed(result.error, later);
+        else
+          carryOffer(context, half, later, (again, at) =>
+            'error' in again ? failed(again.error, at) : ask(again.sdp, at),
+          );
+      })(later);
     });
-  });
+  };
+  const ask = (offer: string, now: number) =>
+    rejoin(context, far, offer, now, (result, later) =>
+      alive(() => {
+        if ('status' in result) reject(context, call, result.status, result.words, later);
+        else answered(result.sdp, later);
+      })(later),
+    );
+  const answered = (answer: string, now: number) => {
+    call.b = far;
+    call.branches.push({ call, ngCallId, leg: far, state: 'answered', abandoned: false, strays: new Map() });
+    carryAnswer(context, { call, ngCallId, from: far, to: a, sdp: answer, offer: sdp }, now, (back, at) => {
+      if ('error' in back) failed(back.error, at);
+      else accept(context, call, { sdp: back.sdp }, at);
+    });
+  };
 }

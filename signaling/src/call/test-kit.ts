@@ -76,13 +76,17 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
   };
   const reply = (message: NgDictionary): NgDictionary => {
     const callId = String(message['call-id']);
-    if (message.command === 'ping') return { result: 'pong', 'offhook-verbs': ['echo'] };
+    if (message.command === 'ping') return { result: 'pong', 'offhook-verbs': ['echo', 'connect'] };
     ng.push(message);
     if (message.command === 'query')
       return alive.has(callId) ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
     if (message.command === 'delete') {
       alive.delete(callId);
       return { result: 'ok' };
+    }
+    if (message.command === 'connect') {
+      const both = alive.has(callId) && alive.has(String(message['from-call-id']));
+      return both ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
     }
     if (String(message.sdp).includes('unusable')) return { result: 'error', 'error-reason': 'no common ground' };
     alive.add(callId);

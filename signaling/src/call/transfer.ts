@@ -1,11 +1,13 @@
 import { hex, reasonPhrase } from '@offhook/core';
-import type { Call, Leg, Transfer } from './call.ts';
+import type { Call, Consultation, Leg, Transfer } from './call.ts';
 import type { CallContext } from './context.ts';
-import { adoptAnswer, restore } from './exchange.ts';
-import { echoCommand } from './media.ts';
+import { adoptAnswer, carryAnswer, restore, sdpOf } from './exchange.ts';
+import { connectCommand, echoCommand } from './media.ts';
 import { rejoin } from './rejoin.ts';
 
 const SIPFRAG = 'message/sipfrag;version=2.0';
+
+type Failure = { readonly status: number; readonly words: string };
 
 /** Tells who asked for a transfer how far it is (RFC 3515 2.4.5), unless it wants to hear nothing (RFC 4488). */
 export function notify(context: CallContext, transfer: Transfer, status: number, nowMs: number): void {
@@ -26,31 +28,97 @@ export function notify(context: CallContext, transfer: Transfer, status: number,
   });
 }
 
-/** The new side is there: the one that is transferred gets its description; then who transferred it leaves. */
-export function joinTransferred(context: CallContext, call: Call, sdp: string, nowMs: number): void {
-  const leg = call.a;
-  rejoin(context, leg, sdp, nowMs, (result, now) => {
+/**
+ * The new side is there. The relay moves the leg of who is transferred, with its ports and keys, into the new call; then
+ * its phone gets the new side's description, and who transferred it leaves.
+ */
+export function joinTransferred(context: CallContext, call: Call, nowMs: number): void {
+  const failed = (why: Failure, now: number) => {
     if (call.state === 'ended') return;
-    if ('status' in result) {
-      if (call.b && call.transfer?.consult === undefined) context.bye(call.b, result.words, now);
-      transferFailed(context, call, result, now);
-      context.end(call, result, now);
-      return;
-    }
-    // It may have answered with other addresses and keys than it had: the relay hears both sides anew.
-    if (call.agreed) {
-      call.agreed = { ...call.agreed, offer: result.sdp };
-      restore(context, call, now);
-    } else if (call.kind === 'echo')
-      context.media(call, echoCommand({ ngCallId: call.ngCallId!, from: leg, sdp: result.sdp }), now, () => {});
-    complete(context, call, now);
+    if (call.b && !call.transfer?.consult) context.bye(call.b, why.words, now);
+    transferFailed(context, call, why, now);
+    context.end(call, why, now);
+  };
+  bring(context, call, nowMs, (problem, moved) => {
+    if (call.state === 'ended') return;
+    if (problem !== undefined) failed({ status: 503, words: problem }, moved);
+    else
+      describe(context, call, moved, (sdp, now) => {
+        if (typeof sdp !== 'string') failed(sdp, now);
+        else
+          rejoin(context, call.a, sdp, now, (result, later) => {
+            if (call.state === 'ended') return;
+            if ('status' in result) failed(result, later);
+            else {
+              follow(context, call, result.sdp, later);
+              complete(context, call, later);
+            }
+          });
+      });
   });
+}
+
+/** Moves the leg of who is transferred into the new call at the relay, if it is not there yet. */
+export function bring(
+  context: CallContext,
+  call: Call,
+  nowMs: number,
+  then: (problem: string | undefined, nowMs: number) => void,
+): void {
+  const { a, transfer, ngCallId } = call;
+  const fromNgCallId = transfer?.old.ngCallId;
+  if (!transfer || transfer.moved || fromNgCallId === undefined) {
+    then(undefined, nowMs);
+    return;
+  }
+  const to = ngCallId ?? call.branches.find((b) => b.state !== 'failed')?.ngCallId;
+  if (to === undefined) {
+    then('the new call has no media path', nowMs);
+    return;
+  }
+  context.relay(connectCommand({ ngCallId: to, fromNgCallId, tag: a.tag }), (result, now) => {
+    transfer.moved = 'ok' in result;
+    then('error' in result ? result.error : undefined, now);
+  });
+}
+
+/** What the relay now tells who is transferred of its new side. */
+function describe(
+  context: CallContext,
+  call: Call,
+  nowMs: number,
+  then: (sdp: string | Failure, nowMs: number) => void,
+): void {
+  const { a, b, agreed } = call;
+  const ngCallId = call.ngCallId!;
+  if (b && agreed) {
+    const half = { call, ngCallId, from: b, to: a, sdp: agreed.answer, offer: agreed.offer };
+    carryAnswer(context, half, nowMs, (carried, now) =>
+      then('error' in carried ? { status: 488, words: carried.error } : carried.sdp, now),
+    );
+    return;
+  }
+  const sdp = sdpOf(call.invite) ?? '';
+  context.media(call, echoCommand({ ngCallId, from: a, sdp }), nowMs, (result, now) =>
+    then('error' in result ? { status: 488, words: result.error } : String(result.ok.sdp ?? ''), now),
+  );
+}
+
+/** Who is transferred may have answered with other addresses or keys than it had: the relay hears both sides anew. */
+function follow(context: CallContext, call: Call, sdp: string, nowMs: number): void {
+  if (call.agreed) {
+    call.agreed = { ...call.agreed, offer: sdp };
+    restore(context, call, nowMs);
+  } else context.media(call, echoCommand({ ngCallId: call.ngCallId!, from: call.a, sdp }), nowMs, () => {});
 }
 
 function complete(context: CallContext, call: Call, nowMs: number): void {
   const transfer = call.transfer!;
   const { by, old, consult } = transfer;
   notify(context, transfer, 200, nowMs);
+  transfer.moved = false;
+  if (consult) consult.moved = false;
+  old.pending = undefined;
   call.a.call = call;
   if (call.b) call.b.call = call;
   call.state = 'answered';
@@ -66,37 +134,51 @@ function complete(context: CallContext, call: Call, nowMs: number): void {
 }
 
 /** The new side can't be had: who asked is told. If it has left already, the one it wanted to transfer is hung up. */
-export function transferFailed(
-  context: CallContext,
-  call: Call,
-  why: { status: number; words: string },
-  nowMs: number,
-): void {
+export function transferFailed(context: CallContext, call: Call, why: Failure, nowMs: number): void {
   const { a: leg, transfer } = call;
   if (!transfer) return;
   notify(context, transfer, why.status, nowMs);
   transfer.old.pending = undefined;
-  leadBack(context, call, nowMs);
   if (leg.call === call) context.bye(leg, `the transfer failed: ${why.words}`, nowMs);
 }
 
-/** The far end of the other call, if it was given the new description already, gets its old one back. */
-function leadBack(context: CallContext, call: Call, nowMs: number): void {
-  const { consult } = call.transfer ?? {};
-  const far = call.b;
-  if (!far || consult?.before === undefined || consult.call.state !== 'answered') return;
-  rejoin(context, far, consult.before, nowMs, (result, now) => {
-    if ('sdp' in result) adoptAnswer(context, far, result.sdp, now);
+/** A transfer came to nothing: legs that the relay had moved go back to the calls they are still in; then `then`. */
+export function returnLegs(context: CallContext, call: Call, nowMs: number, then: () => void): void {
+  const { transfer } = call;
+  const ngCallId = call.ngCallId;
+  const { consult } = transfer ?? {};
+  if (!transfer || ngCallId === undefined) {
+    then();
+    return;
+  }
+  const back = (isMoved: boolean, leg: Leg, old: Call, next: () => void): void => {
+    if (!isMoved || old.ngCallId === undefined || leg.call !== old) {
+      next();
+      return;
+    }
+    context.relay(connectCommand({ ngCallId: old.ngCallId, fromNgCallId: ngCallId, tag: leg.tag }), (_result, now) => {
+      restore(context, old, now);
+      next();
+    });
+  };
+  back(transfer.moved, call.a, transfer.old, () => {
+    if (!consult) {
+      then();
+      return;
+    }
+    back(consult.moved, consult.far, consult.call, () => {
+      if (consult.moved) leadBack(context, consult, nowMs);
+      then();
+    });
   });
 }
 
-/** Who transfers hangs up before the new side has answered: the other waits for it, in the new call. */
-export function leaveTransfer(call: Call): Leg | undefined {
-  const { pending } = call;
-  if (!pending) return undefined;
-  call.pending = undefined;
-  pending.a.call = pending;
-  return pending.a;
+/** The far end of the other call, which had the new description already, gets its old one back. */
+function leadBack(context: CallContext, { far, call, before }: Consultation, nowMs: number): void {
+  if (before === undefined || call.state !== 'answered') return;
+  rejoin(context, far, before, nowMs, (result, now) => {
+    if ('sdp' in result) adoptAnswer(context, far, result.sdp, now);
+  });
 }
 
 /** An event of its own for each further REFER of a dialog (RFC 3515 2.4.6). */

@@ -101,9 +101,10 @@ export class MediaClient {
 
   /**
    * Sends a command of a call when those before it have ended; `id` comes back with the result. A `delete` is the last
-   * command of its call; the `delete` of a call that no relay ever saw succeeds at once.
+   * command of its call; the `delete` of a call that no relay ever saw succeeds at once. A new call goes where the call
+   * `near` is, if that is known.
    */
-  command(id: number, message: NgDictionary, nowMs: number): void {
+  command(id: number, message: NgDictionary, nowMs: number, near?: string): void {
     const callId = String(message['call-id']);
     let home = this.#homes.get(callId);
     if (!home) {
@@ -111,7 +112,8 @@ export class MediaClient {
         this.#commands.push({ kind: 'result', id, result: { ok: { result: 'ok' } } });
         return;
       }
-      const relay = this.#choose(callId, message.command === 'echo' ? 'echo' : undefined);
+      const close = near === undefined ? undefined : this.relayOf(near);
+      const relay = close ?? this.#choose(callId, message.command === 'echo' ? 'echo' : undefined);
       if (relay === undefined) {
         this.#commands.push({ kind: 'result', id, result: { error: 'no media relay answers' } });
         return;

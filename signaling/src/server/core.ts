@@ -197,7 +197,7 @@ export class SipCore {
       }
       for (let c = this.calls.poll(); c; c = this.calls.poll()) {
         busy = true;
-        if (c.kind === 'media') this.media.command(c.id, c.message, nowMs);
+        if (c.kind === 'media') this.media.command(c.id, c.message, nowMs, c.near);
         else if (c.kind === 'remember') this.#commands.push(c);
         else this.#commands.push({ kind: c.kind === 'ended' ? 'call-ended' : 'call-progress', call: c.call });
       }
