@@ -42,8 +42,8 @@ function inWords({ names, daysLeft, signedBy, isSelfSigned }: CertificateFacts):
 
 function trustWords(caPath: string): string {
   return (
-    `its own CA is trusted by nobody yet: give ${caPath} to phones as their CA file (baresip: sip_cafile) and import it ` +
-    'into browsers as an authority for websites, once; it stays for ten years'
+    `whoever connects has to trust its own CA, once: give ${caPath} to phones as their CA file (baresip: sip_cafile), and ` +
+    'import it into browsers as an authority for websites'
   );
 }
 

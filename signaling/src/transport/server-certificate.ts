@@ -152,8 +152,11 @@ export class ServerCertificate {
   #watch(folder: string): void {
     try {
       const watcher = watch(folder, { persistent: false }, () => {
-        clearTimeout(this.#settling);
-        this.#settling = setTimeout(() => this.check(), SETTLE_MS).unref();
+        // Not put off by further changes: the folder may be a busy one.
+        this.#settling ??= setTimeout(() => {
+          this.#settling = undefined;
+          this.check();
+        }, SETTLE_MS).unref();
       });
       watcher.on('error', () => watcher.close()); // the hourly look remains
       this.#watchers.push(watcher);

@@ -43,8 +43,11 @@ export async function listenTls(
       const key = peer(socket);
       const accepted = acceptStream(hub, socket, 'tls');
       if (!accepted) return;
-      sockets.set(key, { socket, carry: accepted.carry });
-      socket.on('close', () => sockets.delete(key));
+      const entry = { socket, carry: accepted.carry };
+      sockets.set(key, entry);
+      socket.on('close', () => {
+        if (sockets.get(key) === entry) sockets.delete(key); // its port may be used again already
+      });
     });
     made.on('secureConnection', (stream) => {
       const remote = remoteOf(stream);

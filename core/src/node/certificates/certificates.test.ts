@@ -50,7 +50,9 @@ test('it is kept while it is good, and made anew when it ends or a name is new; 
   assert.equal(readFileSync(first.caPath, 'utf8'), ca);
   const last = at(3600);
   assert.ok(new X509Certificate(last.cert).validToDate <= new X509Certificate(ca).validToDate, 'never beyond its CA');
+  assert.deepEqual(at(-3000).made, [], 'a clock that stands in the past makes nothing new');
   assert.match(at(3640).made[0]!, /a new CA/);
+  assert.equal(readFileSync(join(folder, 'ca.old.pem'), 'utf8'), ca);
 });
 
 test('a server key of another certificate is replaced; a CA without its key is an error in words, not a new CA', () => {

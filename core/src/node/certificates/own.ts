@@ -47,7 +47,8 @@ export function ownCertificate(options: OwnCertificateOptions): OwnCertificate {
   const made: string[] = [];
   let ca = readOwnCa(folder);
   if (!ca || endsSoon(ca, nowMs)) {
-    made.push(ca ? 'a new CA, because the old one ends' : 'a CA');
+    made.push(ca ? 'a new CA, because the old one ends (kept as ca.old.pem)' : 'a CA');
+    if (ca) for (const end of ['pem', 'key']) renameSync(join(folder, `ca.${end}`), join(folder, `ca.old.${end}`));
     ca = makeCa(nowMs);
     store(folder, 'ca', ca);
   }
@@ -114,9 +115,9 @@ function reasonToRenew(
   return missing.length > 0 ? `the old one lacks ${missing.join(', ')}` : undefined;
 }
 
+/** One that begins in the future is kept: then the clock is wrong, and a new CA would lock everybody out. */
 function endsSoon({ cert }: IssuedCertificate, nowMs: number): boolean {
-  const { validFromDate, validToDate } = new X509Certificate(cert);
-  return validToDate.getTime() - nowMs < RENEW_MS || validFromDate.getTime() > nowMs;
+  return new X509Certificate(cert).validToDate.getTime() - nowMs < RENEW_MS;
 }
 
 /** Each once, lower case, and only what can stand in a certificate: no zones, no commas, no empty labels. */
