@@ -141,13 +141,14 @@ export function plainSdp(peer: Peer, extra: string[] = [], address = peer.at.add
 export function rtp(options: {
   ssrc: number;
   sequence: number;
+  timestamp?: number;
   payloadType?: number;
   fill?: number;
   length?: number;
 }): Uint8Array {
-  const { ssrc, sequence, payloadType = 0, fill = 0x55, length = 160 } = options;
+  const { ssrc, sequence, timestamp = sequence * 160, payloadType = 0, fill = 0x55, length = 160 } = options;
   const bytes = new Uint8Array(12 + length + 32).fill(fill);
-  writeRtpHeader(bytes, 0, { payloadType, sequence, timestamp: sequence * 160, ssrc, marker: false });
+  writeRtpHeader(bytes, 0, { payloadType, sequence, timestamp, ssrc, marker: false });
   return bytes.subarray(0, 12 + length);
 }
 

@@ -6,6 +6,7 @@ import { rtp } from '../test-kit.ts';
 import { HandshakeSource, SENT_PER_RECEIVED, SILENT_MS } from './handshake-source.ts';
 import { Latch, PROBATION_PACKETS, Verdict } from './latch.ts';
 import { SequenceMap } from './sequence-map.ts';
+import { Splice } from './splice.ts';
 import { SsrcTable } from './ssrc-table.ts';
 
 const SDP = UdpEndpoint.from({ address: '192.0.2.1', port: 4000 })!;
@@ -147,4 +148,24 @@ test('each stream of a transport has its own numbers, the 33rd as well', () => {
     assert.equal(map.follow(packet, 0), true);
     assert.equal((packet[2]! << 8) | packet[3]!, 300 * ssrc + 1);
   }
+});
+
+test('behind a splice another source goes on as the same stream, across wraps, late packets and a third source', () => {
+  const splice = new Splice();
+  const sent = (ssrc: number, sequence: number, timestamp: number) => {
+    const packet = rtp({ ssrc, sequence, timestamp });
+    splice.follow(packet, 0);
+    const view = new DataView(packet.buffer, packet.byteOffset);
+    return [view.getUint32(8), view.getUint16(2), view.getUint32(4), packet[1]! >> 7];
+  };
+  splice.arm();
+  assert.equal(splice.isOn, false, 'nothing was sent yet: there is nothing to go on from');
+  assert.deepEqual(sent(7, 65_533, 4_294_967_000), [7, 65_533, 4_294_967_000, 0], 'watched, not changed');
+  assert.deepEqual(sent(7, 65_534, 4_294_967_080), [7, 65_534, 4_294_967_080, 0]);
+  splice.arm();
+  assert.deepEqual(sent(99, 12, 500), [7, 65_535, 4_294_967_160, 1]);
+  assert.deepEqual(sent(99, 14, 660), [7, 1, 24, 0], 'a lost packet stays a gap');
+  assert.deepEqual(sent(99, 13, 580), [7, 0, 4_294_967_240, 0], 'and a late one is late');
+  assert.deepEqual([splice.outward(99), splice.inward(7), splice.outward(5)], [7, 99, 5]);
+  assert.deepEqual(sent(100, 40_000, 9), [7, 2, 184, 1], 'a third source goes on behind the newest packet');
 });

@@ -76,6 +76,13 @@ export class Router {
         if (!rewriteRtcpSsrc(bytes, offset, length, this.#xor)) return this.drop(t, 'malformed');
       } else setRtpSsrc(bytes, offset, (rtpSsrc(bytes, offset) ^ t.ssrcMask) >>> 0);
     }
+    if (far.splice !== undefined) {
+      if (!rtcp) far.splice.follow(bytes, offset);
+      else if (far.splice.isOn && !rewriteRtcpSsrc(bytes, offset, length, far.splice.outward))
+        return this.drop(t, 'malformed');
+    }
+    if (rtcp && t.splice?.isOn && !rewriteRtcpSsrc(bytes, offset, length, t.splice.inward))
+      return this.drop(t, 'malformed');
     let out = length;
     if (far.secured) {
       if (far.tx === undefined) return this.drop(t, 'unready');

@@ -5,6 +5,7 @@ import { type DropCounts, noDrops } from './counters.ts';
 import { HandshakeSource } from './handshake-source.ts';
 import { fromAddress, Latch } from './latch.ts';
 import { SequenceMap } from './sequence-map.ts';
+import { Splice } from './splice.ts';
 import { SsrcTable } from './ssrc-table.ts';
 
 /** Packets to an address that only an SDP of somebody else's named (reflection), before anything came from there. */
@@ -52,6 +53,8 @@ export class Transport {
   /** Plain ports only. */
   readonly latch: Latch | undefined;
   readonly rtcpLatch: Latch | undefined;
+  /** What goes to a phone that is no browser stays one stream. */
+  readonly splice: Splice | undefined;
   readonly handshake: HandshakeSource | undefined;
   rtcpMux = false;
 
@@ -79,6 +82,7 @@ export class Transport {
     this.id = id;
     this.latch = plainFamily && new Latch(plainFamily);
     this.rtcpLatch = plainFamily && new Latch(plainFamily);
+    this.splice = plainFamily && new Splice();
     this.handshake = plainFamily && new HandshakeSource();
   }
 

@@ -1,0 +1,84 @@
+import {
+  rtpSequence,
+  rtpSsrc,
+  rtpTimestamp,
+  sequenceDistance,
+  setRtpSequence,
+  setRtpSsrc,
+  setRtpTimestamp,
+  timestampDistance,
+} from '@offhook/core';
+
+/** Timestamps between two packets until some were seen: 20 ms of narrowband sound. */
+const STEP = 160;
+/** No packet of sound is longer: 120 ms at 48 kHz. */
+const LONGEST_STEP = 5760;
+
+/**
+ * One stream to a phone, whatever comes behind it. After a transfer the sound is another phone's, with an SSRC, sequence
+ * numbers and timestamps of its own; some phones take that for old packets and play nothing (baresip 1.0 does). From
+ * `arm` on every new source goes on where the last one ended, under its SSRC. Before that packets are only watched.
+ */
+export class Splice {
+  #isOn = false;
+  #isSeen = false;
+  #ssrc = 0;
+  #sequence = 0;
+  #timestamp = 0;
+  #step = STEP;
+  /** The source that is mapped now, -1 = none yet. */
+  #from = -1;
+  #sequenceOffset = 0;
+  #timestampOffset = 0;
+
+  get isOn(): boolean {
+    return this.#isOn;
+  }
+
+  /** SSRCs of RTCP that goes to the phone, and of RTCP that comes from it. */
+  readonly outward = (ssrc: number): number => (ssrc === this.#from ? this.#ssrc : ssrc);
+  readonly inward = (ssrc: number): number => (ssrc === this.#ssrc && this.#from >= 0 ? this.#from : ssrc);
+
+  /** What follows is another source. */
+  arm(): void {
+    if (!this.#isSeen) return;
+    this.#isOn = true;
+    this.#from = -1;
+  }
+
+  /** An RTP packet on its way to the phone. */
+  follow(bytes: Uint8Array, offset: number): void {
+    const ssrc = rtpSsrc(bytes, offset);
+    if (!this.#isOn) {
+      this.#watch(ssrc, rtpSequence(bytes, offset), rtpTimestamp(bytes, offset));
+      return;
+    }
+    if (ssrc !== this.#from) {
+      this.#from = ssrc;
+      this.#sequenceOffset = this.#sequence + 1 - rtpSequence(bytes, offset);
+      this.#timestampOffset = this.#timestamp + this.#step - rtpTimestamp(bytes, offset);
+      bytes[offset + 1]! |= 0x80; // RFC 3551 4.1: the marker begins a talkspurt, where a buffer may start anew
+    }
+    const sequence = (rtpSequence(bytes, offset) + this.#sequenceOffset) & 0xffff;
+    const timestamp = (rtpTimestamp(bytes, offset) + this.#timestampOffset) >>> 0;
+    setRtpSsrc(bytes, offset, this.#ssrc);
+    setRtpSequence(bytes, offset, sequence);
+    setRtpTimestamp(bytes, offset, timestamp);
+    this.#watch(this.#ssrc, sequence, timestamp);
+  }
+
+  #watch(ssrc: number, sequence: number, timestamp: number): void {
+    if (!this.#isSeen || ssrc !== this.#ssrc) {
+      this.#isSeen = true;
+      this.#ssrc = ssrc;
+      this.#sequence = sequence;
+      this.#timestamp = timestamp;
+      return;
+    }
+    if (sequenceDistance(sequence, this.#sequence) <= 0) return;
+    const step = timestampDistance(timestamp, this.#timestamp);
+    if (step > 0 && step <= LONGEST_STEP) this.#step = step;
+    this.#sequence = sequence;
+    this.#timestamp = timestamp;
+  }
+}
