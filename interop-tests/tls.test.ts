@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ownCertificate } from '@offhook/core/node';
 import { lacking, SPEECH } from './src/peers.ts';
+import { PlainPhone } from './src/plain-phone.ts';
 import { assertHears, middle } from './src/proof.ts';
 import { Stage } from './src/stage.ts';
 import { System, waitUntil } from './src/system.ts';
@@ -88,5 +89,33 @@ test('baresip registers over TLS, hears itself at 600, and is called by baresip 
   await desk.command('hangup');
   await lamp.waitFor('CALL_CLOSED');
   assert.equal((await system.metrics('signaling')).sip_transport_connections_timed_out_total, 0);
+  await system.assertNothingLeft();
+});
+
+test('an INVITE above 1,300 bytes reaches baresip, registered over UDP, by TCP (RFC 3261 18.1.1), and the call is whole', {
+  skip,
+}, async () => {
+  const account = { user: 'plain', password: 'pw-plain-aA1' };
+  await system.addUser(account.user, account.password);
+  const hall = await stage.baresip(system, 'hall', { words: stage.bobsWords, codecs: ['pcma'] });
+  const connections = async () => (await system.metrics('signaling')).sip_connections!;
+  const idle = await connections();
+  const phone = await PlainPhone.open(system, account);
+  try {
+    const called = phone.call(
+      'hall',
+      Array.from({ length: 20 }, (_, i) => `a=x-filler:${i} ${'x'.repeat(80)}`),
+    );
+    await hall.waitFor('CALL_INCOMING');
+    assert.equal(await connections(), idle + 1, 'one connection, opened by the server');
+    await hall.command('accept');
+    await called;
+    await hall.waitFor('CALL_ESTABLISHED');
+    await waitUntil('baresip is heard', async () => phone.foreignPackets > 20);
+    await phone.hangUp();
+    await hall.waitFor('CALL_CLOSED');
+  } finally {
+    await phone.close();
+  }
   await system.assertNothingLeft();
 });

@@ -55,8 +55,8 @@ export class PlainPhone {
     return new PlainPhone({ sip: await open(), rtp: await open() }, system, account);
   }
 
-  /** Calls and speaks from the answer on. */
-  async call(to: string): Promise<void> {
+  /** Calls and speaks from the answer on. `more` are further lines of its description. */
+  async call(to: string, more: readonly string[] = []): Promise<void> {
     const uri = `sip:${to}@${this.#system.domain}`;
     const callId = `plain-${nodeCrypto.randomBytes(8).join('')}`;
     const invite = { callId, uri, to: `<${uri}>` };
@@ -68,6 +68,7 @@ export class PlainPhone {
       't=0 0',
       `m=audio ${this.#rtp.address().port} RTP/AVP 8`,
       'a=rtpmap:8 PCMA/8000',
+      ...more,
       '',
     ].join('\r\n');
     const challenged = await this.#request('INVITE', invite, sdp);

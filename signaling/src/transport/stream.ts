@@ -1,5 +1,6 @@
 import type { Server, Socket } from 'node:net';
 import { type SocketAddress, StreamFramer, unmapped, utf8 } from '@offhook/core';
+import type { Flow } from '../transaction/index.ts';
 import type { Connection, TransportHub } from './hub.ts';
 import { listenNear } from './listen.ts';
 
@@ -33,13 +34,14 @@ export function localOf(server: Server): SocketAddress {
 
 /**
  * Takes one connection in, or refuses it (undefined): it counts, and its time runs, from now on, whatever it does first.
- * The answered function names the stream that carries SIP: the socket itself, or TLS over it.
+ * `carry` names the stream that carries SIP: the socket itself, or TLS over it. `receive` gets each message.
  */
 export function acceptStream(
   hub: TransportHub,
   socket: Socket,
   transport: 'tcp' | 'tls',
-): { readonly carry: (stream: Socket) => void } | undefined {
+  receive: (bytes: Uint8Array, flow: Flow) => boolean = (bytes, on) => hub.receive(bytes, on),
+): { readonly carry: (stream: Socket) => void; readonly flow: Flow } | undefined {
   const remote = { address: unmapped(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 };
   socket.on('error', () => socket.destroy());
   if (remote.address === '' || !hub.admits(remote)) {
@@ -88,7 +90,7 @@ export function acceptStream(
         // RFC 5626 4.4.1: "if the server receives the double CRLF sequence, it MUST … send a single CRLF"
         hub.counters.keepAlives++;
         connection.send(PONG);
-      } else if (next instanceof Uint8Array) proven = hub.receive(next, flow) || proven;
+      } else if (next instanceof Uint8Array) proven = receive(next, flow) || proven;
       else {
         // RFC 3261 18.3: after a framing error nothing that follows can be trusted.
         hub.counters.malformedDropped++;
@@ -100,6 +102,7 @@ export function acceptStream(
     else if (proven) dueMs = undefined;
   };
   return {
+    flow,
     carry: (stream) => {
       carrier = stream;
       lastMs = performance.now();

@@ -2,6 +2,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { ipFamily, type SocketAddress, socketKey, unmapped } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 import type { TransportHub } from './hub.ts';
+import { LargeRequests } from './large.ts';
 import { listenNear } from './listen.ts';
 import { answerStun } from './stun.ts';
 
@@ -21,6 +22,7 @@ export interface Listener {
 export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<Listener> {
   const { socket, local } = await listenNear(at, (port) => bind({ address: at.address, port }));
   const flows = new Map<string, Flow>();
+  const large = new LargeRequests(hub);
   let open = true;
   /** A dual-stack socket sends to IPv4 by its mapped address only. */
   const reachable = (address: string) =>
@@ -37,10 +39,14 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
     else {
       flow = hub.newFlow({ transport: 'udp', local, remote });
       const address = reachable(remote.address);
-      hub.bind(flow, (bytes) => {
+      const datagram = (bytes: Uint8Array) => {
         if (open && bytes.length <= LARGEST)
           socket.send(bytes, port, address, (error) => error && hub.counters.sendErrors++);
         else hub.counters.sendErrors++;
+      };
+      const to = { address: remote.address, port };
+      hub.bind(flow, (bytes) => {
+        if (!open || !large.take(flow!, to, bytes, datagram)) datagram(bytes);
       });
       if (flows.size >= FLOWS) flows.delete(flows.keys().next().value!);
     }
