@@ -50,7 +50,12 @@ function newBranch(context: CallContext, call: Call, binding: Binding, index: nu
     flow: binding.flow,
     contact: options.contact,
   });
-  const leg = newLeg(call, { dialog, user: binding.user, instance: binding.instanceId });
+  const leg = newLeg(call, {
+    dialog,
+    user: binding.user,
+    instance: binding.instanceId,
+    mediaTag: context.newTag(),
+  });
   context.addLeg(leg);
   const ngCallId = `${call.id}-${index}`;
   return { call, ngCallId, leg, state: 'offering', abandoned: false, strays: new Map() };

@@ -835,14 +835,20 @@ test('headers between the phones pass in both directions, those of one hop do no
     sdp: OFFER,
     headers: [
       ['X-Order', '4711'],
-      ['Alert-Info', '<urn:alert:service:normal>'],
+      ['Subject', 'lunch'],
+      ['Alert-Info', '<x>;info=alert-autoanswer'],
+      ['Answer-Mode', 'Auto'],
+      ['Diversion', '<sip:ceo@example.test>'],
+      ['P-Auto-Answer', 'normal'],
       ['User-Agent', 'Desk'],
       ['P-Asserted-Identity', '<sip:ceo@example.test>'],
     ],
   });
   const invite = last(bob.take());
   assert.equal(invite.header('x-order'), '4711');
-  assert.equal(invite.header('alert-info'), '<urn:alert:service:normal>');
+  assert.equal(invite.header('subject'), 'lunch');
+  for (const name of ['alert-info', 'answer-mode', 'diversion', 'p-auto-answer'])
+    assert.equal(invite.header(name), undefined, `${name}: no phone does something by itself because a caller says so`);
   assert.equal(invite.header('user-agent'), 'Offhook');
   assert.equal(invite.header('p-asserted-identity'), undefined);
   const answer = createResponse(invite, 200, undefined, {

@@ -19,6 +19,8 @@ export interface Leg extends MediaSide {
   /** Whose phone it is. */
   readonly user: string;
   readonly flow: Flow;
+  /** Our tag of its dialog. */
+  readonly tag: string;
   /** Its `+sip.instance`, when it names one: the same phone on another connection. */
   readonly instance?: string;
   /** The final 2xx that is repeated until its ACK comes (RFC 3261 13.3.1.4). */
@@ -144,7 +146,7 @@ export interface Call {
 }
 
 /** A leg of that call; the layer has to know it before it is used (`CallContext.addLeg`). */
-export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instance'>): Leg {
+export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instance' | 'mediaTag'>): Leg {
   const leg = {
     call,
     isLost: false,

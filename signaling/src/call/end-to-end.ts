@@ -1,8 +1,9 @@
 import type { SipMessage } from '@offhook/core';
 
 /**
- * Headers that mean one hop, one dialog or one user agent: the far side gets ours, or none. Everything else, known here
- * or not, is between the two phones and passes.
+ * Headers that mean one hop, one dialog or one user agent, that say who somebody is, or that would make the other phone
+ * do something by itself (answer, ring another way): the far side gets ours, or none. Everything else, known here or not,
+ * is between the two phones and passes.
  */
 const OURS: ReadonlySet<string> = new Set([
   // Routing and transaction
@@ -66,10 +67,25 @@ const OURS: ReadonlySet<string> = new Set([
   'privacy',
   'identity',
   'identity-info',
+  'reply-to',
+  'diversion',
+  'history-info',
+  // What a phone acts upon without its owner: intercom, auto-answer, reboot
+  'alert-info',
+  'call-info',
+  'answer-mode',
+  'priv-answer-mode',
+  'event',
+  'subscription-state',
 ]);
+
+/** Whole families: of trust domains (RFC 7315), of proxies, of first hops (RFC 3329). */
+const OUR_FAMILIES = ['p-', 'proxy-', 'security-'];
 
 /** The header fields of a message that pass through this back-to-back user agent, name and value, in order. */
 export function endToEnd(message: SipMessage): (readonly [string, string])[] {
-  const names = new Set(message.names().filter((name) => !OURS.has(name)));
+  const names = new Set(
+    message.names().filter((name) => !OURS.has(name) && !OUR_FAMILIES.some((f) => name.startsWith(f))),
+  );
   return [...names].flatMap((name) => message.headers(name).map((value) => [name, value] as const));
 }

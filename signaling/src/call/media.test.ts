@@ -23,8 +23,8 @@ const FINGERPRINT = `a=fingerprint:sha-256 ${Array(32).fill('AB').join(':')}\r\n
 const PLAIN = sdp('RTP/AVP');
 const SDES = sdp('RTP/SAVP', 'a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n');
 const WEBRTC = sdp('UDP/TLS/RTP/SAVPF', `a=ice-ufrag:u\r\n${FINGERPRINT}`);
-const browser: MediaSide = { tag: 'browser', flow: flow('ws') };
-const desk: MediaSide = { tag: 'desk', flow: flow('udp') };
+const browser: MediaSide = { mediaTag: 'browser', flow: flow('ws') };
+const desk: MediaSide = { mediaTag: 'desk', flow: flow('udp') };
 const offer = (from: MediaSide, to: MediaSide, text: string, path: 'opaque' | 'terminated' = 'opaque') => {
   const c = offerCommand({ ngCallId: 'c', from, to, sdp: text, path });
   return [c['transport-protocol'], c.ICE, c['rtcp-mux'], c.SDES, c.flags];

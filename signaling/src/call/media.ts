@@ -12,8 +12,8 @@ export interface MediaProfile {
 
 /** What kind of media a side speaks, as far as signalling must know. */
 export interface MediaSide {
-  /** Our tag of that side's dialog; its name at the relay. */
-  readonly tag: string;
+  /** Its name at the relay: not its dialog's tag, which is a secret of its phone's. */
+  readonly mediaTag: string;
   readonly flow: Flow;
   /** Unknown until the phone has described itself. */
   profile?: MediaProfile;
@@ -79,7 +79,7 @@ export function offerCommand(o: {
   return {
     command: 'offer',
     'call-id': o.ngCallId,
-    'from-tag': o.from.tag,
+    'from-tag': o.from.mediaTag,
     sdp: o.sdp,
     replace: ['origin'],
     'received-from': receivedFrom(o.from.flow),
@@ -97,8 +97,8 @@ export function answerCommand(o: { ngCallId: string; from: MediaSide; to: MediaS
   return {
     command: 'answer',
     'call-id': o.ngCallId,
-    'from-tag': o.to.tag,
-    'to-tag': o.from.tag,
+    'from-tag': o.to.mediaTag,
+    'to-tag': o.from.mediaTag,
     sdp: o.sdp,
     replace: ['origin'],
     'received-from': receivedFrom(o.from.flow),
@@ -112,8 +112,8 @@ export function echoCommand(o: { ngCallId: string; from: MediaSide; sdp: string 
   return {
     command: 'echo',
     'call-id': o.ngCallId,
-    'from-tag': o.from.tag,
-    'to-tag': `${o.from.tag}-echo`,
+    'from-tag': o.from.mediaTag,
+    'to-tag': `${o.from.mediaTag}-echo`,
     sdp: o.sdp,
     replace: ['origin'],
     'received-from': receivedFrom(o.from.flow),
@@ -136,6 +136,11 @@ export function queryCommand(ngCallId: string): NgDictionary {
 /** Whether a relay's error means that it has no such call (any more); rtpengine's words. */
 export function isUnknownCall(error: string): boolean {
   return /unknown call-?id/i.test(error);
+}
+
+/** Whether a relay's refusal is about itself (503) or about the description (488). */
+export function statusOf(error: string): 488 | 503 {
+  return /in use|no room|draining|not answer|no media relay/i.test(error) ? 503 : 488;
 }
 
 /** Why a description can't be used, in words; undefined when it can. */

@@ -205,7 +205,7 @@ function joinBoth(context: CallContext, call: Call, consult: Consultation, nowMs
     })(now),
   );
   const move = () => {
-    const command = connectCommand({ ngCallId, fromNgCallId: consult.call.ngCallId!, tag: far.tag });
+    const command = connectCommand({ ngCallId, fromNgCallId: consult.call.ngCallId!, tag: far.mediaTag });
     context.relay(command, (result, later) => {
       consult.moved = 'ok' in result;
       alive(() => {

@@ -2,7 +2,7 @@ import { createResponse, type SipMessage } from '@offhook/core';
 import type { Call, Leg, Renegotiation } from './call.ts';
 import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } from './context.ts';
 import { acknowledge, carryAnswer, carryOffer, okWith, restore, SDP, sdpOf } from './exchange.ts';
-import { echoCommand } from './media.ts';
+import { echoCommand, statusOf } from './media.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
 /** How long the other phone may take over an UPDATE: well within 64·T1 of its sender. */
@@ -79,7 +79,8 @@ function changeEcho(context: CallContext, r: Renegotiation, sdp: string, nowMs: 
   const { call } = r.from;
   context.media(call, echoCommand({ ngCallId: call.ngCallId!, from: r.from, sdp }), nowMs, (result, now) => {
     if (call.renegotiation !== r) return;
-    if ('error' in result) finish(context, call, { renegotiation: r, status: 488, words: result.error, nowMs: now });
+    if ('error' in result)
+      finish(context, call, { renegotiation: r, status: statusOf(result.error), words: result.error, nowMs: now });
     else accepted(context, r, String(result.ok.sdp ?? ''), now);
   });
 }
@@ -99,7 +100,7 @@ function carry(context: CallContext, renegotiation: Renegotiation, nowMs: number
     if (call.renegotiation !== renegotiation) return;
     if (renegotiation.cancelled) finish(context, call, { renegotiation, status: 487, words: 'cancelled', nowMs: now });
     else if ('error' in carried)
-      finish(context, call, { renegotiation, status: 488, words: carried.error, nowMs: now });
+      finish(context, call, { renegotiation, status: statusOf(carried.error), words: carried.error, nowMs: now });
     else forward(context, call, { renegotiation, sdp: carried.sdp, nowMs: now });
   });
 }
@@ -181,7 +182,7 @@ function answered(
     carryOffer(context, { call, ngCallId, from: to, to: from, sdp }, nowMs, (carried, now) => {
       if ('error' in carried) {
         acknowledge(context, { leg: to }, cseq, undefined);
-        finish(context, call, { renegotiation: r, status: 488, words: carried.error, nowMs: now });
+        finish(context, call, { renegotiation: r, status: statusOf(carried.error), words: carried.error, nowMs: now });
         return;
       }
       call.awaitingAnswerInAck = { leg: from, ackCSeq: cseq, peer: to, offer: sdp };
@@ -195,7 +196,8 @@ function answered(
     return;
   }
   carryAnswer(context, { call, ngCallId, from: to, to: from, sdp, offer: r.offer ?? '' }, nowMs, (carried, now) => {
-    if ('error' in carried) finish(context, call, { renegotiation: r, status: 488, words: carried.error, nowMs: now });
+    if ('error' in carried)
+      finish(context, call, { renegotiation: r, status: statusOf(carried.error), words: carried.error, nowMs: now });
     else accepted(context, r, carried.sdp, now);
   });
 }

@@ -17,6 +17,7 @@ export interface FlowSnapshot {
 }
 
 export interface LegSnapshot {
+  readonly mediaTag: string;
   readonly callId: string;
   readonly localTag: string;
   readonly remoteTag: string;
@@ -81,6 +82,7 @@ function legSnapshot(leg: Leg): LegSnapshot {
     dialog;
   return {
     ...{ callId, localTag, remoteTag, localParty, remoteParty, remoteTarget, routeSet, localCSeq, remoteCSeq },
+    mediaTag: leg.mediaTag,
     user: leg.user,
     instance: leg.instance,
     allows: [...leg.allows],
@@ -143,7 +145,7 @@ function restoredLeg(context: CallContext, call: Call, s: LegSnapshot, reach: Re
   dialog.routeSet = s.routeSet;
   dialog.localCSeq = s.localCSeq + CSEQ_SLACK;
   dialog.remoteCSeq = s.remoteCSeq;
-  const leg = newLeg(call, { dialog, user: s.user, instance: s.instance });
+  const leg = newLeg(call, { dialog, user: s.user, instance: s.instance, mediaTag: s.mediaTag });
   for (const method of s.allows) leg.allows.add(method);
   leg.isLost = isLost;
   leg.sent = s.sent;

@@ -5,7 +5,7 @@ import { startBranches } from './branch.ts';
 import { type Call, type CallTimer, type Leg, newLeg } from './call.ts';
 import { type CallContext, noteAllow, refusal } from './context.ts';
 import { sdpOf } from './exchange.ts';
-import { echoCommand, profileOf, sdpProblem } from './media.ts';
+import { echoCommand, profileOf, sdpProblem, statusOf } from './media.ts';
 import { accept, reject } from './outcome.ts';
 import { refuseInterval } from './session-timer.ts';
 
@@ -106,7 +106,12 @@ function newCall(
     sections: [],
   } as unknown as Call;
   const dialog = Dialog.ofInvite(message, { localTag: context.newTag(), flow, contact: context.options.contact });
-  const a: Leg = newLeg(call, { dialog, user: of.caller, instance: instanceOf(message) });
+  const a: Leg = newLeg(call, {
+    dialog,
+    user: of.caller,
+    instance: instanceOf(message),
+    mediaTag: context.newTag(),
+  });
   noteAllow(a, message);
   a.profile = profileOf(sdpOf(message) ?? '');
   const timer = (kind: CallTimer['kind']): CallTimer => ({ call, kind });
@@ -129,7 +134,7 @@ export function startEcho(context: CallContext, call: Call, nowMs: number): void
   }
   call.ngCallId = `${call.id}-echo`;
   context.media(call, echoCommand({ ngCallId: call.ngCallId, from: call.a, sdp }), nowMs, (result, now) => {
-    if ('error' in result) reject(context, call, 488, result.error, now);
+    if ('error' in result) reject(context, call, statusOf(result.error), result.error, now);
     else accept(context, call, { sdp: String(result.ok.sdp ?? '') }, now);
   });
 }

@@ -76,7 +76,7 @@ export function bring(
     then('the new call has no media path', nowMs);
     return;
   }
-  context.relay(connectCommand({ ngCallId: to, fromNgCallId, tag: a.tag }), (result, now) => {
+  context.relay(connectCommand({ ngCallId: to, fromNgCallId, tag: a.mediaTag }), (result, now) => {
     transfer.moved = 'ok' in result;
     then('error' in result ? result.error : undefined, now);
   });
@@ -156,10 +156,13 @@ export function returnLegs(context: CallContext, call: Call, nowMs: number, then
       next();
       return;
     }
-    context.relay(connectCommand({ ngCallId: old.ngCallId, fromNgCallId: ngCallId, tag: leg.tag }), (_result, now) => {
-      restore(context, old, now);
-      next();
-    });
+    context.relay(
+      connectCommand({ ngCallId: old.ngCallId, fromNgCallId: ngCallId, tag: leg.mediaTag }),
+      (_result, now) => {
+        restore(context, old, now);
+        next();
+      },
+    );
   };
   back(transfer.moved, call.a, transfer.old, () => {
     if (!consult) {
