@@ -276,7 +276,11 @@ test('offer in the 200, answer in the ACK (RFC 3261 13.2.1)', () => {
   alice.within(ok, 'ACK', { cseq: 1, sdp: ANSWER });
   const [ack] = bob.take() as [SipMessage];
   assert.equal(ack.bodyText, `${ANSWER}a=via-relay:answer\r\n`);
-  assert.equal(s.ng[0]?.['from-tag'], invite.from.tag, 'the offerer is the callee');
+  const [offered, answered] = s.ng;
+  assert.equal(answered?.['from-tag'], offered?.['from-tag'], 'the callee is the offerer');
+  assert.notEqual(answered?.['to-tag'], offered?.['from-tag']);
+  for (const tag of [offered?.['from-tag'], answered?.['to-tag']])
+    assert.ok(tag !== invite.from.tag && tag !== ok.to.tag, 'the tags of dialogs are not told to the relay');
   alice.within(ok, 'BYE', { cseq: 2 });
   s.assertNothingLeft();
 });
