@@ -4,6 +4,8 @@ import { type Accounts, LONGEST_USER, Lockout, type NewSession, RateLimit, type 
 import type { CallSummary } from '../call/index.ts';
 import { type Binding, secondsLeft } from '../registrar/index.ts';
 import type { Account, Cdr, CdrQuery } from '../store/index.ts';
+import type { EventLog } from './event-log.ts';
+import { addEvents } from './events.ts';
 import { isWelcomeOrigin, type OriginOptions } from './origin.ts';
 
 export interface ApiOptions extends OriginOptions {
@@ -14,6 +16,7 @@ export interface ApiOptions extends OriginOptions {
   readonly turn: { readonly uris: readonly string[]; readonly secret: string; readonly ttlS: number };
   readonly calls: () => readonly CallSummary[];
   readonly bindings: (user: string) => readonly Binding[];
+  readonly events: EventLog;
   /** Records of ended calls. */
   readonly cdrs: (query: CdrQuery) => Promise<readonly Cdr[]>;
   /** Called when a family of sessions was ended by its owner, and when it got a session that lasts longer. */
@@ -144,6 +147,8 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
     const mine = options.calls().filter((call) => call.from === user || call.to === user);
     return mine.map((call) => describeCall(call, options.nowMs()));
   });
+
+  addEvents(app, { events: options.events, signedIn });
 
   // The newest first; the next page begins before the last one's start: `?before=<startedAt>`.
   app.get('/api/cdrs', async (request) => {

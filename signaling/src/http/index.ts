@@ -1,2 +1,3 @@
 export { describeBinding, describeCall } from './api.ts';
+export { EventLog } from './event-log.ts';
 export * from './http-server.ts';

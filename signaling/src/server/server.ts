@@ -1,10 +1,11 @@
 import { join } from 'node:path';
-import type { SocketAddress } from '@offhook/core';
+import { hex, type SocketAddress, utf8 } from '@offhook/core';
 import { type AdminHandler, MachineTimer, monotonicMs, nodeCrypto, type RunningPart } from '@offhook/core/node';
 import { type Logger, pino } from 'pino';
 import { Accounts, Sessions } from '../auth/index.ts';
+import type { CallSummary } from '../call/index.ts';
 import { type SignalingConfig, signalingConfigProblems } from '../config.ts';
-import { describeBinding, describeCall, type HttpServer, openHttpServer } from '../http/index.ts';
+import { describeBinding, describeCall, EventLog, type HttpServer, openHttpServer } from '../http/index.ts';
 import { openRelaySockets, parseRelay } from '../media/index.ts';
 import type { RegistrarEvent } from '../registrar/index.ts';
 import { Journal, openStore } from '../store/index.ts';
@@ -60,6 +61,16 @@ export async function startSignaling(
     addressOf: reachableAddress,
   });
 
+  const node = hex(nodeCrypto.hmac('sha256', utf8(config.sessionSecret), utf8('node'))).slice(0, 8);
+  const events = new EventLog(node, Date.now());
+  const tellCall = ({ id, from, to, state, status, reason }: CallSummary) =>
+    events.add({ type: 'call', id, from, to, state, status, reason }, Date.now());
+  /** Refreshes are no news; a contact that goes is, when it was the last. */
+  const tellRegistration = ({ kind, binding: { user } }: RegistrarEvent) => {
+    const online = core.registrar.lookup(user, monotonicMs()).length > 0;
+    if (kind !== 'refreshed') events.add({ type: 'registration', user, online }, Date.now());
+  };
+
   let internalErrors = 0;
   /** What came in before the calls and contacts of the process before were taken over. */
   let early: (() => void)[] | undefined = [];
@@ -92,13 +103,16 @@ export async function startSignaling(
         case 'registration':
           logRegistration(log, command.event);
           memory.registration(command.event);
+          tellRegistration(command.event);
           break;
         case 'remember':
           memory.call(command.call);
           break;
         case 'call-progress':
+          tellCall(command.call);
           break;
         case 'call-ended':
+          tellCall(command.call);
           memory.ended(command.call);
           log.info(
             {
@@ -170,6 +184,7 @@ export async function startSignaling(
     calls: () => core.calls.calls(),
     bindings: (user) => core.registrar.lookup(user, monotonicMs()),
     cdrs: (query) => journal.cdrs(query),
+    events,
     nowMs: monotonicMs,
     nowS: () => Math.floor(Date.now() / 1000),
     loginsPerMinute: config.http.loginsPerMinute,

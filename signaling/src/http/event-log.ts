@@ -1,0 +1,74 @@
+/** What happened, as watchers are told it. */
+export type ServerEvent =
+  | { readonly type: 'registration'; readonly user: string; readonly online: boolean }
+  | {
+      readonly type: 'call';
+      readonly id: string;
+      readonly from: string;
+      readonly to: string;
+      readonly state: 'setup' | 'ringing' | 'answered' | 'ended';
+      /** How it ended: status code and words. */
+      readonly status?: number;
+      readonly reason?: string;
+    };
+
+export interface LoggedEvent {
+  /** `node-epoch-sequence`: comparable within one epoch of one node, and never the same twice. */
+  readonly id: string;
+  readonly sequence: number;
+  /** Unix milliseconds. */
+  readonly at: number;
+  readonly event: ServerEvent;
+}
+
+/** Events that a watcher who was away can still have. */
+const KEPT = 10_000;
+
+/** The last events in order, in a ring, and who watches them. */
+export class EventLog {
+  readonly #prefix: string;
+  readonly #ring: LoggedEvent[] = [];
+  readonly #watchers = new Set<(logged: LoggedEvent) => void>();
+  #next = 1;
+
+  /** @param epoch differs for each start of the node */
+  constructor(node: string, epoch: number) {
+    this.#prefix = `${node}-${epoch}`;
+  }
+
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
+  add(event: ServerEvent, at: number): void {
+    const sequence = this.#next++;
+    const logged = { id: `${this.#prefix}-${sequence}`, sequence, at, event };
+    this.#ring[sequence % KEPT] = logged;
+    for (const watch of this.#watchers) watch(logged);
+  }
+
+  /**
+   * The events after that id, oldest first; `complete` is false when some of them are gone already, or the id is of
+   * another node or epoch: then everything that is kept.
+   */
+  after(id: string): { readonly complete: boolean; readonly events: LoggedEvent[] } {
+    const known = id.startsWith(`${this.#prefix}-`) ? Number(id.slice(this.#prefix.length + 1)) : Number.NaN;
+    const oldest = Math.max(1, this.#next - KEPT);
+    const isKnown = Number.isInteger(known) && known >= 0 && known < this.#next;
+    const first = isKnown ? Math.max(known + 1, oldest) : oldest;
+    const events: LoggedEvent[] = [];
+    for (let sequence = first; sequence < this.#next; sequence++) events.push(this.#ring[sequence % KEPT]!);
+    return { complete: isKnown && known + 1 >= oldest, events };
+  }
+
+  /** Told of each event from now on; the result ends it. */
+  watch(watcher: (logged: LoggedEvent) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+}
+
+/** Whether an account may see an event: calls are their parties', who is online is everybody's. */
+export function concerns(event: ServerEvent, user: string): boolean {
+  return event.type === 'registration' || event.from === user || event.to === user;
+}
