@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { base64, fromBase64, type NgDictionary, RtcpWriter, rtcpSsrc, rtpSsrc } from '@offhook/core';
-import { nodeCrypto, type RunningPart } from '@offhook/core/node';
+import { MAX_PACKET, nodeCrypto, type RunningPart } from '@offhook/core/node';
 import { type DtlsCertificate, DtlsEndpoint, liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
 import { SRTP_PROFILES, SrtpContext, type SrtpProfile } from './srtp/index.ts';
 import { line, mediaAt, NgClient, Peer, plainSdp, rtp, WebRtcPeer } from './test-kit.ts';
@@ -276,7 +276,7 @@ test('checks that prove nothing are refused as the RFC says and open no path', a
   const code = async (bytes: Uint8Array) => {
     stranger.send(bytes, a.remote.at);
     const reply = await stranger.next();
-    assert.ok(reply && reply.length <= bytes.length * 1.5);
+    assert.ok(reply && reply.length <= bytes.length);
     return reply[20] === 0 && reply[21] === 9 ? reply[26]! * 100 + reply[27]! : 0;
   };
   assert.equal(await code(a.checkBytes({ pwd: 'wrongwrongwrongwrongwrong' })), 401);
@@ -285,10 +285,12 @@ test('checks that prove nothing are refused as the RFC says and open no path', a
   assert.equal(await code(a.checkBytes({ username: 'nocolon' })), 401);
   assert.equal(await code(a.checkBytes({ extra: 0x7ff0 })), 420);
   assert.equal(await code(a.checkBytes({ controlled: true })), 487);
-  const bare = Uint8Array.from([0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, ...new Array(12).fill(7)]);
-  stranger.send(bare, a.remote.at);
-  assert.equal((await stranger.next())?.[27], 0);
-  assert.equal(iceCount('badRequest'), 1);
+  const bare = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, ...new Array(12).fill(7)];
+  stranger.send(Uint8Array.from(bare), a.remote.at); // shorter than any error: no answer
+  const longer = Uint8Array.from([...bare, 0, 0x24, 0, 4, 0, 0, 0, 1]); // PRIORITY
+  longer[3] = 8;
+  assert.equal(await code(longer), 400);
+  assert.equal(iceCount('badRequest'), 2);
 
   const strangers = dropped('dtlsStranger');
   stranger.send(Uint8Array.from([22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 1, 0, 0, 0, 0]), a.remote.at);
@@ -698,4 +700,18 @@ test('an exhausted range of ports is said, and what was taken comes back', async
   assert.equal((await echo('x3')).result, 'ok');
   await Promise.all([a.close(), client.close()]);
   await small.stop();
+});
+
+test('datagrams that are too long are counted, those of ports that are closed by now too', async () => {
+  const a = await Peer.open();
+  const oversize = () => relay.metrics!().offhook_media_packets_oversize_total!;
+  const before = oversize();
+  const answer = await ng.sdp({ command: 'echo', 'call-id': 'z1', 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });
+  const at = mediaAt(answer);
+  const long = new Uint8Array(MAX_PACKET + 1).fill(0x80);
+  for (const to of [at, { ...at, port: at.port + 1 }, { ...at, port: relay.ports.mux! }]) a.send(long, to);
+  await until(() => oversize() === before + 3);
+  await a.close();
+  await gone('z1');
+  assert.equal(oversize(), before + 3);
 });

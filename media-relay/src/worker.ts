@@ -157,6 +157,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Runni
       offhook_media_rtp_port_pairs: ports.used,
       offhook_media_packets_forwarded_total: loop.router.forwarded,
       offhook_media_bytes_forwarded_total: loop.router.forwardedBytes,
+      offhook_media_packets_oversize_total: muxes.reduce((sum, m) => sum + m.udp.stats.oversize, ports.oversize),
       offhook_media_dtls_available: dtlsProblem === undefined ? 1 : 0,
       ...labelled('offhook_media_packets_dropped_total', 'reason', loop.router.drops),
       ...labelled('offhook_media_ice_total', 'event', ice.counters),

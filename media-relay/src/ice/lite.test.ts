@@ -8,6 +8,7 @@ import { MuxPort } from './mux.ts';
 import type { IceCredentials } from './session.ts';
 
 const REMOTE: IceCredentials = { ufrag: 'rfrag', pwd: 'remote-password-of-22-c' };
+const REMOTE_KEY = shortTermKey(REMOTE.pwd);
 
 function bench() {
   const transports = new TransportTable();
@@ -124,4 +125,27 @@ test('errors to sources that prove nothing are limited', () => {
   ice.accept(s, REMOTE);
   const answered = Array.from({ length: 300 }, () => check(s, 1, { remote: 'nobody' })).filter((code) => code === 401);
   assert.deepEqual([answered.length, ice.counters.suppressed], [100, 200]);
+});
+
+test('an error to a source that proves nothing is never larger than its request', () => {
+  const { ice, mux } = bench();
+  const source = UdpEndpoint.from({ address: '192.0.2.7', port: 1 })!;
+  const request = (fill: (writer: StunWriter) => void) => {
+    const writer = new StunWriter(new Uint8Array(300));
+    fill(writer.start(StunClass.request, StunMethod.binding, nodeCrypto.randomBytes(12)));
+    return writer.message().slice();
+  };
+  const cases: [string, Uint8Array, number, number][] = [
+    ['a bare request', request(() => {}), 20, 0],
+    ['four bytes more', request((w) => w.flag(StunAttribute.useCandidate)), 24, 0],
+    ['as long as an error', request((w) => w.u32(StunAttribute.priority, 1)), 28, 28],
+    ['a FINGERPRINT alone', request((w) => w.fingerprint()), 28, 28],
+    ['eight bytes more', request((w) => w.u32(StunAttribute.priority, 1).fingerprint()), 36, 36],
+    ['a wrong check', request((w) => w.text(StunAttribute.username, 'a:b').integrity(REMOTE_KEY, nodeCrypto)), 52, 36],
+  ];
+  for (const [name, bytes, length, answered] of cases) {
+    assert.equal(bytes.length, length, name);
+    assert.equal(ice.handleStun(bytes, mux, source, 0), answered, name);
+    if (answered > 0) assert.ok((decodeStun(ice.reply.slice(0, answered))?.errorCode()?.code ?? 0) >= 400, name);
+  }
 });

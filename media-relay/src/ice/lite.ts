@@ -18,6 +18,9 @@ import { type IceCredentials, type IceGeneration, type IcePair, IceSession } fro
 export const MAX_PAIRS = 16;
 /** Without any packet from the peer for this long nothing is sent to it (RFC 7675 5.1). */
 export const CONSENT_MS = 30_000;
+/** An error without text: header and ERROR-CODE; with FINGERPRINT eight bytes more. */
+const ERROR_BYTES = 28;
+const FINGERPRINT_BYTES = 8;
 /** STUN errors sent per second to sources that proved nothing. */
 const ERRORS_PER_SECOND = 100;
 /** RFC 8445 16.1 and RFC 8489 18.3: the comprehension-required attributes a connectivity check may carry. */
@@ -43,7 +46,7 @@ export interface IceCounters {
   roleConflict: number;
   /** A good check from a source that belongs to another living leg. */
   takenAddress: number;
-  /** Errors left unsent by the rate limit. */
+  /** Errors left unsent by the rate limit, or because they would be larger than the request. */
   suppressed: number;
   indications: number;
 }
@@ -154,19 +157,19 @@ export class IceLite {
     const username = message.text(StunAttribute.username);
     if (username === undefined || !message.hasIntegrity) {
       this.counters.badRequest++; // RFC 8489 9.1.3
-      return this.#error(message, 400, nowMs);
+      return this.#error(message, { code: 400, room: bytes.length, nowMs });
     }
     const colon = username.indexOf(':');
     const session = colon > 0 ? this.#byUfrag.get(username.slice(0, colon)) : undefined;
     const generation = session && generationOf(session, username.slice(0, colon));
     if (!session || !generation || !message.verifyIntegrity(generation.key, this.#crypto)) {
       this.counters.unauthorized++;
-      return this.#error(message, 401, nowMs);
+      return this.#error(message, { code: 401, room: bytes.length, nowMs });
     }
     const remoteUfrag = username.slice(colon + 1);
     if (generation.remote ? remoteUfrag !== generation.remote.ufrag : remoteUfrag === '') {
       this.counters.unauthorized++;
-      return this.#error(message, 401, nowMs);
+      return this.#error(message, { code: 401, room: bytes.length, nowMs });
     }
     if (!generation.remote) generation.earlyRemoteUfrag = remoteUfrag;
     return this.#authenticated(message, session, generation, { mux, source, nowMs });
@@ -271,17 +274,21 @@ export class IceLite {
     session.transport.sendVia(undefined, undefined);
   }
 
-  /** RFC 8489 9.1.3: errors of unauthenticated requests carry no MESSAGE-INTEGRITY; they are never larger than the request. */
-  #error(message: StunMessage, code: number, nowMs: number): number {
+  /**
+   * RFC 8489 9.1.3: errors of unauthenticated requests carry no MESSAGE-INTEGRITY. They are never larger than the request:
+   * FINGERPRINT only where it fits (a real check is longer), and none to less than an error's size.
+   */
+  #error(message: StunMessage, { code, room, nowMs }: { code: number; room: number; nowMs: number }): number {
     this.#tokens = Math.min(ERRORS_PER_SECOND, this.#tokens + ((nowMs - this.#tokensAtMs) * ERRORS_PER_SECOND) / 1000);
     this.#tokensAtMs = nowMs;
-    if (this.#tokens < 1) {
+    if (this.#tokens < 1 || room < ERROR_BYTES) {
       this.counters.suppressed++;
       return 0;
     }
     this.#tokens--;
     this.#writer.start(StunClass.error, StunMethod.binding, message.transactionId).errorCode(code);
-    return this.#writer.fingerprint().finish();
+    if (room >= ERROR_BYTES + FINGERPRINT_BYTES) this.#writer.fingerprint();
+    return this.#writer.finish();
   }
 
   #generation(): IceGeneration {

@@ -15,6 +15,7 @@ export class PortPool {
   readonly #used = new Set<number>();
   readonly #open = new Set<PortPair>();
   #next: number;
+  #oversizeOfClosed = 0;
 
   /** @param random in [0, 1), for the start. */
   constructor(range: { address: string; portMin: number; portMax: number }, random: number) {
@@ -32,6 +33,13 @@ export class PortPool {
   /** Pairs there are; 0 = no fixed range. */
   get size(): number {
     return this.#pairs;
+  }
+
+  /** Datagrams that were too long for a port of this pool, open or closed since. */
+  get oversize(): number {
+    let sum = this.#oversizeOfClosed;
+    for (const { rtp, rtcp } of this.#open) sum += rtp.stats.oversize + rtcp.stats.oversize;
+    return sum;
   }
 
   /** `count` pairs, or undefined (and none taken) when the range is exhausted. */
@@ -54,6 +62,7 @@ export class PortPool {
     this.#used.delete(pair.rtp.local.port);
     pair.rtp.onReadable = undefined;
     pair.rtcp.onReadable = undefined;
+    this.#oversizeOfClosed += pair.rtp.stats.oversize + pair.rtcp.stats.oversize;
     pair.rtp.close();
     pair.rtcp.close();
   }
