@@ -5,6 +5,7 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { SipMessage } from '@offhook/core';
+import { ownCertificate } from '@offhook/core/node';
 import { PASSWORD, type RunningServer, startServer } from './testkit/running.ts';
 import { SipClient } from './testkit/sip-client.ts';
 
@@ -138,6 +139,38 @@ test('reload says in words what came of it; the status names the certificate', a
     /^for localhost, example\.test, .*phone\.example.*; signed by Offhook CA of .*\(395 days\)$/,
   );
   assert.deepEqual(warnings, []);
+});
+
+test('files that are replaced are served to new HTTPS, WSS and TLS connections; those that are open go on', async () => {
+  const of = (name: string) =>
+    ownCertificate({ folder: join(folder, name), names: ['127.0.0.1', `${name}.example`], nowMs: Date.now() });
+  const [one, two] = [of('one'), of('two')];
+  const files = { cert: join(folder, 'live.pem'), key: join(folder, 'live.key') };
+  const put = ({ cert, key }: { cert: string; key: string }) => {
+    writeFileSync(files.cert, cert);
+    writeFileSync(files.key, key);
+  };
+  put(one);
+  await using server = await startServer({ sip: { tls: places }, http: { tlsPort: 0 }, tls: files });
+  const ca = Buffer.concat([one, two].map(({ caPath }) => readFileSync(caPath)));
+  const { tls, https: port } = server.ports as Record<string, number>;
+  const url = `wss://127.0.0.1:${port}/sip`;
+  await using phone = await SipClient.tls(tls!, ca);
+  await using page = await SipClient.webSocket(url, ['sip'], { ca });
+  put(two);
+  assert.match(server.part.reload!(), /^a new certificate is served: for localhost, 127\.0\.0\.1, two\.example; /);
+  const onlyNew = readFileSync(two.caPath);
+  await using newPhone = await SipClient.tls(tls!, onlyNew);
+  await using newPage = await SipClient.webSocket(url, ['sip'], { ca: onlyNew });
+  for (const each of [phone, page, newPhone, newPage])
+    assert.equal((await each.request('OPTIONS', 'alice')).status, 401);
+  writeFileSync(files.key, one.key);
+  assert.throws(
+    () => server.part.reload!(),
+    /^Error: the old certificate is kept: .*live\.key is not the key of .*live\.pem/,
+  );
+  await using last = await SipClient.tls(tls!, onlyNew);
+  assert.equal((await last.request('OPTIONS', 'alice')).status, 401);
 });
 
 test('a certificate of the user’s that can’t be used is an error in words; a damaged CA of our own leaves all but TLS', async () => {
