@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { answerChallenge, createRequest, ha1, parseChallenge, type SipMessage, text } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import { type Flow, TransactionLayer } from '../transaction/index.ts';
-import { ADMISSION_LIMITS, Admission, Authenticator } from './index.ts';
+import { ADMISSION_LIMITS, Admission, Authenticator, LONGEST_BODY } from './index.ts';
 
 const REALM = 'example.test';
 const alice = {
@@ -227,4 +227,73 @@ test('stray CANCELs and requests beyond all capacity are answered from that budg
     }
     assert.equal(answers, ADMISSION_LIMITS.address.burst, method);
   }
+});
+
+test('a flood from a forged source silences neither a phone there that knows its password, nor sessions, nor connections', () => {
+  const { admission, status } = setup();
+  const first = admission.admit(request('REGISTER'), flow(), 0);
+  assert.ok(first !== 'drop' && 'reject' in first);
+  const challenge = parseChallenge(first.reject.header('www-authenticate')!)!;
+  const signed = (nc: number, password = 'secret-1', nonce = challenge.nonce) =>
+    request('REGISTER', {
+      cseq: nc + 1,
+      headers: [
+        [
+          'Authorization',
+          answerChallenge(
+            {
+              challenge: { ...challenge, nonce },
+              username: 'alice',
+              password,
+              method: 'REGISTER',
+              uri: 'sip:example.test',
+              nc,
+            },
+            nodeCrypto,
+          )!,
+        ],
+      ],
+    });
+  while (status(request('OPTIONS'), flow()) !== 'drop');
+  assert.equal(status(signed(1), flow()), 'accepted alice');
+  assert.equal(status(signed(2, 'wrong'), flow()), 401, 'a nonce that was given to this address gets its answer too');
+  assert.equal(status(signed(3, 'secret-1', `${'0'.repeat(28)}forged`), flow()), 'drop');
+  assert.equal(status(request('REGISTER'), flow('alice')), 'accepted alice');
+  assert.equal(status(request('REGISTER'), { ...flow(), transport: 'tls' }), 401, 'a budget of its own');
+});
+
+test('passwords are checked at a rate for each address, right ones included', () => {
+  const { admission, status } = setup();
+  const first = admission.admit(request('REGISTER'), flow(), 0);
+  assert.ok(first !== 'drop' && 'reject' in first);
+  const challenge = parseChallenge(first.reject.header('www-authenticate')!)!;
+  const given = { challenge, username: 'nobody', password: 'x', method: 'REGISTER', uri: 'sip:example.test' };
+  const headers = [['Authorization', answerChallenge(given, nodeCrypto)!] as const];
+  for (let i = 0; i < ADMISSION_LIMITS.credentials.burst; i++)
+    assert.notEqual(status(request('REGISTER', { headers }), flow()), 'drop', String(i));
+  assert.equal(status(request('REGISTER', { headers }), flow()), 'drop');
+});
+
+test('one user registers at a rate; asking otherwise is counted apart', () => {
+  const { admission, status } = setup();
+  const { requests } = ADMISSION_LIMITS;
+  for (let i = 0; i < requests.burst; i++) assert.equal(status(request('REGISTER')), 'accepted alice', String(i));
+  assert.equal(status(request('REGISTER')), 503);
+  assert.equal(status(request('OPTIONS')), 'accepted alice');
+  const later = admission.admit(request('REGISTER'), flow('alice'), 1000);
+  assert.ok(later !== 'drop' && 'accept' in later);
+});
+
+test('a body that describes no session is short, or refused (413); a BYE is heard whatever it carries', () => {
+  const to = `<sip:bob@${REALM}>;tag=ours`;
+  const body = (length: number) => ({ type: 'text/plain', bytes: 'x'.repeat(length) });
+  for (const [method, length, expected] of [
+    ['INFO', LONGEST_BODY, 'accepted alice'],
+    ['INFO', LONGEST_BODY + 1, 413],
+    ['MESSAGE', LONGEST_BODY + 1, 413],
+    ['BYE', LONGEST_BODY + 1, 'accepted alice'],
+    ['INVITE', LONGEST_BODY + 1, 'accepted alice'],
+  ] as const)
+    assert.equal(setup().status(request(method, { to, body: body(length) })), expected, `${method} ${length}`);
+  assert.equal(setup().status(request('REGISTER', { body: body(LONGEST_BODY + 1) })), 413);
 });

@@ -5,13 +5,21 @@ import type { Authenticator } from './authenticator.ts';
 import { type Rate, RateLimit } from './rate-limit.ts';
 
 export interface AdmissionLimits {
-  /** Requests outside dialogs from one address (IPv6: /64), and all else that is answered before anything is known of it. */
+  /**
+   * Strangers of one address (IPv6: /64): requests outside dialogs, and all else that is answered before anything is known
+   * of it. UDP, where the source may be forged, and connections have one each.
+   */
   readonly address: Rate;
+  /** Requests that show a nonce which was given to that address: the passwords that are checked for it. */
+  readonly credentials: Rate;
   /** Loopback is slowed down too, but far later: whoever sits at the machine may test it. */
   readonly loopback: Rate;
+  /** Requests outside dialogs of one user, for each method. */
+  readonly requests: Rate;
   /** New calls of one user. */
   readonly calls: Rate;
-  readonly callsFromLoopback: Rate;
+  /** New calls and other requests of one user at this machine. */
+  readonly userOnLoopback: Rate;
   /** Requests within one dialog, BYE apart: key presses by INFO are the most that a person makes. */
   readonly dialog: Rate;
 }
@@ -19,8 +27,10 @@ export interface AdmissionLimits {
 export const ADMISSION_LIMITS: AdmissionLimits = {
   address: { perSecond: 50, burst: 100 },
   loopback: { perSecond: 5000, burst: 10_000 },
+  credentials: { perSecond: 500, burst: 1000 },
+  requests: { perSecond: 5, burst: 50 },
   calls: { perSecond: 5, burst: 20 },
-  callsFromLoopback: { perSecond: 1000, burst: 2000 },
+  userOnLoopback: { perSecond: 1000, burst: 2000 },
   dialog: { perSecond: 20, burst: 60 },
 };
 
@@ -34,6 +44,10 @@ export interface AdmissionOptions {
   readonly ownsDialog: (request: SipMessage) => boolean;
   readonly limits?: AdmissionLimits;
 }
+
+/** Longest body of what carries no session description: it is passed on, and kept until it is answered. */
+export const LONGEST_BODY = 16 * 1024;
+const MAY_BE_LONG = new Set(['INVITE', 'UPDATE', 'PRACK', 'BYE']);
 
 /** Methods that begin something here; all others are known but not allowed, or not known. */
 const OUTSIDE_DIALOGS = new Set(['INVITE', 'OPTIONS', 'REGISTER']);
@@ -54,6 +68,8 @@ export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #tagKey: Uint8Array;
   readonly #addresses = new RateLimit();
+  readonly #checks = new RateLimit();
+  readonly #users = new RateLimit();
   readonly #callers = new RateLimit();
   readonly #dialogs = new RateLimit();
 
@@ -66,12 +82,17 @@ export class Admission {
   admit(request: SipMessage, flow: Flow, nowMs: number): Verdict {
     const { tag } = request.to;
     if (tag !== undefined && this.#options.ownsDialog(request)) return this.#admitInDialog(request, tag, flow, nowMs);
-    if (!this.mayAnswer(flow, nowMs)) return 'drop';
+    if (!this.#mayAsk(request, flow, nowMs)) return 'drop';
     if (tag !== undefined) return this.#refuse(request, 481, 'this call does not exist (any more)');
 
     // 8.2: "starting with authentication, then inspecting the method, the header fields, and so on"
     const who = this.#authenticate(request, flow, nowMs);
     if (typeof who !== 'string') return who;
+    flow.isKnown = true;
+    const loopback = isLoopback(flow.remote.address);
+    const rate = loopback ? this.#limits.userOnLoopback : this.#limits.requests;
+    if (!this.#users.take(`${who} ${request.method.slice(0, 32)}`, rate, nowMs))
+      return this.#refuse(request, 503, `${who} is asking too fast`, [['Retry-After', 2]]);
 
     // 8.2.1
     const { method } = request;
@@ -84,7 +105,8 @@ export class Admission {
       this.#inspectTarget(request) ??
       this.#inspectIdentity(request, who) ??
       this.#inspectNeeds(request) ??
-      this.#admitCall(request, { who, loopback: isLoopback(flow.remote.address), nowMs }) ?? {
+      this.#inspectLength(request) ??
+      this.#admitCall(request, { who, loopback, nowMs }) ?? {
         accept: { account: who },
       }
     );
@@ -92,19 +114,41 @@ export class Admission {
 
   /** A phone in a call is known, but not even it may keep the server busy: a BYE is always heard, the rest at a rate. */
   #admitInDialog(request: SipMessage, tag: string, flow: Flow, nowMs: number): Verdict {
-    if (request.method === 'BYE' || this.#dialogs.take(tag, this.#limits.dialog, nowMs))
-      return { accept: { account: flow.account } };
-    return this.#refuse(request, 503, 'too many requests within this call', [['Retry-After', 1]]);
+    flow.isKnown = true;
+    if (request.method !== 'BYE' && !this.#dialogs.take(tag, this.#limits.dialog, nowMs))
+      return this.#refuse(request, 503, 'too many requests within this call', [['Retry-After', 1]]);
+    return this.#inspectLength(request) ?? { accept: { account: flow.account } };
+  }
+
+  /**
+   * Whether a request outside dialogs is looked at. Sessions have a rate of their own, per user; who shows a nonce has not
+   * forged its source, so forgers can't use up what it lives on; the rest are strangers.
+   */
+  #mayAsk(request: SipMessage, flow: Flow, nowMs: number): boolean {
+    if (flow.account !== undefined && request.to.tag === undefined) return true;
+    const { address } = flow.remote;
+    if (flow.account !== undefined || !this.#options.authenticator.showsNonce(request, address, nowMs))
+      return this.mayAnswer(flow, nowMs);
+    const rate = isLoopback(address) ? this.#limits.loopback : this.#limits.credentials;
+    return this.#checks.take(networkOf(address), rate, nowMs) || this.#drop();
   }
 
   /**
    * Whether one more answer may go where nobody has proven to be: one budget a source for everything that is answered
-   * without a transaction, malformed messages, stray CANCELs and overload included.
+   * without a transaction, malformed messages, stray CANCELs and overload included. A session has its own.
    */
   mayAnswer(flow: Flow, nowMs: number): boolean {
     const { address } = flow.remote;
     const rate = isLoopback(address) ? this.#limits.loopback : this.#limits.address;
-    if (this.#addresses.take(networkOf(address), rate, nowMs)) return true;
+    const { account, transport } = flow;
+    const fine =
+      account === undefined
+        ? this.#addresses.take(`${transport === 'udp' ? 'udp' : 'connection'} ${networkOf(address)}`, rate, nowMs)
+        : this.#users.take(account, rate, nowMs);
+    return fine || this.#drop();
+  }
+
+  #drop(): false {
     this.dropped++;
     return false;
   }
@@ -166,6 +210,12 @@ export class Admission {
     return undefined;
   }
 
+  /** 21.4.11. A BYE is heard whatever it carries. */
+  #inspectLength(request: SipMessage): Verdict | undefined {
+    if (request.body.length <= LONGEST_BODY || MAY_BE_LONG.has(request.method)) return undefined;
+    return this.#refuse(request, 413, `the body of ${request.method.slice(0, 32)} may have ${LONGEST_BODY} bytes`);
+  }
+
   /** 8.2.2.3 and 8.2.3: no extension may be required, and a body has to be one that is understood. */
   #inspectNeeds(request: SipMessage): Verdict | undefined {
     const required = unknownNeeds(request);
@@ -192,7 +242,7 @@ export class Admission {
   ): Verdict | undefined {
     if (request.method !== 'INVITE') return undefined;
     if (this.draining) return this.#refuse(request, 503, 'the server is being stopped', [['Retry-After', 10]]);
-    if (this.#callers.take(by.who, by.loopback ? this.#limits.callsFromLoopback : this.#limits.calls, by.nowMs))
+    if (this.#callers.take(by.who, by.loopback ? this.#limits.userOnLoopback : this.#limits.calls, by.nowMs))
       return undefined;
     return this.#refuse(request, 503, `${by.who} is calling too fast`, [['Retry-After', 2]]);
   }

@@ -4,6 +4,7 @@ import { answerChallenge, createRequest, ha1, parseChallenge, type SipMessage } 
 import { nodeCrypto } from '@offhook/core/node';
 import type { Account } from '../store/index.ts';
 import { Authenticator, FAMILY_LIFETIME_S, Lockout, SESSION_LIFETIME_S, Sessions } from './index.ts';
+import { Nonces } from './nonce.ts';
 
 const REALM = 'example.test';
 const accountOf = (user: string, password: string): Account => ({
@@ -198,6 +199,29 @@ test('a login token works once; a session until it ends, is ended, or the passwo
   current = alice;
   sessions.end(session, 1000);
   assert.equal(sessions.check(session, 1000), undefined);
+});
+
+test('however many nonces others use, and however many oneself: none is good twice', () => {
+  const nonces = new Nonces(nodeCrypto);
+  let made = 0;
+  const make = (nowMs: number) => nowMs.toString(16).padStart(12, '0') + (++made).toString(16).padStart(16, '0');
+  const victim = make(0);
+  assert.equal(nonces.use('alice', victim, 1, 0), true);
+  for (let i = 0; i < 60_000; i++) assert.equal(nonces.use('mallory', make(i), 1, i), true);
+  assert.equal(nonces.use('alice', victim, 1, 60_000), false);
+  assert.equal(nonces.use('alice', victim, 2, 60_000), true, 'still alice’s own, so still good');
+  const own = make(60_000);
+  const unused = make(60_000);
+  assert.equal(nonces.use('alice', own, 1, 60_000), true);
+  for (let i = 1; i < 5000; i++) assert.equal(nonces.use('alice', make(60_000 + i), 1, 60_000 + i), true);
+  assert.equal(nonces.use('alice', own, 1, 65_000), false, 'forgotten, and so is its time');
+  assert.equal(nonces.use('alice', unused, 1, 65_000), false, 'stale: a phone asks for another by itself');
+  for (let user = 0; user < 20; user++) {
+    for (let i = 0; i < 4096; i++) nonces.use(`u${user}`, make(70_000), 1, 70_000);
+  }
+  const last = make(70_001);
+  assert.equal(nonces.use('alice', last, 1, 70_001), true, 'all were forgotten: the next is as good as ever');
+  assert.equal(nonces.use('mallory', victim, 1, 70_001), false);
 });
 
 test('a nonce of an earlier process is stale, not wrong, and only with the same secret', () => {

@@ -52,8 +52,17 @@ export class Authenticator {
     this.#dummy = '0'.repeat(this.#algorithm === 'MD5' ? 32 : 64);
   }
 
+  /**
+   * Whether a request carries a nonce that was made for its source, so that its sender has received something there. It
+   * costs one HMAC, and says nothing of the password.
+   */
+  showsNonce(request: SipMessage, address: string, nowMs: number): boolean {
+    const answer = this.#credentials(request).find((a) => a.realm === this.#options.realm);
+    return answer !== undefined && this.#nonces.check(answer.nonce, address, nowMs) !== 'unknown';
+  }
+
   authenticate(request: SipMessage, address: string, nowMs: number): Authentication {
-    const given = request.headers('authorization').flatMap((value) => parseAuthorization(value) ?? []);
+    const given = this.#credentials(request);
     const answer = given.find((a) => a.realm === this.#options.realm);
     if (!answer)
       return this.#challenge(
@@ -81,13 +90,17 @@ export class Authenticator {
       this.counters.stale++;
       return this.#challenge(address, nowMs, 'the nonce is stale', true);
     }
-    if (!this.#nonces.use(answer.nonce, Number.parseInt(answer.nc ?? '0', 16), nowMs)) {
+    if (!this.#nonces.use(answer.username, answer.nonce, Number.parseInt(answer.nc ?? '0', 16), nowMs)) {
       this.counters.replayed++;
       return this.#challenge(address, nowMs, 'the credentials were used before', true);
     }
     this.#lockout.succeeded(answer.username, address);
     this.counters.accepted++;
     return { kind: 'account', user: answer.username };
+  }
+
+  #credentials(request: SipMessage): DigestAuthorization[] {
+    return request.headers('authorization').flatMap((value) => parseAuthorization(value) ?? []);
   }
 
   #challenge(address: string, nowMs: number, why: string, stale = false): Authentication {

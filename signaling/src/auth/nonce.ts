@@ -5,6 +5,8 @@ export const NONCE_LIFETIME_MS = 600_000;
 
 /** Uses of one nonce that may arrive out of order. */
 const WINDOW = 32;
+/** Used nonces remembered of one user, and in all. */
+const USED_PER_USER = 4096;
 const MAX_USED = 50_000;
 /** Characters before the mark. */
 const HEAD = 28;
@@ -12,7 +14,8 @@ const HEAD = 28;
 /**
  * Nonces that need no memory until they have been used well: time, process and source address under a keyed hash. A
  * nonce of an earlier process is recognised as ours but stale, so that phones do not take the restart for a wrong
- * password. After a success the nonce-count is remembered and no value is accepted twice (RFC 7616 3.4.6).
+ * password. After a success the nonce-count is remembered and no value is accepted twice (RFC 7616 3.4.6): what has to be
+ * forgotten because there is too much of it leaves a floor behind, and nonces from before it are good for nothing.
  *
  *     time (12 hex digits, ms) · process (8) · salt (8) · HMAC-SHA256 of these and the address (20, base64url)
  */
@@ -21,8 +24,11 @@ export class Nonces {
   readonly #key: Uint8Array;
   readonly #process: string;
   readonly #lifetimeMs: number;
-  /** nonce → highest count and a bit for each of the 32 before it. */
-  readonly #used = new Map<string, { highest: number; seen: number; expiresAtMs: number }>();
+  /** User → the nonces it has used, oldest use first. */
+  readonly #users = new Map<string, Used>();
+  #size = 0;
+  /** Nonces that were made until then and are not remembered may have been used. */
+  #floorMs = Number.NEGATIVE_INFINITY;
 
   constructor(crypto: Crypto, options: { secret?: string; lifetimeMs?: number } = {}) {
     this.#crypto = crypto;
@@ -43,17 +49,19 @@ export class Nonces {
     if (!/^[0-9a-f]{28}$/.test(head)) return 'unknown';
     if (!this.#crypto.equal(utf8(nonce.slice(HEAD)), utf8(this.#mark(head, address)))) return 'unknown';
     if (head.slice(12, 20) !== this.#process) return 'stale';
-    const age = nowMs - Number.parseInt(head.slice(0, 12), 16);
+    const age = nowMs - madeAt(nonce);
     return age >= -1000 && age <= this.#lifetimeMs ? 'good' : 'stale';
   }
 
-  /** Takes note of a successful use; false when this count was used before, or is too old to know. */
-  use(nonce: string, count: number, nowMs: number): boolean {
-    const known = this.#used.get(nonce);
+  /** Takes note of that user's successful use; false when this count was used before, or is too old to know. */
+  use(user: string, nonce: string, count: number, nowMs: number): boolean {
+    const used = this.#users.get(user);
+    const known = used?.nonces.get(nonce);
     if (!known) {
-      if (this.#used.size >= MAX_USED) this.#forget(nowMs);
-      this.#used.set(nonce, { highest: count, seen: 1, expiresAtMs: nowMs + this.#lifetimeMs });
-      return count > 0;
+      const madeMs = madeAt(nonce);
+      if (count <= 0 || madeMs <= Math.max(this.#floorMs, used?.floorMs ?? this.#floorMs)) return false;
+      this.#remember(user, nonce, { highest: count, seen: 1, madeMs }, nowMs);
+      return true;
     }
     const ahead = count - known.highest;
     if (ahead > 0) {
@@ -66,14 +74,52 @@ export class Nonces {
     return true;
   }
 
-  /** Drops what has expired; when that is not enough, the oldest half. */
+  /** One user's nonces push out that user's only. */
+  #remember(user: string, nonce: string, use: Use, nowMs: number): void {
+    if (this.#size >= MAX_USED) this.#forget(nowMs);
+    const used = this.#users.get(user) ?? { nonces: new Map<string, Use>(), floorMs: Number.NEGATIVE_INFINITY };
+    this.#users.set(user, used);
+    if (used.nonces.size >= USED_PER_USER) {
+      const [oldest, { madeMs }] = used.nonces.entries().next().value!;
+      used.nonces.delete(oldest);
+      used.floorMs = Math.max(used.floorMs, madeMs);
+      this.#size--;
+    }
+    used.nonces.set(nonce, use);
+    this.#size++;
+  }
+
+  /** Drops what has expired; when that is not enough, everything, and with it all nonces made until now. */
   #forget(nowMs: number): void {
-    for (const [nonce, use] of this.#used) if (use.expiresAtMs < nowMs) this.#used.delete(nonce);
-    for (const nonce of [...this.#used.keys()].slice(0, Math.max(0, this.#used.size - MAX_USED / 2)))
-      this.#used.delete(nonce);
+    for (const [user, { nonces }] of this.#users) {
+      for (const [nonce, { madeMs }] of nonces)
+        if (nowMs - madeMs > this.#lifetimeMs && nonces.delete(nonce)) this.#size--;
+      if (nonces.size === 0) this.#users.delete(user);
+    }
+    if (this.#size <= MAX_USED / 2) return;
+    this.#users.clear();
+    this.#size = 0;
+    this.#floorMs = nowMs;
   }
 
   #mark(head: string, address: string): string {
     return base64url(this.#crypto.hmac('sha256', this.#key, utf8(`${head} ${address}`)).subarray(0, 15));
   }
+}
+
+interface Use {
+  /** The highest count, and a bit for each of the 32 before it. */
+  highest: number;
+  seen: number;
+  readonly madeMs: number;
+}
+
+interface Used {
+  readonly nonces: Map<string, Use>;
+  /** The newest of those that had to be forgotten. */
+  floorMs: number;
+}
+
+function madeAt(nonce: string): number {
+  return Number.parseInt(nonce.slice(0, 12), 16);
 }

@@ -13,6 +13,8 @@ export interface Flow {
   readonly remote: SocketAddress;
   /** The account whose session the WebSocket upgrade carried. Requests on such a flow are already authenticated. */
   readonly account?: string;
+  /** Set once a request on it was from an account, or belonged to a call of ours: its connection may stay. */
+  isKnown?: boolean;
 }
 
 /** Whether the transport repeats lost packets itself, so that the transaction layer need not. */
