@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import {
   type Crypto,
   createRequest,
@@ -301,13 +303,88 @@ test('beyond the limit new requests get 503 with Retry-After', () => {
   assert.ok(sentRequest(commands).header('retry-after'));
 });
 
-test('beyond the limit requests of running calls still get through, up to a tenth more', () => {
+test('beyond the limit calls still end, up to a tenth more; nothing else gets through', () => {
   const { layer, drain } = bench(undefined, 10);
-  const bye = (i: number) => incoming('BYE', `z9hG4bKb${i}`).set('to', '<sip:bob@b>;tag=2');
+  const inDialog = (method: string, i: number) => incoming(method, `z9hG4bKb${i}`).set('to', '<sip:bob@b>;tag=2');
   for (let i = 0; i < 12; i++) layer.handleMessage(incoming('INVITE', `z9hG4bK${i}`), UDP, 0);
   assert.deepEqual(kinds(drain()).slice(10), ['503', '503']);
-  for (let i = 0; i < 2; i++) layer.handleMessage(bye(i), UDP, 0);
-  assert.deepEqual(kinds(drain()), ['request', '503']);
+  layer.handleMessage(inDialog('INFO', 1), UDP, 0);
+  for (let i = 0; i < 2; i++) layer.handleMessage(inDialog('BYE', i), UDP, 0);
+  assert.deepEqual(kinds(drain()), ['503', 'request', '503']);
+});
+
+test('one account, or one network without, has its share of the transactions; it still hangs up, and others go on', () => {
+  const account = (m: SipMessage) => ({ accept: { account: m.callId === 'call' ? 'alice' : undefined } });
+  const { layer, drain, run } = bench(account);
+  const of = (i: number, o: { method?: string; callId?: string } = {}) =>
+    incoming(o.method ?? 'INFO', `z9hG4bK${o.method}${o.callId}${i}`).set('call-id', o.callId ?? 'call');
+  for (let i = 0; i < 1001; i++) layer.handleMessage(of(i), { ...UDP, id: i }, 0);
+  assert.deepEqual(kinds(drain().slice(999)), ['request', '503'], 'whatever port they come from');
+  layer.handleMessage(of(1, { method: 'BYE' }), UDP, 0);
+  for (let i = 0; i < 1001; i++) layer.handleMessage(of(i, { callId: 'other' }), UDP, 0);
+  assert.deepEqual(kinds(drain()).slice(1000), ['request', '503']);
+  const elsewhere = { ...UDP, remote: { address: '198.51.100.1', port: 1 } };
+  const loopback = { ...UDP, remote: { address: '127.0.0.1', port: 1 } };
+  layer.handleMessage(of(1, { callId: 'third' }), elsewhere, 0);
+  for (let i = 0; i < 1001; i++) layer.handleMessage(of(i, { callId: 'load' }), loopback, 0);
+  const commands = drain();
+  assert.ok(commands.every((c) => c.kind === 'request'));
+  layer.handleFlowClosed(elsewhere);
+  layer.handleFlowClosed(loopback);
+  layer.handleFlowClosed(UDP);
+  drain();
+  layer.handleMessage(of(1, { callId: 'fourth' }), { ...UDP }, 0);
+  assert.deepEqual(kinds(drain()), ['request'], 'what has ended makes room');
+  assert.deepEqual(run(1e6), []);
+});
+
+test('while it waits for repeats a transaction holds nothing of what it was: no body of theirs, no bytes of ours', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const { layer, drain } = bench();
+  const body = { type: 'text/plain', bytes: 'x'.repeat(10_000) };
+  const refs: [string, WeakRef<object>][] = [];
+  const remember = (what: string, bytes: object) => refs.push([what, new WeakRef(bytes)]);
+  const theirs = (method: string, answer: number) => {
+    const raw = createRequest({
+      method,
+      uri: 'sip:b@b',
+      from: '<sip:a@a>;tag=1',
+      to: '<sip:b@b>',
+      callId: method,
+      cseq: 1,
+      body,
+    });
+    const message = parsed(raw.prepend('via', `SIP/2.0/UDP 192.0.2.2:5062;branch=z9hG4bK${method}`).serialize());
+    remember(`${method} of theirs`, message);
+    layer.handleMessage(message, UDP, 0);
+    for (const c of drain())
+      if (c.kind === 'request') layer.respond(c.id, createResponse(message, answer, undefined, { toTag: 't' }), 0);
+    for (const c of drain())
+      if (c.kind === 'send' && answer === 200 && method === 'INVITE') remember('200 to INVITE', c.bytes);
+  };
+  const ours = (method: string, status: number) => {
+    layer.request(outgoing(method), UDP, 0);
+    const send = drain().find((c) => c.kind === 'send');
+    assert.ok(send?.kind === 'send');
+    remember(`${method} of ours`, send.bytes);
+    layer.handleMessage(createResponse(parsed(send.bytes), status, undefined, { toTag: 't' }), UDP, 0);
+    drain();
+  };
+  theirs('INVITE', 200);
+  theirs('INFO', 200);
+  theirs('MESSAGE', 404);
+  ours('INVITE', 180);
+  ours('INVITE', 200);
+  ours('INVITE', 486);
+  ours('INFO', 200);
+  await new Promise((resolve) => setImmediate(resolve));
+  collect();
+  assert.deepEqual(
+    refs.filter(([, ref]) => ref.deref() !== undefined).map(([what]) => what),
+    [],
+  );
+  assert.equal(layer.size, 7, 'all of them are still there');
 });
 
 test('a request for a connection that is gone fails at once, and its CANCEL with it', () => {

@@ -5,6 +5,8 @@ import {
   createResponse,
   Deadlines,
   hex,
+  isLoopback,
+  networkOf,
   Params,
   parseHostPort,
   type SipMessage,
@@ -31,9 +33,19 @@ export interface TransactionLayerOptions {
   /** Whether a request that `admit` is not asked about may be answered: not too many to one source. */
   readonly mayAnswer?: (flow: Flow, nowMs: number) => boolean;
   readonly timers?: SipTimers;
-  /** New requests beyond this many transactions are answered 503 (default 20,000); those in dialogs have a tenth more. */
+  /** New requests beyond this many transactions are answered 503 (default 20,000); BYE has a tenth more. */
   readonly maxTransactions?: number;
+  /** So many of them may one account have, or one network where no account is told (default 1,000; 15,000 on loopback). */
+  readonly maxPerOwner?: number;
+  readonly maxPerLoopbackOwner?: number;
 }
+
+const MAX_TRANSACTIONS = 20_000;
+/** 5 calls a second stay for 32 s: 160. Six requests with each of them are more than a person's phone makes. */
+const MAX_PER_OWNER = 1000;
+const MAX_PER_LOOPBACK_OWNER = 15_000;
+/** An answer to other requests than INVITE that is longer is not kept: a repeat finds nothing, as if all had been lost. */
+const LONGEST_KEPT = 16 * 1024;
 
 /** Counted, never logged per message. */
 export interface TransactionCounters {
@@ -66,6 +78,8 @@ export class TransactionLayer {
   readonly #timers: SipTimers;
   readonly #transactions = new Map<string, Transaction>();
   readonly #perFlow = new WeakMap<Flow, Set<Transaction>>();
+  /** Server transactions by owner. */
+  readonly #perOwner = new Map<string, number>();
   readonly #closed = new WeakSet<Flow>();
   readonly #deadlines = new Deadlines<TimerSlot>();
   readonly #commands: TransactionCommand[] = [];
@@ -141,10 +155,12 @@ export class TransactionLayer {
     if (response.status < 200) t.state = 'proceeding';
     else if (t.kind === 'server') {
       t.state = 'completed';
+      if (t.bytes.length > LONGEST_KEPT) t.bytes = undefined;
       if (isReliable(t.flow)) this.#terminate(t);
       else this.#deadlines.set(t.end, nowMs + 64 * t1); // timer J
     } else if (response.status < 300) {
       t.state = 'accepted';
+      t.bytes = undefined; // the dialog repeats it
       this.#deadlines.set(t.end, nowMs + 64 * t1); // timer L
     } else {
       t.state = 'completed';
@@ -195,13 +211,8 @@ export class TransactionLayer {
       return;
     }
     if (this.#isFull(message)) {
-      this.counters.overload++;
-      if (this.#options.mayAnswer?.(flow, nowMs) === false) return;
-      const busy = createResponse(message, 503, undefined, {
-        toTag: this.#tag(),
-        headers: [['Retry-After', 5 + (this.#options.crypto.randomBytes(1)[0]! % 10)]],
-      });
-      this.#commands.push({ kind: 'send', flow, bytes: busy.serialize() });
+      if (this.#options.mayAnswer?.(flow, nowMs) === false) this.counters.overload++;
+      else this.#refuseBusy(message, flow);
       return;
     }
     const admission = this.#options.admit(message, flow, nowMs);
@@ -211,16 +222,37 @@ export class TransactionLayer {
       this.counters.rejected++;
       this.#commands.push({ kind: 'send', flow, bytes: admission.reject.serialize() });
     } else {
+      const { account } = admission.accept;
+      const owner = message.method === 'BYE' ? undefined : (account ?? `of ${networkOf(flow.remote.address)}`);
+      if (owner !== undefined && this.#hasEnough(owner, flow)) {
+        this.#refuseBusy(message, flow);
+        return;
+      }
       this.counters.admitted++;
-      this.#startServer(key, message, flow);
-      this.#commands.push({ kind: 'request', id: key, message, flow, account: admission.accept.account });
+      this.#startServer(key, message, flow, owner);
+      this.#commands.push({ kind: 'request', id: key, message, flow, account });
     }
   }
 
-  /** A BYE frees more than it takes: running calls still get through when new ones do not. */
+  /** A BYE frees more than it takes: calls still end when nothing else gets through. */
   #isFull(message: SipMessage): boolean {
-    const most = this.#options.maxTransactions ?? 20_000;
-    return this.#transactions.size >= (message.to.tag === undefined ? most : most * 1.1);
+    const most = this.#options.maxTransactions ?? MAX_TRANSACTIONS;
+    return this.#transactions.size >= (message.method === 'BYE' ? most * 1.1 : most);
+  }
+
+  #hasEnough(owner: string, flow: Flow): boolean {
+    const { maxPerOwner = MAX_PER_OWNER, maxPerLoopbackOwner = MAX_PER_LOOPBACK_OWNER } = this.#options;
+    const most = isLoopback(flow.remote.address) ? maxPerLoopbackOwner : maxPerOwner;
+    return (this.#perOwner.get(owner) ?? 0) >= most;
+  }
+
+  #refuseBusy(message: SipMessage, flow: Flow): void {
+    this.counters.overload++;
+    const busy = createResponse(message, 503, undefined, {
+      toTag: this.#tag(),
+      headers: [['Retry-After', 5 + (this.#options.crypto.randomBytes(1)[0]! % 10)]],
+    });
+    this.#commands.push({ kind: 'send', flow, bytes: busy.serialize() });
   }
 
   /** A request whose transaction exists: a retransmission, or the ACK of an INVITE. */
@@ -229,6 +261,7 @@ export class TransactionLayer {
       if (t.state === 'accepted') this.#commands.push({ kind: 'ack', message, flow });
       else if (t.state === 'completed') {
         t.state = 'confirmed';
+        t.bytes = undefined;
         this.#deadlines.delete(t.retransmission);
         if (isReliable(t.flow)) this.#terminate(t);
         else this.#deadlines.set(t.end, nowMs + this.#timers.t4); // timer I
@@ -250,7 +283,7 @@ export class TransactionLayer {
       this.#commands.push({ kind: 'send', flow, bytes: none.serialize() });
       return;
     }
-    this.#startServer(key, message, flow);
+    this.#startServer(key, message, flow, undefined);
     this.respond(key, createResponse(message, 200, undefined, { toTag: this.#tag() }), nowMs);
     if (invite.state === 'trying' || invite.state === 'proceeding')
       this.#commands.push({ kind: 'cancel', id: invite.id, message });
@@ -279,15 +312,19 @@ export class TransactionLayer {
         if (message.status < 200) {
           if (t.state === 'calling') this.#deadlines.delete(t.end); // timer B; from here on the caller's timer C rules
           t.state = 'proceeding';
+          t.bytes = undefined;
           up();
           if (t.cancel === 'wanted') this.#sendCancel(t, nowMs);
         } else if (message.status < 300) {
           t.state = 'accepted';
+          t.bytes = undefined;
+          t.request = undefined;
           this.#deadlines.set(t.end, nowMs + 64 * t1); // timer M
           up();
         } else {
           t.state = 'completed';
-          t.bytes = acknowledge(t.request, message).serialize();
+          t.bytes = acknowledge(t.request!, message).serialize();
+          t.request = undefined;
           this.#commands.push({ kind: 'send', flow: t.flow, bytes: t.bytes });
           up();
           if (isReliable(t.flow)) this.#terminate(t);
@@ -310,6 +347,7 @@ export class TransactionLayer {
     if (message.status < 200) t.state = 'proceeding';
     else {
       t.state = 'completed';
+      t.bytes = undefined;
       this.#deadlines.delete(t.retransmission);
     }
     if (!t.silent) this.#commands.push({ kind: 'response', id: t.id, message, flow });
@@ -323,7 +361,7 @@ export class TransactionLayer {
     t.cancel = 'sent';
     // RFC 3261 9.1: if no final response comes in 64*T1 the INVITE counts as cancelled.
     this.#deadlines.set(t.end, nowMs + 64 * this.#timers.t1);
-    const { request } = t;
+    const request = t.request!;
     const cancel = createRequest({
       method: 'CANCEL',
       uri: request.uri,
@@ -343,7 +381,8 @@ export class TransactionLayer {
       id: how.id,
       kind: invite ? 'client-invite' : 'client',
       flow,
-      request,
+      request: invite ? request : undefined,
+      owner: undefined,
       silent: how.silent,
     });
     t.state = invite ? 'calling' : 'trying';
@@ -360,13 +399,15 @@ export class TransactionLayer {
     return t.id;
   }
 
-  #startServer(id: string, request: SipMessage, flow: Flow): void {
-    const invite = request.method === 'INVITE';
-    const t = this.#create({ id, kind: invite ? 'server-invite' : 'server', flow, request, silent: false });
+  /** Nothing is kept of the request but its key. */
+  #startServer(id: string, { method }: SipMessage, flow: Flow, owner: string | undefined): void {
+    const invite = method === 'INVITE';
+    const kind = invite ? 'server-invite' : 'server';
+    const t = this.#create({ id, kind, flow, request: undefined, owner, silent: false });
     t.state = invite ? 'proceeding' : 'trying';
   }
 
-  #create(parts: Pick<Transaction, 'id' | 'kind' | 'flow' | 'request' | 'silent'>): Transaction {
+  #create(parts: Pick<Transaction, 'id' | 'kind' | 'flow' | 'request' | 'owner' | 'silent'>): Transaction {
     const t = { ...parts, state: 'trying', bytes: undefined, intervalMs: 0, cancel: 'none' } as unknown as Transaction;
     Object.assign(t, {
       retransmission: { transaction: t, which: 'retransmission' },
@@ -376,6 +417,7 @@ export class TransactionLayer {
     const siblings = this.#perFlow.get(t.flow);
     if (siblings) siblings.add(t);
     else this.#perFlow.set(t.flow, new Set([t]));
+    if (t.owner !== undefined) this.#perOwner.set(t.owner, (this.#perOwner.get(t.owner) ?? 0) + 1);
     return t;
   }
 
@@ -417,6 +459,11 @@ export class TransactionLayer {
     const siblings = this.#perFlow.get(t.flow);
     siblings?.delete(t);
     if (siblings?.size === 0) this.#perFlow.delete(t.flow);
+    if (t.owner !== undefined) {
+      const left = (this.#perOwner.get(t.owner) ?? 1) - 1;
+      if (left > 0) this.#perOwner.set(t.owner, left);
+      else this.#perOwner.delete(t.owner);
+    }
     if (!t.silent) this.#commands.push({ kind: 'terminated', id: t.id });
   }
 

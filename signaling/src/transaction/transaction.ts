@@ -42,9 +42,12 @@ export interface Transaction {
   readonly id: string;
   readonly kind: 'client-invite' | 'client' | 'server-invite' | 'server';
   readonly flow: Flow;
-  readonly request: SipMessage;
+  /** An INVITE of ours until its final response: what its ACK or CANCEL is made from. */
+  request: SipMessage | undefined;
+  /** Whose share of the server transactions it is taken from; BYE and CANCEL are nobody's. */
+  readonly owner: string | undefined;
   state: TransactionState;
-  /** Bytes to send again: the request (client), the last response (server). */
+  /** Bytes to send again, as long as they may have to be: the request or its ACK (client), the last response (server). */
   bytes: Uint8Array | undefined;
   /** Current interval of the retransmission timer A, E or G. */
   intervalMs: number;
