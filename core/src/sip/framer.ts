@@ -48,6 +48,11 @@ export class StreamFramer {
     return this.#end > this.#start;
   }
 
+  /** Bytes of the message that has been begun. */
+  get held(): number {
+    return this.#end - this.#start;
+  }
+
   /** The next whole message (a view), a keep-alive ping to be answered by CRLF, an error, or undefined until more arrives. */
   next(): Uint8Array | 'keepalive' | { readonly error: string } | undefined {
     if (this.#failed) return undefined;

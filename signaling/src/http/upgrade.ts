@@ -1,9 +1,14 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { unmapped } from '@offhook/core';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import type { Session } from '../auth/index.ts';
-import { acceptWebSocket, type TransportHub, WEBSOCKET_OPTIONS } from '../transport/index.ts';
+import {
+  acceptWebSocket,
+  STRANGER_WEBSOCKET_OPTIONS,
+  type TransportHub,
+  WEBSOCKET_OPTIONS,
+} from '../transport/index.ts';
 import { isWelcomeOrigin, type OriginOptions } from './origin.ts';
 
 export const SIP_PATH = '/sip';
@@ -46,7 +51,10 @@ interface Family {
 
 export function serveUpgrades(options: UpgradeOptions): Upgrades {
   const { hub } = options;
-  const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => 'sip', ...WEBSOCKET_OPTIONS });
+  const make = (limits: ServerOptions) =>
+    new WebSocketServer({ noServer: true, handleProtocols: () => 'sip', ...limits });
+  const known = make(WEBSOCKET_OPTIONS);
+  const strangers = make(STRANGER_WEBSOCKET_OPTIONS);
   const refused = new Map<number, number>();
   /** Families with open sockets. */
   const families = new Map<string, Family>();
@@ -94,8 +102,8 @@ export function serveUpgrades(options: UpgradeOptions): Upgrades {
       refuse(socket, 503, 'too many connections');
       return;
     }
-    sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const { session } = verdict;
+    const { session } = verdict;
+    (session ? known : strangers).handleUpgrade(request, socket, head, (webSocket) => {
       if (session) opened(webSocket, session);
       const secure = 'encrypted' in request.socket;
       acceptWebSocket(hub, webSocket, { local, remote, secure, account: session?.account.user });

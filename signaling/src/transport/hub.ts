@@ -23,6 +23,18 @@ export interface TransportLimits {
   readonly connections: number;
   readonly connectionsPerAddress: number;
   readonly connectionsPerLoopbackAddress: number;
+  /** Connections that nobody known has used yet: beyond so many the oldest of them goes. */
+  readonly strangers: number;
+  /** HTTP connections that are no WebSocket (yet), on all ports. */
+  readonly http: number;
+  /** A connection on which no account has asked for anything is closed after this time, whatever it sends. */
+  readonly strangerMs: number;
+  /** Bytes of begun messages that are held for one such connection, and for all of them. */
+  readonly strangerBytes: number;
+  readonly strangersBytes: number;
+  /** Keep-alives of one connection: phones send one in 30 s. */
+  readonly keepAlivesPerSecond: number;
+  readonly keepAlivesAtOnce: number;
   /** A new connection must finish its TLS handshake, then bring a whole message, and a begun message be whole, within this time. */
   readonly messageMs: number;
   /** A connection without any traffic is closed after this time. */
@@ -35,12 +47,19 @@ export interface TransportLimits {
 }
 
 /** A failure over UDP is at most so many times as long as its request: nobody is flooded through us by a forged source. */
-export const LARGEST_FACTOR = 4;
+export const LARGEST_FACTOR = 2.5;
 
 export const TRANSPORT_LIMITS: TransportLimits = {
   connections: 20_000,
   connectionsPerAddress: 50,
   connectionsPerLoopbackAddress: 12_000,
+  strangers: 4000,
+  http: 5000,
+  strangerMs: 30_000,
+  strangerBytes: 4096,
+  strangersBytes: 8 << 20,
+  keepAlivesPerSecond: 2,
+  keepAlivesAtOnce: 20,
   messageMs: 10_000,
   idleMs: 900_000,
   pingMs: 25_000,
@@ -64,6 +83,10 @@ export interface TransportCounters {
   connectionsTimedOut: number;
   handshakesFailed: number;
   slowReadersCut: number;
+  /** Connections cut: for too many keep-alives, for a message begun by a stranger and too long, for newer strangers. */
+  keepAliveFloodsCut: number;
+  strangersTooLong: number;
+  strangersReplaced: number;
   sendErrors: number;
 }
 
@@ -92,10 +115,18 @@ export class TransportHub {
     connectionsTimedOut: 0,
     handshakesFailed: 0,
     slowReadersCut: 0,
+    keepAliveFloodsCut: 0,
+    strangersTooLong: 0,
+    strangersReplaced: 0,
     sendErrors: 0,
   };
   readonly #events: TransportEvents;
   readonly #connections = new Map<Flow, Connection>();
+  /** Connections that nobody known has used yet, oldest first; some may have become known since. */
+  readonly #strangers = new Set<Flow>();
+  /** Bytes of messages that strangers have begun. */
+  #begun = 0;
+  #webSockets = 0;
   readonly #perAddress = new Map<string, number>();
   /** Kept as long as somebody keeps the flow: a dialog may outlive the listener's memory of its peer. */
   readonly #senders = new WeakMap<Flow, (bytes: Uint8Array) => void>();
@@ -117,6 +148,16 @@ export class TransportHub {
   /** Open TCP, TLS (in their handshake too) and WebSocket connections. */
   get connections(): number {
     return this.#connections.size;
+  }
+
+  get webSockets(): number {
+    return this.#webSockets;
+  }
+
+  /** Notes that a stranger's begun message has grown, or shrunk; false when that is too much for all of them. */
+  begun(bytes: number): boolean {
+    this.#begun += bytes;
+    return bytes <= 0 || this.#begun <= this.limits.strangersBytes;
   }
 
   /** Whether a message of somebody unknown may be answered. */
@@ -142,10 +183,27 @@ export class TransportHub {
     const network = networkOf(connection.flow.remote.address);
     this.#perAddress.set(network, (this.#perAddress.get(network) ?? 0) + 1);
     this.#connections.set(connection.flow, connection);
+    if (connection.flow.transport.startsWith('ws')) this.#webSockets++;
+    if (connection.flow.isKnown) return;
+    if (this.#strangers.size >= this.limits.strangers) this.#replaceStranger();
+    this.#strangers.add(connection.flow);
+  }
+
+  /** Phones are strangers for a second: whoever has been one for longest gives way. */
+  #replaceStranger(): void {
+    for (const flow of this.#strangers) {
+      this.#strangers.delete(flow);
+      if (flow.isKnown) continue;
+      this.counters.strangersReplaced++;
+      this.#connections.get(flow)?.close();
+      return;
+    }
   }
 
   closed(connection: Connection): void {
     if (!this.#connections.delete(connection.flow)) return;
+    this.#strangers.delete(connection.flow);
+    if (connection.flow.transport.startsWith('ws')) this.#webSockets--;
     const network = networkOf(connection.flow.remote.address);
     const left = (this.#perAddress.get(network) ?? 1) - 1;
     if (left > 0) this.#perAddress.set(network, left);
@@ -202,6 +260,7 @@ export class TransportHub {
     } finally {
       this.#asking = undefined;
     }
+    if (from.isKnown) this.#strangers.delete(from);
     return true;
   }
 

@@ -4,4 +4,4 @@ export { inWords, ServerCertificate, type TlsSettings } from './server-certifica
 export { listenTcp } from './tcp.ts';
 export { listenTls, type TlsEvents } from './tls.ts';
 export { type Listener, listenUdp } from './udp.ts';
-export { acceptWebSocket, WEBSOCKET_OPTIONS } from './websocket.ts';
+export { acceptWebSocket, STRANGER_WEBSOCKET_OPTIONS, WEBSOCKET_OPTIONS } from './websocket.ts';

@@ -102,6 +102,7 @@ export class LargeRequests {
         giveUp();
         return;
       }
+      accepted.flow.isKnown = true; // we have called it
       accepted.carry(socket);
       const phone: Phone = { state: 'open', untilMs: 0, flow: accepted.flow, waiting, sent };
       this.#keep(key, phone);

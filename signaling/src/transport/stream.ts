@@ -2,6 +2,7 @@ import type { Server, Socket } from 'node:net';
 import { type SocketAddress, StreamFramer, unmapped, utf8 } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 import type { Connection, TransportHub } from './hub.ts';
+import { KeepAlives } from './keep-alive.ts';
 import { listenNear } from './listen.ts';
 
 const PONG = utf8('\r\n');
@@ -54,6 +55,10 @@ export function acceptStream(
     remote,
   });
   const framer = new StreamFramer();
+  const keepAlives = new KeepAlives(hub.limits);
+  const strangerUntilMs = performance.now() + hub.limits.strangerMs;
+  /** What of a begun message counts to the strangers' budget. */
+  let begun = 0;
   /** When what is now awaited (the handshake, a message) must be whole; undefined when nothing is due. */
   let dueMs: number | undefined = performance.now() + hub.limits.messageMs;
   let lastMs = performance.now();
@@ -69,7 +74,8 @@ export function acceptStream(
       } else carrier.write(bytes);
     },
     sweep: (nowMs) => {
-      if ((dueMs !== undefined && nowMs > dueMs) || nowMs - lastMs > hub.limits.idleMs) {
+      const isLate = (dueMs !== undefined && nowMs > dueMs) || (!flow.isKnown && nowMs > strangerUntilMs);
+      if (isLate || nowMs - lastMs > hub.limits.idleMs) {
         hub.counters.connectionsTimedOut++;
         socket.destroy();
       }
@@ -81,15 +87,24 @@ export function acceptStream(
     },
   };
   hub.opened(connection);
-  socket.on('close', () => hub.closed(connection));
+  socket.on('close', () => {
+    hub.begun(-begun);
+    hub.closed(connection);
+  });
   const onData = (chunk: Buffer) => {
+    if (socket.destroyed) return; // what was read before it was cut
     lastMs = performance.now();
     framer.push(chunk);
     for (let next = framer.next(); next !== undefined; next = framer.next()) {
       if (next === 'keepalive') {
         // RFC 5626 4.4.1: "if the server receives the double CRLF sequence, it MUST … send a single CRLF"
         hub.counters.keepAlives++;
-        connection.send(PONG);
+        if (!keepAlives.take(lastMs)) {
+          hub.counters.keepAliveFloodsCut++;
+          socket.destroy();
+          return;
+        }
+        if (carrier?.writableLength === 0) connection.send(PONG); // who does not read needs no second one
       } else if (next instanceof Uint8Array) proven = receive(next, flow) || proven;
       else {
         // RFC 3261 18.3: after a framing error nothing that follows can be trusted.
@@ -100,6 +115,17 @@ export function acceptStream(
     }
     if (framer.pending) dueMs ??= lastMs + hub.limits.messageMs;
     else if (proven) dueMs = undefined;
+    const grown = (flow.isKnown ? 0 : framer.held) - begun;
+    begun += grown;
+    if (!hub.begun(grown) || begun > hub.limits.strangerBytes) {
+      hub.counters.strangersTooLong++;
+      socket.destroy();
+    } else if (carrier?.writableNeedDrain) {
+      // Nothing is heard of who does not listen.
+      const stream = carrier;
+      stream.pause();
+      stream.once('drain', () => stream.resume());
+    }
   };
   return {
     flow,

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { SocketAddress } from '@offhook/core';
 import type { RawData, WebSocket } from 'ws';
 import type { Connection, TransportHub } from './hub.ts';
+import { KeepAlives } from './keep-alive.ts';
 
 /** Limits for `new WebSocketServer({ noServer: true, … })` on the SIP path; the library's own are far too wide. */
 export const WEBSOCKET_OPTIONS = {
@@ -9,8 +10,15 @@ export const WEBSOCKET_OPTIONS = {
   maxFragments: 16,
   maxBufferedChunks: 256,
   perMessageDeflate: false,
+  autoPong: false, // answered by acceptWebSocket, with a limit
   skipUTF8Validation: false,
 } as const;
+
+/** The same for whoever comes without a session: no message of theirs needs more, and begun ones are held. */
+export const STRANGER_WEBSOCKET_OPTIONS = { ...WEBSOCKET_OPTIONS, maxPayload: 16 * 1024 } as const;
+
+/** Above so many bytes unwritten nothing more is read, until all of them are gone. */
+const HIGH_WATER = 16 * 1024;
 
 /**
  * SIP over an upgraded WebSocket (RFC 7118): one SIP message per WebSocket message. `account` is the user whose session
@@ -26,7 +34,23 @@ export function acceptWebSocket(
     local: at.local,
     remote: at.remote,
     account: at.account,
+    isKnown: at.account !== undefined,
   });
+  const keepAlives = new KeepAlives(hub.limits);
+  const strangerUntilMs = performance.now() + hub.limits.strangerMs;
+  /** Who does not read is not read either. */
+  const written = () => {
+    if (socket.isPaused && socket.bufferedAmount === 0) socket.resume();
+  };
+  /** Answers a keep-alive when the answer to the one before is out; too many of them end the connection. */
+  const answer = (pong: () => void) => {
+    if (socket.readyState !== socket.OPEN) return; // what was read before it was cut
+    hub.counters.keepAlives++;
+    if (!keepAlives.take(performance.now())) {
+      hub.counters.keepAliveFloodsCut++;
+      socket.terminate();
+    } else if (socket.bufferedAmount === 0) pong();
+  };
   // Who came with a session has proven itself; others must speak SIP in time.
   let dueMs = at.account === undefined ? performance.now() + hub.limits.messageMs : undefined;
   let pingedMs: number | undefined;
@@ -38,10 +62,14 @@ export function acceptWebSocket(
       if (socket.bufferedAmount > hub.limits.sendBuffer) {
         hub.counters.slowReadersCut++;
         socket.terminate();
-      } else if (socket.readyState === socket.OPEN) socket.send(bytes, { binary: !isUtf8(bytes) });
+      } else if (socket.readyState === socket.OPEN) {
+        socket.send(bytes, { binary: !isUtf8(bytes) }, written);
+        if (socket.bufferedAmount > HIGH_WATER) socket.pause();
+      }
     },
     sweep: (nowMs) => {
-      if ((dueMs !== undefined && nowMs > dueMs) || (pingedMs !== undefined && nowMs - pingedMs > hub.limits.pongMs)) {
+      const isLate = (dueMs !== undefined && nowMs > dueMs) || (!flow.isKnown && nowMs > strangerUntilMs);
+      if (isLate || (pingedMs !== undefined && nowMs - pingedMs > hub.limits.pongMs)) {
         hub.counters.connectionsTimedOut++;
         socket.terminate();
       } else if (pingedMs === undefined && nowMs - lastPingMs >= hub.limits.pingMs) {
@@ -60,14 +88,14 @@ export function acceptWebSocket(
   socket.on('pong', () => {
     pingedMs = undefined;
   });
+  socket.on('ping', (data) => answer(() => socket.pong(data)));
   socket.on('error', () => socket.terminate());
   socket.on('close', () => hub.closed(connection));
   socket.on('message', (data: RawData) => {
     if (socket.readyState !== socket.OPEN) return; // we are closing it: nothing that still comes counts
     const bytes = Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
     if (bytes.length <= 4 && bytes.every((b) => b === 13 || b === 10)) {
-      hub.counters.keepAlives++;
-      if (bytes.length === 4 && socket.readyState === socket.OPEN) socket.send('\r\n');
+      answer(() => bytes.length === 4 && socket.send('\r\n'));
       return;
     }
     if (hub.receive(bytes, flow)) dueMs = undefined;
