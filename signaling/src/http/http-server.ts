@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
-import { isLoopback, networkOf, parseHostPort, type SocketAddress } from '@offhook/core';
+import { isLoopback, parseHostPort, type SocketAddress } from '@offhook/core';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { listenNear, type ServerCertificate, type TransportHub } from '../transport/index.ts';
 import { type ApiOptions, addApi, answerError } from './api.ts';
+import { connectionLimit } from './connection-limit.ts';
 import { securityHeaders } from './headers.ts';
 import { serveUpgrades, type Upgrades } from './upgrade.ts';
 
@@ -36,10 +37,6 @@ export interface HttpServer {
 
 /** Requests are small; what is larger is refused. */
 const BODY_LIMIT = 16 * 1024;
-/** Connections from one address (IPv6: /64) that is not loopback, WebSockets included. */
-const CONNECTIONS_PER_ADDRESS = 100;
-const MAX_CONNECTIONS = 20_000;
-
 /** Reliability before convenience: Node's own limits are far too wide. */
 const SERVER_OPTIONS = {
   requestTimeout: 15_000,
@@ -60,7 +57,7 @@ const HANDSHAKE_MS = 10_000;
 export async function openHttpServer(options: HttpOptions): Promise<HttpServer> {
   const { app, upgrades } = build(options);
   await app.ready();
-  const limit = connectionLimit();
+  const limit = connectionLimit(options.hub);
   const servers: Server[] = [];
   /** Beside 0.0.0.0, [::] is for IPv6 alone. */
   const ipv6Only = [...options.at, ...options.secureAt].some(({ address }) => address === '0.0.0.0');
@@ -80,7 +77,6 @@ export async function openHttpServer(options: HttpOptions): Promise<HttpServer> 
           const server = make(certificate);
           server.maxRequestsPerSocket = REQUESTS_PER_SOCKET;
           server.maxHeadersCount = HEADERS;
-          server.maxConnections = MAX_CONNECTIONS;
           server.on('connection', limit);
           upgrades.serve(server);
           server.once('error', reject);
@@ -146,27 +142,6 @@ function build(options: HttpOptions): { app: FastifyInstance; upgrades: Upgrades
   addHealth(app, options);
   addPage(app, options.webRoot);
   return { app, upgrades };
-}
-
-/** Connections from one address, WebSockets and TLS handshakes included, are limited over all ports together. */
-function connectionLimit(): (socket: Socket) => void {
-  const perAddress = new Map<string, number>();
-  return (socket) => {
-    const address = socket.remoteAddress ?? '';
-    if (isLoopback(address)) return;
-    const network = networkOf(address);
-    const count = (perAddress.get(network) ?? 0) + 1;
-    if (count > CONNECTIONS_PER_ADDRESS) {
-      socket.destroy();
-      return;
-    }
-    perAddress.set(network, count);
-    socket.once('close', () => {
-      const left = (perAddress.get(network) ?? 1) - 1;
-      if (left > 0) perAddress.set(network, left);
-      else perAddress.delete(network);
-    });
-  };
 }
 
 function addHealth(app: FastifyInstance, options: HttpOptions): void {

@@ -9,7 +9,16 @@ import { describeBinding, describeCall, EventLog, type HttpServer, openHttpServe
 import { openRelaySockets, parseRelay } from '../media/index.ts';
 import type { RegistrarEvent } from '../registrar/index.ts';
 import { Journal, openStore } from '../store/index.ts';
-import { inWords, type Listener, listenTcp, listenTls, listenUdp, TransportHub } from '../transport/index.ts';
+import {
+  inWords,
+  type Listener,
+  limitsFor,
+  listenTcp,
+  listenTls,
+  listenUdp,
+  openFilesLimit,
+  TransportHub,
+} from '../transport/index.ts';
 import { SipCore } from './core.ts';
 import { Memory } from './memory.ts';
 import { allMetrics, numbers } from './metrics.ts';
@@ -132,11 +141,14 @@ export async function startSignaling(
     timer.arm(core.nextTimeout());
   };
   const timer = new MachineTimer((nowMs) => handle(() => core.handleTimeout(nowMs)));
-  const hub = new TransportHub({
-    onMessage: (message, flow) => handle(() => core.handleMessage(message, flow, monotonicMs())),
-    onFlowClosed: (flow) => handle(() => core.handleFlowClosed(flow, monotonicMs())),
-    mayAnswer: (flow) => core.admission.mayAnswer(flow, monotonicMs()),
-  });
+  const hub = new TransportHub(
+    {
+      onMessage: (message, flow) => handle(() => core.handleMessage(message, flow, monotonicMs())),
+      onFlowClosed: (flow) => handle(() => core.handleFlowClosed(flow, monotonicMs())),
+      mayAnswer: (flow) => core.admission.mayAnswer(flow, monotonicMs()),
+    },
+    limitsFor(openFilesLimit()),
+  );
   const sockets = await openRelaySockets(relays, (bytes, relay) =>
     handle(() => core.handleRelayDatagram(bytes, relay, monotonicMs())),
   );

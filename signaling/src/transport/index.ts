@@ -1,3 +1,4 @@
+export { limitsFor, openFilesLimit } from './descriptors.ts';
 export * from './hub.ts';
 export { listenNear } from './listen.ts';
 export { inWords, ServerCertificate, type TlsSettings } from './server-certificate.ts';
