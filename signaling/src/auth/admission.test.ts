@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answerChallenge, createRequest, ha1, parseChallenge, type SipMessage, text } from '@offhook/core';
+import {
+  answerChallenge,
+  createRequest,
+  ha1,
+  parseChallenge,
+  parseSip,
+  type SipMessage,
+  text,
+  utf8,
+} from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import { type Flow, TransactionLayer } from '../transaction/index.ts';
 import { ADMISSION_LIMITS, Admission, Authenticator, LONGEST_BODY } from './index.ts';
@@ -71,7 +80,10 @@ test('every method from outside is challenged, whoever it claims to be from', ()
   assert.ok(verdict !== 'drop' && 'reject' in verdict);
   const { reject } = verdict;
   assert.equal(reject.headers('www-authenticate').length, 1);
-  assert.match(reject.header('reason') ?? '', /^SIP;cause=401;text="no credentials were given"$/);
+  assert.equal(reject.header('reason'), undefined, 'no words to who may have forged the source');
+  const overTcp = admission.admit(request('INVITE'), { ...flow(), transport: 'tcp' }, 0);
+  assert.ok(overTcp !== 'drop' && 'reject' in overTcp);
+  assert.equal(overTcp.reject.header('reason'), 'SIP;cause=401;text="no credentials were given"');
   const again = admission.admit(request('INVITE'), flow(), 0);
   assert.ok(again !== 'drop' && 'reject' in again);
   assert.equal(again.reject.to.tag, reject.to.tag, 'the same tag for each copy (RFC 3261 8.2.7)');
@@ -296,4 +308,18 @@ test('a body that describes no session is short, or refused (413); a BYE is hear
   ] as const)
     assert.equal(setup().status(request(method, { to, body: body(length) })), expected, `${method} ${length}`);
   assert.equal(setup().status(request('REGISTER', { body: body(LONGEST_BODY + 1) })), 413);
+});
+
+test('the challenge to a lean request over UDP is less than two and a half times as long, so it is sent', () => {
+  const { admission } = setup();
+  const lean = utf8(
+    'OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5070;rport=5070;received=192.0.2.1;branch=z9hG4bKa\r\n' +
+      'From: <sip:a>;tag=1\r\nTo: <sip:a>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n',
+  );
+  const message = parseSip(lean);
+  assert.ok(message.kind === 'request');
+  const verdict = admission.admit(message, flow(), 0);
+  assert.ok(verdict !== 'drop' && 'reject' in verdict && verdict.reject.status === 401);
+  const factor = verdict.reject.serialize().length / lean.length;
+  assert.ok(factor <= 2, String(factor));
 });

@@ -1,7 +1,7 @@
 import { type Crypto, hex, isLoopback, networkOf, parseUri, type SipMessage, utf8 } from '@offhook/core';
 import { ALLOW, refusal, unknownNeeds } from '../call/index.ts';
 import type { Flow, Admission as Verdict } from '../transaction/index.ts';
-import type { Authenticator } from './authenticator.ts';
+import type { Authentication, Authenticator } from './authenticator.ts';
 import { type Rate, RateLimit } from './rate-limit.ts';
 
 export interface AdmissionLimits {
@@ -171,7 +171,7 @@ export class Admission {
       case 'account':
         return result.user;
       case 'challenge':
-        return this.#refuse(request, 401, result.why, [['WWW-Authenticate', result.wwwAuthenticate]]);
+        return this.#challenge(request, flow, result);
       case 'locked':
         return this.#refuse(request, 503, `too many wrong passwords: try again in ${result.retryAfterS} s`, [
           ['Retry-After', result.retryAfterS],
@@ -179,6 +179,13 @@ export class Admission {
       default:
         return result satisfies never;
     }
+  }
+
+  /** Whoever has given no credentials knows why; over UDP the words would only make more of a forged request. */
+  #challenge(request: SipMessage, flow: Flow, by: Extract<Authentication, { kind: 'challenge' }>): Verdict {
+    const verdict = this.#refuse(request, 401, by.why, [['WWW-Authenticate', by.wwwAuthenticate]]);
+    if (flow.transport === 'udp' && request.header('authorization') === undefined) verdict.reject.remove('reason');
+    return verdict;
   }
 
   /** 8.2.2.1: is it for us, and can it still travel? */
@@ -252,7 +259,7 @@ export class Admission {
     status: number,
     words: string,
     headers: readonly (readonly [string, string | number])[] = [],
-  ): Verdict {
+  ): { readonly reject: SipMessage } {
     this.refused.set(status, (this.refused.get(status) ?? 0) + 1);
     return { reject: refusal(request, status, words, this.tag(request), headers) };
   }
