@@ -323,3 +323,21 @@ test('the challenge to a lean request over UDP is less than two and a half times
   const factor = verdict.reject.serialize().length / lean.length;
   assert.ok(factor <= 2, String(factor));
 });
+
+test('a server that is behind drops strangers’ requests before it looks, and goes on for sessions, calls and who shows a nonce', () => {
+  const { admission, status } = setup();
+  const first = admission.admit(request('REGISTER'), flow(), 0);
+  assert.ok(first !== 'drop' && 'reject' in first);
+  const challenge = parseChallenge(first.reject.header('www-authenticate')!)!;
+  const given = { challenge, username: 'alice', password: 'secret-1', method: 'REGISTER', uri: 'sip:example.test' };
+  admission.overloaded = true;
+  assert.equal(status(request('INVITE'), flow()), 'drop');
+  assert.equal(admission.shed, 1);
+  const headers = [['Authorization', answerChallenge(given, nodeCrypto)!] as const];
+  assert.equal(status(request('REGISTER', { headers }), flow()), 'accepted alice');
+  assert.equal(status(request('REGISTER')), 'accepted alice');
+  assert.equal(status(request('INFO', { to: '<sip:a@b>;tag=ours' }), flow()), 'accepted undefined');
+  assert.equal(status(request('INVITE'), { ...flow(), transport: 'tcp' }), 401, 'nobody would repeat it');
+  admission.overloaded = false;
+  assert.equal(status(request('INVITE'), flow()), 401);
+});

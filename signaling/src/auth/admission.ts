@@ -62,6 +62,10 @@ export class Admission {
   /** Refusals by status code, requests dropped without an answer. */
   readonly refused = new Map<number, number>();
   dropped = 0;
+  /** Strangers' requests dropped because the server is behind with its work. */
+  shed = 0;
+  /** The server is behind: it does not look at strangers' new requests over UDP, which will be repeated. */
+  overloaded = false;
   /** New calls are refused from now on. */
   draining = false;
   readonly #options: AdmissionOptions;
@@ -127,8 +131,11 @@ export class Admission {
   #mayAsk(request: SipMessage, flow: Flow, nowMs: number): boolean {
     if (flow.account !== undefined && request.to.tag === undefined) return true;
     const { address } = flow.remote;
-    if (flow.account !== undefined || !this.#options.authenticator.showsNonce(request, address, nowMs))
-      return this.mayAnswer(flow, nowMs);
+    if (flow.account !== undefined || !this.#options.authenticator.showsNonce(request, address, nowMs)) {
+      if (!this.overloaded || flow.transport !== 'udp') return this.mayAnswer(flow, nowMs);
+      this.shed++;
+      return false;
+    }
     const rate = isLoopback(address) ? this.#limits.loopback : this.#limits.credentials;
     return this.#checks.take(networkOf(address), rate, nowMs) || this.#drop();
   }

@@ -20,6 +20,7 @@ import {
   TransportHub,
 } from '../transport/index.ts';
 import { SipCore } from './core.ts';
+import { watchLag } from './lag.ts';
 import { Memory } from './memory.ts';
 import { allMetrics, numbers } from './metrics.ts';
 import { localNames, reachableAddress } from './names.ts';
@@ -217,6 +218,9 @@ export async function startSignaling(
   });
   for (const input of waiting) handle(input);
   handle(() => core.handleTimeout(monotonicMs()));
+  const stopWatching = watchLag((isLate) => {
+    core.admission.overloaded = isLate;
+  });
 
   return {
     ports: {
@@ -240,6 +244,7 @@ export async function startSignaling(
       core.drain();
       handle(() => core.hangUpAll('the server is being stopped', monotonicMs()));
       await new Promise((resolve) => setTimeout(resolve, core.transactions.size > 0 ? FAREWELL_MS : 0));
+      stopWatching();
       hub.close();
       certificate?.close();
       await Promise.all([http.close(), sockets.close(), ...listeners.map(({ listener }) => listener.close())]);
