@@ -69,14 +69,14 @@ test('who watches is told of registrations and calls in order, and after a break
   assert.doesNotMatch(again.text(), /incomplete|"online":true/);
   again.close();
   const other = stream(server, await session(server, 'bob'), { 'last-event-id': 'elsewhere-1-1' });
-  await other.until(/event: incomplete\ndata: \{\}\n\n[^]*"online":true[^]*"online":false/);
+  await other.until(/event: incomplete\ndata: \{\}\n\n[\s\S]*"online":true[\s\S]*"online":false/);
   other.close();
 });
 
 test('without a session nobody watches, and nobody watches without end', async () => {
   await using server = await startServer();
   const nobody = stream(server, 'none');
-  await nobody.until(/^401 application\/json[^]*no_session/);
+  await nobody.until(/^401 application\/json[\s\S]*no_session/);
   nobody.close();
   const token = await session(server, 'alice');
   const open = Array.from({ length: 8 }, () => stream(server, token));
