@@ -14,6 +14,9 @@ const WORKSPACES = ['core', 'signaling', 'media-relay', 'turn', 'network-lab', '
 const UNIT = [...WORKSPACES.map((name) => `${name}/src/**/*.test.ts`), 'scripts/**/*.test.mjs'];
 const INTEROP = ['interop-tests/**/*.test.ts'];
 
+/** A test that hangs is a failure with a name, not a run that never ends. The longest takes a minute. */
+const TEST_MS = 240_000;
+
 function title(words) {
   process.stdout.write(`\n━━ ${words}\n`);
 }
@@ -25,6 +28,7 @@ function nodeTest(name, globs, ...options) {
     process.execPath,
     [
       '--test',
+      `--test-timeout=${TEST_MS}`,
       ...options,
       '--test-reporter=spec',
       '--test-reporter-destination=stdout',

@@ -39,7 +39,11 @@ function stream(server: RunningServer, token: string, headers: Record<string, st
       });
     },
   );
-  sent.on('error', () => {});
+  sent.on('error', (error) => {
+    text += `${error.message}\n`;
+    ended = true;
+    wake();
+  });
   sent.end();
   const until = async (pattern: RegExp): Promise<RegExpExecArray> => {
     for (;;) {
