@@ -4,7 +4,6 @@ import type { Binding } from '../registrar/index.ts';
 import type { Flow, TransactionCommand } from '../transaction/index.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import {
-  ALLOW,
   CALL_LIMITS,
   type CallContext,
   type CallLayerOptions,
@@ -12,15 +11,14 @@ import {
   type ClientHandler,
   reasonHeader,
   refusal,
-  unknownNeeds,
 } from './context.ts';
+import { handleInDialog } from './dispatch.ts';
 import { acknowledge } from './exchange.ts';
 import { CallFigures } from './figures.ts';
-import { handleAck, handleBye, handleReinvite, handleUpdate, passOn } from './in-dialog.ts';
+import { handleAck } from './in-dialog.ts';
 import { LegTable } from './leg-table.ts';
 import { deleteCommand, isUnknownCall, queryCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
-import { handleRefer } from './refer.ts';
 import { sessionDue } from './refresh.ts';
 import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
@@ -228,44 +226,8 @@ export class CallLayer implements CallContext {
       return;
     }
     if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got.flow)) this.#moveTo(leg, got.flow, nowMs);
-    const needs = unknownNeeds(message);
-    if (needs.length > 0 && message.method !== 'BYE') {
-      const words = `not supported: ${needs.join(', ')}`.slice(0, 200);
-      this.respond(id, refusal(message, 420, words, leg.tag, [['Unsupported', needs.join(', ')]]), nowMs);
-      return;
-    }
-    switch (message.method) {
-      case 'BYE':
-        handleBye(this, leg, got, nowMs);
-        return;
-      case 'INVITE':
-        this.#inviteTransactions.set(id, leg.call);
-        handleReinvite(this, leg, got, nowMs);
-        return;
-      case 'UPDATE':
-        handleUpdate(this, leg, got, nowMs);
-        return;
-      case 'REFER':
-        handleRefer(this, leg, got, nowMs);
-        return;
-      case 'OPTIONS':
-        this.respond(
-          id,
-          createResponse(message, 200, undefined, { toTag: leg.tag, headers: [['Allow', ALLOW]] }),
-          nowMs,
-        );
-        return;
-      case 'INFO':
-      case 'MESSAGE':
-        passOn(this, leg, got, nowMs);
-        return;
-      default:
-        this.respond(
-          id,
-          createResponse(message, 405, undefined, { toTag: leg.tag, headers: [['Allow', ALLOW]] }),
-          nowMs,
-        );
-    }
+    if (message.method === 'INVITE') this.#inviteTransactions.set(id, leg.call);
+    handleInDialog(this, leg, got, nowMs);
   }
 
   addCall(call: Call): void {
