@@ -715,3 +715,67 @@ test('datagrams that are too long are counted, those of ports that are closed by
   await gone('z1');
   assert.equal(oversize(), before + 3);
 });
+
+/** A plain description at an address of its own. */
+const plainAt = (address: string, port: number): string => plainSdp({ at: { address, port } } as Peer);
+
+test('media can not be sent round in circles between ports of the relay', async () => {
+  const a = await Peer.open();
+  const echo = (id: string, sdp: string) =>
+    ng.sdp({ command: 'echo', 'call-id': id, 'from-tag': 'a', 'to-tag': 'e', sdp });
+  const loops = () => relay.metrics!().offhook_media_address_loops_total!;
+  const before = loops();
+  const first = mediaAt(await echo('c1', plainSdp(a)));
+  a.send(rtp({ ssrc: 5, sequence: 1 }), first);
+  assert.ok(await a.next());
+  const second = mediaAt(await echo('c2', plainAt('127.0.0.1', first.port)));
+  await echo('c1', plainAt('127.0.0.1', second.port)); // the ring is closed, were it not refused
+  await echo('c3', plainAt('127.0.0.1', relay.ports.mux!));
+  await echo('c4', plainAt('127.0.0.1', relay.ports.ng!));
+  assert.ok(loops() >= before + 4);
+  const forwarded = relay.metrics!().offhook_media_packets_forwarded_total;
+  for (let sequence = 2; sequence < 8; sequence++) a.send(rtp({ ssrc: 5, sequence }), first);
+  await until(() => dropped('unready') + dropped('stranger') > 0);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(relay.metrics!().offhook_media_packets_forwarded_total, forwarded);
+  for (const id of ['c2', 'c3', 'c4']) await ng.call({ command: 'delete', 'call-id': id });
+  await a.close();
+  await gone('c1');
+});
+
+test("a phone's port on this machine is not opened for another call, so that no ring closes later", async () => {
+  const probe = await Peer.open();
+  const portMin = 61_000 + (probe.at.port % 400) * 8;
+  await probe.close();
+  const small = await startMediaRelay({
+    ng: { address: '127.0.0.1', port: 0 },
+    mux: { addresses: ['127.0.0.1'], port: 0 },
+    rtp: { address: '127.0.0.1', portMin, portMax: portMin + 5 },
+    otherWorkers: [{ portMin: portMin + 6, portMax: portMin + 7 }],
+    mediaTimeoutS: 60,
+  });
+  const client = await NgClient.connect(small.ports.ng!);
+  const echo = (id: string, port: number) =>
+    client.call({
+      command: 'echo',
+      'call-id': id,
+      'from-tag': 'a',
+      'to-tag': 'e',
+      sdp: plainAt('127.0.0.1', port),
+    });
+  const loops = () => small.metrics!().offhook_media_address_loops_total!;
+  const first = mediaAt(String((await echo('x1', 4000)).sdp));
+  // The next pairs in turn, but one of them is named as a phone's.
+  const next = portMin + ((first.port - portMin + 2) % 6);
+  const last = portMin + ((first.port - portMin + 4) % 6);
+  assert.equal((await echo('x1', next)).result, 'ok');
+  assert.equal(loops(), 0, 'nobody of the relay is there');
+  assert.equal(mediaAt(String((await echo('x2', 4000)).sdp)).port, last);
+  assert.equal((await echo('x3', 4000))['error-reason'], 'all RTP ports of this relay are in use');
+  await client.call({ command: 'delete', 'call-id': 'x1' });
+  assert.equal((await echo('x3', 4000)).result, 'ok');
+  assert.equal((await echo('x2', portMin + 7)).result, 'ok');
+  assert.ok(loops() >= 1, 'the port of another worker');
+  await client.close();
+  await small.stop();
+});

@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { Deadlines, type NgDictionary, readU32 } from '@offhook/core';
+import { Deadlines, type NgDictionary, readU32, type SocketAddress } from '@offhook/core';
 import {
   MachineTimer,
   monotonicMs,
@@ -31,6 +31,8 @@ export interface MediaRelaySettings {
   readonly mux: { readonly addresses: readonly string[]; readonly port: number };
   /** The slice of ports for plain RTP; from 0 = any free ports. */
   readonly rtp: { readonly address: string; readonly portMin: number; readonly portMax: number };
+  /** Ports of this machine that its other workers listen on. A description that names one is held, as with our own. */
+  readonly otherWorkers?: readonly { readonly portMin: number; readonly portMax: number }[];
   /** A call without any packet for this long is deleted, seconds. */
   readonly mediaTimeoutS: number;
   /** Default 5000. */
@@ -61,18 +63,36 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Runni
   const dtlsCounters: DtlsCounters = { connected: 0, failed: 0, fingerprintMismatch: 0 };
   const dtlsDeadlines = new Deadlines<Transport>();
   const loop = new PacketLoop({ ice, transports, now: monotonicMs, rearm });
+  const isOwn = ownAddresses();
+  const addressCounters = { loops: 0 };
+  let ngPort = 0;
+  /** Whether what is sent there reaches a socket that is bound so. */
+  function reaches(to: string, bound: string): boolean {
+    if (bound !== '0.0.0.0' && bound !== '::') return to === bound;
+    return to.startsWith('127.') || isOwn(to);
+  }
+  function isRelayPort({ address, port }: SocketAddress): boolean {
+    if (port === ngPort && reaches(address, config.ng.address)) return true;
+    if (muxes.some(({ udp }) => port === udp.local.port && reaches(address, udp.local.address))) return true;
+    if (!reaches(address, config.rtp.address)) return false;
+    return ports.has(port) || config.otherWorkers?.some((o) => port >= o.portMin && port <= o.portMax) === true;
+  }
   const host: MediaHost = {
     crypto: nodeCrypto,
     ice,
     muxes,
     plainAddress: config.rtp.address,
-    isOwn: ownAddresses(),
+    isOwn,
+    isRelayPort,
+    addressCounters,
     transports,
     openSrtp: (keys, direction) => new SrtpContext(keys, direction),
     dtlsCounters,
     dtls: certificate && dtlsFactory(certificate),
     dtlsProblem,
     attach: (transport, pair) => loop.attach(transport, pair),
+    claim: ({ address, port }) => reaches(address, config.rtp.address) && ports.claim(port),
+    disclaim: (port) => ports.disclaim(port),
     release: (pair) => ports.give(pair),
     rearm,
   };
@@ -122,6 +142,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Runni
     for (const mux of muxes) mux.udp.close();
     throw error;
   });
+  ngPort = ng.port;
 
   function statistics(): NgDictionary {
     return {
@@ -159,6 +180,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Runni
       offhook_media_bytes_forwarded_total: loop.router.forwardedBytes,
       offhook_media_packets_oversize_total: muxes.reduce((sum, m) => sum + m.udp.stats.oversize, ports.oversize),
       offhook_media_dtls_available: dtlsProblem === undefined ? 1 : 0,
+      offhook_media_address_loops_total: addressCounters.loops,
       ...labelled('offhook_media_packets_dropped_total', 'reason', loop.router.drops),
       ...labelled('offhook_media_ice_total', 'event', ice.counters),
       ...labelled('offhook_media_dtls_total', 'event', dtlsCounters),

@@ -29,6 +29,8 @@ class Bench {
   readonly transports = new TransportTable();
   readonly ice = new IceLite(nodeCrypto, () => false);
   readonly book: SessionBook;
+  readonly addressCounters = { loops: 0 };
+  readonly claims: number[] = [];
   nowMs = 1000;
   #nextPort = 20_100;
 
@@ -46,6 +48,10 @@ class Bench {
       muxes: ['127.0.0.1', '192.0.2.2'].map((a, i) => new MuxPort(fakePort(20_000), a, i)),
       plainAddress: '192.0.2.2',
       isOwn: (address) => address === '192.0.2.2' || address === '127.0.0.1',
+      isRelayPort: ({ address, port }) =>
+        address === '192.0.2.2' &&
+        [...this.attached.keys()].some((p) => p.rtp.local.port === port || p.rtcp.local.port === port),
+      addressCounters: this.addressCounters,
       transports: this.transports,
       openSrtp: (keys, direction) => {
         if (direction === 'protect') this.senderKeys.push(hex(keys.key));
@@ -55,6 +61,8 @@ class Bench {
       dtls: options.dtls === false ? undefined : dtls,
       dtlsProblem: options.dtls === false ? 'the self-test failed' : undefined,
       attach: (transport, pair) => this.attached.set(pair, transport),
+      claim: ({ port }) => this.claims.push(port) > 0,
+      disclaim: (port) => this.claims.splice(this.claims.indexOf(port), 1),
       release: (pair) => {
         this.attached.delete(pair);
         this.released.push(pair);
@@ -93,8 +101,8 @@ class Bench {
   end(): void {
     assert.ok(this.book.delete('call', undefined));
     assert.deepEqual(
-      [this.book.size, this.transports.size, this.ice.size, this.attached.size, this.book.nextTimeout()],
-      [0, 0, 0, 0, undefined],
+      [this.book.size, this.transports.size, this.ice.size, this.attached.size, this.claims, this.book.nextTimeout()],
+      [0, 0, 0, 0, [], undefined],
     );
   }
 
@@ -604,6 +612,27 @@ test('writing a description changes no way of a packet: what was offered of rtcp
   bench.end();
   assert.match(bench.echo(muxed), /a=rtcp-mux/);
   assert.deepEqual(ways(0), [true, 4000]);
+  bench.end();
+});
+
+test('a description that names a port of this relay is held, whoever named it and whatever for, and counted', () => {
+  const bench = new Bench();
+  const at = (port: number, extra: string[] = []) =>
+    plainAnswer(port, extra).replace('c=IN IP4 192.0.2.9', 'c=IN IP4 192.0.2.2');
+  const toB = bench.offer('a', golden('baresip-plain-offer'));
+  const own = Number(line(toB, 'm=').split(' ')[1]);
+  const transport = (leg: number) => bench.book.find('call')!.legs[leg]!.sections[0]!.transport!;
+  const ways = (leg: number) => [transport(leg).remote?.port, transport(leg).rtcpRemote?.port];
+  bench.answer('a', 'b', at(own));
+  assert.deepEqual([ways(1), bench.addressCounters.loops], [[undefined, undefined], 1]);
+  bench.answer('a', 'b', at(own + 1));
+  assert.deepEqual([ways(1), bench.addressCounters.loops], [[undefined, undefined], 2]);
+  bench.answer('a', 'b', at(4000, [`a=rtcp:${own + 1}`]));
+  assert.deepEqual([ways(1), bench.addressCounters.loops], [[4000, undefined], 3]);
+  bench.answer('a', 'b', at(4000));
+  assert.deepEqual([ways(1), bench.addressCounters.loops], [[4000, 4001], 3]);
+  bench.offer('b', at(own));
+  assert.deepEqual(ways(1), [undefined, undefined], 'a call that went well before is held too');
   bench.end();
 });
 

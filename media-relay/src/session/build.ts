@@ -8,6 +8,7 @@ import {
   type MediaDescription,
   rtcpPort,
   type SessionDescription,
+  type SocketAddress,
   setup,
 } from '@offhook/core';
 import { UdpEndpoint } from '@offhook/core/node';
@@ -119,6 +120,7 @@ function releaseSection(host: MediaHost, section: Section): void {
   const { transport, pair } = section;
   section.transport = undefined;
   section.peer = undefined;
+  claim(host, section, []);
   section.sdes?.close();
   section.sdes = undefined;
   if (pair && transport) {
@@ -222,8 +224,10 @@ function takeAddresses(
   const address = (media.connection ?? sd.connection)?.address ?? '';
   const at = { address, port: media.port };
   const { expected, allowed, confirmed } = plainAddresses(at, leg, { address: host.plainAddress, isOwn: host.isOwn });
-  if (!expected) {
-    transport.sendVia(undefined, undefined); // held the old way
+  const loops = expected !== undefined && host.isRelayPort(expected);
+  if (loops) host.addressCounters.loops++;
+  if (!expected || loops) {
+    transport.sendVia(undefined, undefined); // held the old way, or our own port
     transport.rtcpPort = undefined;
     transport.rtcpRemote = undefined;
     return;
@@ -234,10 +238,14 @@ function takeAddresses(
   const mux = transport.rtcpMux && section.remoteMux;
   // RFC 3605 lets a=rtcp name any address; here RTCP goes nowhere that RTP or signalling doesn't come from.
   const toSignalling = !mux && rtcp.address !== undefined && rtcp.address === leg.receivedFrom;
-  const rtcpAt = UdpEndpoint.from({
+  const rtcpTo = {
     address: toSignalling ? rtcp.address! : expected.address,
     port: mux ? expected.port : rtcp.port,
-  });
+  };
+  const rtcpLoops = host.isRelayPort(rtcpTo);
+  if (rtcpLoops) host.addressCounters.loops++;
+  const rtcpAt = rtcpLoops ? undefined : UdpEndpoint.from(rtcpTo);
+  claim(host, section, rtcpLoops ? [expected] : [expected, rtcpTo]);
   const isNew = transport.latch!.expect(rtp, others);
   const isNewRtcp = transport.rtcpLatch!.expect(rtcpAt, others);
   const { source } = transport.latch!;
@@ -250,6 +258,13 @@ function takeAddresses(
   transport.rtcpPort = pair.rtcp;
   transport.rtcpRemote = rtcpSource ?? rtcpAt;
   transport.sendVia(pair.rtp, source ?? rtp);
+}
+
+/** As long as a phone's port on this machine is sent to, it may not become one of ours: media would go in circles. */
+function claim(host: MediaHost, section: Section, named: readonly SocketAddress[]): void {
+  const before = section.claims;
+  section.claims = named.filter((at) => host.claim(at)).map((at) => at.port);
+  for (const port of before) host.disclaim(port);
 }
 
 /** Connects the sections of both legs, and tells apart what one transport carries. */

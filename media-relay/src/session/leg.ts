@@ -23,6 +23,8 @@ export class Section implements MediaPath {
   peer: Section | undefined;
   pair: PortPair | undefined;
   sdes: SdesKeys | undefined;
+  /** Ports of this machine that the peer named as its own; see `MediaHost.claim`. */
+  claims: readonly number[] = [];
   /** The peer offered or accepted rtcp-mux. */
   remoteMux = false;
 

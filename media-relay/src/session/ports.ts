@@ -14,6 +14,8 @@ export class PortPool {
   readonly #pairs: number;
   readonly #used = new Set<number>();
   readonly #open = new Set<PortPair>();
+  /** Ports that are not to be opened, with how often they were claimed. */
+  readonly #claims = new Map<number, number>();
   #next: number;
   #oversizeOfClosed = 0;
 
@@ -56,6 +58,28 @@ export class PortPool {
     return pairs;
   }
 
+  /** Whether that port is open here now. */
+  has(port: number): boolean {
+    return this.#used.has(port - (port & 1));
+  }
+
+  /** Somebody else has that port and media is sent there: it is not opened here until it is disclaimed as often. */
+  claim(port: number): true {
+    this.#claims.set(port, (this.#claims.get(port) ?? 0) + 1);
+    return true;
+  }
+
+  disclaim(port: number): void {
+    const left = (this.#claims.get(port) ?? 0) - 1;
+    if (left > 0) this.#claims.set(port, left);
+    else this.#claims.delete(port);
+  }
+
+  /** Ports that are claimed. */
+  get claimed(): number {
+    return this.#claims.size;
+  }
+
   /** Closes a pair; its numbers may be used again. */
   give(pair: PortPair): void {
     if (!this.#open.delete(pair)) return;
@@ -73,19 +97,11 @@ export class PortPool {
 
   async #openPair(): Promise<PortPair | undefined> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      let port = 0;
-      if (this.#pairs > 0) {
-        if (this.#used.size >= this.#pairs) return undefined;
-        port = this.#first + 2 * this.#next;
-        this.#next = (this.#next + 1) % this.#pairs;
-        if (this.#used.has(port)) {
-          tries--; // a free one exists, so this ends
-          continue;
-        }
-      }
+      const port = this.#pairs > 0 ? this.#nextFree() : 0;
+      if (port === undefined) return undefined;
       const rtp = await this.#try(port);
       if (!rtp) continue;
-      const even = rtp.local.port % 2 === 0;
+      const even = rtp.local.port % 2 === 0 && !this.#isClaimed(rtp.local.port);
       const rtcp = even ? await this.#try(rtp.local.port + 1) : undefined;
       if (!rtcp) {
         rtp.close();
@@ -97,6 +113,20 @@ export class PortPool {
       return pair;
     }
     return undefined;
+  }
+
+  /** The next RTP port of the range that is neither open nor claimed. */
+  #nextFree(): number | undefined {
+    for (let i = 0; i < this.#pairs; i++) {
+      const port = this.#first + 2 * this.#next;
+      this.#next = (this.#next + 1) % this.#pairs;
+      if (!this.#used.has(port) && !this.#isClaimed(port)) return port;
+    }
+    return undefined;
+  }
+
+  #isClaimed(rtpPort: number): boolean {
+    return this.#claims.has(rtpPort) || this.#claims.has(rtpPort + 1);
   }
 
   async #try(port: number): Promise<UdpPort | undefined> {
