@@ -384,7 +384,7 @@ test('an address that only an SDP names gets at most fifty packets', async () =>
   assert.ok(toB);
   const before = dropped('unconfirmed');
   for (let sequence = 1; sequence <= 80; sequence++) a.send(rtp({ ssrc: 5, sequence }), mediaAt(toA));
-  await until(() => dropped('unconfirmed') === before + 30);
+  await until(() => dropped('unconfirmed') === before + 30 && victim.waiting >= 50);
   assert.equal(victim.waiting, 50);
   await Promise.all([a.close(), victim.close()]);
   await gone('v1');
@@ -452,7 +452,7 @@ test('RTCP from the own address does not lift the limit of packets to somebody e
     'call-id': 'v4',
     'from-tag': 'b',
     'to-tag': 'a',
-    sdp: plainSdp(victim),
+    sdp: plainSdp(victim, [`a=rtcp:${b.at.port} IN IP4 127.0.0.1`]),
     ...received,
   });
   b.send(report(9), { ...toB, port: toB.port + 1 });
@@ -464,7 +464,7 @@ test('RTCP from the own address does not lift the limit of packets to somebody e
   assert.equal((await query()).packets, 1, 'the RTCP packet was accepted');
   const before = dropped('unconfirmed');
   for (let sequence = 1; sequence <= 80; sequence++) a.send(rtp({ ssrc: 5, sequence }), toA);
-  await until(() => dropped('unconfirmed') === before + 30);
+  await until(() => dropped('unconfirmed') === before + 30 && victim.waiting >= 50);
   assert.equal(victim.waiting, 50);
   // When the address itself speaks there is no limit any more.
   victim.send(rtp({ ssrc: 9, sequence: 2 }), toB);
@@ -778,4 +778,77 @@ test("a phone's port on this machine is not opened for another call, so that no 
   assert.ok(loops() >= 1, 'the port of another worker');
   await client.close();
   await small.stop();
+});
+
+test('a neighbour at the same address keeps the stream only until the phone speaks from the port of its SDP', async () => {
+  const phone = await Peer.open();
+  const neighbour = await Peer.open();
+  const sdp = plainSdp(phone);
+  const at = mediaAt(await ng.sdp({ command: 'echo', 'call-id': 'b1', 'from-tag': 'a', 'to-tag': 'e', sdp }));
+  for (let sequence = 1; sequence <= 6; sequence++) neighbour.send(rtp({ ssrc: 0xbad, sequence }), at);
+  assert.ok(await neighbour.next());
+  assert.ok(await neighbour.next());
+  for (let sequence = 1; sequence <= 3; sequence++) {
+    phone.send(rtp({ ssrc: 7, sequence }), at);
+    assert.ok(await phone.next());
+  }
+  const before = dropped('stranger');
+  for (let sequence = 7; sequence <= 9; sequence++) neighbour.send(rtp({ ssrc: 0xbad, sequence }), at);
+  await until(() => dropped('stranger') === before + 3);
+  assert.deepEqual([neighbour.waiting, phone.waiting], [0, 0]);
+  await Promise.all([phone.close(), neighbour.close()]);
+  await gone('b1');
+});
+
+test('nobody passes a probation before the phone knows its port', async () => {
+  const phone = await Peer.open();
+  const neighbour = await Peer.open();
+  const far = await Peer.open();
+  await ng.sdp({ command: 'offer', 'call-id': 'b2', 'from-tag': 'a', sdp: plainSdp(phone) });
+  const tags = (await ng.call({ command: 'query', 'call-id': 'b2' })).tags as Record<string, NgDictionary>;
+  const port = Number((tags.a!.medias as NgDictionary[])[0]!['local port']);
+  const before = dropped('probation');
+  for (let sequence = 1; sequence <= 10; sequence++)
+    neighbour.send(rtp({ ssrc: 0xbad, sequence }), { address: '127.0.0.1', port });
+  await until(() => dropped('probation') === before + 10);
+  const answer = { command: 'answer', 'call-id': 'b2', 'from-tag': 'a', 'to-tag': 'b', sdp: plainSdp(far) };
+  assert.equal(mediaAt(await ng.sdp(answer)).port, port);
+  for (let sequence = 11; sequence <= 15; sequence++)
+    neighbour.send(rtp({ ssrc: 0xbad, sequence }), { address: '127.0.0.1', port });
+  assert.ok(await far.next(), 'a phone behind NAT is heard from then on');
+  await Promise.all([phone.close(), neighbour.close(), far.close()]);
+  await gone('b2');
+});
+
+test('RTCP from another port is refused, even with an SSRC of the phone, unless its RTP comes from another port too', async () => {
+  const phone = await Peer.open();
+  const phoneRtcp = await Peer.open();
+  const foreign = await Peer.open();
+  const sdp = plainSdp(phone, [`a=rtcp:${phoneRtcp.at.port}`]);
+  const echo = { command: 'echo', 'from-tag': 'a', 'to-tag': 'e' };
+  const at = mediaAt(await ng.sdp({ ...echo, 'call-id': 'b3', sdp }));
+  const rtcpAt = { ...at, port: at.port + 1 };
+  phone.send(rtp({ ssrc: 7, sequence: 1 }), at);
+  assert.ok(await phone.next());
+  const before = dropped('probation');
+  for (let n = 0; n < 5; n++) foreign.send(report(7), rtcpAt);
+  await until(() => dropped('probation') === before + 5);
+  phone.send(report(7), rtcpAt); // a phone that sends RTCP from its RTP port is heard there
+  assert.ok(await phone.next());
+  phoneRtcp.send(report(7), rtcpAt); // and the port of the SDP comes before that
+  assert.ok(await phoneRtcp.next());
+  const strangers = dropped('stranger');
+  for (const peer of [phone, foreign]) peer.send(report(7), rtcpAt);
+  await until(() => dropped('stranger') === strangers + 2);
+  assert.equal(foreign.waiting, 0);
+  await gone('b3');
+
+  const behindNat = plainSdp({ at: { address: '127.0.0.1', port: 9 } } as Peer);
+  const nat = mediaAt(await ng.sdp({ ...echo, 'call-id': 'b4', sdp: behindNat }));
+  for (let sequence = 1; sequence <= 5; sequence++) phone.send(rtp({ ssrc: 7, sequence }), nat);
+  assert.ok(await phone.next());
+  phoneRtcp.send(report(7), { ...nat, port: nat.port + 1 });
+  assert.ok(await phoneRtcp.next());
+  await Promise.all([phone.close(), phoneRtcp.close(), foreign.close()]);
+  await gone('b4');
 });

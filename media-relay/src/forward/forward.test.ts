@@ -4,7 +4,7 @@ import { type PacketBatch, UdpEndpoint, type UdpPort } from '@offhook/core/node'
 import { MAX_KNOWN_SSRCS } from '../srtp/index.ts';
 import { rtp } from '../test-kit.ts';
 import { HandshakeSource, SENT_PER_RECEIVED, SILENT_MS } from './handshake-source.ts';
-import { Latch, PROBATION_PACKETS, Verdict } from './latch.ts';
+import { LATE_PROBATION_PACKETS, Latch, PROBATION_MS, PROBATION_PACKETS, Verdict } from './latch.ts';
 import { SequenceMap } from './sequence-map.ts';
 import { Splice } from './splice.ts';
 import { SsrcTable } from './ssrc-table.ts';
@@ -57,14 +57,46 @@ test('another port locks after consistent packets only: one SSRC, one payload ty
   for (const [name, change, locks] of cases) {
     const latch = new Latch(4);
     latch.expect(SDP, [SDP, NAT]);
+    latch.signalled(0);
     for (let i = 1; i <= 2 * PROBATION_PACKETS && !latch.source; i++) {
       const { port = 5000, ...fields } = change(i);
       const one = batch('198.51.100.1', port, rtp({ ssrc: 9, sequence: i, ...fields }));
       assert.equal(latch.judge(one, 0), Verdict.candidate);
-      assert.equal(latch.probe(one, 0), locks && i === PROBATION_PACKETS, `${name} ${i}`);
+      assert.equal(latch.probe(one, 0, 0), locks && i === PROBATION_PACKETS, `${name} ${i}`);
     }
     assert.equal(latch.source !== undefined, locks, name);
   }
+});
+
+test("a lock of a probation lasts until the SDP's own port speaks, and then for good", () => {
+  const latch = new Latch(4);
+  latch.expect(SDP, [SDP]);
+  latch.signalled(0);
+  for (let i = 1; i <= PROBATION_PACKETS; i++) {
+    latch.probe(batch('192.0.2.1', 5000, rtp({ ssrc: 9, sequence: i })), 0, i);
+  }
+  const packet = rtp({ ssrc: 1, sequence: 1 });
+  assert.equal(latch.judge(batch('192.0.2.1', 5000, packet), 0), Verdict.locked);
+  assert.equal(latch.judge(batch('192.0.2.1', 5001, packet), 0), Verdict.stranger);
+  assert.equal(latch.judge(batch('192.0.2.1', 4000, packet), 0), Verdict.expected);
+  latch.lock(batch('192.0.2.1', 4000, packet), 0);
+  assert.equal(latch.judge(batch('192.0.2.1', 5000, packet), 0), Verdict.stranger);
+  assert.equal(latch.judge(batch('192.0.2.1', 4000, packet), 0), Verdict.locked);
+});
+
+test('a probation begins when the peer knows the port, and is longer when it begins late', () => {
+  const needed = (signalledAtMs: number | undefined, nowMs: number) => {
+    const latch = new Latch(4);
+    latch.expect(SDP, [SDP]);
+    if (signalledAtMs !== undefined) latch.signalled(signalledAtMs);
+    for (let i = 1; i <= 100; i++) {
+      if (latch.probe(batch('192.0.2.1', 5000, rtp({ ssrc: 9, sequence: i })), 0, nowMs)) return i;
+    }
+    return undefined;
+  };
+  assert.equal(needed(undefined, 0), undefined);
+  assert.equal(needed(10, 10 + PROBATION_MS), PROBATION_PACKETS);
+  assert.equal(needed(10, 11 + PROBATION_MS), LATE_PROBATION_PACKETS);
 });
 
 test('only another address from signalling opens a lock', () => {

@@ -3,6 +3,10 @@ import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
 
 /** Consistent packets that a source on an allowed address, but another port than the SDP's, has to send. */
 export const PROBATION_PACKETS = 5;
+/** Behind a NAT a phone speaks at once from its other port; who begins later than this after the signalling is doubted. */
+export const PROBATION_MS = 3000;
+/** The packets of who begins later, a second of sound: a phone that was muted, or that waited for somebody to pick up. */
+export const LATE_PROBATION_PACKETS = 50;
 /** The largest step of sequence numbers within the probation. */
 const MAX_STEP = 10;
 
@@ -14,14 +18,19 @@ export type VerdictValue = (typeof Verdict)[keyof typeof Verdict];
  * Whose packets a plain RTP port takes (against RTP bleed and injection). The caller locks, after it has looked into the
  * packet: the address and port of the SDP with the first valid one (with SRTP: whose tag is good). Another port on an
  * allowed address (symmetric RTP behind a NAT) after `PROBATION_PACKETS` packets with one SSRC, one payload type and
- * advancing sequence numbers, or one packet whose SRTP tag is good. Once locked every other source is a stranger, until
- * a new offer or answer names another address.
+ * advancing sequence numbers (more of them, long after the signalling), or one packet whose SRTP tag is good. Once locked
+ * every other source is a stranger, until a new offer or answer names another address; but a lock that only a probation
+ * gained, which a neighbour at the same address can pass, ends when the very address and port of the SDP speaks.
  */
 export class Latch {
   readonly #family: 4 | 6;
   #expected: UdpEndpoint | undefined;
   #allowed: readonly UdpEndpoint[] = [];
   #source: UdpEndpoint | undefined;
+  /** Whether the lock was gained by probation alone. */
+  #isDoubtful = false;
+  /** When the peer was last told, or said, something; before it knows this port nobody speaks to it in good faith. */
+  #signalledAtMs: number | undefined;
   #count = 0;
   readonly #words = new Uint32Array(4);
   #port = 0;
@@ -36,6 +45,16 @@ export class Latch {
   /** The locked source. */
   get source(): UdpEndpoint | undefined {
     return this.#source;
+  }
+
+  /** Gained by probation: its sender is at the right address, but at another port than the SDP's. */
+  get isDoubtful(): boolean {
+    return this.#isDoubtful;
+  }
+
+  /** The peer knows this port now, or has described itself again. */
+  signalled(nowMs: number): void {
+    this.#signalledAtMs = nowMs;
   }
 
   /** Where the SDP says packets come from and go to. */
@@ -55,22 +74,32 @@ export class Latch {
     this.#expected = expected;
     this.#allowed = allowed;
     this.#source = undefined;
+    this.#isDoubtful = false;
     this.#count = 0;
     return true;
   }
 
   /** What packet i of the batch is. */
   judge(batch: PacketBatch, i: number): VerdictValue {
-    if (this.#source) return this.#source.isSource(batch, i) ? Verdict.locked : Verdict.stranger;
+    if (this.#source?.isSource(batch, i)) return Verdict.locked;
+    if (this.#source && !this.#isDoubtful) return Verdict.stranger;
     if (this.#expected?.isSource(batch, i)) return Verdict.expected;
+    if (this.#source) return Verdict.stranger;
     for (let k = 0; k < this.#allowed.length; k++) {
       if (fromAddress(this.#allowed[k]!, batch, i)) return Verdict.candidate;
     }
     return Verdict.stranger;
   }
 
+  /** Locks the source of packet i until the expected one speaks. */
+  lockDoubtfully(batch: PacketBatch, i: number): void {
+    this.lock(batch, i);
+    this.#isDoubtful = true;
+  }
+
   /** Counts a candidate's RTP packet; true when its source is locked by it. */
-  probe(batch: PacketBatch, i: number): boolean {
+  probe(batch: PacketBatch, i: number, nowMs: number): boolean {
+    if (this.#signalledAtMs === undefined) return false;
     const bytes = batch.bytes;
     const offset = batch.offset[i]!;
     const sequence = rtpSequence(bytes, offset);
@@ -88,8 +117,9 @@ export class Latch {
       step <= MAX_STEP;
     this.#sequence = sequence;
     if (consistent) {
-      if (++this.#count < PROBATION_PACKETS) return false;
-      this.lock(batch, i);
+      const needed = nowMs - this.#signalledAtMs <= PROBATION_MS ? PROBATION_PACKETS : LATE_PROBATION_PACKETS;
+      if (++this.#count < needed) return false;
+      this.lockDoubtfully(batch, i);
       return true;
     }
     this.#count = 1;
@@ -100,8 +130,9 @@ export class Latch {
     return false;
   }
 
-  /** Locks the source of packet i: it is the expected one, its authentication was good, or its probation is over. */
+  /** Locks the source of packet i: it is the expected one, or its authentication was good. */
   lock(batch: PacketBatch, i: number): void {
+    this.#isDoubtful = false;
     this.#source = UdpEndpoint.source(batch, i, this.#family);
   }
 }

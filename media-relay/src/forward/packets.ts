@@ -3,7 +3,7 @@ import { BATCH, type PacketBatch, UdpEndpoint, type UdpPort } from '@offhook/cor
 import type { IceLite, MuxPort } from '../ice/index.ts';
 import type { PortPair } from '../session/leg.ts';
 import type { TransportTable } from '../session/table.ts';
-import { Verdict, type VerdictValue } from './latch.ts';
+import { fromAddress, Verdict, type VerdictValue } from './latch.ts';
 import { Router } from './router.ts';
 import type { Transport } from './transport.ts';
 
@@ -148,8 +148,11 @@ export class PacketLoop {
     }
     const plain = this.router.open(transport, bytes, offset, length, isRtcp);
     if (plain === 0) return;
-    if (verdict === Verdict.expected) latch.lock(rx, i);
-    else if (verdict === Verdict.candidate && !this.#learn(transport, udp, isRtcpPort, i, isRtcp)) {
+    if (verdict === Verdict.expected) {
+      const isLate = latch.source !== undefined; // somebody else at its address was there first
+      latch.lock(rx, i);
+      if (isLate) follow(transport, udp, isRtcpPort);
+    } else if (verdict === Verdict.candidate && !this.#learn(transport, udp, i, { isRtcpPort, isRtcp, nowMs })) {
       this.router.drop(transport, 'probation');
       return;
     }
@@ -160,19 +163,27 @@ export class PacketLoop {
   }
 
   /** A packet from an allowed address but another port; true when its source is locked now. */
-  #learn(transport: Transport, udp: UdpPort, isRtcpPort: boolean, i: number, isRtcp: boolean): boolean {
+  #learn(
+    transport: Transport,
+    udp: UdpPort,
+    i: number,
+    { isRtcpPort, isRtcp, nowMs }: { isRtcpPort: boolean; isRtcp: boolean; nowMs: number },
+  ): boolean {
     const { rx } = udp;
-    if (isRtcpPort) {
-      // RTCP has no sequence numbers: its sender has to be one that RTP has shown, or its tag was good.
-      if (!transport.secured && transport.ssrcs.find(readU32(rx.bytes, rx.offset[i]! + 4)) < 0) return false;
-      transport.rtcpLatch!.lock(rx, i);
-      if (transport.rtcpPort === udp) transport.rtcpRemote = transport.rtcpLatch!.source; // neither muxed nor held
-      return true;
-    }
     const latch = transport.latch!;
-    if (transport.secured) latch.lock(rx, i);
-    else if (isRtcp || !latch.probe(rx, i)) return false;
-    if (transport.port) transport.sendVia(udp, latch.source); // not while held
+    if (isRtcpPort) {
+      if (transport.secured) transport.rtcpLatch!.lock(rx, i);
+      else if (latch.source?.isSource(rx, i)) transport.rtcpLatch!.lockDoubtfully(rx, i);
+      else {
+        // RTCP has no sequence numbers: its sender has to be one that RTP has shown. And only behind a NAT, which RTP has
+        // shown too, it has another port than the SDP's.
+        if (!latch.isDoubtful || !fromAddress(latch.source!, rx, i)) return false;
+        if (transport.ssrcs.find(readU32(rx.bytes, rx.offset[i]! + 4)) < 0) return false;
+        transport.rtcpLatch!.lockDoubtfully(rx, i);
+      }
+    } else if (transport.secured) latch.lock(rx, i);
+    else if (isRtcp || !latch.probe(rx, i, nowMs)) return false;
+    follow(transport, udp, isRtcpPort);
     return true;
   }
 
@@ -204,4 +215,11 @@ export class PacketLoop {
     transport.dtls?.handlePacket(bytes, nowMs);
     this.#rearm(transport);
   }
+}
+
+/** What is sent goes where the lock is now; not while held. */
+function follow(transport: Transport, udp: UdpPort, isRtcpPort: boolean): void {
+  if (!isRtcpPort) {
+    if (transport.port) transport.sendVia(udp, transport.latch!.source);
+  } else if (transport.rtcpPort === udp) transport.rtcpRemote = transport.rtcpLatch!.source; // neither muxed nor held
 }

@@ -80,6 +80,7 @@ export class SessionBook {
     nameSections(to, from);
     settleRtcpMux(to, { request, role: 'offer' });
     wire(call);
+    if (call.answered) signalled(from, nowMs);
     const sdp = writeLocal(this.#host, call, to, { far: from.remote!, request, role: 'offer' });
     return call.warning === undefined ? { sdp } : { sdp, warning: call.warning };
   }
@@ -118,6 +119,7 @@ export class SessionBook {
     call.answered = true;
     settleRtcpMux(from, { request, role: 'answer' });
     wire(call);
+    for (const leg of call.legs) signalled(leg, nowMs);
     return { sdp: writeLocal(this.#host, call, from, { far: sd, request, role: 'answer' }) };
   }
 
@@ -136,6 +138,7 @@ export class SessionBook {
     call.answered = true;
     settleRtcpMux(leg, { request, role: 'answer' });
     wire(call);
+    signalled(leg, nowMs);
     return { sdp: writeLocal(this.#host, call, leg, { far: mirror(leg.remote!, mask), request, role: 'answer' }) };
   }
 
@@ -347,6 +350,11 @@ function settleRtcpMux(leg: Leg, options: LocalOptions): void {
     transport.rtcpMux = saysRtcpMux(leg, section, options);
     if (options.role === 'answer' && transport.rtcpMux) transport.sendVia(transport.port, transport.remote); // RTCP follows
   }
+}
+
+/** The peer knows its plain ports: from now on it may speak from another port than it said. */
+function signalled(leg: Leg, nowMs: number): void {
+  for (const { transport } of leg.sections) transport?.latch?.signalled(nowMs);
 }
 
 /** Another device answered the same offer: what the first one had is void. */
