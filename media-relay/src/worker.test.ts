@@ -691,8 +691,11 @@ test('an exhausted range of ports is said, and what was taken comes back', async
   const a = await Peer.open();
   const echo = (id: string) =>
     client.call({ command: 'echo', 'call-id': id, 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });
+  const free = () => small.metrics!().offhook_media_rtp_port_pairs_free;
+  assert.equal(free(), 2);
   assert.equal((await echo('x1')).result, 'ok');
   assert.equal((await echo('x2')).result, 'ok');
+  assert.equal(free(), 0);
   assert.equal((await echo('x3'))['error-reason'], 'all RTP ports of this relay are in use');
   const offer = { command: 'offer', 'call-id': 'x4', 'from-tag': 'a', sdp: plainSdp(a), supports: ['load limit'] };
   assert.equal((await client.call(offer)).result, 'load limit');

@@ -176,6 +176,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Runni
       offhook_media_calls_timed_out_total: book.timedOut,
       offhook_media_transports: transports.size,
       offhook_media_rtp_port_pairs: ports.used,
+      ...(ports.size > 0 ? { offhook_media_rtp_port_pairs_free: ports.free } : {}),
       offhook_media_packets_forwarded_total: loop.router.forwarded,
       offhook_media_bytes_forwarded_total: loop.router.forwardedBytes,
       offhook_media_packets_oversize_total: muxes.reduce((sum, m) => sum + m.udp.stats.oversize, ports.oversize),

@@ -1,5 +1,5 @@
 import type { NgDictionary } from '@offhook/core';
-import { NO_ROOM, type PortPool, queryCall, type SessionBook, totalsOf } from '../session/index.ts';
+import { NO_PORTS, NO_ROOM, type PortPool, queryCall, type SessionBook, totalsOf } from '../session/index.ts';
 import { CONTROL_LIMITS, knowsLoadLimit, parametersOf, textOf } from './parameters.ts';
 
 /** Our own verbs beyond rtpengine's, announced at ping. */
@@ -85,7 +85,7 @@ async function describe(
   const needed = context.book.pairsFor(request, command === 'echo');
   if (typeof needed === 'object') return failure(needed.error);
   const pairs = await context.ports.take(needed);
-  if (!pairs) return busy(message, 'all RTP ports of this relay are in use');
+  if (!pairs) return busy(message, NO_PORTS);
   const now = context.monotonicMs();
   const described =
     command === 'offer' ? context.book.offer(request, pairs, now) : context.book.echo(request, pairs, now);

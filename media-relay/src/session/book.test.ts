@@ -636,6 +636,31 @@ test('a description that names a port of this relay is held, whoever named it an
   bench.end();
 });
 
+test('a call with a plain leg has four media sections at most, the others are rejected on both sides', () => {
+  const bench = new Bench();
+  const sections = (count: number, protocol: string) =>
+    Array.from({ length: count }, (_, i) => `m=audio ${5000 + 2 * i} ${protocol} 0`);
+  const many = (protocol: string) => plainAnswer(4000, [], sections(15, protocol)).replaceAll('RTP/AVP', protocol);
+  const ports = (sdp: string) => [...sdp.matchAll(/^m=audio (\d+)/gm)].map((m) => Number(m[1]) > 0);
+  const four = Array.from({ length: 16 }, (_, i) => i < 4);
+  assert.deepEqual(ports(bench.offer('a', many('RTP/AVP'))), four);
+  assert.equal(bench.attached.size, 8);
+  assert.deepEqual(ports(bench.answer('a', 'b', many('RTP/AVP'))), four);
+  assert.deepEqual(ports(bench.offer('b', many('RTP/AVP'))), four, 'offered again it is as before');
+  assert.equal(bench.attached.size, 8);
+  bench.end();
+  assert.deepEqual(ports(bench.echo(many('RTP/AVP'))), four);
+  assert.equal(bench.attached.size, 4);
+  bench.end();
+  const opened = many('RTP/AVP').replace('m=audio 4000', 'm=audio 0');
+  assert.deepEqual(
+    ports(bench.offer('a', opened)),
+    four.map((_, i) => i > 0 && i < 5),
+    'rejected ones do not count',
+  );
+  bench.end();
+});
+
 test('no mutilated SDP throws or leaves anything behind', () => {
   const random = seededRandom(7);
   const names = ['chromium-av-data-offer', 'chromium-av-answer', 'baresip-plain-offer', 'baresip-sdes-offer'];

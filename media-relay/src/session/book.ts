@@ -1,5 +1,15 @@
 import { Deadlines, isSdpError, parseSdp, readU32, type SessionDescription } from '@offhook/core';
-import { applyRemote, arrange, bundleOf, closeLeg, firstKind, pairsNeeded, usableSections, wire } from './build.ts';
+import {
+  applyRemote,
+  arrange,
+  boundSections,
+  bundleOf,
+  closeLeg,
+  firstKind,
+  pairsNeeded,
+  usableSections,
+  wire,
+} from './build.ts';
 import { Call } from './call.ts';
 import { connectLeg } from './connect.ts';
 import { mirror } from './echo.ts';
@@ -21,6 +31,8 @@ const UNANSWERED_MS = 240_000;
 /** A call on hold may be silent this long. */
 const HELD_MS = 3_600_000;
 const SWEEP_MS = 5_000;
+/** A client can tell from these two that nothing is wrong with its description. */
+export const NO_PORTS = 'all RTP ports of this relay are in use';
 export const NO_ROOM = 'this relay has no room for another call';
 
 /** All calls of a worker: SDP in, SDP out, and the transports between. Synchronous; port pairs are handed in. */
@@ -238,7 +250,7 @@ export class SessionBook {
     if (wantsDtls && !this.#host.dtls) {
       return { error: `DTLS is off on this relay: ${this.#host.dtlsProblem ?? 'no reason known'}` };
     }
-    const active = usableSections(sd, fromKind, opaque);
+    const active = boundSections(usableSections(sd, fromKind, opaque), [fromKind, toKind]);
     const pairs = pairsNeeded(from, fromKind, active) + (isEcho ? 0 : pairsNeeded(to, toKind, active));
     return { sd, call, isEcho, fromKind, toKind, opaque, active, pairs, warning };
   }
@@ -254,9 +266,7 @@ export class SessionBook {
 
   #arrange(call: Call, leg: Leg, plan: Plan, pairs: PortPair[]): string | undefined {
     const media = plan.sd.media.map((m) => m.kind);
-    return arrange(this.#host, call, leg, { active: plan.active, media, pairs })
-      ? undefined
-      : 'all RTP ports of this relay are in use';
+    return arrange(this.#host, call, leg, { active: plan.active, media, pairs }) ? undefined : NO_PORTS;
   }
 
   #setSource(leg: Leg, request: DescribeRequest): void {

@@ -58,6 +58,16 @@ export function usableSections(sd: SessionDescription, kind: LegKind, opaque: bo
   });
 }
 
+/** Media sections of a call that has a plain leg: each takes two ports there. */
+export const MAX_PLAIN_SECTIONS = 4;
+
+/** With a plain leg only the first sections stay; the others are rejected, so that one description can't take all ports. */
+export function boundSections(active: readonly boolean[], kinds: readonly LegKind[]): readonly boolean[] {
+  if (kinds.every((kind) => kind.ice)) return active;
+  let left = MAX_PLAIN_SECTIONS;
+  return active.map((isActive) => isActive && left-- > 0);
+}
+
 /** Makes sections and their transports as `active` says; port pairs come from `pairs`. False when they run out. */
 export function arrange(host: MediaHost, call: Call, leg: Leg, plan: Arrangement): boolean {
   for (const [i, isActive] of plan.active.entries()) {

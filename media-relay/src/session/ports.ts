@@ -44,6 +44,11 @@ export class PortPool {
     return sum;
   }
 
+  /** Pairs of the range that are left, those that phones on this machine took not counted. */
+  get free(): number {
+    return Math.max(0, this.#pairs - this.#open.size);
+  }
+
   /** `count` pairs, or undefined (and none taken) when the range is exhausted. */
   async take(count: number): Promise<PortPair[] | undefined> {
     const pairs: PortPair[] = [];
