@@ -855,3 +855,61 @@ test('RTCP from another port is refused, even with an SSRC of the phone, unless 
   await Promise.all([phone.close(), phoneRtcp.close(), foreign.close()]);
   await gone('b4');
 });
+
+test('only the allowed clients command a relay, without a list those of this machine', async () => {
+  const start = (allowedClients?: string[]) =>
+    startMediaRelay({
+      ng: { address: '127.0.0.1', port: 0, ...(allowedClients ? { allowedClients } : {}) },
+      mux: { addresses: ['127.0.0.1'], port: 0 },
+      rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
+      mediaTimeoutS: 60,
+    });
+  const open = await start();
+  const closed = await start(['127.0.0.9']);
+  const ping = new TextEncoder().encode('c1 d7:command4:pinge');
+  const [friend, other] = [await Peer.open('127.0.0.9'), await Peer.open('127.0.0.8')];
+  const to = (part: RunningPart) => ({ address: '127.0.0.1', port: part.ports.ng! });
+  const refused = () => closed.metrics!()['offhook_media_ng_total{event="refusedClients"}'];
+  for (const peer of [friend, other]) {
+    peer.send(ping, to(open));
+    assert.ok(await peer.next());
+    peer.send(ping, to(closed));
+  }
+  assert.ok(await friend.next());
+  await until(() => refused() === 1);
+  assert.equal(other.waiting, 0);
+  await Promise.all([friend.close(), other.close(), open.stop(), closed.stop()]);
+});
+
+test('connect moves a phone into another call: its ports stay, and it hears whom it is connected with', async () => {
+  const [a, b, c] = [await Peer.open(), await Peer.open(), await Peer.open()];
+  const offer = (id: string, from: string, peer: Peer) =>
+    ng.sdp({ command: 'offer', 'call-id': id, 'from-tag': from, sdp: plainSdp(peer) });
+  const answer = (id: string, from: string, peer: Peer) =>
+    ng.sdp({ command: 'answer', 'call-id': id, 'from-tag': from, 'to-tag': 'b', sdp: plainSdp(peer) });
+  const atB = mediaAt(await offer('n2', 'a', a));
+  const atA = mediaAt(await answer('n2', 'a', b));
+  a.send(rtp({ ssrc: 1, sequence: 1 }), atA);
+  assert.equal(rtpSsrc((await b.next())!, 0), 1);
+  await offer('n3', 'c', c);
+  const connect = { command: 'connect', 'call-id': 'n3', 'from-call-id': 'n2', 'from-tag': 'b' };
+  for (const key of ['call-id', 'from-call-id', 'from-tag']) {
+    const { [key]: _, ...less } = connect as Record<string, string>;
+    assert.equal((await ng.call(less))['error-reason'], `${key} is missing or too long`);
+  }
+  assert.equal((await ng.call(connect)).result, 'ok');
+  const atC = mediaAt(await answer('n3', 'c', b));
+  b.send(rtp({ ssrc: 2, sequence: 1 }), atB);
+  assert.equal(rtpSsrc((await c.next())!, 0), 2);
+  c.send(rtp({ ssrc: 3, sequence: 9 }), atC);
+  assert.equal(rtpSsrc((await b.next())!, 0), 1, 'the stream it knows goes on');
+  const before = dropped('unroutable');
+  a.send(rtp({ ssrc: 1, sequence: 2 }), atA);
+  await until(() => dropped('unroutable') === before + 1);
+  assert.deepEqual([a.waiting, b.waiting, c.waiting], [0, 0, 0]);
+  assert.equal((await ng.call({ command: 'delete', 'call-id': 'n2' })).result, 'ok');
+  b.send(rtp({ ssrc: 2, sequence: 2 }), atB);
+  assert.ok(await c.next());
+  await Promise.all([a.close(), b.close(), c.close()]);
+  await gone('n3');
+});

@@ -25,8 +25,11 @@ import { SrtpContext } from './srtp/index.ts';
 
 /** One media worker's settings. */
 export interface MediaRelaySettings {
-  /** The NG control protocol; loopback, unless a firewall stands in front of it. */
-  readonly ng: { readonly address: string; readonly port: number };
+  /**
+   * The NG control protocol. Whoever reaches it commands this relay, so it belongs on loopback. On another address only this
+   * machine is obeyed, or exactly the `allowedClients` (IP addresses).
+   */
+  readonly ng: { readonly address: string; readonly port: number; readonly allowedClients?: readonly string[] };
   /** The port shared by all WebRTC legs, the same on each address; each address becomes a host candidate. */
   readonly mux: { readonly addresses: readonly string[]; readonly port: number };
   /** The slice of ports for plain RTP; from 0 = any free ports. */
@@ -125,6 +128,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Runni
     unknownCommands: 0,
     unknownFlags: 0,
     overload: 0,
+    refusedClients: 0,
   };
   let isDraining = false;
   const context: ControlContext = {
@@ -133,6 +137,10 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Runni
     counters,
     monotonicMs,
     wallMs: Date.now,
+    obeys: (from) => {
+      const client = from.replace(/^::ffff:(?=\d+\.)/, ''); // IPv4 on a socket of both families
+      return config.ng.allowedClients?.includes(client) ?? (isLoopback(client) || isOwn(client));
+    },
     isDraining: () => isDraining,
     rearm: armTimer,
     statistics,
@@ -247,6 +255,10 @@ function earlier(a: number | undefined, b: number | undefined): number | undefin
 
 function labelled(name: string, label: string, counts: object): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).map(([key, n]) => [`${name}{${label}="${key}"}`, n as number]));
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
 }
 
 /** Tells this machine's addresses; networks come and go, so the list is read again when it is old. */

@@ -13,6 +13,8 @@ export interface ControlCounters {
   unknownCommands: number;
   unknownFlags: number;
   overload: number;
+  /** From an address that may not command this relay; not answered. */
+  refusedClients: number;
 }
 
 export interface ControlContext {
@@ -21,6 +23,8 @@ export interface ControlContext {
   readonly counters: ControlCounters;
   readonly monotonicMs: () => number;
   readonly wallMs: () => number;
+  /** Whether commands of that address are carried out. */
+  readonly obeys: (address: string) => boolean;
   /** Whether new calls are refused. */
   readonly isDraining: () => boolean;
   /** Called after each command: deadlines may have moved. */

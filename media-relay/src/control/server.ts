@@ -51,7 +51,11 @@ export class NgServer {
   }
 
   #handle(bytes: Uint8Array, from: RemoteInfo): void {
-    const { counters } = this.#context;
+    const { counters, obeys } = this.#context;
+    if (!obeys(from.address)) {
+      counters.refusedClients++;
+      return;
+    }
     const decoded = decodeNg(bytes);
     if (!decoded) {
       counters.malformed++;
