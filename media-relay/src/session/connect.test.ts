@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { liveCipherContexts } from '@offhook/core/node';
+import { line, rtp } from '../test-kit.ts';
+import type { DescribeRequest } from './request.ts';
+import { Bench, golden, PLAIN, plainAnswer, WEBRTC } from './test-bench.ts';
+
+type Options = Partial<DescribeRequest>;
+
+/** A call of two phones; its second leg, b, is the one that moves. */
+function calls(bench: Bench, toB: Options, answerOfB: string): void {
+  bench.offer('a', golden('baresip-plain-offer'), { callId: 'one', ...toB });
+  bench.answer('a', 'b', answerOfB, { callId: 'one' });
+}
+
+/** A third phone calls b in a call of its own, where a stand-in is offered what b speaks. */
+function called(bench: Bench, toB: Options, callId = 'two'): void {
+  bench.offer('c', golden('baresip-plain-offer'), { callId, ...toB });
+}
+
+const move = (bench: Bench, callId: string, fromCallId: string, tag = 'b') =>
+  bench.book.connect({ callId, fromCallId, tag }, bench.nowMs);
+const leg = (bench: Bench, callId: string, tag: string) => bench.book.find(callId)!.leg(tag)!;
+
+const sdesAnswer = plainAnswer(4000, [`a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:${'A'.repeat(40)}`]).replace(
+  'RTP/AVP',
+  'RTP/SAVP',
+);
+const KINDS: [string, Options, string][] = [
+  ['plain', PLAIN, plainAnswer(4000)],
+  ['SDES', { protocol: 'RTP/SAVP', ice: 'remove' }, sdesAnswer],
+  ['DTLS over ICE', WEBRTC, golden('chromium-audio-answer')],
+  [
+    'DTLS without ICE',
+    { protocol: 'UDP/TLS/RTP/SAVPF', ice: 'remove' },
+    golden('baresip-dtls-offer').replace('a=setup:actpass', 'a=setup:active'),
+  ],
+];
+
+for (const [name, toB, answer] of KINDS) {
+  test(`a ${name} leg moves with its ports, ICE and keys, and goes back; nothing leaks`, () => {
+    const before = liveCipherContexts();
+    const bench = new Bench();
+    calls(bench, toB, answer);
+    called(bench, toB);
+    const moved = leg(bench, 'one', 'b');
+    const section = moved.sections[0]!;
+    const state = () => {
+      const { transport, pair, sdes } = section;
+      const { rx, tx, dtls, remote, rtcpRemote, secured } = transport!;
+      return {
+        transport,
+        pair,
+        sdes,
+        rx,
+        tx,
+        dtls,
+        remote,
+        rtcpRemote,
+        secured,
+        ufrag: moved.ice?.current.local.ufrag,
+      };
+    };
+    const kept = state();
+    const { size } = bench.transports;
+    const keys = bench.senderKeys.length;
+    assert.equal(move(bench, 'two', 'one'), undefined);
+    assert.equal(leg(bench, 'two', 'b'), moved);
+    assert.equal(bench.transports.size, size - 1, 'what stood in for it is gone');
+    assert.equal(bench.released.length, toB.ice === 'force' ? 0 : 1);
+    assert.deepEqual(
+      [section.peer, leg(bench, 'two', 'c').sections[0]!.peer, leg(bench, 'one', 'a').sections[0]!.peer],
+      [leg(bench, 'two', 'c').sections[0], section, undefined],
+    );
+    const toC = bench.answer('c', 'b', answer, { callId: 'two' });
+    assert.match(line(toC, 'm='), /^audio [1-9]/);
+    const same = state();
+    for (const key of Object.keys(kept) as (keyof typeof kept)[]) {
+      if (key === 'remote' || key === 'rtcpRemote')
+        assert.deepEqual(same[key]?.toSocketAddress(), kept[key]?.toSocketAddress(), key);
+      else assert.equal(same[key], kept[key], key);
+    }
+    assert.equal(bench.senderKeys.length, keys, 'no sending context was made anew');
+
+    assert.equal(move(bench, 'one', 'two'), undefined);
+    assert.equal(leg(bench, 'one', 'b'), moved);
+    assert.equal(section.peer, leg(bench, 'one', 'a').sections[0]);
+    assert.equal(leg(bench, 'two', 'c').sections[0]!.peer, undefined);
+    bench.offer('a', golden('baresip-plain-offer'), { callId: 'one' });
+    bench.answer('a', 'b', answer, { callId: 'one' });
+    assert.equal(section.transport, kept.transport);
+    bench.end('two', 'one');
+    assert.equal(liveCipherContexts(), before);
+  });
+
+  test(`the call that a ${name} leg left can be deleted, the other goes on`, () => {
+    const bench = new Bench();
+    calls(bench, toB, answer);
+    called(bench, toB);
+    const { transport } = leg(bench, 'one', 'b').sections[0]!;
+    assert.equal(move(bench, 'two', 'one'), undefined);
+    assert.equal(bench.book.delete('one', 'b'), false, 'it is no longer of that call');
+    assert.ok(bench.book.delete('one', 'a'));
+    assert.equal(bench.transports.at(transport!.id), transport);
+    assert.equal(bench.transports.size, 2);
+    bench.answer('c', 'b', answer, { callId: 'two' });
+    bench.end('two');
+  });
+}
+
+test('what belongs to the peers before is forgotten: SSRCs, the mask of an echo, a hold; the phone hears one stream on', () => {
+  const bench = new Bench();
+  calls(bench, PLAIN, plainAnswer(4000));
+  called(bench, PLAIN);
+  const moved = leg(bench, 'one', 'b');
+  const transport = moved.sections[0]!.transport!;
+  transport.ssrcs.set(7, 0);
+  transport.ssrcMask = 5;
+  moved.holds = true;
+  transport.splice!.follow(rtp({ ssrc: 7, sequence: 1 }), 0);
+  assert.equal(move(bench, 'two', 'one'), undefined);
+  assert.deepEqual(
+    [transport.ssrcs.find(7), transport.ssrcMask, moved.holds, transport.splice!.isOn],
+    [-1, 0, false, true],
+  );
+  bench.end('one', 'two');
+});
+
+test('from an opaque call into a terminated one DTLS becomes ours, and back it is between the peers again', () => {
+  const bench = new Bench();
+  const opaque = { ...WEBRTC, opaque: true };
+  const offer = golden('chromium-audio-offer');
+  const answer = golden('chromium-audio-answer');
+  bench.offer('a', offer, { callId: 'one', ...opaque });
+  bench.answer('a', 'b', answer, { callId: 'one', opaque: true });
+  called(bench, WEBRTC);
+  const [a, b] = [leg(bench, 'one', 'a').bundle!, leg(bench, 'one', 'b').bundle!];
+  assert.deepEqual([a.opaquePeer, b.opaquePeer, b.dtls], [b, a, undefined]);
+  assert.equal(move(bench, 'two', 'one'), undefined);
+  assert.deepEqual([a.opaquePeer, b.opaquePeer, b.secured, b.dtls?.state], [undefined, undefined, true, 'waiting']);
+  bench.answer('c', 'b', answer, { callId: 'two' });
+  assert.equal(leg(bench, 'two', 'b').bundle, b);
+
+  assert.equal(move(bench, 'one', 'two'), undefined);
+  assert.deepEqual([a.opaquePeer, b.opaquePeer, b.secured, b.dtls], [b, a, false, undefined]);
+  bench.offer('a', offer, { callId: 'one', ...opaque });
+  bench.answer('a', 'b', answer, { callId: 'one', opaque: true });
+  bench.end('one', 'two');
+});
+
+test('who can not be moved is refused in words, and everything stays as it was', () => {
+  const bench = new Bench();
+  calls(bench, PLAIN, plainAnswer(4000));
+  bench.offer('c', golden('baresip-plain-offer'), { callId: 'other kind', ...WEBRTC });
+  const video = plainAnswer(4000, [], ['m=video 4002 RTP/AVP 96', 'a=rtpmap:96 VP8/90000']);
+  bench.offer('c', video, { callId: 'two sections' });
+  bench.offer('c', golden('baresip-plain-offer'), { callId: 'full' });
+  bench.answer('c', 'd', plainAnswer(4000), { callId: 'full' });
+  const left = () => [bench.transports.size, bench.ice.size, bench.attached.size, bench.claims.length];
+  const before = left();
+  const cases: [string, string, string, string, RegExp][] = [
+    ['no such call', 'gone', 'one', 'b', /^Unknown call-id$/],
+    ['no such call to take it from', 'full', 'gone', 'b', /^Unknown call-id$/],
+    ['the same call', 'one', 'one', 'b', /^Unknown call-id$/],
+    ['no such tag', 'other kind', 'one', 'x', /from-tag is not one of the call/],
+    ['nobody stands for it', 'full', 'one', 'b', /nobody stands for that peer/],
+    ['another kind', 'other kind', 'one', 'b', /speaks something else/],
+    ['another number of sections', 'two sections', 'one', 'b', /another number of media sections/],
+  ];
+  for (const [name, callId, fromCallId, tag, why] of cases) {
+    assert.match(move(bench, callId, fromCallId, tag)?.error ?? '', why, name);
+    assert.deepEqual(left(), before, name);
+    assert.equal(leg(bench, 'one', 'b').sections[0]!.peer, leg(bench, 'one', 'a').sections[0], name);
+  }
+  bench.end('one', 'other kind', 'two sections', 'full');
+});
