@@ -100,6 +100,8 @@ const isSipAnswer = (bytes: Uint8Array): string | undefined => {
 function stunBinding(): Uint8Array {
   const writer = new StunWriter(new Uint8Array(64));
   writer.start(StunClass.request, StunMethod.binding, nodeCrypto.randomBytes(12));
+  // The media port answers nobody more than it was sent: a bare header of 20 bytes gets nothing.
+  writer.fingerprint();
   writer.finish();
   return writer.message();
 }

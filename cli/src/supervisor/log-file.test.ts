@@ -6,6 +6,11 @@ const CASES: readonly [string, readonly string[], string | undefined][] = [
   ['an empty log', [], undefined],
   ['a log of a good day', ['{"level":"info"}', 'listening'], undefined],
   ['a start that failed', ['x', 'turn could not start: no'], 'turn could not start: no'],
+  [
+    'a start that failed, and what was logged before it',
+    ['turn could not start: no', '{"level":30,"msg":"certificate"}'],
+    'turn could not start: no',
+  ],
   ['a failed start before a good one', ['turn could not start: no', 'listening'], undefined],
   [
     'an exception that nobody caught',

@@ -15,9 +15,14 @@ export function noteInLog(path: string, words: string): void {
   appendFileSync(path, `${NOTE}${new Date().toISOString()} ${words}\n`, { mode: 0o600 });
 }
 
-/** The error that a log ends in: a start that failed, or an exception that nobody caught, with Node's stack below it. */
+/**
+ * The error that a log ends in: a start that failed, or an exception that nobody caught, with Node's stack below it. What
+ * a part logs besides may reach the file after its last words; a good start has the supervisor's note.
+ */
 export function errorAtEnd(lines: readonly string[]): string | undefined {
-  const end = lines.findLastIndex((line) => !(line.startsWith(NOTE) && line.includes(' ended unexpectedly (')));
+  const end = lines.findLastIndex(
+    (line) => !(line.startsWith(NOTE) && line.includes(' ended unexpectedly (')) && !/^\{"level":[123]0,/.test(line),
+  );
   const last = lines[end] ?? '';
   if (/ (?:could not start|did not stop cleanly): /.test(last)) return last;
   if (!/^Node\.js v\d/.test(last)) return undefined;
