@@ -13,6 +13,7 @@ import {
   Via,
 } from '@offhook/core';
 import { type Flow, isReliable } from './flow.ts';
+import { acknowledge, clientKey, serverKey, TransactionTable } from './table.ts';
 import { SIP_TIMERS, type SipTimers, TIMER_D_MS } from './timers.ts';
 import type {
   ClientTransactionId,
@@ -76,10 +77,7 @@ export class TransactionLayer {
   };
   readonly #options: TransactionLayerOptions;
   readonly #timers: SipTimers;
-  readonly #transactions = new Map<string, Transaction>();
-  readonly #perFlow = new WeakMap<Flow, Set<Transaction>>();
-  /** Server transactions by owner. */
-  readonly #perOwner = new Map<string, number>();
+  readonly #transactions = new TransactionTable();
   readonly #closed = new WeakSet<Flow>();
   readonly #deadlines = new Deadlines<TimerSlot>();
   readonly #commands: TransactionCommand[] = [];
@@ -116,7 +114,7 @@ export class TransactionLayer {
   /** A connection is gone: client transactions on it fail at once, server transactions have nobody left to answer. */
   handleFlowClosed(flow: Flow): void {
     this.#closed.add(flow);
-    for (const t of [...(this.#perFlow.get(flow) ?? [])]) {
+    for (const t of this.#transactions.onFlow(flow)) {
       if (
         (t.state === 'calling' || t.state === 'trying' || t.state === 'proceeding') &&
         t.kind.startsWith('client') &&
@@ -130,7 +128,7 @@ export class TransactionLayer {
 
   /** Whether that transaction can still be answered or awaited. */
   isOpen(id: ServerTransactionId | ClientTransactionId): boolean {
-    return this.#transactions.has(id);
+    return this.#transactions.find(id) !== undefined;
   }
 
   /** Sends a request in a new client transaction; the top Via is added here. On a closed flow it fails at once. */
@@ -142,7 +140,7 @@ export class TransactionLayer {
 
   /** Answers a server transaction. Unknown ids and responses after a final one are ignored, but 2xx may be repeated. */
   respond(id: ServerTransactionId, response: SipMessage, nowMs: number): void {
-    const t = this.#transactions.get(id);
+    const t = this.#transactions.find(id);
     if (!t || (t.kind !== 'server' && t.kind !== 'server-invite')) return;
     if (t.state === 'accepted' && response.status >= 200 && response.status < 300) {
       this.#commands.push({ kind: 'send', flow: t.flow, bytes: response.serialize() });
@@ -172,7 +170,7 @@ export class TransactionLayer {
 
   /** Cancels an INVITE of ours (RFC 3261 9.1): at once, or as soon as the other side has shown that it exists. */
   cancel(id: ClientTransactionId, nowMs: number, headers: readonly (readonly [string, string])[] = []): void {
-    const t = this.#transactions.get(id);
+    const t = this.#transactions.find(id);
     if (t?.kind !== 'client-invite' || t.cancel !== 'none') return;
     if (t.state !== 'calling' && t.state !== 'proceeding') return;
     t.cancel = 'wanted';
@@ -197,7 +195,7 @@ export class TransactionLayer {
 
   #handleRequest(message: SipMessage, flow: Flow, nowMs: number): void {
     const key = serverKey(message, message.method === 'ACK' ? 'INVITE' : message.method);
-    const known = this.#transactions.get(key);
+    const known = this.#transactions.find(key);
     if (known) {
       this.#handleAgain(known, message, flow, nowMs);
       return;
@@ -243,7 +241,7 @@ export class TransactionLayer {
   #hasEnough(owner: string, flow: Flow): boolean {
     const { maxPerOwner = MAX_PER_OWNER, maxPerLoopbackOwner = MAX_PER_LOOPBACK_OWNER } = this.#options;
     const most = isLoopback(flow.remote.address) ? maxPerLoopbackOwner : maxPerOwner;
-    return (this.#perOwner.get(owner) ?? 0) >= most;
+    return this.#transactions.ofOwner(owner) >= most;
   }
 
   #refuseBusy(message: SipMessage, flow: Flow): void {
@@ -276,7 +274,7 @@ export class TransactionLayer {
 
   /** RFC 3261 9.2. A CANCEL needs no admission: it can only stop what its own sender began. */
   #handleCancel(key: string, message: SipMessage, flow: Flow, nowMs: number): void {
-    const invite = this.#transactions.get(serverKey(message, 'INVITE'));
+    const invite = this.#transactions.find(serverKey(message, 'INVITE'));
     if (!invite || invite.flow.remote.address !== flow.remote.address) {
       if (this.#options.mayAnswer?.(flow, nowMs) === false) return;
       const none = createResponse(message, 481, undefined, { toTag: this.#tag() });
@@ -293,7 +291,7 @@ export class TransactionLayer {
     // 8.1.3.3: more than one Via means that it was meant for somebody before us.
     const { vias } = message;
     const t =
-      vias.length > 1 ? undefined : this.#transactions.get(clientKey(vias[0]?.branch ?? '', message.cseq.method));
+      vias.length > 1 ? undefined : this.#transactions.find(clientKey(vias[0]?.branch ?? '', message.cseq.method));
     if (!t) {
       this.counters.strayResponses++;
       return;
@@ -377,7 +375,7 @@ export class TransactionLayer {
 
   #startClient(request: SipMessage, flow: Flow, how: { id: string; silent: boolean; nowMs: number }): string {
     const invite = request.method === 'INVITE';
-    const t = this.#create({
+    const t = this.#transactions.add({
       id: how.id,
       kind: invite ? 'client-invite' : 'client',
       flow,
@@ -403,22 +401,8 @@ export class TransactionLayer {
   #startServer(id: string, { method }: SipMessage, flow: Flow, owner: string | undefined): void {
     const invite = method === 'INVITE';
     const kind = invite ? 'server-invite' : 'server';
-    const t = this.#create({ id, kind, flow, request: undefined, owner, silent: false });
+    const t = this.#transactions.add({ id, kind, flow, request: undefined, owner, silent: false });
     t.state = invite ? 'proceeding' : 'trying';
-  }
-
-  #create(parts: Pick<Transaction, 'id' | 'kind' | 'flow' | 'request' | 'owner' | 'silent'>): Transaction {
-    const t = { ...parts, state: 'trying', bytes: undefined, intervalMs: 0, cancel: 'none' } as unknown as Transaction;
-    Object.assign(t, {
-      retransmission: { transaction: t, which: 'retransmission' },
-      end: { transaction: t, which: 'end' },
-    });
-    this.#transactions.set(t.id, t);
-    const siblings = this.#perFlow.get(t.flow);
-    if (siblings) siblings.add(t);
-    else this.#perFlow.set(t.flow, new Set([t]));
-    if (t.owner !== undefined) this.#perOwner.set(t.owner, (this.#perOwner.get(t.owner) ?? 0) + 1);
-    return t;
   }
 
   #retransmit(t: Transaction, nowMs: number): void {
@@ -455,44 +439,11 @@ export class TransactionLayer {
     t.state = 'terminated';
     this.#deadlines.delete(t.retransmission);
     this.#deadlines.delete(t.end);
-    this.#transactions.delete(t.id);
-    const siblings = this.#perFlow.get(t.flow);
-    siblings?.delete(t);
-    if (siblings?.size === 0) this.#perFlow.delete(t.flow);
-    if (t.owner !== undefined) {
-      const left = (this.#perOwner.get(t.owner) ?? 1) - 1;
-      if (left > 0) this.#perOwner.set(t.owner, left);
-      else this.#perOwner.delete(t.owner);
-    }
+    this.#transactions.delete(t);
     if (!t.silent) this.#commands.push({ kind: 'terminated', id: t.id });
   }
 
   #tag(): string {
     return hex(this.#options.crypto.randomBytes(8));
   }
-}
-
-function clientKey(branch: string, method: string): string {
-  return `c ${branch} ${method}`;
-}
-
-/** RFC 3261 17.2.3: branch, sent-by and method; without the cookie the fields that RFC 2543 compared. */
-function serverKey(message: SipMessage, method: string): string {
-  const via = message.vias[0]!;
-  if (via.branch.startsWith(BRANCH_COOKIE)) return `s ${via.branch} ${via.sentBy} ${method}`;
-  return `s ${message.callId} ${message.cseq.number} ${message.from.tag ?? ''} ${via} ${method}`;
-}
-
-/** The ACK for a final response other than 2xx (RFC 3261 17.1.1.3). */
-function acknowledge(invite: SipMessage, response: SipMessage): SipMessage {
-  const ack = createRequest({
-    method: 'ACK',
-    uri: invite.uri,
-    from: invite.header('from')!,
-    to: response.header('to')!,
-    callId: invite.callId,
-    cseq: invite.cseq.number,
-    headers: invite.headers('route').map((route) => ['route', route] as const),
-  });
-  return ack.prepend('via', invite.vias[0]!.toString());
 }

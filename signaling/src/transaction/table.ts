@@ -1,0 +1,78 @@
+import { BRANCH_COOKIE, createRequest, type SipMessage } from '@offhook/core';
+import type { Flow } from './flow.ts';
+import type { Transaction } from './transaction.ts';
+
+/** All transactions: by what a message names, by flow, and how many each owner has. */
+export class TransactionTable {
+  readonly #byId = new Map<string, Transaction>();
+  readonly #perFlow = new WeakMap<Flow, Set<Transaction>>();
+  /** Server transactions by owner. */
+  readonly #perOwner = new Map<string, number>();
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  find(id: string): Transaction | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** Those of one flow, a copy: they may be removed while it is read. */
+  onFlow(flow: Flow): Transaction[] {
+    return [...(this.#perFlow.get(flow) ?? [])];
+  }
+
+  ofOwner(owner: string): number {
+    return this.#perOwner.get(owner) ?? 0;
+  }
+
+  add(parts: Pick<Transaction, 'id' | 'kind' | 'flow' | 'request' | 'owner' | 'silent'>): Transaction {
+    const t = { ...parts, state: 'trying', bytes: undefined, intervalMs: 0, cancel: 'none' } as unknown as Transaction;
+    Object.assign(t, {
+      retransmission: { transaction: t, which: 'retransmission' },
+      end: { transaction: t, which: 'end' },
+    });
+    this.#byId.set(t.id, t);
+    const siblings = this.#perFlow.get(t.flow);
+    if (siblings) siblings.add(t);
+    else this.#perFlow.set(t.flow, new Set([t]));
+    if (t.owner !== undefined) this.#perOwner.set(t.owner, this.ofOwner(t.owner) + 1);
+    return t;
+  }
+
+  delete(t: Transaction): void {
+    this.#byId.delete(t.id);
+    const siblings = this.#perFlow.get(t.flow);
+    siblings?.delete(t);
+    if (siblings?.size === 0) this.#perFlow.delete(t.flow);
+    if (t.owner === undefined) return;
+    const left = this.ofOwner(t.owner) - 1;
+    if (left > 0) this.#perOwner.set(t.owner, left);
+    else this.#perOwner.delete(t.owner);
+  }
+}
+
+export function clientKey(branch: string, method: string): string {
+  return `c ${branch} ${method}`;
+}
+
+/** RFC 3261 17.2.3: branch, sent-by and method; without the cookie the fields that RFC 2543 compared. */
+export function serverKey(message: SipMessage, method: string): string {
+  const via = message.vias[0]!;
+  if (via.branch.startsWith(BRANCH_COOKIE)) return `s ${via.branch} ${via.sentBy} ${method}`;
+  return `s ${message.callId} ${message.cseq.number} ${message.from.tag ?? ''} ${via} ${method}`;
+}
+
+/** The ACK for a final response other than 2xx (RFC 3261 17.1.1.3). */
+export function acknowledge(invite: SipMessage, response: SipMessage): SipMessage {
+  const ack = createRequest({
+    method: 'ACK',
+    uri: invite.uri,
+    from: invite.header('from')!,
+    to: response.header('to')!,
+    callId: invite.callId,
+    cseq: invite.cseq.number,
+    headers: invite.headers('route').map((route) => ['route', route] as const),
+  });
+  return ack.prepend('via', invite.vias[0]!.toString());
+}
