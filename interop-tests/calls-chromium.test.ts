@@ -99,7 +99,7 @@ test('a browser hears itself at 600 and is told in words who cannot be reached',
     .getByTestId('message')
     .filter({ hasText: /nobody|no such|does not exist|unknown/i })
     .waitFor();
-  await system.assertNothingLingers();
+  await system.assertNothingLeft();
   await leave(alice, bob);
 });
 

@@ -69,7 +69,7 @@ async function acrossTheDeath(target: string, change: string): Promise<void> {
   const run = await calls;
   assert.equal(run.failed, 0, run.output);
   assert.equal(run.successful, CALLS, run.output);
-  await system.assertNothingLingers();
+  await system.assertNothingLeft();
   const records = await cdrs(target);
   assert.equal(records.length, CALLS, 'one record for each call');
   for (const cdr of records) {
