@@ -4,7 +4,7 @@ import type { Binding } from '../registrar/index.ts';
 import { type Branch, type Call, newLeg } from './call.ts';
 import { ALLOW, type CallContext, noteAllow, reasonHeader, reasonWords, SUPPORTED } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
-import { acknowledge, carryAnswer, carryOffer, SDP, sdpOf } from './exchange.ts';
+import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, SDP, sdpOf } from './exchange.ts';
 import { deleteCommand } from './media.ts';
 import { abandon, accept, provisional, reject, tearDown } from './outcome.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
@@ -137,10 +137,7 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
     hangUpStray(context, branch, message, now);
     return;
   }
-  if (leg.ack?.cseq === cseq) {
-    context.options.transactions.send(leg.ack.message.clone(), leg.dialog.flow);
-    return;
-  }
+  if (acknowledgedAgain(context, leg, cseq)) return;
   if (branch.state === 'answered') return; // its ACK waits for the caller's
   leg.dialog.learn(message);
   noteAllow(leg, message);

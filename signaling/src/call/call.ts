@@ -78,6 +78,13 @@ export interface Renegotiation {
   readonly late: boolean;
 }
 
+/** A leg's way, at the relay, into the call that is to come of a transfer. */
+export interface Move {
+  state: 'stays' | 'asked' | 'moved';
+  /** Who wants to hear of it. */
+  readonly waiting: ((problem: string | undefined, nowMs: number) => void)[];
+}
+
 /** A transfer that this server completes: the call that is to come of it. */
 export interface Transfer {
   /** Who asked, and the call it wants to leave. */
@@ -89,8 +96,8 @@ export interface Transfer {
   readonly consult?: Consultation;
   /** The last NOTIFY is sent. */
   isOver: boolean;
-  /** The relay has moved the leg of who is transferred into the new call. */
-  moved: boolean;
+  /** Of who is transferred. */
+  readonly move: Move;
 }
 
 /** The other call of who transfers, and its far end. */
@@ -100,7 +107,7 @@ export interface Consultation {
   readonly far: Leg;
   /** What the far end had from us before it was given another description. */
   before?: string;
-  moved: boolean;
+  readonly move: Move;
 }
 
 export type CallState = 'setup' | 'ringing' | 'answered' | 'ended';

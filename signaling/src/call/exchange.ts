@@ -50,6 +50,13 @@ export function acknowledge(
   context.options.transactions.send(message, leg.dialog.flow);
 }
 
+/** A 2xx that came again gets the same ACK again (RFC 3261 13.2.2.4); whether it was one. */
+export function acknowledgedAgain(context: CallContext, leg: Leg, cseq: number): boolean {
+  if (leg.ack?.cseq !== cseq) return false;
+  context.options.transactions.send(leg.ack.message.clone(), leg.dialog.flow);
+  return true;
+}
+
 /** The description for the other side, or why there is none. */
 export type Carried = { readonly sdp: string } | { readonly error: string };
 

@@ -4,11 +4,11 @@ import { type Call, type CallTimer, type Consultation, type Leg, otherLeg, type 
 import { type CallContext, refusal } from './context.ts';
 import { carryAnswer, carryOffer, SDP } from './exchange.ts';
 import type { InDialog } from './in-dialog.ts';
-import { connectCommand } from './media.ts';
+import { statusOf } from './media.ts';
 import { accept, reject } from './outcome.ts';
-import { rejoin } from './rejoin.ts';
+import { type Rejoined, rejoin } from './rejoin.ts';
 import { startEcho } from './start.ts';
-import { eventOf, newCallId, notify } from './transfer.ts';
+import { eventOf, moveLeg, newCallId, notify } from './transfer.ts';
 
 /**
  * REFER within a call (RFC 3515, RFC 5589): the server completes the transfer itself, so neither the other phone nor the
@@ -58,7 +58,7 @@ export function handleRefer(context: CallContext, leg: Leg, got: InDialog, nowMs
     event: silent ? undefined : eventOf(leg, message.cseq.number),
     consult: way.kind === 'attended' ? way.consult : undefined,
     isOver: false,
-    moved: false,
+    move: { state: 'stays', waiting: [] },
   };
   const headers: (readonly [string, string])[] = [['Contact', `<${context.options.contact(leg.flow)}>`]];
   if (silent) headers.push(['Refer-Sub', 'false']);
@@ -108,7 +108,7 @@ function attendedWay(context: CallContext, leg: Leg, replaced: Replaces): Way {
     return { status: 481, words: 'the call to be joined does not exist (any more)' };
   if (!far || consulting.call.state !== 'answered' || consulting.call.pending || !ownDescription(consulting.call, far))
     return { status: 480, words: 'the call to be joined is not answered yet' };
-  const consult = { call: consulting.call, leg: consulting, far, moved: false };
+  const consult = { call: consulting.call, leg: consulting, far, move: { state: 'stays' as const, waiting: [] } };
   return { kind: 'attended', callee: far.user, consult };
 }
 
@@ -191,45 +191,38 @@ function joinBoth(context: CallContext, call: Call, consult: Consultation, nowMs
   const ngCallId = `${call.id}-0`;
   const { a } = call;
   const { far } = consult;
-  const alive = (then: (now: number) => void) => (now: number) => {
-    if (call.state !== 'ended') then(now);
-  };
-  const failed = (words: string, now: number) => reject(context, call, 488, words, now);
+  const { move } = consult;
+  const failed = (words: string, now: number) => reject(context, call, statusOf(words), words, now);
   const half = { call, ngCallId, from: a, to: far, sdp };
   call.ngCallId = ngCallId;
   consult.before = far.sent;
-  carryOffer(context, half, nowMs, (offered, now) =>
-    alive(() => {
-      if ('error' in offered) failed(offered.error, now);
-      else move();
-    })(now),
-  );
-  const move = () => {
-    const command = connectCommand({ ngCallId, fromNgCallId: consult.call.ngCallId!, tag: far.mediaTag });
-    context.relay(command, (result, later) => {
-      consult.moved = 'ok' in result;
-      alive(() => {
-        if ('error' in result) failed(result.error, later);
-        else
-          carryOffer(context, half, later, (again, at) =>
-            'error' in again ? failed(again.error, at) : ask(again.sdp, at),
-          );
-      })(later);
-    });
+  carryOffer(context, half, nowMs, (offered, now) => {
+    if (call.state === 'ended') return;
+    if ('error' in offered) failed(offered.error, now);
+    else moveLeg(context, move, { ngCallId, fromNgCallId: consult.call.ngCallId!, tag: far.mediaTag }, offer);
+  });
+  const offer = (problem: string | undefined, now: number) => {
+    if (call.state === 'ended') return;
+    if (problem !== undefined) failed(problem, now);
+    else
+      carryOffer(context, half, now, (carried, later) => {
+        if (call.state === 'ended') return;
+        if ('error' in carried) failed(carried.error, later);
+        else rejoin(context, far, carried.sdp, later, answered);
+      });
   };
-  const ask = (offer: string, now: number) =>
-    rejoin(context, far, offer, now, (result, later) =>
-      alive(() => {
-        if ('status' in result) reject(context, call, result.status, result.words, later);
-        else answered(result.sdp, later);
-      })(later),
-    );
-  const answered = (answer: string, now: number) => {
+  const answered = (result: Rejoined, now: number) => {
+    if (call.state === 'ended') return;
+    if ('status' in result) {
+      reject(context, call, result.status, result.words, now);
+      return;
+    }
     call.b = far;
     call.branches.push({ call, ngCallId, leg: far, state: 'answered', abandoned: false, strays: new Map() });
-    carryAnswer(context, { call, ngCallId, from: far, to: a, sdp: answer, offer: sdp }, now, (back, at) => {
-      if ('error' in back) failed(back.error, at);
-      else accept(context, call, { sdp: back.sdp }, at);
+    carryAnswer(context, { call, ngCallId, from: far, to: a, sdp: result.sdp, offer: sdp }, now, (back, later) => {
+      if (call.state === 'ended') return;
+      if ('error' in back) failed(back.error, later);
+      else accept(context, call, { sdp: back.sdp }, later);
     });
   };
 }

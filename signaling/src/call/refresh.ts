@@ -1,7 +1,7 @@
 import type { SipMessage } from '@offhook/core';
 import type { Call, Leg } from './call.ts';
-import type { CallContext } from './context.ts';
-import { acknowledge, adoptAnswer, asOffer, SDP, sdpOf } from './exchange.ts';
+import { type CallContext, SUPPORTED } from './context.ts';
+import { acknowledge, acknowledgedAgain, adoptAnswer, asOffer, SDP, sdpOf } from './exchange.ts';
 import { isBusy, oursUnderWay } from './rejoin.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
@@ -28,7 +28,7 @@ function again(context: CallContext, leg: Leg, nowMs: number): void {
 function refresh(context: CallContext, leg: Leg, atLeastS: number, nowMs: number): void {
   const { call, dialog } = leg;
   const method = leg.allows.has('UPDATE') || leg.sent === undefined ? 'UPDATE' : 'INVITE';
-  const headers = [['Supported', 'timer'] as const, ...askAsClient(context, leg, atLeastS)];
+  const headers = [['Supported', SUPPORTED.join(', ')] as const, ...askAsClient(context, leg, atLeastS)];
   const body = method === 'INVITE' ? { type: SDP, bytes: asOffer(leg.sent!) } : undefined;
   const request = dialog.request(method, { headers, body });
   const cseq = request.cseq.number;
@@ -36,7 +36,10 @@ function refresh(context: CallContext, leg: Leg, atLeastS: number, nowMs: number
   context.follow(id, {
     response: (message, _flow, now) => {
       if (message.status < 200) return;
-      if (message.status < 300 && method === 'INVITE' && !acknowledgeOnce(context, leg, cseq)) return;
+      if (message.status < 300 && method === 'INVITE') {
+        if (acknowledgedAgain(context, leg, cseq)) return;
+        acknowledge(context, { leg }, cseq, undefined);
+      }
       if (call.state === 'ended') return;
       over();
       if (message.status < 300) refreshed(context, leg, message, now);
@@ -49,16 +52,6 @@ function refresh(context: CallContext, leg: Leg, atLeastS: number, nowMs: number
       else again(context, leg, now);
     },
   });
-}
-
-/** ACK of a 2xx, repeated as often as that is; true the first time. */
-function acknowledgeOnce(context: CallContext, leg: Leg, cseq: number): boolean {
-  if (leg.ack?.cseq === cseq) {
-    context.options.transactions.send(leg.ack.message.clone(), leg.dialog.flow);
-    return false;
-  }
-  acknowledge(context, { leg }, cseq, undefined);
-  return true;
 }
 
 function refreshed(context: CallContext, leg: Leg, message: SipMessage, nowMs: number): void {

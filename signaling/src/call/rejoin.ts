@@ -1,7 +1,7 @@
 import type { SipMessage } from '@offhook/core';
 import type { Leg } from './call.ts';
-import type { CallContext } from './context.ts';
-import { acknowledge, asOffer, SDP, sdpOf } from './exchange.ts';
+import { type CallContext, SUPPORTED } from './context.ts';
+import { acknowledge, acknowledgedAgain, asOffer, SDP, sdpOf } from './exchange.ts';
 import { askAsClient, learnAsClient } from './session-timer.ts';
 
 /** A leg that is just being changed is asked again after this. */
@@ -63,7 +63,7 @@ function ask(
   const { again, then } = what;
   const offer = asOffer(what.sdp);
   const request = dialog.request('INVITE', {
-    headers: [['Supported', 'timer'], ...askAsClient(context, leg)],
+    headers: [['Supported', SUPPORTED.join(', ')], ...askAsClient(context, leg)],
     body: { type: SDP, bytes: offer },
   });
   const cseq = request.cseq.number;
@@ -78,10 +78,7 @@ function ask(
         else then({ status: message.status, words: `${leg.user}'s phone does not take the new connection` }, now);
         return;
       }
-      if (leg.ack?.cseq === cseq) {
-        context.options.transactions.send(leg.ack.message.clone(), dialog.flow);
-        return;
-      }
+      if (acknowledgedAgain(context, leg, cseq)) return;
       acknowledge(context, { leg }, cseq, undefined);
       over();
       if (leg.call.state === 'ended') {

@@ -1,7 +1,7 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { Call, Leg, Renegotiation } from './call.ts';
 import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } from './context.ts';
-import { acknowledge, carryAnswer, carryOffer, okWith, restore, SDP, sdpOf } from './exchange.ts';
+import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, okWith, restore, SDP, sdpOf } from './exchange.ts';
 import { echoCommand, statusOf } from './media.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
@@ -161,10 +161,7 @@ function answered(
   const { from } = r;
   const to = r.to!;
   const cseq = r.clientCSeq!;
-  if (to.ack?.cseq === cseq) {
-    context.options.transactions.send(to.ack.message.clone(), to.dialog.flow);
-    return;
-  }
+  if (acknowledgedAgain(context, to, cseq)) return;
   if (call.state === 'ended') {
     acknowledge(context, { leg: to }, cseq, undefined);
     return;

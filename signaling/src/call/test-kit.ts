@@ -46,11 +46,15 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
   const ng: NgDictionary[] = [];
   const answers = new Map<string, Uint8Array>();
   const alive = new Set<string>();
+  /** The relay's legs by call and tag; a number stands for a leg's ports and keys. */
+  const relayLegs = new Map<string, Map<string, number>>();
+  let ports = 0;
   const ended: string[] = [];
   /** What a journal would hold. */
   const snapshots = new Map<string, string>();
   const clock = { now: 0 };
   let held: (() => void)[] | undefined;
+  let heldOnly: string | undefined;
   const settle = () => {
     for (let c = core.poll(); c; c = core.poll()) {
       if (c.kind === 'send') {
@@ -66,7 +70,7 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
           answers.set(cookie, said);
           core.handleRelayDatagram(said, 0, clock.now);
         };
-        if (held && message.command !== 'ping') held.push(answer);
+        if (held && message.command !== 'ping' && (heldOnly ?? message.command) === message.command) held.push(answer);
         else answer();
       } else if (c.kind === 'call-ended') {
         ended.push(`${c.call.status} ${c.call.reason}`);
@@ -82,14 +86,24 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
       return alive.has(callId) ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
     if (message.command === 'delete') {
       alive.delete(callId);
+      relayLegs.delete(callId);
       return { result: 'ok' };
     }
     if (message.command === 'connect') {
-      const both = alive.has(callId) && alive.has(String(message['from-call-id']));
-      return both ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
+      const tag = String(message['from-tag']);
+      const from = relayLegs.get(String(message['from-call-id']));
+      const leg = from?.get(tag);
+      if (!relayLegs.has(callId) || leg === undefined) return { result: 'error', 'error-reason': 'Unknown call-id' };
+      from!.delete(tag);
+      relayLegs.get(callId)!.set(tag, leg);
+      return { result: 'ok' };
     }
     if (String(message.sdp).includes('unusable')) return { result: 'error', 'error-reason': 'no common ground' };
     alive.add(callId);
+    const legs = relayLegs.get(callId) ?? new Map<string, number>();
+    relayLegs.set(callId, legs);
+    for (const key of ['from-tag', 'to-tag'])
+      if (message[key] !== undefined && !legs.has(String(message[key]))) legs.set(String(message[key]), ports++);
     return { result: 'ok', sdp: `${message.sdp}a=via-relay:${message.command}\r\n` };
   };
   let flows = 0;
@@ -223,6 +237,7 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
     phone,
     ng,
     alive,
+    relayLegs,
     ended,
     snapshots,
     sentOn: (flow: Flow) => outbox.filter((o) => o.flow === flow).map((o) => o.message),
@@ -230,8 +245,10 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
     advance,
     settle,
     assertNothingLeft,
-    hold: () => {
+    /** The relay thinks until `release`: over everything, or over one of its verbs. */
+    hold: (command?: string) => {
       held ??= [];
+      heldOnly = command;
     },
     release: () => {
       const all = held ?? [];

@@ -59,8 +59,6 @@ test('blind transfer by the caller: the callee is connected with the new one, wh
   assert.equal(s.snapshots.size, 1, 'and the new call is remembered');
 
   // The new call is a call like any other.
-  const carolsBye = { callId: invite.callId };
-  void carolsBye;
   carol.within(invite, 'BYE', { cseq: 1 });
   assert.deepEqual(bob.seen(), ['BYE']);
   s.assertNothingLeft();
@@ -147,8 +145,8 @@ test('whatever ends while a transfer is under way ends the rest', () => {
   }
 });
 
-test('attended transfer: the far ends of both calls are joined, and who joined them leaves both', () => {
-  const { s, alice, bob, carol, ok } = talking();
+/** alice talks with carol as well: carol's INVITE, and how a REFER names that call. */
+function consulting(alice: Phone, carol: Phone) {
   alice.request('INVITE', {
     uri: `sip:carol@${DOMAIN}`,
     to: `<sip:carol@${DOMAIN}>`,
@@ -163,6 +161,12 @@ test('attended transfer: the far ends of both calls are joined, and who joined t
   alice.within(consulted, 'ACK', { cseq: 1 });
   carol.take();
   const replaces = `consult%3Bto-tag%3D${consulted.to.tag}%3Bfrom-tag%3Dconsult-tag`;
+  return { ring, consulted, replaces };
+}
+
+test('attended transfer: the far ends of both calls are joined, and who joined them leaves both', () => {
+  const { s, alice, bob, carol, ok } = talking();
+  const { ring, replaces } = consulting(alice, carol);
   const [accepted, ...rest] = refer(alice, ok, `<sip:carol@${DOMAIN}?Replaces=${replaces}>`);
   assert.equal(accepted?.status, 202);
   told(alice, rest);
@@ -188,22 +192,52 @@ test('attended transfer: the far ends of both calls are joined, and who joined t
   s.assertNothingLeft();
 });
 
+test('the new one hangs up while the relay is moving a leg: the leg goes back to the call it is still in', () => {
+  const { s, alice, bob, carol, ok } = talking();
+  const before = [...s.relayLegs].map(([callId, legs]) => [callId, [...legs].sort()]);
+  refer(alice, ok, `<sip:carol@${DOMAIN}>`);
+  const ring = last(carol.take());
+  s.hold('connect');
+  carol.answer(ring, 200, CAROLS);
+  carol.within(ring, 'BYE', { cseq: 1 });
+  s.release();
+  assert.deepEqual(
+    [...s.relayLegs].map(([callId, legs]) => [callId, [...legs].sort()]),
+    before,
+  );
+  assert.deepEqual(bob.seen(), [], 'bob never hears of it');
+  assert.match(told(alice, alice.take()).at(-1) ?? '', /480/);
+  alice.within(ok, 'BYE', { cseq: 3 });
+  assert.deepEqual(bob.seen(), ['BYE']);
+  s.assertNothingLeft();
+});
+
+test('who transferred leaves while the relay is moving the leg: it is moved once, and the new call comes to be', () => {
+  const { s, alice, bob, carol, ok } = talking();
+  const [[, before] = []] = [...s.relayLegs];
+  const ports = new Set(before!.values());
+  refer(alice, ok, `<sip:carol@${DOMAIN}>`);
+  const ring = last(carol.take());
+  s.hold('connect');
+  carol.answer(ring, 200, CAROLS);
+  alice.within(ok, 'BYE', { cseq: 3 });
+  s.release();
+  assert.equal(s.ng.filter((m) => m.command === 'connect').length, 1);
+  bob.answer(last(bob.take()), 200, ANSWER);
+  assert.deepEqual(
+    s.core.calls.calls().map((c) => [c.from, c.to, c.state]),
+    [['bob', 'carol', 'answered']],
+  );
+  assert.equal(s.relayLegs.size, 1);
+  const [after] = [...s.relayLegs.values()];
+  assert.equal([...after!.values()].filter((p) => ports.has(p)).length, 1, 'bob’s ports and keys came along');
+  carol.within(ring, 'BYE', { cseq: 1 });
+  s.assertNothingLeft();
+});
+
 test('an attended transfer that the second side refuses leads the first back to where it was', () => {
   const { s, alice, bob, carol, ok } = talking();
-  alice.request('INVITE', {
-    uri: `sip:carol@${DOMAIN}`,
-    to: `<sip:carol@${DOMAIN}>`,
-    sdp: OFFER,
-    callId: 'consult',
-    branch: 'consult',
-    tag: 'consult-tag',
-  });
-  const ring = last(carol.take());
-  carol.answer(ring, 200, CAROLS);
-  const consulted = last(alice.take());
-  alice.within(consulted, 'ACK', { cseq: 1 });
-  carol.take();
-  const replaces = `consult%3Bto-tag%3D${consulted.to.tag}%3Bfrom-tag%3Dconsult-tag`;
+  const { consulted, replaces } = consulting(alice, carol);
   refer(alice, ok, `<sip:carol@${DOMAIN}?Replaces=${replaces}>`);
   carol.answer(last(carol.take()), 200, CAROLS);
   carol.take();

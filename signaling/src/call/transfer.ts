@@ -1,5 +1,5 @@
 import { hex, reasonPhrase } from '@offhook/core';
-import type { Call, Consultation, Leg, Transfer } from './call.ts';
+import type { Call, Consultation, Leg, Move, Transfer } from './call.ts';
 import type { CallContext } from './context.ts';
 import { adoptAnswer, carryAnswer, restore, sdpOf } from './exchange.ts';
 import { connectCommand, echoCommand } from './media.ts';
@@ -67,7 +67,7 @@ export function bring(
 ): void {
   const { a, transfer, ngCallId } = call;
   const fromNgCallId = transfer?.old.ngCallId;
-  if (!transfer || transfer.moved || fromNgCallId === undefined) {
+  if (!transfer || transfer.move.state === 'moved' || fromNgCallId === undefined) {
     then(undefined, nowMs);
     return;
   }
@@ -76,9 +76,22 @@ export function bring(
     then('the new call has no media path', nowMs);
     return;
   }
-  context.relay(connectCommand({ ngCallId: to, fromNgCallId, tag: a.mediaTag }), (result, now) => {
-    transfer.moved = 'ok' in result;
-    then('error' in result ? result.error : undefined, now);
+  moveLeg(context, transfer.move, { ngCallId: to, fromNgCallId, tag: a.mediaTag }, then);
+}
+
+/** Asks the relay once; who asks while that is under way hears of it as well. */
+export function moveLeg(
+  context: CallContext,
+  move: Move,
+  what: Parameters<typeof connectCommand>[0],
+  then: (problem: string | undefined, nowMs: number) => void,
+): void {
+  move.waiting.push(then);
+  if (move.state === 'asked') return;
+  move.state = 'asked';
+  context.relay(connectCommand(what), (result, now) => {
+    move.state = 'ok' in result ? 'moved' : 'stays';
+    for (const waiting of move.waiting.splice(0)) waiting('error' in result ? result.error : undefined, now);
   });
 }
 
@@ -116,8 +129,8 @@ function complete(context: CallContext, call: Call, nowMs: number): void {
   const transfer = call.transfer!;
   const { by, old, consult } = transfer;
   notify(context, transfer, 200, nowMs);
-  transfer.moved = false;
-  if (consult) consult.moved = false;
+  transfer.move.state = 'stays'; // for good: nothing leads it back
+  if (consult) consult.move.state = 'stays';
   old.pending = undefined;
   call.a.call = call;
   if (call.b) call.b.call = call;
@@ -151,8 +164,12 @@ export function returnLegs(context: CallContext, call: Call, nowMs: number, then
     then();
     return;
   }
-  const back = (isMoved: boolean, leg: Leg, old: Call, next: () => void): void => {
-    if (!isMoved || old.ngCallId === undefined || leg.call !== old) {
+  const back = (move: Move, leg: Leg, old: Call, next: () => void): void => {
+    if (move.state === 'asked') {
+      move.waiting.push(() => back(move, leg, old, next));
+      return;
+    }
+    if (move.state === 'stays' || old.ngCallId === undefined || leg.call !== old) {
       next();
       return;
     }
@@ -164,13 +181,13 @@ export function returnLegs(context: CallContext, call: Call, nowMs: number, then
       },
     );
   };
-  back(transfer.moved, call.a, transfer.old, () => {
+  back(transfer.move, call.a, transfer.old, () => {
     if (!consult) {
       then();
       return;
     }
-    back(consult.moved, consult.far, consult.call, () => {
-      if (consult.moved) leadBack(context, consult, nowMs);
+    back(consult.move, consult.far, consult.call, () => {
+      if (consult.move.state === 'moved') leadBack(context, consult, nowMs);
       then();
     });
   });

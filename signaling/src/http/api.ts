@@ -107,7 +107,6 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
   });
 
   // The old session goes on until its own end: another tab, or a connection being opened, may still carry it.
-  // The old session goes on until its own end: another tab, or a connection being opened, may still carry it.
   app.post('/api/session/renew', async (request) => {
     const { user } = signedIn(request);
     const renewed = sessions.renew(bearer(request), options.nowS());
