@@ -152,6 +152,24 @@ export interface Call {
   finalSent: boolean;
 }
 
+/** A call that is to be set up; its caller's leg `a` comes right after it, unless it is among the parts. */
+export function newCall(
+  parts: Pick<Call, 'id' | 'caller' | 'callee' | 'startedAtMs' | 'kind' | 'invite'> & Partial<Call>,
+): Call {
+  const call = {
+    state: 'setup',
+    inviteTransaction: '',
+    branches: [],
+    lateOffer: false,
+    ringingSent: false,
+    finalSent: false,
+    sections: [],
+    ...parts,
+  } as unknown as Call;
+  const timer = (kind: CallTimer['kind']): CallTimer => ({ call, kind });
+  return Object.assign(call, { ring: timer('ring'), change: timer('change'), check: timer('check') });
+}
+
 /** A leg of that call; the layer has to know it before it is used (`CallContext.addLeg`). */
 export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instance' | 'mediaTag'>): Leg {
   const leg = {

@@ -1,14 +1,14 @@
 import { createRequest, createResponse, NameAddr, parseNameAddr, SipUri } from '@offhook/core';
 import { startBranches } from './branch.ts';
-import { type Call, type CallTimer, type Consultation, type Leg, otherLeg, type Transfer } from './call.ts';
+import { type Call, type Consultation, type Leg, newCall, otherLeg, type Transfer } from './call.ts';
 import { type CallContext, refusal } from './context.ts';
 import { carryAnswer, carryOffer, SDP } from './exchange.ts';
 import type { InDialog } from './in-dialog.ts';
 import { statusOf } from './media.ts';
 import { accept, reject } from './outcome.ts';
 import { type Rejoined, rejoin } from './rejoin.ts';
-import { startEcho } from './start.ts';
-import { eventOf, moveLeg, newCallId, notify } from './transfer.ts';
+import { newCallId, startEcho } from './start.ts';
+import { eventOf, moveLeg, notify } from './transfer.ts';
 
 /**
  * REFER within a call (RFC 3515, RFC 5589): the server completes the transfer itself, so neither the other phone nor the
@@ -65,7 +65,7 @@ export function handleRefer(context: CallContext, leg: Leg, got: InDialog, nowMs
   context.respond(id, createResponse(message, 202, undefined, { toTag: leg.tag, headers }), nowMs);
   notify(context, transfer, 100, nowMs);
   const description = known.replace(/^a=(?:sendonly|recvonly|inactive)\r?\n/gm, '');
-  const next = newCall(context, { transfer, leg: other, way, description, nowMs });
+  const next = transferredCall(context, { transfer, leg: other, way, description, nowMs });
   call.pending = next;
   switch (way.kind) {
     case 'echo':
@@ -146,7 +146,7 @@ function ownDescription({ agreed }: Call, leg: Leg): string | undefined {
 }
 
 /** The call that is to come of the transfer: the one that is transferred takes the caller's part. */
-function newCall(
+function transferredCall(
   context: CallContext,
   of: { transfer: Transfer; leg: Leg; way: Exclude<Way, { status: number }>; description: string; nowMs: number },
 ): Call {
@@ -162,25 +162,16 @@ function newCall(
     headers: [['Referred-By', `<sip:${transfer.by.user}@${domain}>`]],
     body: { type: SDP, bytes: description },
   });
-  const call = {
+  const call = newCall({
     id: newCallId(context),
     caller: leg.user,
     callee: way.callee,
     startedAtMs: nowMs,
-    state: 'setup',
     kind: way.kind === 'echo' ? 'echo' : 'user',
     invite,
-    inviteTransaction: '',
-    branches: [],
-    lateOffer: false,
-    ringingSent: false,
-    finalSent: false,
-    sections: [],
     transfer,
     a: leg,
-  } as unknown as Call;
-  const timer = (kind: CallTimer['kind']): CallTimer => ({ call, kind });
-  Object.assign(call, { ring: timer('ring'), change: timer('change'), check: timer('check') });
+  });
   context.addCall(call);
   return call;
 }

@@ -1,7 +1,7 @@
 import { createRequest, type SocketAddress } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import type { Flow, SipTransportName } from '../transaction/index.ts';
-import { type Call, type CallTimer, type Leg, newLeg } from './call.ts';
+import { type Call, type Leg, newCall, newLeg } from './call.ts';
 import type { CallContext } from './context.ts';
 import type { MediaProfile } from './media.ts';
 import type { SessionTimer } from './session-timer.ts';
@@ -98,7 +98,7 @@ export type Reach = (flow: FlowSnapshot) => { readonly flow: Flow; readonly isLo
 
 /** The call of a snapshot; the caller of this makes it known, with its legs and timers. */
 export function restoredCall(context: CallContext, s: CallSnapshot, reach: Reach): Call {
-  const call = {
+  const call = newCall({
     id: s.id,
     caller: s.caller,
     callee: s.callee,
@@ -114,18 +114,14 @@ export function restoredCall(context: CallContext, s: CallSnapshot, reach: Reach
       callId: s.a.callId,
       cseq: s.inviteCSeq,
     }),
-    inviteTransaction: '',
-    branches: [],
     ngCallId: s.ngCallId,
-    lateOffer: false,
     ringingSent: true,
     finalSent: true,
     sections: s.sections,
-  } as unknown as Call;
-  const timer = (kind: CallTimer['kind']): CallTimer => ({ call, kind });
+  });
   const a = restoredLeg(context, call, s.a, reach);
   const b = s.b && restoredLeg(context, call, s.b, reach);
-  Object.assign(call, { a, b, ring: timer('ring'), change: timer('change'), check: timer('check') });
+  Object.assign(call, { a, b });
   if (b) {
     call.branches.push({ call, ngCallId: s.ngCallId, leg: b, state: 'answered', abandoned: false, strays: new Map() });
     if (s.agreed) {

@@ -2,7 +2,7 @@ import { createResponse, hex, parseUri, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { startBranches } from './branch.ts';
-import { type Call, type CallTimer, type Leg, newLeg } from './call.ts';
+import { type Call, type Leg, newCall, newLeg } from './call.ts';
 import { type CallContext, noteAllow, refusal } from './context.ts';
 import { sdpOf } from './exchange.ts';
 import { echoCommand, profileOf, sdpProblem, statusOf } from './media.ts';
@@ -50,7 +50,7 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
   }
   if (route.kind === 'echo') {
     context.respond(id, createResponse(message, 100), nowMs);
-    startEcho(context, newCall(context, { got, caller, callee, kind: 'echo', nowMs }), nowMs);
+    startEcho(context, callOf(context, { got, caller, callee, kind: 'echo', nowMs }), nowMs);
     return;
   }
   const registered = options.lookup(route.user, nowMs);
@@ -66,7 +66,7 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
     return;
   }
   context.respond(id, createResponse(message, 100), nowMs);
-  startBranches(context, newCall(context, { got, caller, callee, kind: 'user', nowMs }), bindings, nowMs);
+  startBranches(context, callOf(context, { got, caller, callee, kind: 'user', nowMs }), bindings, nowMs);
 }
 
 /** What is wrong with an INVITE itself. */
@@ -85,26 +85,25 @@ function instanceOf({ contacts }: SipMessage): string | undefined {
   return contacts === '*' ? undefined : contacts?.[0]?.params.get('+sip.instance');
 }
 
-function newCall(
+/** A call-id at the relay, and in records. */
+export function newCallId(context: CallContext): string {
+  return hex(context.options.crypto.randomBytes(12));
+}
+
+function callOf(
   context: CallContext,
   of: { got: FirstInvite; caller: string; callee: string; kind: Call['kind']; nowMs: number },
 ): Call {
   const { message, id, flow } = of.got;
-  const call = {
-    id: hex(context.options.crypto.randomBytes(12)),
+  const call = newCall({
+    id: newCallId(context),
     caller: of.caller,
     callee: of.callee,
     startedAtMs: of.nowMs,
-    state: 'setup',
     kind: of.kind,
     invite: message,
     inviteTransaction: id,
-    branches: [],
-    lateOffer: false,
-    ringingSent: false,
-    finalSent: false,
-    sections: [],
-  } as unknown as Call;
+  });
   const dialog = Dialog.ofInvite(message, { localTag: context.newTag(), flow, contact: context.options.contact });
   const a: Leg = newLeg(call, {
     dialog,
@@ -114,8 +113,7 @@ function newCall(
   });
   noteAllow(a, message);
   a.profile = profileOf(sdpOf(message) ?? '');
-  const timer = (kind: CallTimer['kind']): CallTimer => ({ call, kind });
-  Object.assign(call, { a, ring: timer('ring'), change: timer('change'), check: timer('check') });
+  Object.assign(call, { a });
   context.addCall(call);
   context.addLeg(a);
   return call;

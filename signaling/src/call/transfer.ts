@@ -1,4 +1,4 @@
-import { hex, reasonPhrase } from '@offhook/core';
+import { reasonPhrase } from '@offhook/core';
 import type { Call, Consultation, Leg, Move, Transfer } from './call.ts';
 import type { CallContext } from './context.ts';
 import { adoptAnswer, carryAnswer, restore, sdpOf } from './exchange.ts';
@@ -206,8 +206,4 @@ export function eventOf(leg: Leg, cseq: number): string {
   const isFirst = leg.referred !== true;
   leg.referred = true;
   return isFirst ? 'refer' : `refer;id=${cseq}`;
-}
-
-export function newCallId(context: CallContext): string {
-  return hex(context.options.crypto.randomBytes(12));
 }
