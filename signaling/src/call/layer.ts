@@ -14,7 +14,9 @@ import {
 } from './context.ts';
 import { handleInDialog } from './dispatch.ts';
 import { acknowledge } from './exchange.ts';
+import { returnFetched } from './fetch.ts';
 import { CallFigures } from './figures.ts';
+import { ringOver } from './hunt.ts';
 import { handleAck } from './in-dialog.ts';
 import { LegTable } from './leg-table.ts';
 import { deleteCommand, isUnknownCall, queryCommand } from './media.ts';
@@ -25,7 +27,7 @@ import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
 import { startCall } from './start.ts';
 import { type CallSummary, summarise } from './summary.ts';
-import { returnLegs } from './transfer.ts';
+import { returnTransferred } from './transfer.ts';
 
 /** What the layer wants done beside the requests and answers it hands to the transactions. */
 export type CallCommand =
@@ -89,7 +91,7 @@ export class CallLayer implements CallContext {
   restore(snapshot: CallSnapshot, reach: Reach, nowMs: number): void {
     const call = restoredCall(this, snapshot, reach);
     this.#calls.add(call);
-    this.#perUser.set(call.caller, this.callsOf(call.caller) + 1);
+    this.#count(call, 1);
     this.setTimer(call.check, nowMs + this.limits.checkMs);
     for (const leg of [call.a, call.b]) {
       if (!leg) continue;
@@ -233,8 +235,15 @@ export class CallLayer implements CallContext {
   addCall(call: Call): void {
     this.#calls.add(call);
     if (!call.transfer) this.#inviteTransactions.set(call.inviteTransaction, call);
-    this.#perUser.set(call.caller, this.callsOf(call.caller) + 1);
+    this.#count(call, 1);
     this.progress(call);
+  }
+
+  /** A user's calls are those that the user began. */
+  #count({ a }: Call, more: 1 | -1): void {
+    const calls = this.callsOf(a.user) + more;
+    if (calls > 0) this.#perUser.set(a.user, calls);
+    else this.#perUser.delete(a.user);
   }
 
   progress(call: Call): void {
@@ -243,6 +252,24 @@ export class CallLayer implements CallContext {
 
   addLeg(leg: Leg): void {
     this.#legs.add(leg);
+  }
+
+  retag(leg: Leg): void {
+    this.#legs.delete(leg);
+    leg.dialog.localTag = this.newTag();
+    this.#legs.add(leg);
+  }
+
+  parkedIn(slot: string): Call | undefined {
+    for (const call of this.#calls) if (call.slot === slot) return call;
+    return undefined;
+  }
+
+  ringingAt(matches: (user: string) => boolean): Call[] {
+    return [...this.#calls].filter(
+      ({ state, finalSent, branches }) =>
+        state === 'ringing' && !finalSent && branches.some((b) => b.state !== 'failed' && matches(b.leg.user)),
+    );
   }
 
   findLeg(dialog: { callId: string; toTag: string; fromTag: string }): Leg | undefined {
@@ -363,21 +390,24 @@ export class CallLayer implements CallContext {
     const ngCallIds = new Set(call.branches.filter((b) => b.state !== 'failed').map((b) => b.ngCallId));
     if (call.ngCallId !== undefined) ngCallIds.add(call.ngCallId);
     call.state = 'ended';
-    // What a transfer that came to nothing had moved goes back before its place is given up.
-    returnLegs(this, call, nowMs, () => {
-      for (const ngCallId of ngCallIds) this.relay(deleteCommand(ngCallId), () => {});
-    });
+    // What was moved into a call that came to nothing goes back before its place is given up.
+    const back = call.branches.filter((b) => b.fetched && b.state !== 'failed');
+    const next = (): void => {
+      const branch = back.shift();
+      if (branch) returnFetched(this, branch, { words: why.words, nowMs }, next);
+      else for (const ngCallId of ngCallIds) this.relay(deleteCommand(ngCallId), () => {});
+    };
+    returnTransferred(this, call, next);
     this.#calls.delete(call);
     this.#inviteTransactions.delete(call.inviteTransaction);
-    const left = this.callsOf(call.caller) - 1;
-    if (left > 0) this.#perUser.set(call.caller, left);
-    else this.#perUser.delete(call.caller);
+    this.#count(call, -1);
     for (const timer of [call.ring, call.change, call.check]) this.clearTimer(timer);
     for (const leg of [call.a, ...call.branches.map((b) => b.leg)]) {
       if (leg.call !== call) continue; // it went on into another call
       for (const timer of Object.values(leg.timers))
         if (timer.kind !== 'lost' || !this.#legs.isOwed(leg)) this.clearTimer(timer);
       this.#legs.delete(leg);
+      leg.line?.release(nowMs);
       leg.again?.(nowMs); // what waited for a better moment has waited in vain
     }
   }
@@ -397,13 +427,7 @@ export class CallLayer implements CallContext {
     const { call, leg } = timer;
     switch (timer.kind) {
       case 'ring':
-        giveUp(
-          this,
-          call,
-          call.ringingSent
-            ? { status: 480, words: `${call.callee} does not answer`, nowMs }
-            : { status: 408, words: `the phone of ${call.callee} does not even ring`, nowMs },
-        );
+        ringOver(this, call, nowMs);
         return;
       case 'retransmit-2xx': {
         // RFC 3261 13.3.1.4: T1, doubled up to T2, on reliable transports too.

@@ -39,7 +39,8 @@ export class LegTable {
   /** The leg whose phone knows its dialog by these: our tag and its own. */
   byDialog({ callId, toTag, fromTag }: { callId: string; toTag: string; fromTag: string }): Leg | undefined {
     const leg = this.#legs.get(toTag);
-    return leg?.dialog.callId === callId && leg.dialog.remoteTag === fromTag ? leg : undefined;
+    if (leg?.dialog.callId !== callId) return undefined;
+    return leg.dialog.remoteTag === fromTag || leg.earlyTag === fromTag ? leg : undefined;
   }
 
   /** The same for calls that we are just ending. */

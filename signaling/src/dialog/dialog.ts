@@ -6,7 +6,7 @@ import type { Flow } from '../transaction/index.ts';
  */
 export class Dialog {
   readonly callId: string;
-  readonly localTag: string;
+  localTag: string;
   remoteTag: string;
   /** From and To of our requests, without tags. */
   readonly localParty: string;
