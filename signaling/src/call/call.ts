@@ -150,6 +150,8 @@ export interface Call {
   slot?: string;
   /** The ringing call that its phone is to get. */
   pickingUp?: Call;
+  /** A call whose relay is to be this one's too, for legs may move between them. */
+  near?: string;
   /** Its media ends at the relay on both sides, whatever they are: a phone that was moved keeps its keys. */
   isTerminated?: boolean;
   /** The relay's name of the call once it is settled. */

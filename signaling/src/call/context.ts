@@ -80,6 +80,8 @@ export interface CallContext {
   addLeg(leg: Leg): void;
   /** Gives a leg a new tag of ours: from now on its phone talks to us in another dialog. */
   retag(leg: Leg): void;
+  /** The relay's name of another call of that user's, if the user has few. */
+  pathOf(user: string): string | undefined;
   /** The call that is parked there, or about to be. */
   parkedIn(slot: string): Call | undefined;
   /** Calls that ring at phones of users whom that holds for, the oldest first. */

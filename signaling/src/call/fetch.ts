@@ -20,6 +20,7 @@ export function fetchLeg(context: CallContext, call: Call, leg: Leg, fetched: Fe
   const { from, move } = fetched;
   call.branches.push(branch);
   from.pending = call;
+  call.near = from.ngCallId;
   fetched.before = leg.sent;
   if (sdp === undefined || from.ngCallId === undefined) {
     failFetch(context, branch, { status: 488, words: 'an offer is needed in the INVITE' }, nowMs);

@@ -37,6 +37,8 @@ export type CallCommand =
   | { readonly kind: 'progress'; readonly call: CallSummary }
   | { readonly kind: 'ended'; readonly call: CallSummary };
 
+/** Calls of one user that are kept at one relay, so that they can be joined; more are spread. */
+const FEW = 4;
 const T1_MS = 500;
 const T2_MS = 4000;
 
@@ -260,6 +262,10 @@ export class CallLayer implements CallContext {
     this.#legs.add(leg);
   }
 
+  pathOf(user: string): string | undefined {
+    return this.#legs.ofUser(user, FEW)?.call.ngCallId;
+  }
+
   parkedIn(slot: string): Call | undefined {
     for (const call of this.#calls) if (call.slot === slot) return call;
     return undefined;
@@ -288,7 +294,7 @@ export class CallLayer implements CallContext {
     if (call.state === 'ended') return;
     const id = this.#nextMedia++;
     this.#media.set(id, { call, then });
-    this.#commands.push({ kind: 'media', id, message, near: call.transfer?.old.ngCallId });
+    this.#commands.push({ kind: 'media', id, message, near: call.near ?? call.transfer?.old.ngCallId });
   }
 
   relay(message: NgDictionary, then: (result: NgResult, nowMs: number) => void): void {

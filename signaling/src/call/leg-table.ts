@@ -30,6 +30,12 @@ export class LegTable {
     if (siblings?.size === 0) this.#byUser.delete(leg.user);
   }
 
+  /** One of that user's legs, if there are at most so many. */
+  ofUser(user: string, atMost: number): Leg | undefined {
+    const legs = this.#byUser.get(user);
+    return legs && legs.size <= atMost ? legs.values().next().value : undefined;
+  }
+
   /** The leg of a running call that a request belongs to. */
   find(request: SipMessage): Leg | undefined {
     const leg = this.#legs.get(request.to.tag ?? '');

@@ -33,6 +33,7 @@ export function pickUpCall(context: CallContext, call: Call, ringing: Call, nowM
     return;
   }
   call.pickingUp = ringing;
+  call.near = ringing.branches.find((b) => b.state !== 'failed')?.ngCallId;
   startSilence(context, call, nowMs);
 }
 

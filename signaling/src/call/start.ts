@@ -175,6 +175,7 @@ function callOf(
   noteAllow(a, message);
   a.profile = profileOf(sdpOf(message) ?? '');
   a.line = arrived;
+  call.near = arrived ? undefined : context.pathOf(of.user);
   Object.assign(call, { a });
   context.addCall(call);
   context.addLeg(a);
