@@ -25,6 +25,8 @@ const SHORT_MS = 500;
 /** Servers that are asked, and questions that are out at a time: each has a socket. */
 const SERVERS = 4;
 const AT_A_TIME = 64;
+/** Look-ups of the system at a time: each holds one of Node's few threads. */
+const LOOKUPS = 2;
 /** The hosts file may change, and what the system knows too. */
 const SYSTEM_TTL_S = 10;
 
@@ -37,8 +39,8 @@ export class DnsClient {
   readonly #lookup: Lookup;
   /** Stops what is under way. */
   readonly #stops = new Set<() => void>();
-  readonly #queue: (() => void)[] = [];
-  #asking = 0;
+  readonly #questions = new Turns(AT_A_TIME);
+  readonly #lookups = new Turns(LOOKUPS);
   #silentUntilMs = 0;
   #isClosed = false;
 
@@ -58,27 +60,17 @@ export class DnsClient {
     const isAddress = type === 'A' || type === 'AAAA';
     const own = isAddress ? await readHosts(name, type, this.#options.hostsPath) : [];
     if (own.length > 0 || isLocalhost(name)) return systemReply(question, own);
-    const reply = await this.#inTurn(() => this.#askServers(question));
+    const reply = await this.#questions.run(() => this.#askServers(question));
     if (!isAddress || reply.kind === 'failure' || reply.answers.length > 0 || this.#isClosed) return reply;
-    const known = await this.#lookup(name, type === 'A' ? 4 : 6);
+    const known = await this.#lookups.run(() => this.#lookup(name, type === 'A' ? 4 : 6));
     return known.length > 0 ? systemReply(question, known) : reply;
   }
 
   close(): void {
     this.#isClosed = true;
     for (const stop of [...this.#stops]) stop();
-    for (const begin of this.#queue.splice(0)) begin();
-  }
-
-  async #inTurn(work: () => Promise<DnsReply>): Promise<DnsReply> {
-    if (this.#asking >= AT_A_TIME) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    this.#asking++;
-    try {
-      return await work();
-    } finally {
-      this.#asking--;
-      this.#queue.shift()?.();
-    }
+    this.#questions.release();
+    this.#lookups.release();
   }
 
   async #askServers(question: Question): Promise<DnsReply> {
@@ -167,6 +159,33 @@ export class DnsClient {
     const timer = setTimeout(stop, ms).unref();
     this.#stops.add(stop);
     return once;
+  }
+}
+
+/** Lets so many work at a time; the others wait for their turn. */
+class Turns {
+  readonly #most: number;
+  readonly #queue: (() => void)[] = [];
+  #working = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#working >= this.#most) await new Promise<void>((resolve) => this.#queue.push(resolve));
+    this.#working++;
+    try {
+      return await work();
+    } finally {
+      this.#working--;
+      this.#queue.shift()?.();
+    }
+  }
+
+  /** Nobody waits any more. */
+  release(): void {
+    for (const begin of this.#queue.splice(0)) begin();
   }
 }
 

@@ -6,7 +6,5 @@ export {
   Locator,
   type LocatorCommand,
   type LocatorOptions,
-  type OpenCommand,
   type Opened,
-  type PeerOptions,
 } from './locator.ts';

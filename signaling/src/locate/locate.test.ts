@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { a, aaaa, cname, locating, naptr, srv, type Zone } from './test-kit.ts';
+import { a, aaaa, cname, locating, naptr, srv, type Zone } from './testkit/zone.ts';
 
 const first = (uri: string, zone: Zone = {}, options: Parameters<typeof locating>[1] = {}) => {
   const place = locating(zone, options);

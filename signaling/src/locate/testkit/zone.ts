@@ -1,9 +1,9 @@
 import { seededCrypto } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
-import type { Flow } from '../transaction/index.ts';
-import type { DnsRecord, DnsReply } from './dns.ts';
-import type { Located } from './locate.ts';
-import { Locator, type LocatorOptions, type PeerOptions } from './locator.ts';
+import type { Flow } from '../../transaction/index.ts';
+import type { DnsRecord, DnsReply } from '../dns.ts';
+import type { Located } from '../locate.ts';
+import { Locator, type LocatorOptions, type PeerOptions } from '../locator.ts';
 
 type Data = DnsRecord extends infer R ? (R extends DnsRecord ? Omit<R, 'name' | 'ttlS'> : never) : never;
 
