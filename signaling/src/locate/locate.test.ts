@@ -63,8 +63,8 @@ test('4.1: NAPTR first, by order and preference; services that are not ours, oth
   const place = locating({
     'example.org': [
       naptr('SIP+D2U', '_sip._udp.example.org', 50, 50),
-      naptr('SIPS+D2T', '_sips._tcp.example.org', 10, 20),
       naptr('SIP+D2T', '_sip._tcp.other.example', 10, 30),
+      naptr('SIPS+D2T', '_sips._tcp.example.org', 10, 20),
       naptr('SIP+D2S', '_sip._sctp.example.org', 1),
       naptr('E2U+sip', 'x.example.org', 1),
       { ...naptr('SIP+D2U', 'never.example.org', 2), flags: 'a' } as ReturnType<typeof naptr>,
@@ -182,11 +182,17 @@ test('RFC 2782: priorities in order, weights at random, zero now and then', () =
 
 test('addresses that come along with SRV records are used for these alone', () => {
   const zone: Zone = { '_sip._udp.example.org': [srv('one.example.org')], 'bank.example': [a('192.0.2.8')] };
-  const place = locating(zone, { along: { 'one.example.org': [a('192.0.2.1')], 'bank.example': [a('203.0.113.66')] } });
+  const place = locating(zone, {
+    alongTtlS: 10,
+    along: { 'one.example.org': [a('192.0.2.1')], 'bank.example': [a('203.0.113.66')] },
+  });
   assert.deepEqual(place.look('sip:bob@example.org').results, ['udp 192.0.2.1:5060']);
   assert.ok(!place.takeAsked().includes('A one.example.org'));
   assert.deepEqual(place.look('sip:bob@bank.example:5060').results, ['udp 192.0.2.8:5060']);
   assert.deepEqual(place.takeAsked(), ['A bank.example']);
+  place.clock.nowMs = 10_000;
+  place.look('sip:bob@example.org');
+  assert.deepEqual(place.takeAsked(), ['A one.example.org'], 'theirs was a shorter time');
 });
 
 test('IPv4 before IPv6, and IPv6 only where we send to it', () => {
@@ -302,6 +308,19 @@ test('what is known is tried before the rest is: a dead name server of the secon
   assert.equal(caller.results.length, 1, 'now it is waited for');
   place.release();
   assert.deepEqual(caller.results, ['udp 192.0.2.1:5060', 'udp 192.0.2.2:5060']);
+});
+
+test('the second is not tried before the first only because it is known earlier', () => {
+  const place = locating({
+    '_sip._udp.example.org': [srv('one.example.org', 5060, 1), srv('two.example.org', 5060, 2)],
+    'one.example.org': [a('192.0.2.1')],
+    'two.example.org': [a('192.0.2.2')],
+  });
+  place.held.add('one.example.org');
+  const caller = place.look('sip:bob@example.org');
+  assert.deepEqual(caller.results, []);
+  place.release();
+  assert.deepEqual(caller.results, ['udp 192.0.2.1:5060']);
 });
 
 test('answers are believed as long as they say: 1 s at least, a day at most; that there is nothing, five minutes at most', () => {

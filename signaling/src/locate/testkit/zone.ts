@@ -31,8 +31,11 @@ export const naptr = (services: string, replacement: string, order = 1, preferen
 export type Zone = Record<string, readonly Data[] | 'SERVFAIL' | 'silent'>;
 
 /** The machine on virtual time, a zone that answers as servers do, and flows that open unless their address is in `dead`. */
-export function locating(zone: Zone, options: Partial<LocatorOptions> & { ttlS?: number; along?: Zone } = {}) {
-  const { ttlS = 60, along = {}, ...rest } = options;
+export function locating(
+  zone: Zone,
+  options: Partial<LocatorOptions> & { ttlS?: number; along?: Zone; alongTtlS?: number } = {},
+) {
+  const { ttlS = 60, along = {}, alongTtlS = ttlS, ...rest } = options;
   const locator = new Locator({ crypto: seededCrypto(1, nodeCrypto), ...rest });
   const clock = { nowMs: 0 };
   const asked: string[] = [];
@@ -47,7 +50,7 @@ export function locating(zone: Zone, options: Partial<LocatorOptions> & { ttlS?:
     if (known === 'SERVFAIL') return { kind: 'failure', rcode: known };
     const answers = (known ?? []).filter((data) => data.type === type || data.type === 'CNAME');
     const additionals = Object.entries(along).flatMap(([host, list]) =>
-      typeof list === 'string' ? [] : list.map((data) => record(host, data)),
+      typeof list === 'string' ? [] : list.map((data) => ({ ...record(host, data), ttlS: alongTtlS })),
     );
     const rcode = known ? 'NOERROR' : 'NXDOMAIN';
     const records = answers.map((data) => record(name, data));
