@@ -156,6 +156,7 @@ test('an answer that is cut short is asked for over TCP, and comes whole', async
     server.queries.map(({ over }) => over),
     ['udp', 'tcp'],
   );
+  await server.left();
 });
 
 test('a server that is silent, refuses, or whose port is closed is followed by the second one', async (t) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Way } from './locate.ts';
 import { a, aaaa, cname, locating, naptr, srv, type Zone } from './testkit/zone.ts';
 
 const first = (uri: string, zone: Zone = {}, options: Parameters<typeof locating>[1] = {}) => {
@@ -281,6 +282,19 @@ test('4.3: after a failure the next hop; what has failed is tried last by everyb
   assert.deepEqual(place.all(uri), [two, one, words.split('; ').reverse().join('; ')]);
   place.clock.nowMs += 60_001;
   assert.deepEqual(place.look(uri).results, [one]);
+});
+
+test('a way fails once: who says so again, or late, moves nobody on', () => {
+  const place = locating({ 'example.org': [a('192.0.2.1'), a('192.0.2.2'), a('192.0.2.3')] });
+  const ways: Way[] = [];
+  place.locator.locate('sip:example.org:5060', 0, (result) => ways.push(result as Way));
+  place.settle();
+  for (let i = 0; i < 3; i++) ways[0]!.next(0);
+  place.settle();
+  assert.deepEqual(
+    ways.map(({ flow }) => flow.remote.address),
+    ['192.0.2.1', '192.0.2.2'],
+  );
 });
 
 test('4.3: a connection that is refused is passed over; when all are, the caller hears why', () => {

@@ -11,6 +11,7 @@ import { A, nameServer } from '../locate/testkit/name-server.ts';
 import { listenTcp, listenUdp, TransportHub } from '../transport/index.ts';
 import { SipCore } from './core.ts';
 import { type NamedListener, Outside } from './outside.ts';
+import { startServer } from './testkit/running.ts';
 
 const SRV = (name: string, target: string, port: number, priority: number): Resource => ({
   name,
@@ -187,4 +188,21 @@ test('over UDP a listener of ours sends, and one on loopback reaches loopback al
   const far = await look('sip:far.example.org:5060');
   const words = 'far.example.org:5060 (192.0.2.1) can’t be reached over UDP: we listen on 127.0.0.1 alone';
   assert.deepEqual(far.first, { error: words });
+});
+
+test('settings that can’t be used keep the server from starting, in words', async () => {
+  const caPath = '/nowhere/ca.pem';
+  const outside = { nameServers: ['dns.example.org'], tls: { caPath, certPath: caPath, verify: 'perhaps' as 'full' } };
+  await assert.rejects(startServer({ outside }), (error: Error) => {
+    for (const words of [
+      /outside\.nameServers: 'dns\.example\.org' is no address of a name server/,
+      /outside\.tls: certPath and keyPath, both or none/,
+      /outside\.tls\.verify: 'full', 'authority' or 'none'/,
+      /outside\.tls: \/nowhere\/ca\.pem: there is no such file/,
+    ])
+      assert.match(error.message, words);
+    return true;
+  });
+  await using server = await startServer({ outside: { nameServers: ['127.0.0.1:9'] } });
+  assert.ok(server.ports.udp);
 });

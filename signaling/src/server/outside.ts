@@ -3,7 +3,7 @@ import { monotonicMs, nodeCrypto } from '@offhook/core/node';
 import type { TlsPeer } from '../locate/index.ts';
 import { DnsClient, type Hop, type HopTransport, hopLabel, type LocatorCommand, type Opened } from '../locate/index.ts';
 import type { Flow } from '../transaction/index.ts';
-import { type Listener, OutgoingConnections, type TransportHub } from '../transport/index.ts';
+import { type Listener, OutgoingConnections, type TransportHub, tlsPeerProblem } from '../transport/index.ts';
 import type { SipCore } from './core.ts';
 
 /** How other servers are found and connected to. */
@@ -12,6 +12,12 @@ export interface OutsideSettings {
   readonly nameServers?: readonly string[];
   /** How TLS is done with servers that have no settings of their own. */
   readonly tls?: TlsPeer;
+}
+
+/** What of the files named in there can't be used, in words. */
+export function outsideProblems({ tls }: OutsideSettings = {}): string[] {
+  const problem = tls && tlsPeerProblem(tls);
+  return problem === undefined ? [] : [`outside.tls: ${problem}`];
 }
 
 export interface NamedListener {

@@ -24,7 +24,7 @@ import { watchLag } from './lag.ts';
 import { Memory } from './memory.ts';
 import { allMetrics, numbers } from './metrics.ts';
 import { localNames, reachableAddress } from './names.ts';
-import { type NamedListener, Outside } from './outside.ts';
+import { type NamedListener, Outside, outsideProblems } from './outside.ts';
 import { openCertificate, reloadCertificate, TlsLog } from './tls.ts';
 
 /** How long running calls get to hear that the server stops. */
@@ -46,7 +46,7 @@ export async function startSignaling(
   config: SignalingConfig,
   log: Logger = pino({ name: 'signaling' }),
 ): Promise<RunningPart> {
-  const problems = signalingConfigProblems(config);
+  const problems = [...signalingConfigProblems(config), ...outsideProblems(config.outside)];
   if (problems.length > 0) throw new Error(`the configuration can't be used:\n  ${problems.join('\n  ')}`);
   const { domain } = config;
   const { certificate, trouble } = openCertificate(config, log);

@@ -105,6 +105,8 @@ export interface TransportCounters {
 export interface Connection {
   readonly flow: Flow;
   send(bytes: Uint8Array): void;
+  /** When the last message went over it, either way; pings are none. Undefined where nobody asks. */
+  readonly usedMs?: number;
   /** Called twice a `messageMs`: close yourself when you have been silent or slow for too long. */
   sweep(nowMs: number): void;
   close(): void;
@@ -222,6 +224,17 @@ export class TransportHub {
       this.#connections.get(flow)?.close();
       return;
     }
+  }
+
+  /** Whether there may be one more connection to another server; if need be one goes that has carried nothing for long. */
+  admitsOutgoing(opening: number, nowMs: number): boolean {
+    if (this.#outgoing + opening < this.limits.outgoing) return true;
+    let oldest: Connection | undefined;
+    for (const connection of this.#connections.values())
+      if (connection.usedMs !== undefined && connection.usedMs < (oldest?.usedMs ?? nowMs - this.limits.idleMs))
+        oldest = connection;
+    oldest?.close();
+    return oldest !== undefined;
   }
 
   closed(connection: Connection): void {

@@ -11,7 +11,7 @@ import { createRequest, createResponse, parseSip, SipMessage, StreamFramer, text
 import { ownCertificate } from '@offhook/core/node';
 import type { Hop, Opened, TlsPeer } from '../locate/index.ts';
 import type { Flow } from '../transaction/index.ts';
-import { OutgoingConnections, TRANSPORT_LIMITS, TransportHub, type TransportLimits } from './index.ts';
+import { OutgoingConnections, TRANSPORT_LIMITS, TransportHub, type TransportLimits, tlsPeerProblem } from './index.ts';
 import { connectTrouble } from './outgoing-words.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'oh-out-'));
@@ -190,6 +190,25 @@ test('connections to elsewhere have a limit of their own, and leave that of an a
   assert.equal(hub.admits({ address: '127.0.0.1', port: 1 }), true);
 });
 
+test('when there are too many, the one that has carried no message for longest makes way, if that is long', async (t) => {
+  const { hub, outgoing, gone, until, seen } = bench(t, { outgoing: 2, idleMs: 150, crlfPingMs: 20, messageMs: 20 });
+  const ponging = (socket: Socket) =>
+    socket.on('data', (chunk) => {
+      if (chunk.length === 4) socket.write('\r\n');
+      else socket.write(createResponse(parseSip(chunk) as SipMessage, 200, undefined, { toTag: 's' }).serialize());
+    });
+  const servers = await Promise.all([1, 2, 3].map(() => serverOf(t, createServer(), ponging)));
+  const [one, two, three] = servers.map(({ port }) => tcp(port)) as [Hop, Hop, Hop];
+  const [first, second] = [flowOf(await outgoing.open(one)), flowOf(await outgoing.open(two))];
+  assert.match(errorOf(await outgoing.open(three)), /no more are allowed/);
+  await new Promise((resolve) => setTimeout(resolve, hub.limits.idleMs + 10)); // pongs go on meanwhile
+  hub.send(first, options());
+  await until(() => seen.length === 1);
+  flowOf(await outgoing.open(three));
+  await until(() => gone.length === 1);
+  assert.equal(gone[0], second);
+});
+
 test('TLS: a certificate for the domain of the URI, by a CA that is named, at TLS 1.2 or 1.3', async (t) => {
   const own = certificateFor(['example.org']);
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
@@ -258,6 +277,15 @@ test('TLS: each failure is said in words, and nothing is sent', async (t) => {
     outgoing.close();
   }
   assert.deepEqual(got, []);
+});
+
+test('settings that can’t be used are told beforehand', () => {
+  const own = certificateFor(['example.org']);
+  assert.equal(tlsPeerProblem({}), undefined);
+  assert.equal(tlsPeerProblem(own), undefined);
+  assert.match(tlsPeerProblem({ caPath: join(root, 'none.pem') })!, /none\.pem: there is no such file/);
+  const other = certificateFor(['example.org']);
+  assert.match(tlsPeerProblem({ certPath: own.certPath, keyPath: other.keyPath })!, /is not the key of/);
 });
 
 test('words for what can’t be brought about here', () => {

@@ -1,5 +1,11 @@
 import { connect as connectTcp, type Socket } from 'node:net';
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import {
+  type ConnectionOptions,
+  connect as connectTls,
+  createSecureContext,
+  type SecureContextOptions,
+  type TLSSocket,
+} from 'node:tls';
 import { ipFamily } from '@offhook/core';
 import { readAuthorities, readCredentials } from '@offhook/core/node';
 import { type Hop, hopLabel, type Opened, type TlsPeer } from '../locate/index.ts';
@@ -37,7 +43,7 @@ export class OutgoingConnections {
     const known = this.#open.get(key);
     if (known) return known;
     const { limits, counters } = this.#hub;
-    if (this.#hub.outgoing + this.#opening.size >= limits.outgoing) {
+    if (!this.#hub.admitsOutgoing(this.#opening.size, performance.now())) {
       counters.connectionsNotOpened++;
       const error = `${hopLabel(hop)}: ${limits.outgoing} connections to other servers are open already, no more are allowed`;
       return Promise.resolve({ error });
@@ -115,6 +121,16 @@ export class OutgoingConnections {
   }
 }
 
+/** Why these settings can't be used, in words, or undefined: for those who read configurations. */
+export function tlsPeerProblem(tls: TlsPeer): string | undefined {
+  try {
+    createSecureContext(filesOf(tls));
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 function connectionKey({ transport, address, port, name }: Hop, tls: TlsPeer | undefined): string {
   if (transport !== 'tls') return JSON.stringify([transport, address, port]);
   const { caPath, certPath, keyPath, verify } = tls ?? {};
@@ -128,17 +144,10 @@ function plainSocket({ address, port }: Hop): Socket {
   return connectTcp({ host: address, port, ...KEEP_ALIVE });
 }
 
-/** Certificates are read anew for each connection: files that were replaced count at once. Throws in words. */
 function secureSocket({ address, port, name }: Hop, tls: TlsPeer = {}): TLSSocket {
-  const { caPath, certPath, keyPath } = tls;
-  const own =
-    certPath !== undefined && keyPath !== undefined
-      ? readCredentials({ cert: certPath, key: keyPath }, Date.now())
-      : undefined;
   const options: ConnectionOptions = {
     ...TLS_POLICY,
-    ...(own ? { cert: own.cert, key: own.key } : {}),
-    ...(caPath === undefined ? {} : { ca: readAuthorities(caPath) }),
+    ...filesOf(tls),
     host: address,
     port,
     ...(ipFamily(name) === undefined ? { servername: name } : {}),
@@ -149,4 +158,12 @@ function secureSocket({ address, port, name }: Hop, tls: TlsPeer = {}): TLSSocke
   socket.setNoDelay(true);
   socket.setKeepAlive(true, KEEP_ALIVE.keepAliveInitialDelay);
   return socket;
+}
+
+/** Read anew for each connection: files that were replaced count at once. Throws in words. */
+function filesOf({ caPath, certPath, keyPath }: TlsPeer): SecureContextOptions {
+  const ca = caPath === undefined ? {} : { ca: readAuthorities(caPath) };
+  if (certPath === undefined || keyPath === undefined) return ca;
+  const { cert, key } = readCredentials({ cert: certPath, key: keyPath }, Date.now());
+  return { ...ca, cert, key };
 }

@@ -106,15 +106,20 @@ function runStream(
   let lastMs = performance.now();
   let proven = firstMs === undefined;
   let carrier: Socket | undefined;
+  let usedMs = lastMs;
   const connection: Connection = {
     flow,
+    get usedMs() {
+      return pings ? usedMs : undefined;
+    },
     send: (bytes) => {
       if (!carrier || carrier.destroyed) return;
       if (carrier.writableLength > hub.limits.sendBuffer) {
         hub.counters.slowReadersCut++;
         socket.destroy();
       } else {
-        if (pings) lastMs = performance.now();
+        usedMs = performance.now();
+        if (pings) lastMs = usedMs;
         carrier.write(bytes);
       }
     },
@@ -158,8 +163,10 @@ function runStream(
           return;
         }
         if (carrier?.writableLength === 0) connection.send(PONG); // who does not read needs no second one
-      } else if (next instanceof Uint8Array) proven = receive(next, flow) || proven;
-      else {
+      } else if (next instanceof Uint8Array) {
+        usedMs = lastMs;
+        proven = receive(next, flow) || proven;
+      } else {
         // RFC 3261 18.3: after a framing error nothing that follows can be trusted.
         hub.counters.malformedDropped++;
         socket.destroy();

@@ -52,5 +52,10 @@ export async function nameServer(t: TestContext, answers: Answers) {
     await new Promise((resolve) => tcp.close(resolve));
   });
   const until = (count: number) => new Promise<void>((resolve) => waiting.push({ count, resolve }));
-  return { address: `127.0.0.1:${port}`, queries, until };
+  /** All connections have been closed by the other side. */
+  const left = async () => {
+    const signal = AbortSignal.timeout(5000);
+    await Promise.all([...sockets].map((socket) => socket.closed || once(socket, 'close', { signal })));
+  };
+  return { address: `127.0.0.1:${port}`, queries, until, left };
 }

@@ -108,5 +108,5 @@ export function locating(
     settle();
   };
   const takeAsked = () => asked.splice(0);
-  return { locator, clock, dead, held, look, all, release, takeAsked };
+  return { locator, clock, dead, held, settle, look, all, release, takeAsked };
 }
