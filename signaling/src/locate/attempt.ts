@@ -1,3 +1,4 @@
+import type { Flow } from '../transaction/index.ts';
 import type { Greylist } from './greylist.ts';
 import { type Hop, hopKey, hopLabel, type Target } from './hop.ts';
 import type { Located } from './locate.ts';
@@ -11,6 +12,8 @@ export interface AttemptOptions extends Omit<SearchOptions, 'onProgress'> {
   readonly grey: Greylist;
   readonly allows?: (address: string) => boolean;
   readonly open: (hop: Hop, then: (opened: Opened, nowMs: number) => void) => void;
+  /** Nothing good came of a connection. */
+  readonly doubt: (flow: Flow) => void;
   readonly then: (result: Located, nowMs: number) => void;
 }
 
@@ -69,6 +72,7 @@ export class Attempt {
       const next = (atMs: number) => {
         if (isOver) return;
         isOver = true;
+        if (hop.transport !== 'udp') this.#options.doubt(opened.flow);
         this.#failed(hop, `${hopLabel(hop)} (${hop.transport.toUpperCase()}) did not take the request`, atMs);
       };
       this.#options.then({ flow: opened.flow, next }, nowMs);

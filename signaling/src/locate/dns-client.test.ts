@@ -242,7 +242,7 @@ test('with the machine: an answer is used until its TTL is over, then asked for 
     });
     for (let c = locator.poll(); c; c = locator.poll()) {
       if (c.kind === 'question') locator.handleAnswer(c.id, await dns.ask(c), nowMs);
-      else {
+      else if (c.kind === 'open') {
         const { address: to, port } = c.hop;
         const local = { address: '127.0.0.1', port: 5060 };
         locator.handleOpened(c.id, { flow: { id: 1, transport: 'udp', local, remote: { address: to, port } } }, nowMs);

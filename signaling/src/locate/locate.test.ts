@@ -270,6 +270,7 @@ test('4.3: after a failure the next hop; what has failed is tried last by everyb
   const words =
     'one.example.org:5060 (TCP) did not take the request; two.example.org:5060 (TCP) did not take the request';
   assert.deepEqual(caller.results, [one, two, words]);
+  assert.deepEqual(place.doubted, ['192.0.2.1', '192.0.2.2']);
   caller.next();
   assert.equal(caller.results.length, 3, 'once it has ended nothing more comes');
   assert.deepEqual(

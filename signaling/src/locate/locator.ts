@@ -19,8 +19,11 @@ export interface PeerOptions {
   readonly allows?: (address: string) => boolean;
 }
 
-/** To be carried out by the shell, and answered with the same id: by `handleAnswer`, or by `handleOpened`. */
-export type LocatorCommand = QuestionCommand | OpenCommand;
+/**
+ * To be carried out by the shell, and answered with the same id: by `handleAnswer`, or by `handleOpened`. A connection that is
+ * in doubt, because a request on it failed, is to be closed if it has been silent for too long.
+ */
+export type LocatorCommand = QuestionCommand | OpenCommand | { readonly kind: 'doubt'; readonly flow: Flow };
 
 export interface OpenCommand {
   readonly kind: 'open';
@@ -34,7 +37,7 @@ export type Opened = { readonly flow: Flow } | { readonly error: string };
 
 /**
  * Finds other servers and the flows to them (RFC 3263), as a machine: DNS and connections are the shell's. Answers and what
- * has failed lately are shared by all who look; TLS is each peer's own (`for`). Every command is answered by the shell, so
+ * has failed lately are shared by all who look; TLS is each peer's own (`for`). Every question is answered by the shell, so
  * there is nothing to wake up for.
  */
 export class Locator {
@@ -43,7 +46,7 @@ export class Locator {
   readonly #options: Required<LocatorOptions>;
   readonly #resolver = new Resolver();
   readonly #grey = new Greylist();
-  readonly #commands: OpenCommand[] = [];
+  readonly #commands: LocatorCommand[] = [];
   readonly #opening = new Map<number, (opened: Opened, nowMs: number) => void>();
   #nextId = 1;
 
@@ -75,7 +78,8 @@ export class Locator {
       }
       const shared = { ...this.#options, resolver: this.#resolver, grey: this.#grey };
       const open = (hop: Hop, opened: (result: Opened, nowMs: number) => void) => this.#open(hop, peer.tls, opened);
-      new Attempt(target, { ...shared, allows: peer.allows, open, then }).start(nowMs);
+      const doubt = (flow: Flow) => this.#commands.push({ kind: 'doubt', flow });
+      new Attempt(target, { ...shared, allows: peer.allows, open, doubt, then }).start(nowMs);
     };
   }
 

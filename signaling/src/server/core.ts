@@ -52,7 +52,7 @@ export interface SipCoreOptions {
 export type SipCoreCommand =
   | { readonly kind: 'send'; readonly flow: Flow; readonly bytes: Uint8Array }
   | { readonly kind: 'relay'; readonly relay: number; readonly bytes: Uint8Array }
-  /** A question to the DNS, and a flow to open to another server: see `handleAnswer` and `handleOpened`. */
+  /** A question to the DNS, a flow to open to another server (see `handleAnswer` and `handleOpened`), one in doubt. */
   | LocatorCommand
   | { readonly kind: 'registration'; readonly event: RegistrarEvent }
   /** An answered call that another process could take over; its end is `call-ended`. */

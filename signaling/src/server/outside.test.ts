@@ -43,7 +43,8 @@ async function place(t: TestContext, zone: readonly Resource[]) {
     input();
     for (let command = core.poll(); command; command = core.poll()) {
       if (command.kind === 'send') hub.send(command.flow, command.bytes);
-      else if (command.kind === 'question' || command.kind === 'open') void outside.carryOut(command, core, handle);
+      else if (command.kind === 'question' || command.kind === 'open' || command.kind === 'doubt')
+        void outside.carryOut(command, core, handle);
     }
     for (const wake of waiting.splice(0)) wake();
   };

@@ -27,6 +27,7 @@ export interface NamedListener {
 
 /** Carries out what the machine wants of the world outside: questions to the DNS, and flows to other servers. */
 export class Outside {
+  readonly #hub: TransportHub;
   readonly #listeners: readonly NamedListener[];
   readonly #dns: DnsClient;
   readonly #connections: OutgoingConnections;
@@ -38,6 +39,7 @@ export class Outside {
     readonly listeners: readonly NamedListener[];
     readonly onTrouble: (words: string) => void;
   }) {
+    this.#hub = o.hub;
     this.#listeners = o.listeners;
     this.#dns = new DnsClient({ crypto: nodeCrypto, servers: o.settings?.nameServers });
     this.#connections = new OutgoingConnections(o.hub, { tls: o.settings?.tls, onTrouble: o.onTrouble });
@@ -45,7 +47,8 @@ export class Outside {
 
   /** The machine hears of it as any other input: within `handle`. */
   async carryOut(command: LocatorCommand, core: SipCore, handle: (input: () => void) => void): Promise<void> {
-    if (command.kind === 'question') {
+    if (command.kind === 'doubt') this.#hub.doubt(command.flow, monotonicMs());
+    else if (command.kind === 'question') {
       const reply = await this.#dns.ask(command);
       handle(() => core.handleAnswer(command.id, reply, monotonicMs()));
     } else {

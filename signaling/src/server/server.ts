@@ -114,6 +114,7 @@ export async function startSignaling(
           break;
         case 'question':
         case 'open':
+        case 'doubt':
           void outside.carryOut(command, core, handle);
           break;
         case 'registration':

@@ -44,6 +44,8 @@ export interface TransportLimits {
   /** What we open to another server must be open, TLS and all, within this time; and its pings when nothing comes (RFC 5626 4.4.1). */
   readonly connectMs: number;
   readonly crlfPingMs: number;
+  /** What has been silent for as long as a request is waited for (64*T1), with one sent, is dead (RFC 3261 17.1.1.2). */
+  readonly unansweredMs: number;
   /** WebSocket pings, and how long a pong of any kind may take (RFC 6455 5.5.2). */
   readonly pingMs: number;
   readonly pongMs: number;
@@ -70,6 +72,7 @@ export const TRANSPORT_LIMITS: TransportLimits = {
   idleMs: 900_000,
   connectMs: 4000,
   crlfPingMs: 30_000,
+  unansweredMs: 32_000,
   pingMs: 25_000,
   pongMs: 10_000,
   sendBuffer: 1 << 20,
@@ -109,6 +112,8 @@ export interface Connection {
   readonly usedMs?: number;
   /** Called twice a `messageMs`: close yourself when you have been silent or slow for too long. */
   sweep(nowMs: number): void;
+  /** A request on it got no answer: close yourself when nothing at all has come for as long as that takes. */
+  doubt?(nowMs: number): void;
   close(): void;
 }
 
@@ -224,6 +229,11 @@ export class TransportHub {
       this.#connections.get(flow)?.close();
       return;
     }
+  }
+
+  /** A request on that flow failed: perhaps nobody is at its other end any more. */
+  doubt(flow: Flow, nowMs: number): void {
+    if (flow.isOutgoing) this.#connections.get(flow)?.doubt?.(nowMs);
   }
 
   /** Whether there may be one more connection to another server; if need be one goes that has carried nothing for long. */

@@ -396,6 +396,23 @@ test('keep-alive: who answers no ping is not pinged again, and stays until it ha
   assert.equal(hub.counters.connectionsTimedOut, 1);
 });
 
+test('a connection in doubt is closed when it has been silent for as long as a request takes, and not before', async (t) => {
+  const { hub, outgoing, gone, until, seen } = bench(t, { unansweredMs: 100 });
+  const server = await serverOf(t, createServer(), (socket) =>
+    socket.once('data', (chunk) => {
+      socket.write(createResponse(parseSip(chunk) as SipMessage, 503, undefined, { toTag: 's' }).serialize());
+    }),
+  );
+  const flow = flowOf(await outgoing.open(tcp(server.port)));
+  hub.send(flow, options());
+  await until(() => seen.length === 1);
+  hub.doubt(flow, performance.now());
+  assert.equal(flowOf(await outgoing.open(tcp(server.port))), flow);
+  hub.doubt(flow, performance.now() + 101);
+  await until(() => gone.includes(flow));
+  assert.equal(hub.counters.connectionsTimedOut, 1);
+});
+
 test('a server’s own pings are answered, and a message that it begins must be whole in time', async (t) => {
   const { hub, outgoing, gone, until } = bench(t, { messageMs: 50 });
   const server = await serverOf(t, createServer(), (socket) => {

@@ -119,7 +119,6 @@ function runStream(
         socket.destroy();
       } else {
         usedMs = performance.now();
-        if (pings) lastMs = usedMs;
         carrier.write(bytes);
       }
     },
@@ -136,6 +135,11 @@ function runStream(
         hub.counters.connectionsTimedOut++;
         socket.destroy();
       }
+    },
+    doubt: (nowMs) => {
+      if (nowMs - lastMs < hub.limits.unansweredMs) return;
+      hub.counters.connectionsTimedOut++;
+      socket.destroy();
     },
     // What was written still goes out, but nobody is waited for.
     close: () => {

@@ -39,6 +39,7 @@ export function locating(
   const locator = new Locator({ crypto: seededCrypto(1, nodeCrypto), ...rest });
   const clock = { nowMs: 0 };
   const asked: string[] = [];
+  const doubted: string[] = [];
   const dead = new Set<string>();
   /** Questions of names in here stay open. */
   const held = new Set<string>();
@@ -65,6 +66,10 @@ export function locating(
         const answer = () => locator.handleAnswer(id, reply(name, type), clock.nowMs);
         if (held.has(name)) waiting.push(answer);
         else answer();
+        continue;
+      }
+      if (command.kind === 'doubt') {
+        doubted.push(command.flow.remote.address);
         continue;
       }
       const { id, hop, tls } = command;
@@ -108,5 +113,5 @@ export function locating(
     settle();
   };
   const takeAsked = () => asked.splice(0);
-  return { locator, clock, dead, held, settle, look, all, release, takeAsked };
+  return { locator, clock, dead, held, doubted, settle, look, all, release, takeAsked };
 }
