@@ -1,8 +1,10 @@
 import { type DigestAlgorithm, ipFamily, type SocketAddress } from '@offhook/core';
 import type { PartConfig } from '@offhook/core/node';
 import type { MediaPath } from './call/index.ts';
+import { serverAt } from './locate/index.ts';
 import { parseRelay } from './media/index.ts';
 import type { RingGroup } from './routing/index.ts';
+import type { OutsideSettings } from './server/outside.ts';
 import type { TlsSettings } from './transport/index.ts';
 
 /** The configuration file of the signalling part. */
@@ -33,6 +35,8 @@ export interface SignalingConfig extends PartConfig {
     /** Sign-in attempts per minute from one address that is not loopback (default 10). */
     readonly loginsPerMinute?: number;
   };
+  /** How other servers are found and connected to. */
+  readonly outside?: OutsideSettings;
   /** The certificate of HTTPS and of SIP over TLS; without it there is neither. */
   readonly tls?: TlsSettings;
   readonly media: {
@@ -86,6 +90,20 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
     say(!isText(tls.folder), 'tls.folder: a folder is needed');
     say((tls.cert === undefined) !== (tls.key === undefined), 'tls.cert and tls.key: both or none');
   }
+  for (const server of config.outside?.nameServers ?? [])
+    say(
+      !serverAt(String(server)),
+      `outside.nameServers: '${server}' is no address of a name server (an IP address, perhaps with a port)`,
+    );
+  const peers = config.outside?.tls;
+  say(
+    (peers?.certPath === undefined) !== (peers?.keyPath === undefined),
+    'outside.tls: certPath and keyPath, both or none',
+  );
+  say(
+    ![undefined, 'full', 'authority', 'none'].includes(peers?.verify),
+    "outside.tls.verify: 'full', 'authority' or 'none'",
+  );
   say(!isText(config.http?.webRoot), 'http.webRoot: the folder of the built web phone is needed');
   for (const origin of config.http?.allowedOrigins ?? []) {
     const good = URL.canParse(origin) && new URL(origin).origin === origin;

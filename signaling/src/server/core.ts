@@ -11,6 +11,14 @@ import {
   refusal,
   SUPPORTED,
 } from '../call/index.ts';
+import {
+  type DnsReply,
+  type Locate,
+  Locator,
+  type LocatorCommand,
+  type LocatorOptions,
+  type Opened,
+} from '../locate/index.ts';
 import { MediaClient } from '../media/index.ts';
 import { type Binding, REGISTRAR_LIMITS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import { type Directory, defaultRoute, type RingGroup } from '../routing/index.ts';
@@ -41,11 +49,15 @@ export interface SipCoreOptions {
   readonly admissionLimits?: AdmissionLimits;
   /** The address that peers on that flow reach us at, when the bound one says nothing (0.0.0.0). */
   readonly addressOf?: (flow: Flow) => { address: string; port: number };
+  /** Whether requests go out over that transport to addresses of that family (default: to IPv4). */
+  readonly sends?: LocatorOptions['sends'];
 }
 
 export type SipCoreCommand =
   | { readonly kind: 'send'; readonly flow: Flow; readonly bytes: Uint8Array }
   | { readonly kind: 'relay'; readonly relay: number; readonly bytes: Uint8Array }
+  /** A question to the DNS, a flow to open to another server (see `handleAnswer` and `handleOpened`), one in doubt. */
+  | LocatorCommand
   | { readonly kind: 'registration'; readonly event: RegistrarEvent }
   /** An answered call that another process could take over; its end is `call-ended`. */
   | { readonly kind: 'remember'; readonly call: CallSnapshot }
@@ -64,6 +76,8 @@ export class SipCore {
   readonly calls: CallLayer;
   readonly media: MediaClient;
   readonly admission: Admission;
+  /** Other servers: `locate` for URIs, `locator.for` for peers with certificates of their own. */
+  readonly locator: Locator;
   readonly #options: SipCoreOptions;
   readonly #directory: Directory;
   readonly #commands: SipCoreCommand[] = [];
@@ -100,6 +114,7 @@ export class SipCore {
       admit: (message, flow, nowMs) => this.admission.admit(message, flow, nowMs),
       mayAnswer: (flow, nowMs) => this.admission.mayAnswer(flow, nowMs),
     });
+    this.locator = new Locator({ crypto, sends: options.sends });
     this.calls = new CallLayer({
       transactions: this.transactions,
       crypto,
@@ -107,7 +122,7 @@ export class SipCore {
       settings: options.settings ?? (() => DEFAULT_SETTINGS),
       mayPickUp: (user, of) =>
         Object.values(groups).some(({ members }) => members.includes(user) && members.includes(of)),
-      locate: (uri, nowMs, then) => then({ error: `${uri} can’t be reached from here` }, nowMs),
+      locate: (uri, nowMs, then) => this.locate(uri, nowMs, then),
       lookup: (user, nowMs) => this.registrar.lookup(user, nowMs),
       displayName: (user) => account(user)?.displayName ?? user,
       domain,
@@ -120,6 +135,11 @@ export class SipCore {
       mediaPath: options.mediaPath,
       limits: options.callLimits,
     });
+  }
+
+  /** Ways to a SIP URI (RFC 3263). */
+  get locate(): Locate {
+    return this.locator.locate;
   }
 
   /** Refuse new calls from now on (503); running calls go on. */
@@ -166,6 +186,18 @@ export class SipCore {
 
   handleRelayDatagram(bytes: Uint8Array, relay: number, nowMs: number): void {
     this.media.handleDatagram(bytes, relay, nowMs);
+    this.#settle(nowMs);
+  }
+
+  /** What came of a `question`. */
+  handleAnswer(id: number, reply: DnsReply, nowMs: number): void {
+    this.locator.handleAnswer(id, reply, nowMs);
+    this.#settle(nowMs);
+  }
+
+  /** What came of an `open`. */
+  handleOpened(id: number, opened: Opened, nowMs: number): void {
+    this.locator.handleOpened(id, opened, nowMs);
     this.#settle(nowMs);
   }
 
@@ -219,6 +251,7 @@ export class SipCore {
         if (c.kind === 'send') this.#commands.push({ kind: 'relay', relay: c.relay, bytes: c.bytes });
         else this.calls.handleMedia(c.id, c.result, nowMs);
       }
+      for (let c = this.locator.poll(); c; c = this.locator.poll()) this.#commands.push(c);
       for (let e = this.registrar.poll(); e; e = this.registrar.poll()) {
         busy = true;
         if (e.kind !== 'removed') this.calls.handleRegistered(e.binding, nowMs);

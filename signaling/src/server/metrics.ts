@@ -24,6 +24,7 @@ export function numbers(of: {
     sip_dialogs: core.calls.dialogs,
     sip_transactions: core.transactions.size,
     sip_connections: hub.connections,
+    sip_connections_outgoing: hub.outgoing,
     sip_relay_calls: core.media.calls,
     sip_journal_waiting: of.journal.waiting,
     sip_relay_healthy: core.media.healthy ? 1 : 0,
@@ -40,6 +41,7 @@ export function numbers(of: {
   add('sip_transaction', core.transactions.counters);
   add('sip_auth', core.authenticator.counters);
   add('sip_transport', hub.counters);
+  add('sip_locate', core.locator.counters);
   add('sip_relay', core.media.counters);
   add('sip_journal', of.journal.counters);
   for (const [status, count] of core.admission.refused) out[`sip_refused_total{status="${status}"}`] = count;

@@ -24,6 +24,7 @@ import { watchLag } from './lag.ts';
 import { Memory } from './memory.ts';
 import { allMetrics, numbers } from './metrics.ts';
 import { localNames, reachableAddress } from './names.ts';
+import { type NamedListener, Outside, outsideProblems } from './outside.ts';
 import { openCertificate, reloadCertificate, TlsLog } from './tls.ts';
 
 /** How long running calls get to hear that the server stops. */
@@ -45,7 +46,7 @@ export async function startSignaling(
   config: SignalingConfig,
   log: Logger = pino({ name: 'signaling' }),
 ): Promise<RunningPart> {
-  const problems = signalingConfigProblems(config);
+  const problems = [...signalingConfigProblems(config), ...outsideProblems(config.outside)];
   if (problems.length > 0) throw new Error(`the configuration can't be used:\n  ${problems.join('\n  ')}`);
   const { domain } = config;
   const { certificate, trouble } = openCertificate(config, log);
@@ -70,7 +71,8 @@ export async function startSignaling(
     wallMs: () => Date.now(),
     nonceSecret: config.nonceSecret,
     algorithm: config.sip.digest,
-    addressOf: reachableAddress,
+    addressOf: (flow) => outside.listeningFor(flow) ?? reachableAddress(flow),
+    sends: (transport, family) => outside.sends(transport, family),
   });
 
   const node = hex(nodeCrypto.hmac('sha256', utf8(config.sessionSecret), utf8('node'))).slice(0, 8);
@@ -111,6 +113,11 @@ export async function startSignaling(
           break;
         case 'relay':
           sockets.send(command.relay, command.bytes);
+          break;
+        case 'question':
+        case 'open':
+        case 'doubt':
+          void outside.carryOut(command, core, handle);
           break;
         case 'registration':
           logRegistration(log, command.event);
@@ -156,7 +163,13 @@ export async function startSignaling(
     handle(() => core.handleRelayDatagram(bytes, relay, monotonicMs())),
   );
   const tlsLog = new TlsLog(log);
-  const listeners: { readonly name: 'udp' | 'tcp' | 'tls'; readonly listener: Listener }[] = [];
+  const listeners: NamedListener[] = [];
+  const outside = new Outside({
+    settings: config.outside,
+    hub,
+    listeners,
+    onTrouble: (words) => log.warn(`another server: ${words}`),
+  });
   const listen = async (
     name: 'udp' | 'tcp' | 'tls',
     places: readonly SocketAddress[],
@@ -247,6 +260,7 @@ export async function startSignaling(
       handle(() => core.hangUpAll('the server is being stopped', monotonicMs()));
       await new Promise((resolve) => setTimeout(resolve, core.transactions.size > 0 ? FAREWELL_MS : 0));
       stopWatching();
+      outside.close();
       hub.close();
       certificate?.close();
       await Promise.all([http.close(), sockets.close(), ...listeners.map(({ listener }) => listener.close())]);

@@ -15,6 +15,8 @@ export interface Flow {
   readonly account?: string;
   /** Set once a request on it was from an account, or belonged to a call of ours: its connection may stay. */
   isKnown?: boolean;
+  /** We have opened this connection: nobody can connect to its local port. */
+  readonly isOutgoing?: true;
 }
 
 /** Whether the transport repeats lost packets itself, so that the transaction layer need not. */

@@ -8,10 +8,10 @@ import { TRANSPORT_LIMITS } from './index.ts';
 
 test('all connections and a reserve fit into the descriptors of the process, however many it has', () => {
   for (const openFiles of [512, 1024, 4096, 20_000, 65_536, 1 << 20]) {
-    const { connections, strangers, http, connectionsPerLoopbackAddress } = limitsFor(openFiles);
-    assert.ok(connections + http <= openFiles - 200, String(openFiles));
+    const { connections, strangers, outgoing, http, connectionsPerLoopbackAddress } = limitsFor(openFiles);
+    assert.ok(connections + outgoing + http <= openFiles - 200, String(openFiles));
     assert.ok(strangers < connections / 2 && connectionsPerLoopbackAddress <= connections);
-    assert.ok(strangers > 20 && http > 20, String(openFiles));
+    assert.ok(strangers > 20 && http > 20 && outgoing > 9, String(openFiles));
   }
   assert.deepEqual(limitsFor(1 << 20), TRANSPORT_LIMITS);
   assert.deepEqual(limitsFor(undefined), TRANSPORT_LIMITS);

@@ -6,7 +6,8 @@ const RESERVE = 256;
 
 /**
  * The limits of connections, so that descriptors suffice for all of them: what has no descriptor can't even be refused.
- * Of what the process may have open, less a reserve, seven tenths are SIP's (two of these for strangers) and a quarter HTTP's.
+ * Of what the process may have open, less a reserve, seven tenths are SIP's (two of these for strangers), a quarter HTTP's,
+ * and four hundredths are for connections to other servers.
  */
 export function limitsFor(openFiles: number | undefined, limits: TransportLimits = TRANSPORT_LIMITS): TransportLimits {
   if (openFiles === undefined) return limits;
@@ -17,6 +18,7 @@ export function limitsFor(openFiles: number | undefined, limits: TransportLimits
     connections: share(limits.connections, 0.7),
     connectionsPerLoopbackAddress: share(limits.connectionsPerLoopbackAddress, 0.7),
     strangers: share(limits.strangers, 0.2),
+    outgoing: share(limits.outgoing, 0.04),
     http: share(limits.http, 0.25),
   };
 }

@@ -25,6 +25,8 @@ export interface TransportLimits {
   readonly connectionsPerLoopbackAddress: number;
   /** Connections that nobody known has used yet: beyond so many the oldest of them goes. */
   readonly strangers: number;
+  /** Connections that we have opened to other servers, beside those. */
+  readonly outgoing: number;
   /** HTTP connections that are no WebSocket (yet), on all ports. */
   readonly http: number;
   /** A connection on which no account has asked for anything is closed after this time, whatever it sends. */
@@ -39,7 +41,12 @@ export interface TransportLimits {
   readonly messageMs: number;
   /** A connection without any traffic is closed after this time. */
   readonly idleMs: number;
-  /** WebSocket pings, and how long their pong may take (RFC 6455 5.5.2). */
+  /** What we open to another server must be open, TLS and all, within this time; and its pings when nothing comes (RFC 5626 4.4.1). */
+  readonly connectMs: number;
+  readonly crlfPingMs: number;
+  /** What has been silent for as long as a request is waited for (64*T1), with one sent, is dead (RFC 3261 17.1.1.2). */
+  readonly unansweredMs: number;
+  /** WebSocket pings, and how long a pong of any kind may take (RFC 6455 5.5.2). */
   readonly pingMs: number;
   readonly pongMs: number;
   /** Bytes that a slow reader may have waiting. */
@@ -54,6 +61,7 @@ export const TRANSPORT_LIMITS: TransportLimits = {
   connectionsPerAddress: 50,
   connectionsPerLoopbackAddress: 12_000,
   strangers: 4000,
+  outgoing: 500,
   http: 5000,
   strangerMs: 30_000,
   strangerBytes: 4096,
@@ -62,6 +70,9 @@ export const TRANSPORT_LIMITS: TransportLimits = {
   keepAlivesAtOnce: 20,
   messageMs: 10_000,
   idleMs: 900_000,
+  connectMs: 4000,
+  crlfPingMs: 30_000,
+  unansweredMs: 32_000,
   pingMs: 25_000,
   pongMs: 10_000,
   sendBuffer: 1 << 20,
@@ -80,6 +91,9 @@ export interface TransportCounters {
   stunAnswered: number;
   notSip: number;
   connectionsRefused: number;
+  /** Connections to other servers: opened, and those that could not be. */
+  connectionsOpened: number;
+  connectionsNotOpened: number;
   connectionsTimedOut: number;
   handshakesFailed: number;
   slowReadersCut: number;
@@ -94,8 +108,12 @@ export interface TransportCounters {
 export interface Connection {
   readonly flow: Flow;
   send(bytes: Uint8Array): void;
+  /** When the last message went over it, either way; pings are none. Undefined where nobody asks. */
+  readonly usedMs?: number;
   /** Called twice a `messageMs`: close yourself when you have been silent or slow for too long. */
   sweep(nowMs: number): void;
+  /** A request on it got no answer: close yourself when nothing at all has come for as long as that takes. */
+  doubt?(nowMs: number): void;
   close(): void;
 }
 
@@ -112,6 +130,8 @@ export class TransportHub {
     stunAnswered: 0,
     notSip: 0,
     connectionsRefused: 0,
+    connectionsOpened: 0,
+    connectionsNotOpened: 0,
     connectionsTimedOut: 0,
     handshakesFailed: 0,
     slowReadersCut: 0,
@@ -127,6 +147,7 @@ export class TransportHub {
   /** Bytes of messages that strangers have begun. */
   #begun = 0;
   #webSockets = 0;
+  #outgoing = 0;
   readonly #perAddress = new Map<string, number>();
   /** Kept as long as somebody keeps the flow: a dialog may outlive the listener's memory of its peer. */
   readonly #senders = new WeakMap<Flow, (bytes: Uint8Array) => void>();
@@ -154,6 +175,11 @@ export class TransportHub {
     return this.#webSockets;
   }
 
+  /** Of these, the ones that we have opened to other servers. */
+  get outgoing(): number {
+    return this.#outgoing;
+  }
+
   /** Notes that a stranger's begun message has grown, or shrunk; false when that is too much for all of them. */
   begun(bytes: number): boolean {
     this.#begun += bytes;
@@ -174,12 +200,17 @@ export class TransportHub {
     const { connections, connectionsPerAddress, connectionsPerLoopbackAddress } = this.limits;
     const most = isLoopback(remote.address) ? connectionsPerLoopbackAddress : connectionsPerAddress;
     const open = this.#perAddress.get(networkOf(remote.address)) ?? 0;
-    const fine = this.#connections.size < connections && open < most;
+    const fine = this.#connections.size - this.#outgoing < connections && open < most;
     if (!fine) this.counters.connectionsRefused++;
     return fine;
   }
 
   opened(connection: Connection): void {
+    if (connection.flow.isOutgoing) {
+      this.#connections.set(connection.flow, connection);
+      this.#outgoing++;
+      return;
+    }
     const network = networkOf(connection.flow.remote.address);
     this.#perAddress.set(network, (this.#perAddress.get(network) ?? 0) + 1);
     this.#connections.set(connection.flow, connection);
@@ -200,15 +231,36 @@ export class TransportHub {
     }
   }
 
+  /** A request on that flow failed: perhaps nobody is at its other end any more. */
+  doubt(flow: Flow, nowMs: number): void {
+    if (flow.isOutgoing) this.#connections.get(flow)?.doubt?.(nowMs);
+  }
+
+  /** Whether there may be one more connection to another server; if need be one goes that has carried nothing for long. */
+  admitsOutgoing(opening: number, nowMs: number): boolean {
+    if (this.#outgoing + opening < this.limits.outgoing) return true;
+    let oldest: Connection | undefined;
+    for (const connection of this.#connections.values())
+      if (connection.usedMs !== undefined && connection.usedMs < (oldest?.usedMs ?? nowMs - this.limits.idleMs))
+        oldest = connection;
+    oldest?.close();
+    return oldest !== undefined;
+  }
+
   closed(connection: Connection): void {
-    if (!this.#connections.delete(connection.flow)) return;
-    this.#strangers.delete(connection.flow);
-    if (connection.flow.transport.startsWith('ws')) this.#webSockets--;
-    const network = networkOf(connection.flow.remote.address);
+    const { flow } = connection;
+    if (!this.#connections.delete(flow)) return;
+    this.#strangers.delete(flow);
+    if (flow.transport.startsWith('ws')) this.#webSockets--;
+    if (flow.isOutgoing) this.#outgoing--;
+    else this.#leave(networkOf(flow.remote.address));
+    this.#events.onFlowClosed(flow);
+  }
+
+  #leave(network: string): void {
     const left = (this.#perAddress.get(network) ?? 1) - 1;
     if (left > 0) this.#perAddress.set(network, left);
     else this.#perAddress.delete(network);
-    this.#events.onFlowClosed(connection.flow);
   }
 
   /** Names the function that sends on a connectionless flow. */

@@ -41,7 +41,7 @@ export const SOON_DAYS = 14;
 /**
  * TLS 1.2 with forward secrecy and AEAD, and all of TLS 1.3; renegotiation, which lets a client make us work, is off.
  */
-const POLICY: SecureContextOptions = {
+export const TLS_POLICY: SecureContextOptions = {
   minVersion: 'TLSv1.2',
   ciphers: 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:ECDHE+AESGCM:ECDHE+CHACHA20',
   honorCipherOrder: true,
@@ -82,7 +82,7 @@ export class ServerCertificate {
   /** What a TLS server needs. Browsers are asked for no certificate: they would ask their user. */
   context(who: 'phones' | 'browsers'): SecureContextOptions {
     const { cert, key, clientCa } = this.#current;
-    return { ...POLICY, cert, key, ...(who === 'phones' && clientCa !== undefined ? { ca: clientCa } : {}) };
+    return { ...TLS_POLICY, cert, key, ...(who === 'phones' && clientCa !== undefined ? { ca: clientCa } : {}) };
   }
 
   /** Calls back after each change; answers how to stop that. */

@@ -2,7 +2,7 @@ import type { Server, Socket } from 'node:net';
 import { type SocketAddress, StreamFramer, unmapped, utf8 } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 import type { Connection, TransportHub } from './hub.ts';
-import { KeepAlives } from './keep-alive.ts';
+import { KeepAlives, PING, Pings } from './keep-alive.ts';
 import { listenNear } from './listen.ts';
 
 const PONG = utf8('\r\n');
@@ -33,52 +33,113 @@ export function localOf(server: Server): SocketAddress {
   return { address: bound.address, port: bound.port };
 }
 
+type Receive = (bytes: Uint8Array, flow: Flow) => boolean;
+
+/** One connection that carries SIP once `carry` names the stream: the socket itself, or TLS over it. */
+interface CarriedStream {
+  readonly carry: (stream: Socket) => void;
+  readonly flow: Flow;
+}
+
 /**
  * Takes one connection in, or refuses it (undefined): it counts, and its time runs, from now on, whatever it does first.
- * `carry` names the stream that carries SIP: the socket itself, or TLS over it. `receive` gets each message.
+ * `receive` gets each message.
  */
 export function acceptStream(
   hub: TransportHub,
   socket: Socket,
   transport: 'tcp' | 'tls',
-  receive: (bytes: Uint8Array, flow: Flow) => boolean = (bytes, on) => hub.receive(bytes, on),
-): { readonly carry: (stream: Socket) => void; readonly flow: Flow } | undefined {
-  const remote = { address: unmapped(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 };
+  receive: Receive = (bytes, on) => hub.receive(bytes, on),
+): CarriedStream | undefined {
+  const remote = remoteOf(socket);
   socket.on('error', () => socket.destroy());
   if (remote.address === '' || !hub.admits(remote)) {
     socket.destroy();
     return undefined;
   }
-  const flow = hub.newFlow({
-    transport,
-    local: { address: unmapped(socket.localAddress ?? ''), port: socket.localPort ?? 0 },
-    remote,
+  return runStream(hub, socket, {
+    flow: hub.newFlow({ transport, local: addressOf(socket), remote }),
+    receive,
+    firstMs: hub.limits.messageMs,
   });
+}
+
+/**
+ * A connection that we have opened, TLS and all. It may be silent for long; pings tell whether somebody is there still. The
+ * caller has seen to the limit.
+ */
+export function ownStream(hub: TransportHub, socket: Socket, transport: 'tcp' | 'tls'): Flow {
+  const parts = { transport, local: addressOf(socket), remote: remoteOf(socket), isKnown: true } as const;
+  const flow = hub.newFlow({ ...parts, isOutgoing: true });
+  const pings = new Pings(hub.limits, performance.now());
+  runStream(hub, socket, { flow, receive: (bytes, on) => hub.receive(bytes, on), pings }).carry(socket);
+  return flow;
+}
+
+function remoteOf({ remoteAddress = '', remotePort = 0 }: Socket): SocketAddress {
+  return { address: unmapped(remoteAddress), port: remotePort };
+}
+
+function addressOf({ localAddress = '', localPort = 0 }: Socket): SocketAddress {
+  return { address: unmapped(localAddress), port: localPort };
+}
+
+function runStream(
+  hub: TransportHub,
+  socket: Socket,
+  how: {
+    readonly flow: Flow;
+    readonly receive: Receive;
+    /** How long the handshake, and after it the first message, may take; undefined: none is demanded. */
+    readonly firstMs?: number;
+    readonly pings?: Pings;
+  },
+): CarriedStream {
+  const { flow, receive, firstMs, pings } = how;
   const framer = new StreamFramer();
   const keepAlives = new KeepAlives(hub.limits);
   const strangerUntilMs = performance.now() + hub.limits.strangerMs;
   /** What of a begun message counts to the strangers' budget. */
   let begun = 0;
   /** When what is now awaited (the handshake, a message) must be whole; undefined when nothing is due. */
-  let dueMs: number | undefined = performance.now() + hub.limits.messageMs;
+  let dueMs = firstMs === undefined ? undefined : performance.now() + firstMs;
   let lastMs = performance.now();
-  let proven = false;
+  let proven = firstMs === undefined;
   let carrier: Socket | undefined;
+  let usedMs = lastMs;
   const connection: Connection = {
     flow,
+    get usedMs() {
+      return pings ? usedMs : undefined;
+    },
     send: (bytes) => {
       if (!carrier || carrier.destroyed) return;
       if (carrier.writableLength > hub.limits.sendBuffer) {
         hub.counters.slowReadersCut++;
         socket.destroy();
-      } else carrier.write(bytes);
+      } else {
+        usedMs = performance.now();
+        carrier.write(bytes);
+      }
     },
     sweep: (nowMs) => {
       const isLate = (dueMs !== undefined && nowMs > dueMs) || (!flow.isKnown && nowMs > strangerUntilMs);
       if (isLate || nowMs - lastMs > hub.limits.idleMs) {
         hub.counters.connectionsTimedOut++;
         socket.destroy();
+        return;
       }
+      const due = pings?.due(nowMs);
+      if (due === 'ping') carrier?.write(PING);
+      else if (due === 'dead') {
+        hub.counters.connectionsTimedOut++;
+        socket.destroy();
+      }
+    },
+    doubt: (nowMs) => {
+      if (nowMs - lastMs < hub.limits.unansweredMs) return;
+      hub.counters.connectionsTimedOut++;
+      socket.destroy();
     },
     // What was written still goes out, but nobody is waited for.
     close: () => {
@@ -94,7 +155,8 @@ export function acceptStream(
   const onData = (chunk: Buffer) => {
     if (socket.destroyed) return; // what was read before it was cut
     lastMs = performance.now();
-    framer.push(chunk);
+    pings?.heard(lastMs);
+    framer.push(pings && framer.held === 0 ? pings.withoutPong(chunk) : chunk);
     for (let next = framer.next(); next !== undefined; next = framer.next()) {
       if (next === 'keepalive') {
         // RFC 5626 4.4.1: "if the server receives the double CRLF sequence, it MUST … send a single CRLF"
@@ -105,8 +167,10 @@ export function acceptStream(
           return;
         }
         if (carrier?.writableLength === 0) connection.send(PONG); // who does not read needs no second one
-      } else if (next instanceof Uint8Array) proven = receive(next, flow) || proven;
-      else {
+      } else if (next instanceof Uint8Array) {
+        usedMs = lastMs;
+        proven = receive(next, flow) || proven;
+      } else {
         // RFC 3261 18.3: after a framing error nothing that follows can be trusted.
         hub.counters.malformedDropped++;
         socket.destroy();
@@ -132,7 +196,7 @@ export function acceptStream(
     carry: (stream) => {
       carrier = stream;
       lastMs = performance.now();
-      dueMs = lastMs + hub.limits.messageMs;
+      if (firstMs !== undefined) dueMs = lastMs + firstMs;
       if (stream !== socket) stream.on('error', () => socket.destroy());
       stream.on('data', onData);
     },

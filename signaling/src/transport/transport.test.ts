@@ -202,6 +202,8 @@ test('UDP: keep-alives and STUN are counted, garbage is dropped or answered, and
       stunAnswered: 1,
       notSip: 0,
       connectionsRefused: 0,
+      connectionsOpened: 0,
+      connectionsNotOpened: 0,
       connectionsTimedOut: 0,
       handshakesFailed: 0,
       slowReadersCut: 0,

@@ -43,6 +43,13 @@ export function readCredentials(files: CertificateFiles, nowMs: number): TlsCred
   return { cert, key: keyText, clientCa, facts: certificateFacts(leaf, nowMs) };
 }
 
+/** Certificates of authorities, as PEM. Throws CertificateError. */
+export function readAuthorities(path: string): string {
+  const pem = readPem(path, 'certificate');
+  parseCertificates(pem, path);
+  return pem;
+}
+
 /** Why a certificate is not good today, or undefined. */
 export function outOfDate(certificate: X509Certificate, nowMs: number): string | undefined {
   if (certificate.validToDate.getTime() <= nowMs)
