@@ -2,11 +2,20 @@ import { hex, NameAddr, type SipMessage, SipUri } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import type { Binding } from '../registrar/index.ts';
 import { type Branch, type Call, newLeg } from './call.ts';
-import { ALLOW, type CallContext, noteAllow, reasonHeader, reasonWords, SUPPORTED } from './context.ts';
+import {
+  ALLOW,
+  type CallContext,
+  noteAllow,
+  reasonHeader,
+  reasonWords,
+  SUPPORTED,
+  SUPPORTED_UNRELIABLE,
+} from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, SDP, sdpOf } from './exchange.ts';
 import { deleteCommand } from './media.ts';
 import { abandon, accept, provisional, reject, tearDown } from './outcome.ts';
+import { adoptEarly, answerOf, earlyDialog, takeProvisional } from './prack.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
 /** Answers to one INVITE from several phones behind one contact that are hung up properly. */
@@ -67,7 +76,7 @@ function invite(context: CallContext, branch: Branch, sdp: string | undefined, n
   const request = leg.dialog.request('INVITE', {
     headers: [
       ['Allow', ALLOW],
-      ['Supported', SUPPORTED.join(', ')],
+      ['Supported', (sdp === undefined ? SUPPORTED_UNRELIABLE : SUPPORTED).join(', ')],
       ['User-Agent', 'Offhook'],
       ...(call.transfer ? [['Referred-By', `<sip:${call.transfer.by.user}@${context.options.domain}>`] as const] : []),
       ...askAsClient(context, leg, atLeastS),
@@ -108,6 +117,7 @@ function refusedWith({ status }: SipMessage): number {
 /** 18x: ringing is passed on once, early media only when there is no other branch it could be mixed up with. */
 function progress(context: CallContext, branch: Branch, message: SipMessage, nowMs: number): void {
   const { call } = branch;
+  if (!takeProvisional(context, branch, message, nowMs)) return;
   if (message.status === 100 || branch.abandoned || call.finalSent) return;
   const sdp = sdpOf(message);
   if (sdp !== undefined && call.branches.length === 1 && !call.lateOffer && branch.earlySdp === undefined) {
@@ -139,11 +149,12 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   }
   if (acknowledgedAgain(context, leg, cseq)) return;
   if (branch.state === 'answered') return; // its ACK waits for the caller's
+  const sdp = answerOf(leg, message) ?? sdpOf(message) ?? branch.earlySdp;
   leg.dialog.learn(message);
+  adoptEarly(leg, message);
   noteAllow(leg, message);
   leg.unacknowledged = cseq;
   branch.state = 'answered';
-  const sdp = sdpOf(message) ?? branch.earlySdp;
   if (call.finalSent || branch.abandoned || sdp === undefined) {
     context.bye(leg, sdp === undefined ? 'the answer has no session description' : 'answered elsewhere', now);
     branch.state = 'inviting';
@@ -193,7 +204,7 @@ function hangUpStray(context: CallContext, branch: Branch, message: SipMessage, 
     return;
   }
   if (branch.strays.size >= MAX_STRAYS) return;
-  const dialog = branch.leg.dialog.fork(message);
+  const dialog = earlyDialog(branch.leg, message)?.dialog ?? branch.leg.dialog.fork(message);
   const ack = dialog.request('ACK', { cseq: message.cseq.number });
   branch.strays.set(tag, ack.clone());
   transactions.send(ack, flow);
@@ -206,7 +217,7 @@ function fail(context: CallContext, branch: Branch, status: number, words: strin
   const { call } = branch;
   if (branch.state === 'failed') return;
   branch.state = 'failed';
-  branch.failure = { status, reason: words };
+  branch.failure = branch.cause ?? { status, reason: words };
   context.media(call, deleteCommand(branch.ngCallId), nowMs, () => {});
   if (status >= 600)
     for (const other of call.branches) abandon(context, other, { words: 'declined elsewhere', status, nowMs });

@@ -507,10 +507,10 @@ test('who may speak for whom: the session’s own account only', () => {
   }
   alice.request('OPTIONS', { uri: 'tel:123', branch: 't' });
   assert.equal(last(alice.take()).status, 416);
-  alice.request('OPTIONS', { uri: `sip:${DOMAIN}`, branch: 'r', headers: [['Require', '100rel']] });
+  alice.request('OPTIONS', { uri: `sip:${DOMAIN}`, branch: 'r', headers: [['Require', 'precondition']] });
   const bad = last(alice.take());
   assert.equal(bad.status, 420);
-  assert.equal(bad.header('unsupported'), '100rel');
+  assert.equal(bad.header('unsupported'), 'precondition');
   s.assertNothingLeft();
 });
 

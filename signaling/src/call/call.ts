@@ -2,13 +2,25 @@ import type { SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import type { Agreement, MediaSide } from './media.ts';
+import type { EarlyDialog } from './prack.ts';
+import type { Reliable } from './reliable.ts';
 import type { SessionTimer } from './session-timer.ts';
 
 /** A deadline of a call or of one of its legs. */
 export interface CallTimer {
   readonly call: Call;
   readonly leg?: Leg;
-  readonly kind: 'ring' | 'retransmit-2xx' | 'no-ack' | 'lost' | 'change' | 'check' | 'session' | 'again';
+  readonly kind:
+    | 'ring'
+    | 'retransmit-2xx'
+    | 'no-ack'
+    | 'lost'
+    | 'change'
+    | 'check'
+    | 'session'
+    | 'again'
+    | 'retransmit-1xx'
+    | 'no-prack';
 }
 
 /** One side of a call. */
@@ -29,6 +41,10 @@ export interface Leg extends MediaSide {
   ack?: { cseq: number; message: SipMessage };
   /** CSeq of an INVITE of ours whose 2xx is not acknowledged yet: the answer for the ACK is still to come. */
   unacknowledged?: number;
+  /** Of a leg that is called: dialogs that reliable provisional responses have begun, by their To tag. */
+  early?: Map<string, EarlyDialog>;
+  /** Of the caller's leg: the provisional responses that it acknowledges. */
+  reliable?: Reliable;
   /** Its connection is gone; it has the grace time to come back. */
   isLost: boolean;
   /** Methods its last Allow named. */
@@ -40,7 +56,9 @@ export interface Leg extends MediaSide {
   referred?: boolean;
   /** What waits for a better moment (`timers.again`). */
   again?: (nowMs: number) => void;
-  readonly timers: Readonly<Record<'retransmit' | 'noAck' | 'lost' | 'session' | 'again', CallTimer>>;
+  readonly timers: Readonly<
+    Record<'retransmit' | 'noAck' | 'lost' | 'session' | 'again' | 'provisional' | 'noPrack', CallTimer>
+  >;
 }
 
 /** An attempt to reach one contact of the called user. */
@@ -53,6 +71,8 @@ export interface Branch {
   /** Nobody wants it any more: cancelled, or another branch was quicker. */
   abandoned: boolean;
   failure?: { status: number; reason: string };
+  /** Why we gave it up ourselves; what its phone then answers says less. */
+  cause?: { status: number; reason: string };
   /** The NG answer for early media has been asked for; the 2xx needs none then unless its description differs. */
   earlySdp?: string;
   earlyAnswer?: string;
@@ -60,7 +80,7 @@ export interface Branch {
   readonly strays: Map<string, SipMessage>;
 }
 
-/** A re-INVITE, or an UPDATE with a description, on its way through us. */
+/** A re-INVITE, or an UPDATE or PRACK with an offer, on its way through us. */
 export interface Renegotiation {
   readonly from: Leg;
   /** None in a call to the echo. */
@@ -198,6 +218,8 @@ export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instanc
       lost: timer('lost'),
       session: timer('session'),
       again: timer('again'),
+      provisional: timer('retransmit-1xx'),
+      noPrack: timer('no-prack'),
     },
   });
 }

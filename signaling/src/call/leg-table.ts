@@ -2,6 +2,7 @@ import { parseUri, type SipMessage } from '@offhook/core';
 import type { Binding } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import type { Leg } from './call.ts';
+import type { EarlyDialog } from './prack.ts';
 
 /** All dialogs: those of calls by our tag and by user, and those of ended calls whose BYE is still under way. */
 export class LegTable {
@@ -36,6 +37,12 @@ export class LegTable {
     return leg?.dialog.owns(request) ? leg : undefined;
   }
 
+  /** The early dialog that a request of a called phone belongs to. */
+  findEarly(request: SipMessage): EarlyDialog | undefined {
+    const leg = this.#legs.get(request.to.tag ?? '');
+    return leg?.dialog.callId === request.callId ? leg.early?.get(request.from.tag ?? '') : undefined;
+  }
+
   /** The leg whose phone knows its dialog by these: our tag and its own. */
   byDialog({ callId, toTag, fromTag }: { callId: string; toTag: string; fromTag: string }): Leg | undefined {
     const leg = this.#legs.get(toTag);
@@ -61,7 +68,7 @@ export class LegTable {
     );
   }
 
-  /** A BYE is under way in that transaction. */
+  /** A BYE is under way in that transaction, or the failure of an INVITE whose PRACK is still to come. */
   closing(leg: Leg, transaction: string): void {
     this.#closing.set(leg.tag, leg);
     this.#byes.set(transaction, leg);

@@ -3,6 +3,7 @@ import type { Branch, Call } from './call.ts';
 import { type CallContext, reasonHeader, refusal } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import { okWith, SDP } from './exchange.ts';
+import { finalAnswer, holdAnswer, sendProvisional } from './reliable.ts';
 import { joinTransferred, notify, transferFailed } from './transfer.ts';
 
 // What becomes of a call as its caller is told it: ringing, answered, refused, given up.
@@ -27,7 +28,7 @@ export function provisional(
     headers: [['Contact', `<${context.options.contact(call.a.flow)}>`], ...endToEnd(how.carried)],
     body,
   });
-  context.respond(call.inviteTransaction, response, how.now);
+  sendProvisional(context, call, { response, carried: how.carried }, how.now);
 }
 
 /** The caller's 200. */
@@ -42,10 +43,15 @@ export function accept(
     joinTransferred(context, call, nowMs);
     return;
   }
+  if (holdAnswer(call, (now) => accept(context, call, what, now))) return;
   call.state = 'answered';
   call.answeredAtMs = nowMs;
   context.answered(call, nowMs);
-  const response = okWith(context, { request: call.invite, leg: call.a, sdp: what.sdp, carried: what.answer }, nowMs);
+  const response = okWith(
+    context,
+    { request: call.invite, leg: call.a, sdp: finalAnswer(call, what.sdp), carried: what.answer },
+    nowMs,
+  );
   context.sendOk(call.a, call.inviteTransaction, response, nowMs);
 }
 
