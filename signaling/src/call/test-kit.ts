@@ -274,6 +274,11 @@ export function reliably(rseq: number): [string, string][] {
   ];
 }
 
+/** The RAck that acknowledges a reliable provisional response. */
+export function rackFor(response: SipMessage): [string, string][] {
+  return [['RAck', `${response.header('rseq')} ${response.cseq.number} ${response.cseq.method}`]];
+}
+
 /** alice calls bob and bob answers; both have acknowledged. */
 export function established(
   alice: Phone,
