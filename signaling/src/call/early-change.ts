@@ -149,7 +149,8 @@ function ask(context: CallContext, r: Renegotiation, what: Change & { offer: str
     response: (message, _flow, now) => {
       if (message.status < 200 || call.renegotiation !== r) return;
       const answer = sdpOf(message);
-      if (message.status < 300 && answer !== undefined) {
+      // Who asked has had its 504 meanwhile: then nobody is told of this answer.
+      if (message.status < 300 && answer !== undefined && !r.cancelled) {
         answered(context, r, { ...what, message, answer }, now);
         return;
       }

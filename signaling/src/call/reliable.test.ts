@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SipMessage } from '@offhook/core';
+import { resetReliable } from './reliable.ts';
 import { ANSWER, DOMAIN, last, OFFER, type Phone, rackFor, reliably, stage } from './test-kit.ts';
 
 const SUPPORTED: [string, string][] = [['Supported', '100rel']];
@@ -279,4 +280,21 @@ test('the caller’s connection goes while its PRACK is waited for', () => {
   assert.deepEqual(bob.seen(), ['CANCEL']);
   bob.answer(invite, 487);
   s.assertNothingLeft();
+});
+
+test('a caller’s leg that begins anew: another RSeq at once, and the PRACK of before is still understood', () => {
+  const { s, alice, bob, invite } = calling(REQUIRED);
+  bob.answer(invite, 180);
+  const before = last(alice.take());
+  bob.answer(invite, 183, ANSWER);
+  assert.deepEqual(alice.seen(), []);
+  const leg = s.core.calls.findLeg({ callId: before.callId, toTag: before.to.tag!, fromTag: before.from.tag! });
+  resetReliable(s.core.calls, leg!, s.clock.now);
+  s.advance(40_000);
+  assert.deepEqual(alice.seen(), [], 'nothing of before is repeated or waited for');
+  bob.answer(invite, 200, ANSWER);
+  alice.within(before, 'PRACK', { cseq: 2, headers: rackFor(before) });
+  const [ok, prack] = alice.take();
+  assert.deepEqual([prack?.status, prack?.method], [200, 'PRACK']);
+  finish(s, alice, ok!, 3);
 });
