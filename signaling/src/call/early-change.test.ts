@@ -80,6 +80,9 @@ test('the called phone changes a call that still rings', () => {
   assert.deepEqual(bob.seen(), ['500 UPDATE'], 'CSeq counts in early dialogs too');
   bob.within(invite, 'UPDATE', { cseq: 2 });
   assert.deepEqual(bob.seen(), ['200 UPDATE']);
+  bob.answer(invite, 200);
+  bob.within(invite, 'UPDATE', { cseq: 2, branch: 'older' });
+  assert.deepEqual(bob.seen(), ['ACK', '500 UPDATE'], 'and go on when the call is answered');
   assert.equal(talkAndEnd(call, 3).body.length, 0);
 });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SipMessage } from '@offhook/core';
-import { resetReliable } from './reliable.ts';
+import { createResponse, type SipMessage } from '@offhook/core';
+import { resetReliable, sendProvisional } from './reliable.ts';
 import { ANSWER, DOMAIN, last, OFFER, type Phone, rackFor, reliably, stage } from './test-kit.ts';
 
 const SUPPORTED: [string, string][] = [['Supported', '100rel']];
@@ -297,4 +297,26 @@ test('a caller’s leg that begins anew: another RSeq at once, and the PRACK of 
   const [ok, prack] = alice.take();
   assert.deepEqual([prack?.status, prack?.method], [200, 'PRACK']);
   finish(s, alice, ok!, 3);
+});
+
+test('what waits for a PRACK: the newest state of ringing, and each description', () => {
+  const { s, alice, bob, invite } = calling(REQUIRED);
+  bob.answer(invite, 180);
+  const first = last(alice.take());
+  const leg = s.core.calls.findLeg({ callId: first.callId, toTag: first.to.tag!, fromTag: first.from.tag! })!;
+  for (const [status, sdp] of [[181], [182], [183, ANSWER], [180], [182], [181]] as [number, string?][]) {
+    const body = sdp === undefined ? undefined : { type: 'application/sdp', bytes: sdp };
+    const response = createResponse(leg.call.invite, status, undefined, { toTag: leg.tag, body });
+    sendProvisional(s.core.calls, leg.call, { response, carried: response }, s.clock.now);
+  }
+  const told: number[] = [];
+  for (let now: SipMessage | undefined = first, cseq = 2; now; cseq++) {
+    told.push(now.status);
+    alice.within(now, 'PRACK', { cseq, headers: rackFor(now) });
+    now = alice.take().find((m) => m.method === 'INVITE');
+  }
+  assert.deepEqual(told, [180, 182, 183, 181]);
+  bob.answer(invite, 486);
+  alice.request('ACK', { branch: 'alice1INVITE' });
+  s.assertNothingLeft();
 });
