@@ -315,7 +315,7 @@ test('what waits for a PRACK: the newest state of ringing, and each description'
     alice.within(now, 'PRACK', { cseq, headers: rackFor(now) });
     now = alice.take().find((m) => m.method === 'INVITE');
   }
-  assert.deepEqual(told, [180, 182, 183, 181]);
+  assert.deepEqual(told, [180, 183, 181], 'a description is news of ringing, too');
   bob.answer(invite, 486);
   alice.request('ACK', { branch: 'alice1INVITE' });
   s.assertNothingLeft();
