@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SipMessage } from '@offhook/core';
+import { createResponse, type SipMessage } from '@offhook/core';
 import { ANSWER, last, OFFER, rackFor, reliably, stage } from './test-kit.ts';
 
 const ALLOW = 'INVITE, ACK, CANCEL, BYE, PRACK, UPDATE';
@@ -259,4 +259,19 @@ test('a description that the relay can’t use changes nothing', () => {
   assert.deepEqual(alice.seen(), ['488 UPDATE']);
   assert.deepEqual(bob.seen(), []);
   assert.equal(talkAndEnd(call, 4).bodyText, `${ANSWER}a=via-relay:answer\r\n`);
+});
+
+test('another phone behind the contact answers than the one that was changed: its description is in the 200', () => {
+  const { s, alice, bob, invite, ringing } = early();
+  alice.within(ringing, 'UPDATE', { cseq: 3, sdp: HOLD });
+  bob.answer(last(bob.take()), 200, HELD);
+  const desk = ANSWER.replace('4000', '4100');
+  const headers = [['Contact', '<sip:desk@phone.invalid>'] as const];
+  const body = { type: 'application/sdp', bytes: desk };
+  bob.send(createResponse(invite, 200, undefined, { toTag: 'desk', headers, body }));
+  const ok = last(alice.take());
+  assert.equal(ok.bodyText, `${desk}a=via-relay:answer\r\n`);
+  alice.within(ok, 'ACK', { cseq: 1 });
+  alice.within(ok, 'BYE', { cseq: 4 });
+  s.assertNothingLeft();
 });

@@ -49,7 +49,7 @@ export function accept(
   context.answered(call, nowMs);
   const response = okWith(
     context,
-    { request: call.invite, leg: call.a, sdp: finalAnswer(call, what.sdp), carried: what.answer },
+    { request: call.invite, leg: call.a, sdp: finalAnswer(call, what), carried: what.answer },
     nowMs,
   );
   context.sendOk(call.a, call.inviteTransaction, response, nowMs);

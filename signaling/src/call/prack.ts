@@ -73,6 +73,8 @@ export function answerOf(leg: Leg, ok: SipMessage): string | undefined {
 /** The 2xx makes an early dialog the leg's: its CSeq numbers go on (RFC 3261 12.1). */
 export function adoptEarly(leg: Leg, ok: SipMessage): void {
   const early = earlyDialog(leg, ok);
+  // The others can only be hung up from now on.
+  for (const other of leg.early?.values() ?? []) if (other !== early) other.answer = undefined;
   if (!early) return;
   const { dialog } = leg;
   dialog.localCSeq = Math.max(dialog.localCSeq, early.dialog.localCSeq);

@@ -31,7 +31,7 @@ export interface Reliable {
   /** Not repeated any more, but "it MUST be prepared to process PRACK requests" for them; of earlier dialogs, too. */
   stopped: { readonly tag: string; readonly rseq: number }[];
   /** The one whose description the caller has acknowledged: the first exchange of offer and answer is complete. */
-  complete?: Provisional;
+  complete?: Pick<Provisional, 'from'>;
   /** A later exchange has replaced it: the 2xx must not bring it up again. */
   isChanged: boolean;
   /** The 2xx that waits for a PRACK. */
@@ -76,10 +76,12 @@ export function holdAnswer(call: Call, send: (nowMs: number) => void): boolean {
   return true;
 }
 
-/** The description for the caller's 2xx: none when it would be another than the one last agreed on. */
-export function finalAnswer(call: Call, sdp: string): string | undefined {
+/** The description for the caller's 2xx: none when it has been replaced by one that was agreed on since, or is just being. */
+export function finalAnswer(call: Call, { sdp, answer }: { sdp: string; answer?: SipMessage }): string | undefined {
   const { reliable, tag } = call.a;
   if (reliable?.tag !== tag) return sdp;
+  // Another phone behind the contact has answered than the one whose early media the caller had.
+  if (answer && call.b && earlyDialog(call.b, answer) !== reliable.complete?.from) return sdp;
   const isChanging = reliable.complete !== undefined && call.renegotiation !== undefined;
   return reliable.isChanged || isChanging ? undefined : sdp;
 }
@@ -105,7 +107,7 @@ export function handlePrack(context: CallContext, leg: Leg, got: InDialog, nowMs
   }
   stopTimers(context, leg);
   reliable.unacknowledged = undefined;
-  if (current.isDescribed) reliable.complete ??= current;
+  if (current.isDescribed) reliable.complete ??= { from: current.from };
   accept(context, leg, got, nowMs);
   const { held } = reliable;
   reliable.held = undefined;
