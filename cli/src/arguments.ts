@@ -14,6 +14,11 @@ const OPTIONS = {
   json: { type: 'boolean' },
   password: { type: 'string' },
   name: { type: 'string' },
+  forward: { type: 'string' },
+  busy: { type: 'string' },
+  'no-answer': { type: 'string' },
+  after: { type: 'string' },
+  dnd: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
@@ -30,6 +35,7 @@ const OWN: Readonly<Record<string, readonly Option[]>> = {
   user: ['json'],
   'user add': ['json', 'password', 'name'],
   'user passwd': ['json', 'password'],
+  'user calls': ['json', 'forward', 'busy', 'no-answer', 'after', 'dnd'],
   'user list': ['json'],
   'user remove': ['json'],
 };

@@ -13,7 +13,7 @@ Run it as 'npx offhook <command>' in the project's folder, or from anywhere as '
   offhook start                 start everything and stay
   offhook stop                  stop everything
   offhook status [--json]       what runs, and where
-  offhook user add <name>       also: list, passwd <name>, remove <name>
+  offhook user add <name>       also: list, passwd <name>, remove <name>, calls <name>
   offhook link <user>           a one-time login link
   offhook doctor [--json]       what is wrong, and how to mend it
   offhook version               also --version
@@ -35,6 +35,7 @@ ${COMMON}\n${JSON_TOO}`,
   user: `offhook user add <name> [--password <p>] [--name <display name>]
 offhook user passwd <name> [--password <p>]
 offhook user remove <name>
+offhook user calls <name> [--forward <to>] [--busy <to>] [--no-answer <to>] [--after <seconds>] [--dnd on|off]
 offhook user list
 
 Accounts of the running system; each has a page of its own: offhook user add --help
@@ -48,6 +49,14 @@ ${COMMON}\n${JSON_TOO}`,
   'user passwd': `offhook user passwd <name>: gives an account a new password; its phones have to be told.
 
 ${PASSWORD}
+${COMMON}\n${JSON_TOO}`,
+  'user calls': `offhook user calls <name>: what becomes of a user's calls; with options, changes it.
+
+  --forward <to>      all calls go there at once: a user, a number, or off
+  --busy <to>         when the user is busy or declines: a user, a number, or off
+  --no-answer <to>    when nobody answers or is signed in: a user, a number, or off
+  --after <seconds>   how long the phones ring before that, 5 to 60 (default 20)
+  --dnd on|off        do not disturb: the phones stay silent, callers go where busy ones go
 ${COMMON}\n${JSON_TOO}`,
   'user remove': `offhook user remove <name>: removes an account.\n\n${COMMON}\n${JSON_TOO}`,
   'user list': `offhook user list: the accounts, and whether a phone of theirs is there.\n\n${COMMON}\n${JSON_TOO}`,

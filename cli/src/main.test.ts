@@ -52,7 +52,7 @@ const REFUSED: readonly [string[], number, RegExp][] = [
   [['status', '--data'], 2, /--data needs a value/],
   [['status', '--data', '--json'], 2, /--data needs a value/],
   [['stop', 'now'], 2, /'now' is one word too many/],
-  [['user'], 2, /what about users\? add, list, passwd, remove\./],
+  [['user'], 2, /what about users\? add, list, passwd, remove, calls\./],
   [['user', 'rename', 'x'], 2, /'offhook user rename' does not exist/],
   [['user', 'ad', 'x'], 2, /did you mean 'add'\?/],
   [['user', 'list', 'extra'], 2, /'extra' is one word too many/],
@@ -129,6 +129,7 @@ const CONFIG = {
   http: { port: 8080, tlsPort: 8443, allowedOrigins: [] },
   sip: { port: 5060, tlsPort: 5061 },
   tls: { names: ['phone.example.org'] },
+  groups: {},
   media: {
     path: 'opaque',
     workers: 2,

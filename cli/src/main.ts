@@ -3,6 +3,7 @@ import { link, status, stop } from './commands/control.ts';
 import { doctor } from './commands/doctor.ts';
 import { start } from './commands/start.ts';
 import { user } from './commands/user.ts';
+import { userCalls } from './commands/user-calls.ts';
 import { closest } from './config/closest.ts';
 import { ConfigError } from './config/config.ts';
 import { findData } from './config/find-data.ts';
@@ -10,7 +11,7 @@ import { HELP } from './help.ts';
 import { version } from './root.ts';
 import { calledAs, command as spelled } from './spelling.ts';
 
-const USER_OPS = ['add', 'list', 'passwd', 'remove'] as const;
+const USER_OPS = ['add', 'list', 'passwd', 'remove', 'calls'] as const;
 
 async function main(): Promise<number> {
   const { values, words } = parseCommandLine(process.argv.slice(2));
@@ -63,6 +64,7 @@ async function main(): Promise<number> {
     case 'link':
       return link(data, who!);
     default:
+      if (rest[0] === 'calls') return userCalls(data, who!, values);
       return user(data, rest[0]!, {
         name: who,
         password: values.password,

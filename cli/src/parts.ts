@@ -132,6 +132,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
         version,
         dataDir: config.data,
         domain: config.domain,
+        groups: config.groups,
         sip: {
           udp: sipAt.map((address) => ({ address, port: config.sip.port })),
           tcp: sipAt.map((address) => ({ address, port: config.sip.port })),

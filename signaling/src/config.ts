@@ -2,6 +2,7 @@ import { type DigestAlgorithm, ipFamily, type SocketAddress } from '@offhook/cor
 import type { PartConfig } from '@offhook/core/node';
 import type { MediaPath } from './call/index.ts';
 import { parseRelay } from './media/index.ts';
+import type { RingGroup } from './routing/index.ts';
 import type { TlsSettings } from './transport/index.ts';
 
 /** The configuration file of the signalling part. */
@@ -40,6 +41,8 @@ export interface SignalingConfig extends PartConfig {
     /** Between two browsers: opaque = encrypted from end to end. */
     readonly path: MediaPath;
   };
+  /** Users who are rung together and may take each other's calls, by the name that is called. */
+  readonly groups?: Readonly<Record<string, RingGroup>>;
   /** What browsers are told of TURN; no uris: there is none. */
   readonly turn: { readonly uris: readonly string[]; readonly secret: string; readonly ttlS: number };
   /** Signs login sessions, so that they survive a restart. */
@@ -93,6 +96,11 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
   for (const relay of Array.isArray(relays) ? (relays as readonly string[]) : [])
     say(parseRelay(String(relay)) === undefined, `media.relays: '${relay}' is not of the form udp:127.0.0.1:2223`);
   say(!['opaque', 'terminated'].includes(config.media?.path), "media.path: 'opaque' or 'terminated'");
+  for (const [name, group] of Object.entries(config.groups ?? {})) {
+    say(!Array.isArray(group?.members) || group.members.length === 0, `groups.${name}: members are needed`);
+    say(!['parallel', 'serial'].includes(group?.ring), `groups.${name}.ring: 'parallel' or 'serial'`);
+    say(!(group?.ringS > 0), `groups.${name}.ringS: seconds are needed`);
+  }
   say(!Array.isArray(config.turn?.uris), 'turn.uris: a list is needed, empty when there is no TURN server');
   if (config.turn?.uris?.length > 0) {
     say(!isText(config.turn.secret), 'turn.secret: needed to make credentials');

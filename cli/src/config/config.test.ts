@@ -19,6 +19,7 @@ test('without a file every key has its default, and the data folder is ./data', 
     http: { port: 8080, tlsPort: 8443, allowedOrigins: [] },
     sip: { port: 5060, tlsPort: 5061 },
     tls: { names: [] },
+    groups: {},
     media: {
       path: 'opaque',
       workers: 1,

@@ -24,6 +24,8 @@ export interface Config {
     readonly ca?: string;
     readonly names: readonly string[];
   };
+  /** Ring groups by the name that is called. */
+  readonly groups: Readonly<Record<string, { members: readonly string[]; ring: 'parallel' | 'serial'; ringS: number }>>;
   readonly media: {
     readonly path: 'opaque' | 'terminated';
     readonly workers: number | 'auto';

@@ -55,8 +55,11 @@ export function parametersOf(received: NgDictionary): Parameters {
       receivedFrom: source,
       trustAddress: flags.includes('trust-address') || flags.includes('trust address'),
       opaque: flags.includes('opaque'),
+      silent: flags.includes('silent'),
     },
-    unknownFlags: flags.filter((f) => f !== 'opaque' && !/^trust[- ]address$/.test(f) && !HARMLESS.has(f)),
+    unknownFlags: flags.filter(
+      (f) => f !== 'opaque' && f !== 'silent' && !/^trust[- ]address$/.test(f) && !HARMLESS.has(f),
+    ),
   };
 }
 

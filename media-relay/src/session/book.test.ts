@@ -290,6 +290,17 @@ test('echo answers Chromium with masked SSRCs, no simulcast and mirrored directi
   bench.end();
 });
 
+test('a silent echo answers, sends nothing back, and is waited for as one on hold', () => {
+  const bench = new Bench();
+  assert.match(bench.echo(golden('chromium-audio-offer'), { silent: true }), /^m=audio [1-9]/m);
+  const [section] = bench.book.find('call')!.legs[0]!.sections;
+  assert.deepEqual([section!.active, section!.peer], [true, undefined]);
+  bench.nowMs += 120_000;
+  bench.book.handleTimeout(bench.nowMs);
+  assert.ok(bench.book.find('call'), 'a minute of silence would have ended any other');
+  bench.end();
+});
+
 test('rtcp-mux is offered to a phone when asked for, and falls back when it is not accepted', () => {
   const bench = new Bench();
   const toB = bench.offer('a', golden('chromium-audio-offer'), { ...PLAIN, rtcpMux: ['offer'] });

@@ -135,7 +135,7 @@ export class SessionBook {
     return { sdp: writeLocal(this.#host, call, from, { far: sd, request, role: 'answer' }) };
   }
 
-  /** The peer offers and hears itself: the answer is ours. */
+  /** The peer offers and hears itself, or nothing (`silent`): the answer is ours. */
   echo(request: DescribeRequest, pairs: PortPair[], nowMs: number): DescribeResult {
     const plan = this.#plan(request, true);
     if ('error' in plan) return plan;
@@ -216,7 +216,12 @@ export class SessionBook {
   #open(request: DescribeRequest, plan: Plan, nowMs: number): Call {
     const from = new Leg(request.fromTag, plan.fromKind);
     const legs = plan.isEcho ? [from] : [from, new Leg(request.toTag, plan.toKind)];
-    const call = new Call(request.callId, legs, { opaque: plan.opaque, echo: plan.isEcho, nowMs });
+    const call = new Call(request.callId, legs, {
+      opaque: plan.opaque,
+      echo: plan.isEcho,
+      silent: plan.isEcho && request.silent,
+      nowMs,
+    });
     this.#calls.set(call.id, call);
     this.#deadlines.set(call, nowMs + this.#sweepMs());
     this.created++;

@@ -282,7 +282,7 @@ export function wire(call: Call): void {
   const [a, b] = [call.legs[0]!, call.legs[1] ?? call.legs[0]!];
   for (const [i, section] of a.sections.entries()) {
     const far = b.sections[i];
-    const isBoth = section.active && far?.active === true;
+    const isBoth = section.active && far?.active === true && !call.silent;
     section.peer = isBoth ? far : undefined;
     if (far) far.peer = isBoth ? section : undefined;
   }

@@ -7,6 +7,8 @@ export class Call {
   /** Encrypted from peer to peer, forwarded unread. */
   readonly opaque: boolean;
   readonly echo: boolean;
+  /** An echo of which nothing comes back: somebody waits. */
+  readonly silent: boolean;
   /** Monotonic, like all times here. */
   readonly createdMs: number;
   lastSignalMs: number;
@@ -16,11 +18,12 @@ export class Call {
   /** Why the path is not what was asked for, in words. */
   warning: string | undefined;
 
-  constructor(id: string, legs: Leg[], options: { opaque: boolean; echo: boolean; nowMs: number }) {
+  constructor(id: string, legs: Leg[], options: { opaque: boolean; echo: boolean; silent: boolean; nowMs: number }) {
     this.id = id;
     this.legs = legs;
     this.opaque = options.opaque;
     this.echo = options.echo;
+    this.silent = options.silent;
     this.createdMs = options.nowMs;
     this.lastSignalMs = options.nowMs;
     this.offerer = legs[0]!;

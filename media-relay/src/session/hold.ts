@@ -11,8 +11,9 @@ export function noteHold(leg: Leg, sd: SessionDescription): void {
   leg.holds = !wantsMedia(sd) && (leg.holds || (leg.remote !== undefined && wantsMedia(leg.remote)));
 }
 
-/** Silence is to be expected: a peer put the call on hold, or nobody sends according to both last descriptions. */
+/** Silence is to be expected: somebody waits, a peer put the call on hold, or nobody sends according to both last descriptions. */
 export function isHeld(call: Call): boolean {
+  if (call.silent) return true;
   if (call.legs.some((leg) => leg.holds)) return true;
   const [a, b] = [call.legs[0]!, call.legs[1] ?? call.legs[0]!];
   return !sends(a, b) && !sends(b, a);

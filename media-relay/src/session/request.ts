@@ -16,6 +16,8 @@ export interface DescribeRequest {
   readonly receivedFrom: string | undefined;
   readonly trustAddress: boolean;
   readonly opaque: boolean;
+  /** `echo`: nothing is to come back. */
+  readonly silent: boolean;
 }
 
 /** An SDP, or why there is none. */

@@ -88,8 +88,8 @@ export class Bench {
     return text(this.book.answer(request(fromTag, toTag, sdp, options), this.nowMs));
   }
 
-  echo(sdp: string): string {
-    const r = request('a', 'e', sdp, {});
+  echo(sdp: string, options: Partial<DescribeRequest> = {}): string {
+    const r = request('a', 'e', sdp, options);
     const needed = this.book.pairsFor(r, true);
     assert.ok(typeof needed === 'number');
     return text(this.book.echo(r, this.#pairs(needed), this.nowMs));
@@ -137,6 +137,7 @@ export function request(
     receivedFrom: undefined,
     trustAddress: false,
     opaque: false,
+    silent: false,
     ...options,
   };
 }

@@ -1,5 +1,12 @@
 import { base64url, type Crypto, ha1, utf8 } from '@offhook/core';
-import type { Account, Store } from '../store/index.ts';
+import {
+  type Account,
+  changedSettings,
+  DEFAULT_SETTINGS,
+  type Store,
+  StoreError,
+  type UserSettings,
+} from '../store/index.ts';
 
 /** What the account verbs answer; a password only to the one who set it. */
 export interface NewPassword {
@@ -18,6 +25,7 @@ export class Accounts {
   readonly #crypto: Crypto;
   readonly #realm: string;
   #byUser = new Map<string, Account>();
+  #settings: ReadonlyMap<string, UserSettings> = new Map();
 
   private constructor(store: Store, realm: string, crypto: Crypto) {
     this.#store = store;
@@ -41,6 +49,21 @@ export class Accounts {
 
   all(): Account[] {
     return [...this.#byUser.values()];
+  }
+
+  /** What a user wants done with calls. */
+  settings(user: string): UserSettings {
+    return this.#settings.get(user) ?? DEFAULT_SETTINGS;
+  }
+
+  /** Changes them; throws StoreError in words when the change makes no sense. */
+  async change(user: string, change: unknown): Promise<UserSettings> {
+    if (!this.#byUser.has(user)) throw new StoreError(`there is no user '${user}'`);
+    const settings = changedSettings(this.settings(user), change);
+    if ('problem' in settings) throw new StoreError(settings.problem);
+    await this.#store.saveSettings(user, settings);
+    await this.#reload();
+    return settings;
   }
 
   /** Adds an account. Without a password a random one of 24 characters is made. */
@@ -73,6 +96,7 @@ export class Accounts {
 
   async #reload(): Promise<void> {
     this.#byUser = new Map((await this.#store.accounts()).map((account) => [account.user, account]));
+    this.#settings = await this.#store.settings();
   }
 
   #newPassword(): string {

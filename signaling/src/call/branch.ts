@@ -1,6 +1,5 @@
-import { hex, NameAddr, type SipMessage, SipUri } from '@offhook/core';
+import { hex, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
-import type { Binding } from '../registrar/index.ts';
 import { type Branch, type Call, newLeg } from './call.ts';
 import {
   ALLOW,
@@ -11,67 +10,71 @@ import {
   SUPPORTED,
   SUPPORTED_UNRELIABLE,
 } from './context.ts';
+import type { Destination } from './destination.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, SDP, sdpOf } from './exchange.ts';
+import { goOn, redirected } from './hunt.ts';
 import { deleteCommand } from './media.ts';
-import { abandon, accept, provisional, reject, tearDown } from './outcome.ts';
+import { abandon, accept, provisional, tearDown } from './outcome.ts';
 import { adoptEarly, answerOf, earlyDialog, takeProvisional } from './prack.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
 /** Answers to one INVITE from several phones behind one contact that are hung up properly. */
 const MAX_STRAYS = 8;
 
-/** Calls every contact of the user at once, each by its own branch with its own media path. */
-export function startBranches(context: CallContext, call: Call, bindings: readonly Binding[], nowMs: number): void {
+/** Calls one destination, by a branch with a media path of its own. */
+export function startBranch(context: CallContext, call: Call, destination: Destination, nowMs: number): void {
   const offer = sdpOf(call.invite);
   call.lateOffer = offer === undefined;
-  call.branches = bindings.map((binding, i) => newBranch(context, call, binding, i));
-  context.setTimer(call.ring, nowMs + context.limits.ringMs);
-  for (const branch of call.branches) {
-    if (offer === undefined) {
-      invite(context, branch, undefined, nowMs);
-      continue;
-    }
-    const half = { call, ngCallId: branch.ngCallId, from: call.a, to: branch.leg, sdp: offer };
-    carryOffer(context, half, nowMs, (carried, now) => {
-      if (branch.abandoned) fail(context, branch, 487, 'cancelled', now);
-      else if ('error' in carried) fail(context, branch, 503, carried.error, now);
-      else invite(context, branch, carried.sdp, now);
-    });
+  const branch = newBranch(context, call, destination);
+  call.branches.push(branch);
+  if (offer === undefined) {
+    invite(context, branch, undefined, nowMs);
+    return;
   }
+  const half = { call, ngCallId: branch.ngCallId, from: call.a, to: branch.leg, sdp: offer };
+  carryOffer(context, half, nowMs, (carried, now) => {
+    if (branch.abandoned) fail(context, branch, 487, 'cancelled', now);
+    else if ('error' in carried) fail(context, branch, 503, carried.error, now);
+    else invite(context, branch, carried.sdp, now);
+  });
 }
 
-function newBranch(context: CallContext, call: Call, binding: Binding, index: number): Branch {
+function newBranch(context: CallContext, call: Call, destination: Destination): Branch {
   const { options } = context;
-  const from = new NameAddr(
-    new SipUri({ user: call.caller, host: options.domain }),
-    undefined,
-    options.displayName(call.caller),
-  );
-  const to = new NameAddr(new SipUri({ user: binding.user, host: options.domain }));
+  const { user, uri, from, to, flow, route, instance, outgoing } = destination;
   const dialog = new Dialog({
     callId: hex(options.crypto.randomBytes(16)),
     localTag: context.newTag(),
     remoteTag: '',
-    localParty: from.toString(),
-    remoteParty: to.toString(),
-    remoteTarget: binding.contact.toString(),
-    flow: binding.flow,
+    localParty: from,
+    remoteParty: to,
+    remoteTarget: uri,
+    flow,
     contact: options.contact,
   });
-  const leg = newLeg(call, {
-    dialog,
-    user: binding.user,
-    instance: binding.instanceId,
-    mediaTag: context.newTag(),
-  });
+  dialog.routeSet = route;
+  const leg = newLeg(call, { dialog, user, instance, mediaTag: context.newTag() });
+  leg.line = outgoing;
   context.addLeg(leg);
-  const ngCallId = `${call.id}-${index}`;
-  return { call, ngCallId, leg, state: 'offering', abandoned: false, strays: new Map() };
+  const ngCallId = nextPath(call);
+  return { call, ngCallId, leg, destination, state: 'offering', abandoned: false, strays: new Map() };
 }
 
-function invite(context: CallContext, branch: Branch, sdp: string | undefined, nowMs: number, atLeastS = 0): void {
-  const { call, leg } = branch;
+/** The relay's name of one more media path of a call. */
+export function nextPath(call: Call): string {
+  return `${call.id}-${call.branches.length}`;
+}
+
+function invite(
+  context: CallContext,
+  branch: Branch,
+  sdp: string | undefined,
+  nowMs: number,
+  again: { atLeastS: number; authorized?: readonly [string, string] } = { atLeastS: 0 },
+): void {
+  const { call, leg, destination } = branch;
+  const { atLeastS, authorized } = again;
   leg.sent = sdp;
   const request = leg.dialog.request('INVITE', {
     headers: [
@@ -80,6 +83,8 @@ function invite(context: CallContext, branch: Branch, sdp: string | undefined, n
       ['User-Agent', 'Offhook'],
       ...(call.transfer ? [['Referred-By', `<sip:${call.transfer.by.user}@${context.options.domain}>`] as const] : []),
       ...askAsClient(context, leg, atLeastS),
+      ...(destination?.headers ?? []),
+      ...(authorized ? [authorized] : []),
       ...endToEnd(call.invite),
     ],
     body: sdp === undefined ? undefined : { type: SDP, bytes: sdp },
@@ -92,21 +97,56 @@ function invite(context: CallContext, branch: Branch, sdp: string | undefined, n
     response: (message, _flow, now) => {
       if (message.status < 200) progress(context, branch, message, now);
       else if (message.status < 300) answered(context, branch, { message, cseq, now });
-      else {
-        const wantedS = branch.abandoned ? undefined : raised(message, Math.max(context.limits.sessionS, atLeastS));
-        if (wantedS !== undefined) invite(context, branch, sdp, now, wantedS);
-        else fail(context, branch, refusedWith(message), reasonWords(message) ?? '', now);
-      }
+      else refused(context, branch, { request, message, sdp, again, now });
     },
-    failed: (why, now) =>
-      fail(
-        context,
-        branch,
-        why === 'timeout' ? 408 : 480,
-        why === 'timeout' ? 'the phone does not answer' : 'the phone’s connection is gone',
-        now,
-      ),
+    failed: (why, now) => {
+      if (elsewhere(context, branch, now)) return;
+      const isSilent = why === 'timeout';
+      const words = isSilent ? 'the phone does not answer' : 'the phone’s connection is gone';
+      fail(context, branch, isSilent ? 408 : 480, words, now);
+    },
   });
+}
+
+/** A failure of a branch: some can be mended by asking again, or at another address. */
+function refused(
+  context: CallContext,
+  branch: Branch,
+  got: {
+    request: SipMessage;
+    message: SipMessage;
+    sdp: string | undefined;
+    again: { atLeastS: number; authorized?: readonly [string, string] };
+    now: number;
+  },
+): void {
+  const { request, message, sdp, again, now } = got;
+  const { status } = message;
+  if (!branch.abandoned) {
+    const wantedS = raised(message, Math.max(context.limits.sessionS, again.atLeastS));
+    if (wantedS !== undefined) {
+      invite(context, branch, sdp, now, { ...again, atLeastS: wantedS });
+      return;
+    }
+    const isChallenge = (status === 401 || status === 407) && again.authorized === undefined;
+    const authorized = isChallenge ? branch.destination?.outgoing?.authorize(request, message) : undefined;
+    if (authorized) {
+      invite(context, branch, sdp, now, { ...again, authorized });
+      return;
+    }
+    if (status === 503 && elsewhere(context, branch, now)) return;
+    if (status >= 300 && status < 400) redirected(context, branch, message, now);
+  }
+  fail(context, branch, refusedWith(message), reasonWords(message) ?? '', now);
+}
+
+/** Whether the same target is tried at another address (RFC 3263 4.3); never once somebody has heard it ring. */
+function elsewhere(context: CallContext, branch: Branch, nowMs: number): boolean {
+  const { destination, call } = branch;
+  if (!destination?.next || branch.abandoned || call.finalSent || branch.hasRung) return false;
+  close(context, branch, nowMs);
+  destination.next(nowMs);
+  return true;
 }
 
 /** RFC 3261 16.7 step 6: a 503 of a phone says nothing of this server, which the caller may go on asking. */
@@ -119,8 +159,10 @@ function progress(context: CallContext, branch: Branch, message: SipMessage, now
   const { call } = branch;
   if (!takeProvisional(context, branch, message, nowMs)) return;
   if (message.status === 100 || branch.abandoned || call.finalSent) return;
+  branch.hasRung = true;
+  branch.leg.earlyTag = message.to.tag;
   const sdp = sdpOf(message);
-  if (sdp !== undefined && call.branches.length === 1 && !call.lateOffer && branch.earlySdp === undefined) {
+  if (sdp !== undefined && isOnlyOne(call, branch) && !call.lateOffer && branch.earlySdp === undefined) {
     branch.earlySdp = sdp;
     const half = {
       call,
@@ -133,9 +175,15 @@ function progress(context: CallContext, branch: Branch, message: SipMessage, now
     carryAnswer(context, half, nowMs, (carried, now) => {
       if ('error' in carried || call.finalSent) return;
       branch.earlyAnswer = carried.sdp;
-      provisional(context, call, { status: message.status, sdp: carried.sdp, carried: message, now });
+      provisional(context, call, { status: message.status, sdp: carried.sdp, carried: message, branch, now });
     });
-  } else if (!call.ringingSent) provisional(context, call, { status: 180, carried: message, now: nowMs });
+  } else if (!call.ringingSent || (call.earlyFrom && call.earlyFrom !== branch))
+    provisional(context, call, { status: 180, carried: message, branch, now: nowMs });
+}
+
+/** Whether what that branch plays can't be mixed up with another's. */
+function isOnlyOne({ branches, hunt }: Call, branch: Branch): boolean {
+  return (hunt?.waiting ?? 0) === 0 && branches.every((b) => b === branch || b.state === 'failed' || b.abandoned);
 }
 
 /** A 2xx of a branch: the first one wins, later ones are acknowledged and hung up (RFC 3261 13.2.2.4). */
@@ -212,47 +260,27 @@ function hangUpStray(context: CallContext, branch: Branch, message: SipMessage, 
   transactions.request(bye, flow, nowMs);
 }
 
-/** A branch came to nothing. When it was the last, the caller gets the best of all answers (RFC 3261 16.7 step 6). */
-function fail(context: CallContext, branch: Branch, status: number, words: string, nowMs: number): void {
+/** A branch came to nothing; the call goes on with the others, and in the end with who else is to be rung. */
+export function fail(context: CallContext, branch: Branch, status: number, words: string, nowMs: number): void {
   const { call } = branch;
   if (branch.state === 'failed') return;
-  branch.state = 'failed';
-  branch.failure = branch.cause ?? { status, reason: words };
-  context.media(call, deleteCommand(branch.ngCallId), nowMs, () => {});
+  const wasLive = !branch.abandoned;
+  close(context, branch, nowMs);
+  branch.failure ??= { status, reason: words };
+  branch.leg.line?.release(nowMs);
+  // RFC 3261 16.7: 6xx is for all phones of that user; other users, as in a group, may still answer.
   if (status >= 600)
-    for (const other of call.branches) abandon(context, other, { words: 'declined elsewhere', status, nowMs });
-  if (call.branches.some((b) => b.state !== 'failed')) return;
+    for (const other of call.branches)
+      if (other.leg.user === branch.leg.user) abandon(context, other, { words: 'declined elsewhere', status, nowMs });
   if (call.finalSent) {
-    if (call.b === undefined) context.end(call, { status: 487, words: 'cancelled by the caller' }, nowMs);
+    if (call.b === undefined && call.branches.every((b) => b.state === 'failed'))
+      context.end(call, { status: 487, words: 'cancelled by the caller' }, nowMs);
     return;
   }
-  const best = bestOf(call.branches.flatMap((b) => b.failure ?? []));
-  reject(context, call, best.status, best.reason || wordsFor(best.status, call.callee), nowMs);
+  if (wasLive) goOn(context, call, nowMs);
 }
 
-/** 6xx first; else the lowest class, and within 4xx what tells the caller most. A phone's own challenge is not for the caller. */
-function bestOf(failures: readonly { status: number; reason: string }[]): { status: number; reason: string } {
-  const rank = ({ status }: { status: number }) => {
-    if (status >= 600) return 0;
-    if (status === 486) return 1;
-    if (status === 488 || status === 415) return 2;
-    if (status === 480) return 4;
-    if (status === 408) return 5;
-    return status < 500 ? 3 : 6;
-  };
-  const best = failures.reduce((a, b) => (rank(b) < rank(a) ? b : a));
-  if (best.status === 401 || best.status === 407 || best.status < 400)
-    return { status: 480, reason: 'the phone did not take the call' };
-  return best;
-}
-
-function wordsFor(status: number, callee: string): string {
-  const words: Readonly<Record<number, string>> = {
-    408: `${callee}'s phone does not answer`,
-    480: `${callee} cannot be reached`,
-    486: `${callee} is busy`,
-    488: `${callee}'s phone cannot do what was offered`,
-    603: `${callee} declined`,
-  };
-  return words[status] ?? `${callee}'s phone refused the call`;
+function close(context: CallContext, branch: Branch, nowMs: number): void {
+  branch.state = 'failed';
+  context.media(branch.call, deleteCommand(branch.ngCallId), nowMs, () => {});
 }

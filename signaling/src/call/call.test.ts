@@ -77,7 +77,7 @@ test('nobody there, nobody of that name, nobody signed in: each in words', () =>
   const alice = s.phone('alice');
   const refused = (uri: string, branch: string) => {
     alice.request('INVITE', { uri, sdp: OFFER, branch, callId: branch });
-    const [answer] = alice.take() as [SipMessage];
+    const answer = last(alice.take());
     alice.request('ACK', { uri, branch, callId: branch, to: answer.header('to')! });
     return `${answer.status} ${/text="(.*)"/.exec(answer.header('reason') ?? '')?.[1]}`;
   };

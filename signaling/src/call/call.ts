@@ -1,10 +1,14 @@
 import type { SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import type { Flow } from '../transaction/index.ts';
+import type { Destination } from './destination.ts';
+import type { Failure } from './failures.ts';
+import type { Hunt } from './hunt.ts';
 import type { Agreement, MediaSide } from './media.ts';
 import type { EarlyDialog } from './prack.ts';
 import type { Reliable } from './reliable.ts';
 import type { SessionTimer } from './session-timer.ts';
+import type { Arrived } from './start.ts';
 
 /** A deadline of a call or of one of its legs. */
 export interface CallTimer {
@@ -52,8 +56,14 @@ export interface Leg extends MediaSide {
   /** The description that it has from us. */
   sent?: string;
   session?: SessionTimer;
+  /** Of the caller's leg: our tags of early dialogs that it had before this one. */
+  formerTags?: string[];
+  /** Tag of its phone before that has answered. */
+  earlyTag?: string;
   /** It has sent a REFER before. */
   referred?: boolean;
+  /** The line of a trunk that it has. */
+  line?: { readonly release: (nowMs: number) => void };
   /** What waits for a better moment (`timers.again`). */
   again?: (nowMs: number) => void;
   readonly timers: Readonly<
@@ -61,18 +71,22 @@ export interface Leg extends MediaSide {
   >;
 }
 
-/** An attempt to reach one contact of the called user. */
+/** An attempt to reach one contact of who is called, or a leg of another call. */
 export interface Branch {
   readonly call: Call;
   readonly ngCallId: string;
   readonly leg: Leg;
+  /** Where its INVITE goes. */
+  readonly destination?: Destination;
+  /** Its leg is in another call already. */
+  readonly fetched?: Fetched;
   state: 'offering' | 'inviting' | 'answered' | 'failed';
   transaction?: string;
   /** Nobody wants it any more: cancelled, or another branch was quicker. */
   abandoned: boolean;
-  failure?: { status: number; reason: string };
-  /** Why we gave it up ourselves; what its phone then answers says less. */
-  cause?: { status: number; reason: string };
+  /** Its phone was heard of. */
+  hasRung?: boolean;
+  failure?: Failure;
   /** The NG answer for early media has been asked for; the 2xx needs none then unless its description differs. */
   earlySdp?: string;
   earlyAnswer?: string;
@@ -112,23 +126,27 @@ export interface Transfer {
   readonly old: Call;
   /** Of the NOTIFYs that tell it; none when it wants to hear nothing. */
   readonly event: string | undefined;
-  /** Its other call, when two calls are joined. */
-  readonly consult?: Consultation;
   /** The last NOTIFY is sent. */
   isOver: boolean;
   /** Of who is transferred. */
   readonly move: Move;
 }
 
-/** The other call of who transfers, and its far end. */
-export interface Consultation {
-  readonly call: Call;
-  readonly leg: Leg;
-  readonly far: Leg;
-  /** What the far end had from us before it was given another description. */
+/** A leg of another call that becomes the other side of this one: attended transfer, pick-up, parking, Replaces. */
+export interface Fetched {
+  /** The call it is in until then. */
+  readonly from: Call;
+  /** Who leaves that call by it. */
+  readonly leaving?: Leg;
+  /** What the leg had from us before it was given another description. */
   before?: string;
   readonly move: Move;
+  /** It stays where it is; told once. */
+  onFailed?: (words: string, nowMs: number) => void;
 }
+
+/** `parked`: its one phone waits in silence. */
+export type CallKind = 'user' | 'echo' | 'parked';
 
 export type CallState = 'setup' | 'ringing' | 'answered' | 'ended';
 
@@ -139,26 +157,40 @@ export interface Call {
   readonly startedAtMs: number;
   answeredAtMs?: number;
   state: CallState;
-  readonly kind: 'user' | 'echo';
+  kind: CallKind;
   /** The INVITE that began it and its server transaction. */
   readonly invite: SipMessage;
   readonly inviteTransaction: string;
   readonly a: Leg;
   b?: Leg;
   branches: Branch[];
+  /** Who else is to be rung, and how those who were did not answer. */
+  hunt?: Hunt;
+  /** Where its one phone is parked. */
+  slot?: string;
+  /** The ringing call that its phone is to get. */
+  pickingUp?: Call;
+  /** A call whose relay is to be this one's too, for legs may move between them. */
+  near?: string;
+  /** Its media ends at the relay on both sides, whatever they are: a phone that was moved keeps its keys. */
+  isTerminated?: boolean;
   /** The relay's name of the call once it is settled. */
   ngCallId?: string;
   renegotiation?: Renegotiation;
   /** A re-INVITE or UPDATE of our own is under way there. */
   refreshing?: Leg;
+  /** It came over a trunk. */
+  readonly arrived?: Arrived;
   /** It came of a transfer, not of an INVITE. */
   readonly transfer?: Transfer;
-  /** What is to come of a transfer of this call. */
+  /** The call that takes a leg of this one away: what is to come of a transfer, a pick-up, a fetch. */
   pending?: Call;
   /** The caller's INVITE had no description: the offer came from the other side, its answer comes in the ACK. */
   lateOffer: boolean;
   awaitingAnswerInAck?: { leg: Leg; ackCSeq: number; peer: Leg; offer: string };
   ringingSent: boolean;
+  /** Whose early media the caller has been told of, under the tag that its leg has now. */
+  earlyFrom?: Branch;
   readonly ring: CallTimer;
   /** The other side takes too long over a change. */
   readonly change: CallTimer;

@@ -1,8 +1,11 @@
 import { type Crypto, createResponse, type NgDictionary, quote, reasonPhrase, type SipMessage } from '@offhook/core';
+import type { Locate } from '../locate/index.ts';
 import type { NgResult } from '../media/index.ts';
 import type { Binding } from '../registrar/index.ts';
-import type { Route } from '../routing/index.ts';
+import type { CallFacts, Routed } from '../routing/index.ts';
+import type { UserSettings } from '../store/index.ts';
 import type { Flow, TransactionLayer } from '../transaction/index.ts';
+import type { Trunks } from '../trunk/index.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import type { CallFigures } from './figures.ts';
 import type { MediaPath } from './media.ts';
@@ -36,7 +39,14 @@ export const CALL_LIMITS: CallLimits = {
 export interface CallLayerOptions {
   readonly transactions: Pick<TransactionLayer, 'request' | 'respond' | 'cancel' | 'send' | 'isOpen'>;
   readonly crypto: Crypto;
-  readonly route: (user: string | undefined) => Route;
+  /** What becomes of a call; `then` may come at once or later. */
+  readonly route: (facts: CallFacts, nowMs: number, then: (routed: Routed, nowMs: number) => void) => void;
+  /** What a user wants done with calls. */
+  readonly settings: (user: string) => UserSettings;
+  /** Whether that user may take calls of the other: they are in a group together. */
+  readonly mayPickUp: (user: string, of: string) => boolean;
+  readonly locate: Locate;
+  readonly trunks?: Trunks;
   readonly lookup: (user: string, nowMs: number) => readonly Binding[];
   /** The name that phones show for a caller. */
   readonly displayName: (user: string) => string;
@@ -68,6 +78,14 @@ export interface CallContext {
   follow(transaction: string, handler: ClientHandler): void;
   addCall(call: Call): void;
   addLeg(leg: Leg): void;
+  /** Gives a leg a new tag of ours: from now on its phone talks to us in another dialog. */
+  retag(leg: Leg): void;
+  /** The relay's name of another call of that user's, if the user has few. */
+  pathOf(user: string): string | undefined;
+  /** The call that is parked there, or about to be. */
+  parkedIn(slot: string): Call | undefined;
+  /** Calls that ring at phones of users whom that holds for, the oldest first. */
+  ringingAt(matches: (user: string) => boolean): Call[];
   /** The leg of a dialog named as Replaces does (RFC 3891 3): the tags as its phone sees them. */
   findLeg(dialog: { callId: string; toTag: string; fromTag: string }): Leg | undefined;
   /** How many calls of that user are running. */
@@ -97,7 +115,7 @@ export interface ClientHandler {
 /** Headers that every answer and request of ours carries where they make sense. */
 export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, UPDATE, REFER, PRACK';
 /** Extensions that we know, as option tags. */
-export const SUPPORTED: readonly string[] = ['timer', '100rel'];
+export const SUPPORTED: readonly string[] = ['timer', 'replaces', '100rel'];
 /** The same for an INVITE whose provisional responses must not be reliable: a late offer, a change of an answered call. */
 export const SUPPORTED_UNRELIABLE: readonly string[] = SUPPORTED.filter((tag) => tag !== '100rel');
 

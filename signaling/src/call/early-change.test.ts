@@ -113,7 +113,7 @@ test('a refused change leaves everything as it was, at the relay too; the call g
     const { s, alice, bob, invite, ringing } = call;
     alice.within(ringing, 'UPDATE', { cseq: 3, sdp: HOLD });
     bob.answer(last(bob.take()), theirs);
-    const refused = last(alice.take());
+    const [refused, final] = alice.take() as [SipMessage, SipMessage?];
     assert.equal(refused.status, ours);
     assert.ok(refused.header('reason'));
     assert.equal(refused.header('retry-after') !== undefined, ours === 500);
@@ -128,7 +128,8 @@ test('a refused change leaves everything as it was, at the relay too; the call g
     if (theirs === 481) {
       assert.deepEqual(bob.seen(), ['CANCEL'], 'the phone knows the dialog no more');
       bob.answer(invite, 487);
-      assert.equal(last(alice.take()).status, 480);
+      assert.equal(final?.status, 480);
+      alice.request('ACK', { branch: 'alice1INVITE' });
       s.assertNothingLeft();
     } else assert.equal(talkAndEnd(call, 4).bodyText, `${ANSWER}a=via-relay:answer\r\n`);
   }
@@ -273,5 +274,34 @@ test('another phone behind the contact answers than the one that was changed: it
   assert.equal(ok.bodyText, `${desk}a=via-relay:answer\r\n`);
   alice.within(ok, 'ACK', { cseq: 1 });
   alice.within(ok, 'BYE', { cseq: 4 });
+  s.assertNothingLeft();
+});
+
+test('a phone that has refused the call can’t change it any more, though another one rings', () => {
+  const s = stage({ settings: { bob: { forward: { noAnswerS: 20, busy: 'carol' } } } });
+  const [alice, bob, carol] = [s.phone('alice'), s.phone('bob'), s.phone('carol')];
+  bob.register();
+  carol.register();
+  const headers: [string, string][] = [
+    ['Supported', '100rel'],
+    ['Allow', ALLOW],
+  ];
+  alice.request('INVITE', { sdp: OFFER, headers });
+  const invite = last(bob.take());
+  bob.answer(invite, 183, ANSWER, reliably(1));
+  const ringing = last(alice.take());
+  alice.within(ringing, 'PRACK', { cseq: 2, headers: rackFor(ringing) });
+  bob.answer(invite, 486);
+  s.ng.length = 0;
+  bob.within(invite, 'UPDATE', { cseq: 1, sdp: HOLD });
+  assert.equal(bob.seen().at(-1), '481 UPDATE');
+  alice.within(ringing, 'UPDATE', { cseq: 3, sdp: HOLD });
+  assert.equal(alice.seen().at(-1), '488 UPDATE');
+  assert.deepEqual(
+    s.ng.filter((m) => m.sdp === HOLD),
+    [],
+  );
+  carol.answer(last(carol.take()), 486);
+  alice.request('ACK', { branch: 'alice1INVITE' });
   s.assertNothingLeft();
 });

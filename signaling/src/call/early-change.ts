@@ -154,9 +154,9 @@ function ask(context: CallContext, r: Renegotiation, what: Change & { offer: str
         answered(context, r, { ...what, message, answer }, now);
         return;
       }
+      failed(message.status, reasonWords(message) ?? 'the other side refused the change', now);
       const early = branch.leg.early?.get(to.dialog.remoteTag);
       if (message.status === 481 && early?.dialog === to.dialog) lost(context, early, now);
-      failed(message.status, reasonWords(message) ?? 'the other side refused the change', now);
     },
     failed: (_why, now) => {
       if (call.renegotiation === r) failed(504, 'the other side does not answer', now);
@@ -172,6 +172,10 @@ function answered(
 ): void {
   const { from, to, branch, message, answer } = what;
   const { call, ngCallId } = branch;
+  if (branch.state === 'failed') {
+    finish(context, r, { ...what, ...UNREACHABLE }, nowMs);
+    return;
+  }
   to.dialog.retarget(message);
   noteAllow(to, message);
   const half = { call, ngCallId, from: to.leg, to: from.leg, sdp: answer, offer: r.offer! };
@@ -184,11 +188,12 @@ function answered(
 
 /** Both sides have the change; who asked for it gets its 200. */
 function agreed(context: CallContext, r: Renegotiation, what: Change & { sdp: string }, nowMs: number): void {
-  const { from, got, sdp } = what;
-  const { call } = what.branch;
+  const { from, branch, got, sdp } = what;
+  const { call } = branch;
   over(context, call);
   from.leg.sent = sdp;
-  if (call.a.reliable) call.a.reliable.isChanged = true;
+  const { reliable } = call.a;
+  if (reliable?.complete?.from?.branch === branch) reliable.isChanged = true;
   const headers = [
     ...(got.message.method === 'UPDATE' ? [['Contact', `<${context.options.contact(from.leg.flow)}>`] as const] : []),
     ['Allow', ALLOW] as const,

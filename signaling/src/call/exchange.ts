@@ -3,7 +3,15 @@ import type { NgResult } from '../media/index.ts';
 import type { Branch, Call, Leg } from './call.ts';
 import { ALLOW, type CallContext, SUPPORTED } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
-import { answerCommand, mediaLines, offerCommand, padSections, profileOf, trimSections } from './media.ts';
+import {
+  answerCommand,
+  type MediaPath,
+  mediaLines,
+  offerCommand,
+  padSections,
+  profileOf,
+  trimSections,
+} from './media.ts';
 import { agreeAsServer } from './session-timer.ts';
 
 export const SDP = 'application/sdp';
@@ -67,6 +75,13 @@ export interface Half {
   readonly from: Leg;
   readonly to: Leg;
   readonly sdp: string;
+  /** Other than the call's own. */
+  readonly path?: MediaPath;
+}
+
+/** Whether media of a call may go through the relay unread. */
+function pathOf(context: CallContext, { isTerminated }: Call): MediaPath {
+  return isTerminated ? 'terminated' : context.options.mediaPath;
 }
 
 /** Carries an offer through the relay. */
@@ -78,7 +93,7 @@ export function carryOffer(
 ): void {
   const { call, ngCallId, from, to } = half;
   const sdp = padSections(half.sdp, call.sections);
-  const command = offerCommand({ ngCallId, from, to, sdp, path: context.options.mediaPath });
+  const command = offerCommand({ ngCallId, from, to, sdp, path: half.path ?? pathOf(context, call) });
   context.media(call, command, nowMs, (result, now) => {
     const lines = mediaLines(sdp);
     if ('ok' in result && lines.length > call.sections.length) call.sections = lines;
@@ -111,7 +126,7 @@ export function restore(context: CallContext, call: Call, nowMs: number, ngCallI
   if (!agreed || ngCallId === undefined) return;
   const { offerer, answerer } = agreed;
   const pad = (sdp: string) => padSections(sdp, call.sections);
-  const { mediaPath: path } = context.options;
+  const path = pathOf(context, call);
   context.media(
     call,
     offerCommand({ ngCallId, from: offerer, to: answerer, sdp: pad(agreed.offer), path }),

@@ -22,9 +22,13 @@ export function handleAck(context: CallContext, leg: Leg, message: SipMessage, n
   leg.ok = undefined;
   context.clearTimer(leg.timers.retransmit);
   context.clearTimer(leg.timers.noAck);
-  const { call } = leg;
+  const { call, again } = leg;
   const waiting = call.awaitingAnswerInAck;
-  if (waiting?.leg !== leg) return;
+  if (waiting?.leg !== leg) {
+    // A change of ours that had to wait for this.
+    if (again && !call.refreshing) again(nowMs);
+    return;
+  }
   call.awaitingAnswerInAck = undefined;
   const sdp = sdpOf(message);
   if (sdp === undefined) {

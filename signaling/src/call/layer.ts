@@ -14,19 +14,21 @@ import {
 } from './context.ts';
 import { handleInDialog, handleInEarlyDialog } from './dispatch.ts';
 import { acknowledge } from './exchange.ts';
+import { returnFetched } from './fetch.ts';
 import { CallFigures } from './figures.ts';
+import { ringOver } from './hunt.ts';
 import { handleAck } from './in-dialog.ts';
 import { LegTable } from './leg-table.ts';
 import { deleteCommand, isUnknownCall, queryCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
 import { sessionDue } from './refresh.ts';
-import { acknowledgesStopped, repeatProvisional, stopReliable } from './reliable.ts';
+import { acknowledgesStopped, handlePrack, repeatProvisional, resetReliable, stopReliable } from './reliable.ts';
 import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
 import { startCall } from './start.ts';
 import { type CallSummary, summarise } from './summary.ts';
-import { returnLegs } from './transfer.ts';
+import { returnTransferred } from './transfer.ts';
 
 /** What the layer wants done beside the requests and answers it hands to the transactions. */
 export type CallCommand =
@@ -36,6 +38,8 @@ export type CallCommand =
   | { readonly kind: 'progress'; readonly call: CallSummary }
   | { readonly kind: 'ended'; readonly call: CallSummary };
 
+/** Calls of one user that are kept at one relay, so that they can be joined; more are spread. */
+const FEW = 4;
 const T1_MS = 500;
 const T2_MS = 4000;
 
@@ -90,7 +94,7 @@ export class CallLayer implements CallContext {
   restore(snapshot: CallSnapshot, reach: Reach, nowMs: number): void {
     const call = restoredCall(this, snapshot, reach);
     this.#calls.add(call);
-    this.#perUser.set(call.caller, this.callsOf(call.caller) + 1);
+    this.#count(call, 1);
     this.setTimer(call.check, nowMs + this.limits.checkMs);
     for (const leg of [call.a, call.b]) {
       if (!leg) continue;
@@ -111,7 +115,7 @@ export class CallLayer implements CallContext {
 
   /** Whether a request with a To tag belongs to one of our dialogs: such requests are let in without a new challenge. */
   ownsDialog(request: SipMessage): boolean {
-    return (this.#legs.find(request) ?? this.#legs.findEarly(request) ?? this.#legs.findClosing(request)) !== undefined;
+    return this.#legs.knows(request);
   }
 
   /** Whatever the transactions report; requests here are INVITEs, or belong to a dialog. */
@@ -223,6 +227,11 @@ export class CallLayer implements CallContext {
       this.respond(id, createResponse(message, 200, undefined, { toTag: closing.tag }), nowMs);
       return;
     }
+    const former = leg ? undefined : this.#legs.findFormer(message);
+    if (former) {
+      handlePrack(this, former, got, nowMs);
+      return;
+    }
     const early = leg ? undefined : this.#legs.findEarly(message);
     if (early?.dialog.accepts(message)) {
       handleInEarlyDialog(this, early, got, nowMs);
@@ -248,8 +257,15 @@ export class CallLayer implements CallContext {
   addCall(call: Call): void {
     this.#calls.add(call);
     if (!call.transfer) this.#inviteTransactions.set(call.inviteTransaction, call);
-    this.#perUser.set(call.caller, this.callsOf(call.caller) + 1);
+    this.#count(call, 1);
     this.progress(call);
+  }
+
+  /** A user's calls are those that the user began. */
+  #count({ a }: Call, more: 1 | -1): void {
+    const calls = this.callsOf(a.user) + more;
+    if (calls > 0) this.#perUser.set(a.user, calls);
+    else this.#perUser.delete(a.user);
   }
 
   progress(call: Call): void {
@@ -258,6 +274,28 @@ export class CallLayer implements CallContext {
 
   addLeg(leg: Leg): void {
     this.#legs.add(leg);
+  }
+
+  retag(leg: Leg): void {
+    this.#legs.retag(leg, this.newTag());
+    leg.dialog.remoteCSeq = leg.call.invite.cseq.number; // counted anew in each dialog (RFC 3261 12.2.1.1)
+    if (leg.reliable) resetReliable(this, leg);
+  }
+
+  pathOf(user: string): string | undefined {
+    return this.#legs.ofUser(user, FEW)?.call.ngCallId;
+  }
+
+  parkedIn(slot: string): Call | undefined {
+    for (const call of this.#calls) if (call.slot === slot) return call;
+    return undefined;
+  }
+
+  ringingAt(matches: (user: string) => boolean): Call[] {
+    return [...this.#calls].filter(
+      ({ state, finalSent, branches }) =>
+        state === 'ringing' && !finalSent && branches.some((b) => b.state !== 'failed' && matches(b.leg.user)),
+    );
   }
 
   findLeg(dialog: { callId: string; toTag: string; fromTag: string }): Leg | undefined {
@@ -276,7 +314,7 @@ export class CallLayer implements CallContext {
     if (call.state === 'ended') return;
     const id = this.#nextMedia++;
     this.#media.set(id, { call, then });
-    this.#commands.push({ kind: 'media', id, message, near: call.transfer?.old.ngCallId });
+    this.#commands.push({ kind: 'media', id, message, near: call.near ?? call.transfer?.old.ngCallId });
   }
 
   relay(message: NgDictionary, then: (result: NgResult, nowMs: number) => void): void {
@@ -382,15 +420,17 @@ export class CallLayer implements CallContext {
     const ngCallIds = new Set(call.branches.filter((b) => b.state !== 'failed').map((b) => b.ngCallId));
     if (call.ngCallId !== undefined) ngCallIds.add(call.ngCallId);
     call.state = 'ended';
-    // What a transfer that came to nothing had moved goes back before its place is given up.
-    returnLegs(this, call, nowMs, () => {
-      for (const ngCallId of ngCallIds) this.relay(deleteCommand(ngCallId), () => {});
-    });
+    // What was moved into a call that came to nothing goes back before its place is given up.
+    const back = call.branches.filter((b) => b.fetched && b.state !== 'failed');
+    const next = (): void => {
+      const branch = back.shift();
+      if (branch) returnFetched(this, branch, { words: why.words, nowMs }, next);
+      else for (const ngCallId of ngCallIds) this.relay(deleteCommand(ngCallId), () => {});
+    };
+    returnTransferred(this, call, next);
     this.#calls.delete(call);
     this.#inviteTransactions.delete(call.inviteTransaction);
-    const left = this.callsOf(call.caller) - 1;
-    if (left > 0) this.#perUser.set(call.caller, left);
-    else this.#perUser.delete(call.caller);
+    this.#count(call, -1);
     for (const timer of [call.ring, call.change, call.check]) this.clearTimer(timer);
     for (const leg of [call.a, ...call.branches.map((b) => b.leg)]) {
       if (leg.call !== call) continue; // it went on into another call
@@ -399,6 +439,7 @@ export class CallLayer implements CallContext {
       this.#legs.delete(leg);
       if (leg === call.a && leg.reliable?.stopped.length && this.options.transactions.isOpen(call.inviteTransaction))
         this.#legs.closing(leg, call.inviteTransaction);
+      leg.line?.release(nowMs);
       leg.again?.(nowMs); // what waited for a better moment has waited in vain
     }
   }
@@ -418,13 +459,7 @@ export class CallLayer implements CallContext {
     const { call, leg } = timer;
     switch (timer.kind) {
       case 'ring':
-        giveUp(
-          this,
-          call,
-          call.ringingSent
-            ? { status: 480, words: `${call.callee} does not answer`, nowMs }
-            : { status: 408, words: `the phone of ${call.callee} does not even ring`, nowMs },
-        );
+        ringOver(this, call, nowMs);
         return;
       case 'retransmit-2xx': {
         // RFC 3261 13.3.1.4: T1, doubled up to T2, on reliable transports too.

@@ -107,8 +107,8 @@ export function answerCommand(o: { ngCallId: string; from: MediaSide; to: MediaS
   };
 }
 
-/** Our own verb: the relay answers the description itself and sends the media back. */
-export function echoCommand(o: { ngCallId: string; from: MediaSide; sdp: string }): NgDictionary {
+/** Our own verb: the relay answers the description itself and sends the media back, or nothing (`silent`). */
+export function echoCommand(o: { ngCallId: string; from: MediaSide; sdp: string; isSilent?: boolean }): NgDictionary {
   return {
     command: 'echo',
     'call-id': o.ngCallId,
@@ -117,6 +117,7 @@ export function echoCommand(o: { ngCallId: string; from: MediaSide; sdp: string 
     sdp: o.sdp,
     replace: ['origin'],
     'received-from': receivedFrom(o.from.flow),
+    flags: o.isSilent ? ['silent'] : undefined,
   };
 }
 

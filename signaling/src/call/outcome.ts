@@ -3,6 +3,9 @@ import type { Branch, Call } from './call.ts';
 import { type CallContext, reasonHeader, refusal } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import { okWith, SDP } from './exchange.ts';
+import { settleFetched } from './fetch.ts';
+import { continuePickUp } from './pick-up.ts';
+import { earlyDialog } from './prack.ts';
 import { finalAnswer, holdAnswer, sendProvisional } from './reliable.ts';
 import { joinTransferred, notify, transferFailed } from './transfer.ts';
 
@@ -12,7 +15,7 @@ import { joinTransferred, notify, transferFailed } from './transfer.ts';
 export function provisional(
   context: CallContext,
   call: Call,
-  how: { status: number; sdp?: string; carried: SipMessage; now: number },
+  how: { status: number; sdp?: string; carried: SipMessage; branch: Branch; now: number },
 ): void {
   const isNews = call.state !== 'ringing';
   call.ringingSent = true;
@@ -22,13 +25,33 @@ export function provisional(
     notify(context, call.transfer, how.status, how.now);
     return;
   }
+  beginEarlyDialog(context, call, how.branch);
+  if (how.sdp !== undefined) call.earlyFrom = how.branch;
   const body = how.sdp === undefined ? undefined : { type: SDP, bytes: how.sdp };
   const response = createResponse(call.invite, how.status, undefined, {
     toTag: call.a.tag,
     headers: [['Contact', `<${context.options.contact(call.a.flow)}>`], ...endToEnd(how.carried)],
     body,
   });
-  sendProvisional(context, call, { response, carried: how.carried }, how.now);
+  sendProvisional(context, call, { response, from: earlyDialog(how.branch.leg, how.carried) }, how.now);
+}
+
+/**
+ * What one phone has described is not to be changed by another one's answer (RFC 3261 13.2.1): after early media of one,
+ * the caller gets to know the next as another dialog.
+ */
+function beginEarlyDialog(context: CallContext, call: Call, branch: Branch | undefined): void {
+  if (!call.earlyFrom || call.earlyFrom === branch) return;
+  call.earlyFrom = undefined;
+  context.retag(call.a);
+}
+
+/** 181 to the caller: the call is passed on to somebody else. */
+export function forwarding(context: CallContext, call: Call, nowMs: number): void {
+  if (call.transfer) return;
+  const headers = [['Contact', `<${context.options.contact(call.a.flow)}>`] as const];
+  const response = createResponse(call.invite, 181, undefined, { toTag: call.a.tag, headers });
+  sendProvisional(context, call, { response }, nowMs);
 }
 
 /** The caller's 200. */
@@ -43,9 +66,15 @@ export function accept(
     joinTransferred(context, call, nowMs);
     return;
   }
+  beginEarlyDialog(
+    context,
+    call,
+    call.branches.find((branch) => branch.leg === call.b),
+  );
   if (holdAnswer(call, (now) => accept(context, call, what, now))) return;
   call.state = 'answered';
   call.answeredAtMs = nowMs;
+  settleFetched(context, call, nowMs);
   context.answered(call, nowMs);
   const response = okWith(
     context,
@@ -53,6 +82,7 @@ export function accept(
     nowMs,
   );
   context.sendOk(call.a, call.inviteTransaction, response, nowMs);
+  continuePickUp(context, call, nowMs);
 }
 
 /** The caller's failure; after a transfer it is told to who asked for that. */
@@ -76,8 +106,8 @@ export function tearDown(
   call: Call,
   why: { status: number; words: string; nowMs: number; calleeIsGone?: true },
 ): void {
-  // The far end of a call that was to be joined has a call of its own, which goes on.
-  if (call.b && !why.calleeIsGone && !call.transfer?.consult) context.bye(call.b, why.words, why.nowMs);
+  // A fetched leg has a call of its own, which goes on.
+  if (call.b && !why.calleeIsGone && call.b.call === call) context.bye(call.b, why.words, why.nowMs);
   refuse(context, call, why, why.nowMs);
   context.end(call, { status: why.status, words: why.words }, why.nowMs);
 }

@@ -3,6 +3,7 @@ import type { Dialog } from '../dialog/index.ts';
 import type { Branch, Leg } from './call.ts';
 import { type CallContext, noteAllow } from './context.ts';
 import { sdpOf } from './exchange.ts';
+import { goOn } from './hunt.ts';
 import { abandon } from './outcome.ts';
 
 /** Phones behind one contact whose reliable provisional responses are acknowledged. */
@@ -119,6 +120,7 @@ export function lost(context: CallContext, early: EarlyDialog, nowMs: number): v
   leg.early.delete(dialog.remoteTag);
   if (leg.early.size > 0 || branch.state !== 'inviting' || branch.abandoned) return;
   const words = `${leg.user}'s phone knows the call no more`;
-  branch.cause = { status: 480, reason: words };
+  branch.failure ??= { status: 480, reason: words };
   abandon(context, branch, { status: 481, words, nowMs });
+  goOn(context, branch.call, nowMs);
 }

@@ -289,7 +289,7 @@ test('a caller’s leg that begins anew: another RSeq at once, and the PRACK of 
   bob.answer(invite, 183, ANSWER);
   assert.deepEqual(alice.seen(), []);
   const leg = s.core.calls.findLeg({ callId: before.callId, toTag: before.to.tag!, fromTag: before.from.tag! });
-  resetReliable(s.core.calls, leg!, s.clock.now);
+  resetReliable(s.core.calls, leg!);
   s.advance(40_000);
   assert.deepEqual(alice.seen(), [], 'nothing of before is repeated or waited for');
   bob.answer(invite, 200, ANSWER);
@@ -307,7 +307,7 @@ test('what waits for a PRACK: the newest state of ringing, and each description'
   for (const [status, sdp] of [[181], [182], [183, ANSWER], [180], [182], [181]] as [number, string?][]) {
     const body = sdp === undefined ? undefined : { type: 'application/sdp', bytes: sdp };
     const response = createResponse(leg.call.invite, status, undefined, { toTag: leg.tag, body });
-    sendProvisional(s.core.calls, leg.call, { response, carried: response }, s.clock.now);
+    sendProvisional(s.core.calls, leg.call, { response }, s.clock.now);
   }
   const told: number[] = [];
   for (let now: SipMessage | undefined = first, cseq = 2; now; cseq++) {
@@ -319,4 +319,74 @@ test('what waits for a PRACK: the newest state of ringing, and each description'
   bob.answer(invite, 486);
   alice.request('ACK', { branch: 'alice1INVITE' });
   s.assertNothingLeft();
+});
+
+test('who is rung after early media is another early dialog: RSeq and CSeq begin anew, nothing of before is repeated', () => {
+  const groups = { desk: { members: ['bob', 'carol'], ring: 'serial', ringS: 20 } } as const;
+  const s = stage({ groups });
+  const [alice, bob, carol] = [s.phone('alice'), s.phone('bob'), s.phone('carol')];
+  bob.register();
+  carol.register();
+  const uri = `sip:desk@${DOMAIN}`;
+  alice.request('INVITE', { uri, to: `<${uri}>`, sdp: OFFER, headers: [...SUPPORTED, ['Allow', 'UPDATE']] });
+  const first = last(bob.take());
+  bob.answer(first, 183, ANSWER, reliably(1));
+  const before = last(alice.take());
+  bob.answer(first, 486);
+  const second = last(carol.take());
+  carol.answer(second, 180);
+  const ringing = last(alice.take());
+  assert.deepEqual([ringing.status, isReliable(ringing)], [180, false]);
+  assert.notEqual(ringing.to.tag, before.to.tag);
+  s.advance(10_000);
+  assert.deepEqual(alice.seen(), [], 'the 183 of the phone that is busy is over');
+  carol.answer(second, 183, ANSWER, reliably(1));
+  const now = last(alice.take());
+  assert.equal(now.to.tag, ringing.to.tag);
+  assert.notEqual(now.header('rseq'), before.header('rseq'));
+  alice.within(before, 'PRACK', { cseq: 2, headers: rackFor(before), branch: 'old' });
+  alice.within(now, 'PRACK', { cseq: 2, headers: rackFor(now), branch: 'new' });
+  alice.within(before, 'PRACK', { cseq: 3, headers: rackFor(before), branch: 'again' });
+  assert.deepEqual(alice.seen(), ['200 PRACK', '200 PRACK', '481 PRACK']);
+  alice.within(now, 'UPDATE', { cseq: 3, sdp: OFFER });
+  const update = last(carol.take());
+  assert.equal(update.method, 'UPDATE');
+  carol.answer(update, 200, ANSWER);
+  assert.deepEqual(alice.seen(), ['200 UPDATE']);
+  carol.answer(second, 200);
+  finish(s, alice, last(alice.take()), 4);
+  assert.equal(s.core.calls.ownsDialog(before), false);
+});
+
+test('forwarding is told reliably to who requires that', () => {
+  const s = stage({ settings: { bob: { forward: { noAnswerS: 20, always: 'carol' } } } });
+  const [alice, bob, carol] = [s.phone('alice'), s.phone('bob'), s.phone('carol')];
+  bob.register();
+  carol.register();
+  alice.request('INVITE', { sdp: OFFER, headers: REQUIRED });
+  const [, forwarded] = alice.take();
+  assert.deepEqual([forwarded?.status, isReliable(forwarded!)], [181, true]);
+  const invite = last(carol.take());
+  carol.answer(invite, 180);
+  assert.deepEqual(alice.seen(), []);
+  alice.within(forwarded!, 'PRACK', { cseq: 2, headers: rackFor(forwarded!) });
+  assert.deepEqual(alice.seen(), ['200 PRACK', '180 INVITE']);
+  carol.answer(invite, 200, ANSWER);
+  finish(s, alice, last(alice.take()), 3);
+});
+
+test('a phone that knows its early dialog no more: the next one is rung', () => {
+  const s = stage({ settings: { bob: { forward: { noAnswerS: 20, noAnswer: 'carol' } } } });
+  const [alice, bob, carol] = [s.phone('alice'), s.phone('bob'), s.phone('carol')];
+  bob.register();
+  carol.register();
+  alice.request('INVITE', { sdp: OFFER });
+  const first = last(bob.take());
+  bob.answer(first, 180, undefined, reliably(1));
+  bob.answer(last(bob.take()), 481);
+  assert.deepEqual(bob.seen(), ['CANCEL']);
+  const second = last(carol.take());
+  bob.answer(first, 487);
+  carol.answer(second, 200, ANSWER);
+  finish(s, alice, last(alice.take()), 2);
 });

@@ -42,11 +42,11 @@ export interface Reliable {
 export function sendProvisional(
   context: CallContext,
   call: Call,
-  what: { response: SipMessage; carried: SipMessage },
+  what: { response: SipMessage; from?: EarlyDialog },
   nowMs: number,
 ): void {
-  const { invite, a, branches } = call;
-  const { response, carried } = what;
+  const { invite, a } = call;
+  const { response, from } = what;
   const isRequired = invite.hasToken('require', '100rel');
   const isDescribed = sdpOf(response) !== undefined;
   if (!isRequired && !(isDescribed && invite.hasToken('supported', '100rel'))) {
@@ -56,9 +56,8 @@ export function sendProvisional(
   // The first reliable response would have to carry the offer (RFC 3262 5), which only the 2xx will bring.
   if (sdpOf(invite) === undefined) return;
   response.add('require', '100rel').add('allow', ALLOW).add('supported', SUPPORTED.join(', '));
-  const branch = branches.find((b) => b.leg.dialog.callId === carried.callId);
-  const provisional: Provisional = { response, from: branch && earlyDialog(branch.leg, carried), isDescribed };
-  const reliable = a.reliable?.tag === a.tag ? a.reliable : resetReliable(context, a, nowMs);
+  const provisional: Provisional = { response, from, isDescribed };
+  const reliable = a.reliable?.tag === a.tag ? a.reliable : resetReliable(context, a);
   if (!reliable.unacknowledged) {
     send(context, a, provisional, nowMs);
     return;
@@ -81,7 +80,7 @@ export function finalAnswer(call: Call, { sdp, answer }: { sdp: string; answer?:
   const { reliable, tag } = call.a;
   if (reliable?.tag !== tag) return sdp;
   // Another phone behind the contact has answered than the one whose early media the caller had.
-  if (answer && call.b && earlyDialog(call.b, answer) !== reliable.complete?.from) return sdp;
+  if (!answer || !call.b || earlyDialog(call.b, answer) !== reliable.complete?.from) return sdp;
   const isChanging = reliable.complete !== undefined && call.renegotiation !== undefined;
   return reliable.isChanged || isChanging ? undefined : sdp;
 }
@@ -138,7 +137,7 @@ export function repeatProvisional(context: CallContext, leg: Leg, nowMs: number)
   context.setTimer(leg.timers.provisional, nowMs + current.intervalMs);
 }
 
-/** The INVITE has its final answer: nothing provisional is repeated or sent any more. */
+/** The INVITE has its final answer, or goes on in another dialog: nothing provisional is repeated or sent any more. */
 export function stopReliable(context: CallContext, leg: Leg): void {
   const { reliable } = leg;
   if (!reliable) return;
@@ -152,15 +151,14 @@ export function stopReliable(context: CallContext, leg: Leg): void {
 
 /**
  * For a caller's leg that has got another To tag: its reliable responses begin anew, with an RSeq of their own. A PRACK
- * for one of the dialog before is still answered by 200, and a 2xx waits for it no longer.
+ * for one of the dialog before is still answered by 200.
  */
-export function resetReliable(context: CallContext, leg: Leg, nowMs: number): Reliable {
-  const { held, stopped = [] } = leg.reliable ?? {};
+export function resetReliable(context: CallContext, leg: Leg): Reliable {
+  const { stopped = [] } = leg.reliable ?? {};
   stopReliable(context, leg);
   const random = context.options.crypto.randomBytes(4);
   const rseq = new DataView(random.buffer, random.byteOffset).getUint32(0) % 0x7fffffff;
   leg.reliable = { tag: leg.tag, rseq, waiting: [], stopped, isChanged: false };
-  held?.(nowMs);
   return leg.reliable;
 }
 

@@ -77,12 +77,17 @@ export function resumeRenegotiation(context: CallContext, leg: Leg, nowMs: numbe
 
 function changeEcho(context: CallContext, r: Renegotiation, sdp: string, nowMs: number): void {
   const { call } = r.from;
-  context.media(call, echoCommand({ ngCallId: call.ngCallId!, from: r.from, sdp }), nowMs, (result, now) => {
-    if (call.renegotiation !== r) return;
-    if ('error' in result)
-      finish(context, call, { renegotiation: r, status: statusOf(result.error), words: result.error, nowMs: now });
-    else accepted(context, r, String(result.ok.sdp ?? ''), now);
-  });
+  context.media(
+    call,
+    echoCommand({ ngCallId: call.ngCallId!, from: r.from, sdp, isSilent: call.kind === 'parked' }),
+    nowMs,
+    (result, now) => {
+      if (call.renegotiation !== r) return;
+      if ('error' in result)
+        finish(context, call, { renegotiation: r, status: statusOf(result.error), words: result.error, nowMs: now });
+      else accepted(context, r, String(result.ok.sdp ?? ''), now);
+    },
+  );
 }
 
 /** Takes the offer through the relay and sends it on. */

@@ -45,6 +45,8 @@ export interface CallSnapshot {
   readonly startedAtMs: number;
   readonly answeredAtMs: number;
   readonly ngCallId: string;
+  readonly isTerminated?: boolean;
+  readonly slot?: string;
   readonly sections: readonly string[];
   readonly inviteCSeq: number;
   readonly agreed?: { readonly offerer: 'a' | 'b'; readonly offer: string; readonly answer: string };
@@ -64,6 +66,8 @@ export function snapshotOf(call: Call): CallSnapshot | undefined {
     startedAtMs: call.startedAtMs,
     answeredAtMs: call.answeredAtMs,
     ngCallId: call.ngCallId,
+    isTerminated: call.isTerminated,
+    slot: call.slot,
     sections: call.sections,
     inviteCSeq: call.invite.cseq.number,
     agreed: agreed && {
@@ -115,6 +119,8 @@ export function restoredCall(context: CallContext, s: CallSnapshot, reach: Reach
       cseq: s.inviteCSeq,
     }),
     ngCallId: s.ngCallId,
+    isTerminated: s.isTerminated,
+    slot: s.slot,
     ringingSent: true,
     finalSent: true,
     sections: s.sections,

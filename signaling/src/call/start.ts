@@ -1,12 +1,16 @@
 import { createResponse, hex, parseUri, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
+import type { CallFacts, Decision } from '../routing/index.ts';
 import type { Flow } from '../transaction/index.ts';
-import { startBranches } from './branch.ts';
 import { type Call, type Leg, newCall, newLeg } from './call.ts';
 import { type CallContext, noteAllow, refusal } from './context.ts';
 import { sdpOf } from './exchange.ts';
+import { hunt } from './hunt.ts';
 import { echoCommand, profileOf, sdpProblem, statusOf } from './media.ts';
 import { accept, reject } from './outcome.ts';
+import { fetchParked, park } from './parking.ts';
+import { pickUp } from './pick-up.ts';
+import { replace, replacedBy } from './replaces.ts';
 import { refuseInterval } from './session-timer.ts';
 
 /** An INVITE that begins a call, as admission let it in. */
@@ -14,59 +18,120 @@ export interface FirstInvite {
   readonly id: string;
   readonly message: SipMessage;
   readonly flow: Flow;
+  /** Who is signed in there. */
   readonly account?: string;
+  /** Or the trunk that it came over. */
+  readonly arrived?: Arrived;
+}
+
+/** A call that came over a trunk, as the trunk tells it. */
+export interface Arrived {
+  readonly trunk: string;
+  /** Number of the caller. */
+  readonly from: string;
+  readonly displayName?: string;
+  readonly isPrivate: boolean;
+  /** What its number is here. */
+  readonly to: string;
+  /** The line that the call takes. */
+  readonly release: (nowMs: number) => void;
 }
 
 /** An INVITE outside of any dialog: refused in words, or the beginning of a call. */
 export function startCall(context: CallContext, got: FirstInvite, nowMs: number): void {
-  const { message, id, flow } = got;
+  const { message, id, arrived } = got;
   const { options, counters } = context;
-  const caller = got.account ?? '';
-  const callee = parseUri(message.uri)?.user ?? '';
-  const refuse = (status: number, words: string) => {
+  const user = arrived ? `trunk ${arrived.trunk}` : (got.account ?? '');
+  const refuse = (status: number, words: string, now: number) => {
     counters.rejected++;
-    context.respond(id, refusal(message, status, words, context.newTag()), nowMs);
+    context.respond(id, refusal(message, status, words, context.newTag()), now);
+    arrived?.release(now);
   };
   counters.attempts++;
-  if (context.callsOf(caller) >= context.limits.callsPerUser) {
-    refuse(503, `${caller} has ${context.limits.callsPerUser} calls already`);
+  if (!arrived && context.callsOf(user) >= context.limits.callsPerUser) {
+    refuse(503, `${user} has ${context.limits.callsPerUser} calls already`, nowMs);
     return;
   }
   const tooSmall = refuseInterval(context, message, context.newTag());
   if (tooSmall) {
     counters.rejected++;
     context.respond(id, tooSmall, nowMs);
+    arrived?.release(nowMs);
     return;
   }
   const problem = inviteProblem(message);
   if (problem !== undefined) {
-    refuse(problem.status, problem.words);
+    refuse(problem.status, problem.words, nowMs);
     return;
   }
-  const route = options.route(callee);
-  if (route.kind === 'reject') {
-    refuse(route.status, route.reason);
+  const callee = arrived?.to ?? parseUri(message.uri)?.user ?? '';
+  const begin = (now: number): Call => {
+    context.respond(id, createResponse(message, 100), now);
+    return callOf(context, { got, user, caller: arrived?.from ?? user, callee, nowMs: now });
+  };
+  const replaced = message.header('replaces');
+  if (replaced !== undefined) {
+    const target = replacedBy(context, message, user);
+    if ('status' in target) refuse(target.status, target.words, nowMs);
+    else replace(context, begin(nowMs), target, nowMs);
     return;
   }
-  if (route.kind === 'echo') {
-    context.respond(id, createResponse(message, 100), nowMs);
-    startEcho(context, callOf(context, { got, caller, callee, kind: 'echo', nowMs }), nowMs);
-    return;
+  const facts: CallFacts = {
+    account: got.account,
+    trunk: arrived?.trunk,
+    from: arrived?.from ?? user,
+    displayName: arrived?.displayName ?? message.from.displayName,
+    to: callee,
+    headers: () => firstValues(message),
+  };
+  // Rules of the user's may take a while; the call waits for them, and can be cancelled.
+  let waiting: Call | undefined;
+  let isDecided = false;
+  options.route(facts, nowMs, ({ decision }, now) => {
+    if (isDecided) return;
+    isDecided = true;
+    if (waiting?.finalSent || waiting?.state === 'ended') return;
+    if (decision.kind === 'reject') {
+      if (waiting) reject(context, waiting, decision.status, decision.reason, now);
+      else refuse(decision.status, decision.reason, now);
+      return;
+    }
+    carryOut(context, waiting ?? begin(now), decision, now);
+  });
+  if (!isDecided) waiting = begin(nowMs);
+}
+
+/** Does what routing has decided with a call that has begun. */
+export function carryOut(context: CallContext, call: Call, decision: Decision, nowMs: number): void {
+  switch (decision.kind) {
+    case 'ring':
+      hunt(context, call, decision, nowMs);
+      return;
+    case 'echo':
+      call.kind = 'echo';
+      startEcho(context, call, nowMs);
+      return;
+    case 'park':
+      if (call.transfer) park(context, call, decision.slot, nowMs);
+      else fetchParked(context, call, decision.slot, nowMs);
+      return;
+    case 'pickup':
+      pickUp(context, call, decision.user, nowMs);
+      return;
+    case 'room':
+      reject(context, call, 501, `there are no rooms yet: ${decision.room}`, nowMs);
+      return;
+    case 'reject':
+      reject(context, call, decision.status, decision.reason, nowMs);
+      return;
+    default:
+      decision satisfies never;
   }
-  const registered = options.lookup(route.user, nowMs);
-  // Who calls the own name means the own other phones.
-  const bindings = registered.filter((binding) => binding.flow !== flow);
-  if (bindings.length === 0) {
-    refuse(
-      480,
-      registered.length === 0
-        ? `${callee} is not registered: nobody is signed in under that name`
-        : `${callee} has no other phone that is signed in`,
-    );
-    return;
-  }
-  context.respond(id, createResponse(message, 100), nowMs);
-  startBranches(context, callOf(context, { got, caller, callee, kind: 'user', nowMs }), bindings, nowMs);
+}
+
+/** The first value of each header field. */
+function firstValues(message: SipMessage): Record<string, string> {
+  return Object.fromEntries(message.names().map((name) => [name, message.header(name) ?? '']));
 }
 
 /** What is wrong with an INVITE itself. */
@@ -92,27 +157,25 @@ export function newCallId(context: CallContext): string {
 
 function callOf(
   context: CallContext,
-  of: { got: FirstInvite; caller: string; callee: string; kind: Call['kind']; nowMs: number },
+  of: { got: FirstInvite; user: string; caller: string; callee: string; nowMs: number },
 ): Call {
-  const { message, id, flow } = of.got;
+  const { message, id, flow, arrived } = of.got;
   const call = newCall({
     id: newCallId(context),
     caller: of.caller,
     callee: of.callee,
     startedAtMs: of.nowMs,
-    kind: of.kind,
+    kind: 'user',
     invite: message,
     inviteTransaction: id,
+    arrived,
   });
   const dialog = Dialog.ofInvite(message, { localTag: context.newTag(), flow, contact: context.options.contact });
-  const a: Leg = newLeg(call, {
-    dialog,
-    user: of.caller,
-    instance: instanceOf(message),
-    mediaTag: context.newTag(),
-  });
+  const a: Leg = newLeg(call, { dialog, user: of.user, instance: instanceOf(message), mediaTag: context.newTag() });
   noteAllow(a, message);
   a.profile = profileOf(sdpOf(message) ?? '');
+  a.line = arrived;
+  call.near = arrived ? undefined : context.pathOf(of.user);
   Object.assign(call, { a });
   context.addCall(call);
   context.addLeg(a);
@@ -121,17 +184,28 @@ function callOf(
 
 /** Answers a call to the echo: the relay makes the answer. */
 export function startEcho(context: CallContext, call: Call, nowMs: number): void {
+  answerItself(context, call, { what: 'the echo', nowMs });
+}
+
+/** Answers a call and lets it wait in silence: the relay makes the answer. */
+export function startSilence(context: CallContext, call: Call, nowMs: number): void {
+  call.kind = 'parked';
+  answerItself(context, call, { what: 'a waiting call', nowMs });
+}
+
+function answerItself(context: CallContext, call: Call, { what, nowMs }: { what: string; nowMs: number }): void {
   const sdp = sdpOf(call.invite);
   if (sdp === undefined) {
-    reject(context, call, 488, 'the echo needs an offer in the INVITE', nowMs);
+    reject(context, call, 488, `${what} needs an offer in the INVITE`, nowMs);
     return;
   }
   if (!context.options.relayOffers('echo')) {
-    reject(context, call, 503, 'the media relay in use has no echo', nowMs);
+    reject(context, call, 503, `the media relay in use has no echo, which ${what} needs`, nowMs);
     return;
   }
   call.ngCallId = `${call.id}-echo`;
-  context.media(call, echoCommand({ ngCallId: call.ngCallId, from: call.a, sdp }), nowMs, (result, now) => {
+  const command = echoCommand({ ngCallId: call.ngCallId, from: call.a, sdp, isSilent: call.kind === 'parked' });
+  context.media(call, command, nowMs, (result, now) => {
     if ('error' in result) reject(context, call, statusOf(result.error), result.error, now);
     else accept(context, call, { sdp: String(result.ok.sdp ?? '') }, now);
   });

@@ -11,8 +11,9 @@ import {
   seededCrypto,
 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
+import type { RingGroup } from '../routing/index.ts';
 import { SipCore } from '../server/core.ts';
-import type { Account } from '../store/index.ts';
+import { type Account, DEFAULT_SETTINGS, type UserSettings } from '../store/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { CALL_LIMITS, type CallLimits } from './context.ts';
 
@@ -24,19 +25,29 @@ const account = (user: string): Account => ({
   ha1Sha256: '',
   createdAt: '',
 });
-const USERS = ['alice', 'bob', 'carol'];
+const USERS = ['alice', 'bob', 'carol', 'dave'];
 export const OFFER =
   'v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
 export const ANSWER = OFFER.replaceAll('192.0.2.1', '192.0.2.2');
 export const VIDEO = `${OFFER}m=video 4002 RTP/AVP 96\r\n`;
 
 /** The real server machine with WebSocket phones (authenticated by their session) and a relay that marks what passes it. */
-export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLimits>; seed?: number } = {}) {
+export function stage(
+  options: {
+    relayIsDown?: boolean;
+    limits?: Partial<CallLimits>;
+    seed?: number;
+    settings?: Readonly<Record<string, Partial<UserSettings>>>;
+    groups?: Readonly<Record<string, RingGroup>>;
+  } = {},
+) {
   const core = new SipCore({
     crypto: seededCrypto(options.seed ?? 7, nodeCrypto),
     domain: DOMAIN,
     isLocal: (host) => host === DOMAIN,
     account: (u) => (USERS.includes(u) ? account(u) : undefined),
+    settings: (user) => ({ ...DEFAULT_SETTINGS, ...options.settings?.[user] }),
+    groups: options.groups,
     mediaPath: 'opaque',
     relays: 1,
     nowMs: 0,
@@ -115,10 +126,11 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
       remote: { address: '127.0.0.1', port: 50_000 + flows },
       account: user,
     };
+    const contact = `<sip:${user}${flows}@phone.invalid;transport=ws>`;
     const self = {
       flow,
       user,
-      contact: `<sip:${user}${flows}@phone.invalid;transport=ws>`,
+      contact,
       /** Takes what was sent to this phone since it last looked. */
       take: () => {
         const mine = outbox.filter((o) => o.flow === flow).map((o) => o.message);
@@ -160,7 +172,8 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
           }).prepend('via', `SIP/2.0/WS x.invalid;branch=z9hG4bK${over.branch ?? `${user}${over.cseq ?? 1}${method}`}`),
         ),
       /** Registers; answers what else comes over the new connection at once. */
-      register: (): SipMessage[] => {
+      register: (how: { q?: string } = {}): SipMessage[] => {
+        if (how.q !== undefined) self.contact = `${contact};q=${how.q}`;
         self.request('REGISTER', {
           uri: `sip:${DOMAIN}`,
           to: `<sip:${user}@${DOMAIN}>`,

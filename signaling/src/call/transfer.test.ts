@@ -256,7 +256,6 @@ test('an attended transfer that the second side refuses leads the first back to 
 test('what can’t be transferred is refused by the protocol’s own code and in words', () => {
   const cases: [string, string, [string, string][], number][] = [
     ['nobody of that name', `<sip:nobody@${DOMAIN}>`, [], 404],
-    ['nobody signed in', `<sip:alice@${DOMAIN}>`, [], 480],
     ['another server', '<sip:carol@elsewhere.test>', [], 404],
     ['no SIP URI', '<tel:+123>', [], 400],
     ['two targets', `<sip:carol@${DOMAIN}>, <sip:bob@${DOMAIN}>`, [], 400],
@@ -279,6 +278,19 @@ test('what can’t be transferred is refused by the protocol’s own code and in
   const ok = last(alice.take());
   alice.within(ok, 'ACK', { cseq: 1 });
   assert.equal(last(refer(alice, ok, `<sip:carol@${DOMAIN}>`)).status, 403, 'the echo can’t be transferred');
+});
+
+test('a transfer to somebody who is not signed in is told as such, and the call goes on', () => {
+  const { s, alice, ok } = talking();
+  const [accepted, ...rest] = refer(alice, ok, `<sip:alice@${DOMAIN}>`);
+  assert.equal(accepted?.status, 202);
+  assert.deepEqual(told(alice, rest), [
+    'SIP/2.0 100 Trying active;expires=60',
+    'SIP/2.0 480 Temporarily Unavailable terminated;reason=noresource',
+  ]);
+  assert.equal(s.core.calls.size, 1);
+  alice.within(ok, 'BYE', { cseq: 3 });
+  s.assertNothingLeft();
 });
 
 test('who wants to hear nothing hears nothing (RFC 4488); further REFERs have an event of their own', () => {

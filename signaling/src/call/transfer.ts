@@ -1,8 +1,9 @@
 import { reasonPhrase } from '@offhook/core';
-import type { Call, Consultation, Leg, Move, Transfer } from './call.ts';
+import type { Call, Leg, Transfer } from './call.ts';
 import type { CallContext } from './context.ts';
-import { adoptAnswer, carryAnswer, restore, sdpOf } from './exchange.ts';
-import { connectCommand, echoCommand } from './media.ts';
+import { carryAnswer, restore, sdpOf } from './exchange.ts';
+import { moveLeg, returnLeg, settleFetched } from './fetch.ts';
+import { echoCommand } from './media.ts';
 import { rejoin } from './rejoin.ts';
 
 const SIPFRAG = 'message/sipfrag;version=2.0';
@@ -35,7 +36,8 @@ export function notify(context: CallContext, transfer: Transfer, status: number,
 export function joinTransferred(context: CallContext, call: Call, nowMs: number): void {
   const failed = (why: Failure, now: number) => {
     if (call.state === 'ended') return;
-    if (call.b && !call.transfer?.consult) context.bye(call.b, why.words, now);
+    // A fetched leg has a call of its own, which goes on.
+    if (call.b && call.b.call === call) context.bye(call.b, why.words, now);
     transferFailed(context, call, why, now);
     context.end(call, why, now);
   };
@@ -79,22 +81,6 @@ export function bring(
   moveLeg(context, transfer.move, { ngCallId: to, fromNgCallId, tag: a.mediaTag }, then);
 }
 
-/** Asks the relay once; who asks while that is under way hears of it as well. */
-export function moveLeg(
-  context: CallContext,
-  move: Move,
-  what: Parameters<typeof connectCommand>[0],
-  then: (problem: string | undefined, nowMs: number) => void,
-): void {
-  move.waiting.push(then);
-  if (move.state === 'asked') return;
-  move.state = 'asked';
-  context.relay(connectCommand(what), (result, now) => {
-    move.state = 'ok' in result ? 'moved' : 'stays';
-    for (const waiting of move.waiting.splice(0)) waiting('error' in result ? result.error : undefined, now);
-  });
-}
-
 /** What the relay now tells who is transferred of its new side. */
 function describe(
   context: CallContext,
@@ -112,7 +98,8 @@ function describe(
     return;
   }
   const sdp = sdpOf(call.invite) ?? '';
-  context.media(call, echoCommand({ ngCallId, from: a, sdp }), nowMs, (result, now) =>
+  const isSilent = call.kind === 'parked';
+  context.media(call, echoCommand({ ngCallId, from: a, sdp, isSilent }), nowMs, (result, now) =>
     then('error' in result ? { status: 488, words: result.error } : String(result.ok.sdp ?? ''), now),
   );
 }
@@ -122,27 +109,28 @@ function follow(context: CallContext, call: Call, sdp: string, nowMs: number): v
   if (call.agreed) {
     call.agreed = { ...call.agreed, offer: sdp };
     restore(context, call, nowMs);
-  } else context.media(call, echoCommand({ ngCallId: call.ngCallId!, from: call.a, sdp }), nowMs, () => {});
+    return;
+  }
+  const isSilent = call.kind === 'parked';
+  context.media(call, echoCommand({ ngCallId: call.ngCallId!, from: call.a, sdp, isSilent }), nowMs, () => {});
 }
 
 function complete(context: CallContext, call: Call, nowMs: number): void {
   const transfer = call.transfer!;
-  const { by, old, consult } = transfer;
+  const { by, old } = transfer;
   notify(context, transfer, 200, nowMs);
   transfer.move.state = 'stays'; // for good: nothing leads it back
-  if (consult) consult.move.state = 'stays';
   old.pending = undefined;
   call.a.call = call;
-  if (call.b) call.b.call = call;
   call.state = 'answered';
   call.answeredAtMs = nowMs;
   context.counters.transferred++;
   const words = `${call.caller} was transferred to ${call.callee} by ${by.user}`;
-  for (const [left, leg] of [[old, by] as const, ...(consult ? [[consult.call, consult.leg] as const] : [])]) {
-    if (left.state !== 'answered') continue;
-    context.bye(leg, words, nowMs);
-    context.end(left, { status: 200, words }, nowMs);
+  if (old.state === 'answered') {
+    context.bye(by, words, nowMs);
+    context.end(old, { status: 200, words }, nowMs);
   }
+  settleFetched(context, call, nowMs);
   context.answered(call, nowMs);
 }
 
@@ -155,50 +143,12 @@ export function transferFailed(context: CallContext, call: Call, why: Failure, n
   if (leg.call === call) context.bye(leg, `the transfer failed: ${why.words}`, nowMs);
 }
 
-/** A transfer came to nothing: legs that the relay had moved go back to the calls they are still in; then `then`. */
-export function returnLegs(context: CallContext, call: Call, nowMs: number, then: () => void): void {
-  const { transfer } = call;
-  const ngCallId = call.ngCallId;
-  const { consult } = transfer ?? {};
-  if (!transfer || ngCallId === undefined) {
-    then();
-    return;
-  }
-  const back = (move: Move, leg: Leg, old: Call, next: () => void): void => {
-    if (move.state === 'asked') {
-      move.waiting.push(() => back(move, leg, old, next));
-      return;
-    }
-    if (move.state === 'stays' || old.ngCallId === undefined || leg.call !== old) {
-      next();
-      return;
-    }
-    context.relay(
-      connectCommand({ ngCallId: old.ngCallId, fromNgCallId: ngCallId, tag: leg.mediaTag }),
-      (_result, now) => {
-        restore(context, old, now);
-        next();
-      },
-    );
-  };
-  back(transfer.move, call.a, transfer.old, () => {
-    if (!consult) {
-      then();
-      return;
-    }
-    back(consult.move, consult.far, consult.call, () => {
-      if (consult.move.state === 'moved') leadBack(context, consult, nowMs);
-      then();
-    });
-  });
-}
-
-/** The far end of the other call, which had the new description already, gets its old one back. */
-function leadBack(context: CallContext, { far, call, before }: Consultation, nowMs: number): void {
-  if (before === undefined || call.state !== 'answered') return;
-  rejoin(context, far, before, nowMs, (result, now) => {
-    if ('sdp' in result) adoptAnswer(context, far, result.sdp, now);
-  });
+/** A transfer came to nothing: who was to be transferred goes back to the call it is still in; then `then`. */
+export function returnTransferred(context: CallContext, call: Call, then: () => void): void {
+  const { transfer, ngCallId, a } = call;
+  const { move, old } = transfer ?? {};
+  if (move && old && ngCallId !== undefined) returnLeg(context, { move, leg: a, from: old, ngCallId }, then);
+  else then();
 }
 
 /** An event of its own for each further REFER of a dialog (RFC 3515 2.4.6). */

@@ -9,7 +9,7 @@ const WITHOUT_CONTACT: ReadonlySet<string> = new Set(['BYE', 'CANCEL', 'PRACK'])
  */
 export class Dialog {
   readonly callId: string;
-  readonly localTag: string;
+  localTag: string;
   remoteTag: string;
   /** From and To of our requests, without tags. */
   readonly localParty: string;

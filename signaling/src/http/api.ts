@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Accounts, LONGEST_USER, Lockout, type NewSession, RateLimit, type Sessions } from '../auth/index.ts';
 import type { CallSummary } from '../call/index.ts';
 import { type Binding, secondsLeft } from '../registrar/index.ts';
-import type { Account, Cdr, CdrQuery } from '../store/index.ts';
+import { type Account, type Cdr, type CdrQuery, StoreError } from '../store/index.ts';
 import type { EventLog } from './event-log.ts';
 import { addEvents } from './events.ts';
 import { isWelcomeOrigin, type OriginOptions } from './origin.ts';
@@ -123,6 +123,19 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
   });
 
   app.get('/api/me', async (request) => ({ ...describe(signedIn(request)), domain }));
+
+  app.get('/api/settings', async (request) => accounts.settings(signedIn(request).user));
+
+  // What is not named stays; null takes a forwarding away.
+  app.patch('/api/settings', async (request) => {
+    const { user } = signedIn(request);
+    try {
+      return await accounts.change(user, request.body);
+    } catch (error) {
+      if (error instanceof StoreError) throw new ApiError(400, 'bad_settings', error.message);
+      throw error;
+    }
+  });
 
   app.get('/api/turn', async (request) => {
     const { user } = signedIn(request);

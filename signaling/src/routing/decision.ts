@@ -9,8 +9,8 @@ export interface CallFacts {
   readonly displayName?: string;
   /** User part of the address that is called. */
   readonly to: string;
-  /** First value of each header field of the INVITE, by lower-case name; only where somebody may ask for them. */
-  readonly headers?: Readonly<Record<string, string>>;
+  /** First value of each header field of the INVITE, by lower-case name. */
+  readonly headers?: () => Readonly<Record<string, string>>;
 }
 
 /** Who is to be rung. */

@@ -13,8 +13,8 @@ import {
 } from '../call/index.ts';
 import { MediaClient } from '../media/index.ts';
 import { type Binding, REGISTRAR_LIMITS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
-import { route } from '../routing/index.ts';
-import type { Account } from '../store/index.ts';
+import { type Directory, defaultRoute, type RingGroup } from '../routing/index.ts';
+import { type Account, DEFAULT_SETTINGS, type UserSettings } from '../store/index.ts';
 import { type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
 
 export interface SipCoreOptions {
@@ -24,6 +24,10 @@ export interface SipCoreOptions {
   /** Whether a host name or address means this server. */
   readonly isLocal: (host: string) => boolean;
   readonly account: (user: string) => Account | undefined;
+  /** What a user wants done with calls; nothing special when left out. */
+  readonly settings?: (user: string) => UserSettings;
+  /** Users who are rung together and may take each other's calls, by the name that is called. */
+  readonly groups?: Readonly<Record<string, RingGroup>>;
   readonly mediaPath: MediaPath;
   /** How many media relays there are; they are known by number here. */
   readonly relays: number;
@@ -61,11 +65,16 @@ export class SipCore {
   readonly media: MediaClient;
   readonly admission: Admission;
   readonly #options: SipCoreOptions;
+  readonly #directory: Directory;
   readonly #commands: SipCoreCommand[] = [];
 
   constructor(options: SipCoreOptions) {
     this.#options = options;
-    const { crypto, account, domain } = options;
+    const { crypto, account, domain, groups = {} } = options;
+    this.#directory = {
+      isUser: (user) => account(user) !== undefined,
+      group: (name) => (Object.hasOwn(groups, name) ? groups[name] : undefined),
+    };
     this.registrar = new Registrar(REGISTRAR_LIMITS, options.wallMs);
     this.authenticator = new Authenticator({
       realm: domain,
@@ -94,7 +103,11 @@ export class SipCore {
     this.calls = new CallLayer({
       transactions: this.transactions,
       crypto,
-      route: (user) => route(user, (name) => account(name) !== undefined),
+      route: (facts, nowMs, then) => then(defaultRoute(facts, this.#directory), nowMs),
+      settings: options.settings ?? (() => DEFAULT_SETTINGS),
+      mayPickUp: (user, of) =>
+        Object.values(groups).some(({ members }) => members.includes(user) && members.includes(of)),
+      locate: (uri, nowMs, then) => then({ error: `${uri} can’t be reached from here` }, nowMs),
       lookup: (user, nowMs) => this.registrar.lookup(user, nowMs),
       displayName: (user) => account(user)?.displayName ?? user,
       domain,
@@ -232,13 +245,12 @@ export class SipCore {
 
   /** "The response code chosen MUST be the same that would have been chosen had the request been an INVITE" (11.2) */
   #answerOptions(message: SipMessage, nowMs: number): SipMessage {
-    const { account } = this.#options;
     const toTag = this.admission.tag(message);
     const user = parseUri(message.uri)?.user;
     if (user !== undefined) {
-      const way = route(user, (name) => account(name) !== undefined);
-      if (way.kind === 'reject') return refusal(message, way.status, way.reason, toTag);
-      if (way.kind === 'ring' && this.registrar.lookup(user, nowMs).length === 0)
+      const { decision } = defaultRoute({ to: user }, this.#directory);
+      if (decision.kind === 'reject') return refusal(message, decision.status, decision.reason, toTag);
+      if (this.#directory.isUser(user) && this.registrar.lookup(user, nowMs).length === 0)
         return refusal(message, 480, `${user} is not registered: nobody is signed in under that name`, toTag);
     }
     const headers = [

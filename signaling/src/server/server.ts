@@ -62,6 +62,8 @@ export async function startSignaling(
     domain,
     isLocal,
     account: find,
+    settings: (user) => accounts.settings(user),
+    groups: config.groups,
     mediaPath: config.media.path,
     relays: relays.length,
     nowMs: monotonicMs(),
@@ -287,7 +289,7 @@ function verbs(of: {
   };
   const optional = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
   return {
-    users: async ({ op, user, password, displayName }) => {
+    users: async ({ op, user, password, displayName, change }) => {
       switch (op) {
         case 'list':
           return accounts.all().map((a) => ({
@@ -300,11 +302,15 @@ function verbs(of: {
           return accounts.add(text(user, 'the user name'), optional(password), optional(displayName));
         case 'passwd':
           return accounts.setPassword(text(user, 'the user name'), optional(password));
+        case 'settings':
+          return accounts.settings(text(user, 'the user name'));
+        case 'change':
+          return accounts.change(text(user, 'the user name'), change);
         case 'remove':
           await accounts.remove(text(user, 'the user name'));
           return { removed: user };
         default:
-          throw new Error('op is one of list, add, passwd, remove');
+          throw new Error('op is one of list, add, passwd, remove, settings, change');
       }
     },
     'login-link': ({ user }) => {

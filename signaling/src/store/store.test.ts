@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ha1 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
-import { openStore, StoreError } from './index.ts';
+import { Accounts } from '../auth/index.ts';
+import { DEFAULT_SETTINGS, openStore, StoreError } from './index.ts';
 
 test('accounts live through a restart, without their passwords', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'offhook-store-'));
@@ -33,6 +34,45 @@ test('accounts live through a restart, without their passwords', async () => {
     await assert.rejects(again.removeAccount('alice'), /no user/);
     await again.close();
     assert.throws(() => openStore(path, 'other.test', nodeCrypto), StoreError);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('settings live through a restart, go with their account, and are told apart from nonsense in words', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'offhook-store-'));
+  const path = join(folder, 'offhook.sqlite');
+  const reopened = async () => {
+    const store = openStore(path, 'example.test', nodeCrypto);
+    return { store, accounts: await Accounts.load(store, 'example.test', nodeCrypto) };
+  };
+  try {
+    const first = await reopened();
+    await first.accounts.add('alice', 'correct horse');
+    assert.deepEqual(first.accounts.settings('alice'), DEFAULT_SETTINGS);
+    await first.accounts.change('alice', { doNotDisturb: true, forward: { busy: 'bob', noAnswer: '+49301234' } });
+    await first.accounts.change('alice', { forward: { busy: null, noAnswerS: 30 } });
+    await first.store.close();
+    const { store, accounts } = await reopened();
+    assert.deepEqual(accounts.settings('alice'), {
+      doNotDisturb: true,
+      forward: { noAnswer: '+49301234', noAnswerS: 30 },
+    });
+    for (const [change, words] of [
+      [{ forward: { busy: 'no such\nthing' } }, /forward\.busy: a user, a number or a SIP address/],
+      [{ forward: { noAnswerS: 4 } }, /5 to 60 seconds/],
+      [{ forward: { sometimes: 'bob' } }, /no forwarding 'sometimes'/],
+      [{ doNotDisturb: 'yes' }, /true or false/],
+      [{ ringtone: 'x' }, /no setting 'ringtone'/],
+      [[], /an object/],
+      [null, /an object/],
+    ] as const)
+      await assert.rejects(accounts.change('alice', change), words);
+    await assert.rejects(accounts.change('zoe', {}), /no user 'zoe'/);
+    await accounts.remove('alice');
+    await accounts.add('alice', 'correct horse');
+    assert.deepEqual(accounts.settings('alice'), DEFAULT_SETTINGS);
+    await store.close();
   } finally {
     rmSync(folder, { recursive: true });
   }

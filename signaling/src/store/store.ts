@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type Crypto, ha1 } from '@offhook/core';
+import { readSettings, type UserSettings } from './settings.ts';
 
 /** What is known of a user. Passwords are never stored, only the digests that SIP needs (RFC 7616 3.4.2). */
 export interface Account {
@@ -21,6 +22,9 @@ export interface Store {
   addAccount(account: { user: string; password: string; displayName?: string }): Promise<void>;
   setPassword(user: string, password: string): Promise<void>;
   removeAccount(user: string): Promise<void>;
+  /** What users want done with calls, those that have said so. */
+  settings(): Promise<ReadonlyMap<string, UserSettings>>;
+  saveSettings(user: string, settings: UserSettings): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -49,7 +53,8 @@ export function openStore(path: string, realm: string, crypto: Crypto): Store {
   if (path !== ':memory:') chmodSync(path, 0o600);
   db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000;');
   db.exec(`CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS account (user TEXT PRIMARY KEY, display_name TEXT NOT NULL, ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;`);
+    CREATE TABLE IF NOT EXISTS account (user TEXT PRIMARY KEY, display_name TEXT NOT NULL, ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS user_settings (user TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT;`);
   const known = db.prepare("SELECT value FROM meta WHERE name = 'realm'").get() as { value: string } | undefined;
   if (!known) db.prepare("INSERT INTO meta VALUES ('realm', ?)").run(realm);
   else if (known.value !== realm) {
@@ -93,6 +98,17 @@ export function openStore(path: string, realm: string, crypto: Crypto): Store {
     removeAccount: async (user) => {
       const changed = db.prepare('DELETE FROM account WHERE user = ?').run(user);
       if (Number(changed.changes) === 0) throw new StoreError(`there is no user '${user}'`);
+      db.prepare('DELETE FROM user_settings WHERE user = ?').run(user);
+    },
+    settings: async () =>
+      new Map(
+        (db.prepare('SELECT user, json FROM user_settings').all() as { user: string; json: string }[]).map((row) => [
+          row.user,
+          readSettings(row.json),
+        ]),
+      ),
+    saveSettings: async (user, settings) => {
+      db.prepare('INSERT OR REPLACE INTO user_settings VALUES (?, ?)').run(user, JSON.stringify(settings));
     },
     close: async () => db.close(),
   };
