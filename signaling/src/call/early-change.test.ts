@@ -272,8 +272,9 @@ test('another phone behind the contact answers than the one that was changed: it
   bob.send(createResponse(invite, 200, undefined, { toTag: 'desk', headers, body }));
   const ok = last(alice.take());
   assert.equal(ok.bodyText, `${desk}a=via-relay:answer\r\n`);
+  assert.notEqual(ok.to.tag, ringing.to.tag, 'for the caller it is another dialog (RFC 3261 13.2.1)');
   alice.within(ok, 'ACK', { cseq: 1 });
-  alice.within(ok, 'BYE', { cseq: 4 });
+  alice.within(ok, 'BYE', { cseq: 2 });
   s.assertNothingLeft();
 });
 

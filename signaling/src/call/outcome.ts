@@ -5,8 +5,7 @@ import { endToEnd } from './end-to-end.ts';
 import { okWith, SDP } from './exchange.ts';
 import { settleFetched } from './fetch.ts';
 import { continuePickUp } from './pick-up.ts';
-import { earlyDialog } from './prack.ts';
-import { finalAnswer, holdAnswer, sendProvisional } from './reliable.ts';
+import { finalAnswer, holdAnswer, isOfAnother, sendProvisional } from './reliable.ts';
 import { joinTransferred, notify, transferFailed } from './transfer.ts';
 
 // What becomes of a call as its caller is told it: ringing, answered, refused, given up.
@@ -33,7 +32,7 @@ export function provisional(
     headers: [['Contact', `<${context.options.contact(call.a.flow)}>`], ...endToEnd(how.carried)],
     body,
   });
-  sendProvisional(context, call, { response, from: earlyDialog(how.branch.leg, how.carried) }, how.now);
+  sendProvisional(context, call, { response, carried: { message: how.carried, leg: how.branch.leg } }, how.now);
 }
 
 /**
@@ -71,6 +70,7 @@ export function accept(
     call,
     call.branches.find((branch) => branch.leg === call.b),
   );
+  if (isOfAnother(call, what.answer)) context.retag(call.a);
   if (holdAnswer(call, (now) => accept(context, call, what, now))) return;
   call.state = 'answered';
   call.answeredAtMs = nowMs;
@@ -78,7 +78,7 @@ export function accept(
   context.answered(call, nowMs);
   const response = okWith(
     context,
-    { request: call.invite, leg: call.a, sdp: finalAnswer(call, what), carried: what.answer },
+    { request: call.invite, leg: call.a, sdp: finalAnswer(call, what.sdp), carried: what.answer },
     nowMs,
   );
   context.sendOk(call.a, call.inviteTransaction, response, nowMs);

@@ -390,3 +390,17 @@ test('a phone that knows its early dialog no more: the next one is rung', () => 
   carol.answer(second, 200, ANSWER);
   finish(s, alice, last(alice.take()), 2);
 });
+
+test('the phone that answers is another one behind the contact: the 200 is of another dialog, and does not wait', () => {
+  const { s, alice, bob, invite } = calling(SUPPORTED);
+  bob.answer(invite, 183, ANSWER);
+  const early = last(alice.take());
+  const headers = [['Contact', '<sip:desk@phone.invalid>'] as const];
+  const body = { type: 'application/sdp', bytes: ANSWER.replace('4000', '4100') };
+  bob.send(createResponse(invite, 200, undefined, { toTag: 'desk', headers, body }));
+  const ok = last(alice.take());
+  assert.deepEqual([ok.status, ok.to.tag === early.to.tag], [200, false]);
+  alice.within(early, 'PRACK', { cseq: 2, headers: rackFor(early) });
+  assert.deepEqual(alice.seen(), ['200 PRACK']);
+  finish(s, alice, ok, 2);
+});

@@ -16,8 +16,9 @@ const MAX_STOPPED = 8;
 /** A provisional response of ours that is, or will be, sent reliably. */
 interface Provisional {
   readonly response: SipMessage;
-  /** Whose 18x it carries on; undefined when that was not reliable itself. */
+  /** Whose 18x it carries on: its early dialog, undefined when that 18x was not reliable itself, and its To tag. */
   readonly from: EarlyDialog | undefined;
+  readonly phoneTag: string | undefined;
   readonly isDescribed: boolean;
 }
 
@@ -31,7 +32,7 @@ export interface Reliable {
   /** Not repeated any more, but "it MUST be prepared to process PRACK requests" for them; of earlier dialogs, too. */
   stopped: { readonly tag: string; readonly rseq: number }[];
   /** The one whose description the caller has acknowledged: the first exchange of offer and answer is complete. */
-  complete?: Pick<Provisional, 'from'>;
+  complete?: Pick<Provisional, 'from' | 'phoneTag'>;
   /** A later exchange has replaced it: the 2xx must not bring it up again. */
   isChanged: boolean;
   /** The 2xx that waits for a PRACK. */
@@ -42,11 +43,11 @@ export interface Reliable {
 export function sendProvisional(
   context: CallContext,
   call: Call,
-  what: { response: SipMessage; from?: EarlyDialog },
+  what: { response: SipMessage; carried?: { message: SipMessage; leg: Leg } },
   nowMs: number,
 ): void {
   const { invite, a } = call;
-  const { response, from } = what;
+  const { response, carried } = what;
   const isRequired = invite.hasToken('require', '100rel');
   const isDescribed = sdpOf(response) !== undefined;
   if (!isRequired && !(isDescribed && invite.hasToken('supported', '100rel'))) {
@@ -56,7 +57,12 @@ export function sendProvisional(
   // The first reliable response would have to carry the offer (RFC 3262 5), which only the 2xx will bring.
   if (sdpOf(invite) === undefined) return;
   response.add('require', '100rel').add('allow', ALLOW).add('supported', SUPPORTED.join(', '));
-  const provisional: Provisional = { response, from, isDescribed };
+  const provisional: Provisional = {
+    response,
+    from: carried && earlyDialog(carried.leg, carried.message),
+    phoneTag: carried?.message.to.tag,
+    isDescribed,
+  };
   const reliable = a.reliable?.tag === a.tag ? a.reliable : resetReliable(context, a);
   if (!reliable.unacknowledged) {
     send(context, a, provisional, nowMs);
@@ -65,6 +71,15 @@ export function sendProvisional(
   // Of ringing only the newest state matters; a description is not to be lost.
   if (reliable.waiting.at(-1)?.isDescribed === false) reliable.waiting.pop();
   if (reliable.waiting.length < MAX_WAITING) reliable.waiting.push(provisional);
+}
+
+/** Whether another phone behind the contact has answered than the one whose description the caller was told reliably. */
+export function isOfAnother({ a }: Call, answer: SipMessage | undefined): boolean {
+  const { reliable, tag } = a;
+  if (reliable?.tag !== tag || answer === undefined) return false;
+  const current = reliable.unacknowledged?.isDescribed ? reliable.unacknowledged : undefined;
+  const told = (reliable.complete ?? current)?.phoneTag;
+  return told !== undefined && told !== answer.to.tag;
 }
 
 /** Whether the caller's 2xx has to wait: the answer it was told reliably is not acknowledged yet (RFC 3262 3). */
@@ -76,11 +91,9 @@ export function holdAnswer(call: Call, send: (nowMs: number) => void): boolean {
 }
 
 /** The description for the caller's 2xx: none when it has been replaced by one that was agreed on since, or is just being. */
-export function finalAnswer(call: Call, { sdp, answer }: { sdp: string; answer?: SipMessage }): string | undefined {
+export function finalAnswer(call: Call, sdp: string): string | undefined {
   const { reliable, tag } = call.a;
   if (reliable?.tag !== tag) return sdp;
-  // Another phone behind the contact has answered than the one whose early media the caller had.
-  if (!answer || !call.b || earlyDialog(call.b, answer) !== reliable.complete?.from) return sdp;
   const isChanging = reliable.complete !== undefined && call.renegotiation !== undefined;
   return reliable.isChanged || isChanging ? undefined : sdp;
 }
@@ -106,7 +119,7 @@ export function handlePrack(context: CallContext, leg: Leg, got: InDialog, nowMs
   }
   stopTimers(context, leg);
   reliable.unacknowledged = undefined;
-  if (current.isDescribed) reliable.complete ??= { from: current.from };
+  if (current.isDescribed) reliable.complete ??= { from: current.from, phoneTag: current.phoneTag };
   accept(context, leg, got, nowMs);
   const { held } = reliable;
   reliable.held = undefined;
