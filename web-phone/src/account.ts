@@ -1,5 +1,13 @@
 import { batch, signal } from '@preact/signals';
-import { Api, ApiError, type Person, renewDelayMs, type Session } from './session.ts';
+import {
+  Api,
+  ApiError,
+  type IncomingRules,
+  type Person,
+  type RulesChange,
+  renewDelayMs,
+  type Session,
+} from './session.ts';
 import { SessionStore } from './session-store.ts';
 import type { ProbeResult } from './ua/link.ts';
 import type { SignInProblem } from './ua/messages.ts';
@@ -94,6 +102,15 @@ export class Account {
       this.peopleKnown.value = others !== undefined;
       if (others && JSON.stringify(others) !== JSON.stringify(this.people.value)) this.people.value = others;
     });
+  }
+
+  /** What the server does with this account's calls. @throws ApiError */
+  rules(): Promise<IncomingRules> {
+    return this.#api.rules(this.session.value!);
+  }
+
+  changeRules(change: RulesChange): Promise<IncomingRules> {
+    return this.#api.changeRules(this.session.value!, change);
   }
 
   /** The TURN server with this account's time-limited credentials. */

@@ -29,6 +29,15 @@ test('a one-time token becomes a session', async () => {
   assert.equal(seen[0]!.init.body, '{"token":"t"}');
 });
 
+test('rules for incoming calls are read whatever the server says, and changed by what is named', async () => {
+  const { api, seen } = answering(200, { doNotDisturb: true, forward: { busy: 'bob', always: 7, noAnswerS: 20 } });
+  const told = { doNotDisturb: true, forward: { always: undefined, busy: 'bob', noAnswer: undefined } };
+  assert.deepEqual(await api.rules(session), told);
+  assert.deepEqual(await api.changeRules(session, { forward: { busy: null } }), told);
+  assert.deepEqual([seen[1]!.path, seen[1]!.init.method], ['/api/settings', 'PATCH']);
+  assert.equal(seen[1]!.init.body, '{"forward":{"busy":null}}');
+});
+
 test('refusals carry status and code; silence is status 0', async () => {
   await assert.rejects(
     answering(401, { error: { code: 'bad_login', message: 'no' } }).api.login({ token: 't' }),

@@ -13,6 +13,20 @@ export interface Person {
   readonly online: boolean;
 }
 
+/** What the server does with calls for this account. */
+export interface IncomingRules {
+  readonly doNotDisturb: boolean;
+  readonly forward: Readonly<Partial<Record<ForwardWhen, string>>>;
+}
+
+export type ForwardWhen = 'always' | 'busy' | 'noAnswer';
+
+/** What is not named stays; null takes a forwarding away. */
+export interface RulesChange {
+  readonly doNotDisturb?: boolean;
+  readonly forward?: Readonly<Partial<Record<ForwardWhen, string | null>>>;
+}
+
 /** An HTTP answer other than 2xx, or none at all (status 0). */
 export class ApiError extends Error {
   readonly status: number;
@@ -74,6 +88,14 @@ export class Api {
     });
   }
 
+  async rules(current: Session): Promise<IncomingRules> {
+    return readRules(await this.#request('GET', '/api/settings', current.session));
+  }
+
+  async changeRules(current: Session, change: RulesChange): Promise<IncomingRules> {
+    return readRules(await this.#request('PATCH', '/api/settings', current.session, change));
+  }
+
   async turn(current: Session): Promise<RTCIceServer> {
     const { username, credential, uris } = record(await this.#request('GET', '/api/turn', current.session));
     if (!Array.isArray(uris) || uris.length === 0) throw new ApiError(404, 'no_turn', 'the server has no TURN server');
@@ -120,6 +142,16 @@ function readSession(answer: unknown): Session {
     user,
     displayName: typeof displayName === 'string' && displayName ? displayName : user,
     domain: typeof domain === 'string' ? domain : 'offhook.local',
+  };
+}
+
+function readRules(answer: unknown): IncomingRules {
+  const { doNotDisturb, forward } = record(answer);
+  const told = record(forward);
+  const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+  return {
+    doNotDisturb: doNotDisturb === true,
+    forward: { always: text(told.always), busy: text(told.busy), noAnswer: text(told.noAnswer) },
   };
 }
 

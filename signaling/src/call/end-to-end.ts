@@ -9,6 +9,7 @@ const OURS: ReadonlySet<string> = new Set([
   // Routing and transaction
   'via',
   'max-forwards',
+  'max-breadth',
   'route',
   'record-route',
   'path',

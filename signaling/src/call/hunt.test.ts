@@ -190,6 +190,33 @@ test('phones of one user ring in the order of q (RFC 3261 16.6), those of the sa
   s.assertNothingLeft();
 });
 
+test('a request has a breadth that its branches share (RFC 5393 5.3.3)', () => {
+  const s = stage();
+  const alice = s.phone('alice');
+  const phones = [1, 2, 3].map(() => {
+    const phone = s.phone('bob');
+    phone.register();
+    return phone;
+  });
+  call(alice, 'bob', [['Max-Breadth', '2']]);
+  const rung = phones.flatMap((p) => p.take());
+  assert.deepEqual(
+    rung.map((m) => m.header('max-breadth')),
+    ['1', '1'],
+  );
+  alice.request('CANCEL', { branch: 'alice1INVITE' });
+  s.advance(64_000);
+  s.assertNothingLeft();
+  const other = s.phone('carol');
+  call(other, 'bob', [['Max-Breadth', '0']]);
+  assert.match(refusedWith(other), /^440 /);
+  call(alice, 'bob');
+  assert.equal(phones[0]!.take().at(-1)?.header('max-breadth'), '20');
+  s.core.hangUpAll('over', s.clock.now);
+  s.settle();
+  s.assertNothingLeft();
+});
+
 const GROUPS = {
   sales: { members: ['bob', 'carol'], ring: 'parallel', ringS: 20 },
   desk: { members: ['bob', 'carol', 'dave'], ring: 'serial', ringS: 10 },

@@ -18,6 +18,8 @@ import { abandon, forwarding, giveUp, reject } from './outcome.ts';
 
 /** How often one call may be passed on (RFC 5502 and RFC 3261 16.3 know no number; five is what people can follow). */
 const MAX_DIVERSIONS = 5;
+/** RFC 5393 5.3.3: how many branches a request may have at once where nobody has said. */
+const MAX_BREADTH = 60;
 /** Steps that may wait, those that forwarding adds included. */
 const MAX_STEPS = 50;
 
@@ -125,9 +127,19 @@ function ring(context: CallContext, call: Call, target: Inner, how: How): void {
     case 'user':
       ringUser(context, call, target.user, how);
       return;
-    case 'contacts':
-      for (const binding of target.bindings) startBranch(context, call, destinationOf(context, call, binding), nowMs);
+    case 'contacts': {
+      // RFC 5393 5.3.3: what breadth the request has is shared among those that ring at once.
+      const free = breadthOf(call) - call.branches.filter(isLive).length;
+      const bindings = target.bindings.slice(0, Math.max(0, free));
+      if (bindings.length < target.bindings.length)
+        search.failures.push({ status: 440, reason: 'the call was forked into too many branches on its way' });
+      const share = ['Max-Breadth', String(Math.max(1, Math.floor(free / Math.max(1, bindings.length))))] as const;
+      for (const binding of bindings) {
+        const destination = destinationOf(context, call, binding);
+        startBranch(context, call, { ...destination, headers: [...destination.headers, share] }, nowMs);
+      }
       return;
+    }
     case 'unanswered':
       passOnUnanswered(context, call, target.user, nowMs);
       return;
@@ -157,6 +169,11 @@ function ring(context: CallContext, call: Call, target: Inner, how: How): void {
     default:
       target satisfies never;
   }
+}
+
+function breadthOf({ invite }: Call): number {
+  const told = invite.header('max-breadth')?.trim() ?? '';
+  return /^\d{1,9}$/.test(told) ? Math.min(Number(told), MAX_BREADTH) : MAX_BREADTH;
 }
 
 interface Search {

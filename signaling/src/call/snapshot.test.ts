@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Flow } from '../transaction/index.ts';
 import type { CallSnapshot } from './snapshot.ts';
-import { ANSWER, established, last, OFFER, stage } from './test-kit.ts';
+import { ANSWER, DOMAIN, established, last, OFFER, stage } from './test-kit.ts';
 
 /** The same server in its next life: its calls are those that the last one noted, its relay went on meanwhile. */
 function reborn(before: ReturnType<typeof stage>, flows: readonly Flow[] = []) {
@@ -10,6 +10,7 @@ function reborn(before: ReturnType<typeof stage>, flows: readonly Flow[] = []) {
   for (const text of before.snapshots.values()) {
     const call = JSON.parse(text) as CallSnapshot;
     s.alive.add(call.ngCallId);
+    s.relayLegs.set(call.ngCallId, new Map(before.relayLegs.get(call.ngCallId)));
     s.core.restoreCall(
       {
         call,
@@ -100,6 +101,33 @@ test('a phone over datagrams need not register again; one whose connection went 
   assert.deepEqual(alice2.seen(), ['480 INFO'], 'bob is away');
   s.advance(30_000);
   assert.deepEqual(alice2.seen(), ['BYE'], 'bob did not come back');
+  s.assertNothingLeft();
+});
+
+test('who is parked can still be fetched after the death of the process', () => {
+  const before = stage();
+  const [alice, bob] = [before.phone('alice'), before.phone('bob')];
+  bob.register();
+  const { ok, invite } = established(alice, bob);
+  alice.within(ok, 'REFER', { cseq: 2, headers: [['Refer-To', `<sip:611@${DOMAIN}>`]] });
+  bob.answer(last(bob.take()), 200, ANSWER);
+  const s = reborn(before, [bob.flow]);
+  const carol = s.phone('carol');
+  carol.request('INVITE', { uri: `sip:611@${DOMAIN}`, to: `<sip:611@${DOMAIN}>`, sdp: OFFER });
+  const toBob = s.sentOn(bob.flow).findLast((m) => m.kind === 'request')!;
+  assert.equal(toBob.method, 'INVITE');
+  assert.equal(toBob.callId, invite.callId);
+  const bob2 = s.phone('bob');
+  bob2.register();
+  bob2.answer(toBob, 200, ANSWER);
+  const fetched = last(carol.take());
+  assert.equal(fetched.status, 200);
+  carol.within(fetched, 'ACK', { cseq: 1 });
+  assert.deepEqual(
+    s.core.calls.calls().map((c) => [c.from, c.to, c.state]),
+    [['carol', '611', 'answered']],
+  );
+  carol.within(fetched, 'BYE', { cseq: 2 });
   s.assertNothingLeft();
 });
 

@@ -73,7 +73,7 @@ test('a login link is good once, a password as often as it is right; the session
   const session = await signIn(server);
   const me = await call(server, 'GET', '/api/me', { session });
   assert.equal(me.body.user, 'alice');
-  for (const path of ['/api/me', '/api/turn', '/api/users', '/api/calls', '/api/registrations'])
+  for (const path of ['/api/me', '/api/turn', '/api/users', '/api/calls', '/api/registrations', '/api/settings'])
     for (const bad of [undefined, 'forged', `${session}x`])
       assert.equal((await call(server, 'GET', path, { session: bad })).status, 401, path);
 });
@@ -131,6 +131,21 @@ test('people, own contacts and own calls', async () => {
   const bobs = await call(server, 'GET', '/api/registrations', { session: await signIn(server, 'bob') });
   assert.deepEqual(bobs.body, []);
   assert.deepEqual((await call(server, 'GET', '/api/calls', { session })).body, []);
+});
+
+test('what becomes of one’s own calls is read and changed; nonsense is refused in words and changes nothing', async () => {
+  await using server = await startServer();
+  const session = await signIn(server);
+  const before = await call(server, 'GET', '/api/settings', { session });
+  assert.deepEqual(before.body, { doNotDisturb: false, forward: { noAnswerS: 20 } });
+  const body = { doNotDisturb: true, forward: { busy: 'bob' } };
+  const after = { doNotDisturb: true, forward: { busy: 'bob', noAnswerS: 20 } };
+  assert.deepEqual((await call(server, 'PATCH', '/api/settings', { session, body })).body, after);
+  const bad = await call(server, 'PATCH', '/api/settings', { session, body: { forward: { busy: 'a b' } } });
+  assert.deepEqual([bad.status, bad.body.error?.code], [400, 'bad_settings']);
+  assert.match(bad.body.error?.message ?? '', /forward\.busy/);
+  assert.deepEqual((await call(server, 'GET', '/api/settings', { session })).body, after);
+  assert.equal((await call(server, 'PATCH', '/api/settings', { body })).status, 401);
 });
 
 test('guessing passwords is slowed down in words; unknown users look the same', async () => {

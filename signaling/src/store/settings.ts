@@ -14,22 +14,14 @@ export interface UserSettings {
 
 export const DEFAULT_SETTINGS: UserSettings = { doNotDisturb: false, forward: { noAnswerS: 20 } };
 
-/** A change of settings as a person asks for it: what is not named stays, null takes a forwarding away. */
-export interface SettingsChange {
-  readonly doNotDisturb?: boolean;
-  readonly forward?: {
-    readonly always?: string | null;
-    readonly busy?: string | null;
-    readonly noAnswer?: string | null;
-    readonly noAnswerS?: number;
-  };
-}
-
 const WAYS = ['always', 'busy', 'noAnswer'] as const;
 const SHORTEST_RING_S = 5;
 const LONGEST_RING_S = 60;
 
-/** The settings after a change, or what is wrong with it in words. The change comes from outside: any JSON. */
+/**
+ * The settings after a change, or what is wrong with it in words. The change comes from outside, any JSON: what it does not
+ * name stays, null takes a forwarding away.
+ */
 export function changedSettings(before: UserSettings, change: unknown): UserSettings | { readonly problem: string } {
   if (!isRecord(change)) return { problem: 'the settings are an object: doNotDisturb, forward' };
   const unknown = Object.keys(change).find((key) => key !== 'doNotDisturb' && key !== 'forward');

@@ -2,7 +2,9 @@ import { useSignal } from '@preact/signals';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { Phone } from '../phone.ts';
 import { CloseIcon } from './icons.tsx';
+import { IncomingRulesSet } from './incoming-rules.tsx';
 import { Avatar } from './parts.tsx';
+import { Toggle } from './toggle.tsx';
 
 interface SettingsDialogProps {
   phone: Phone;
@@ -52,6 +54,7 @@ export function SettingsDialog({ phone, part, onClose }: SettingsDialogProps) {
       {part === 'all' ? (
         <>
           <CallChoices phone={phone} />
+          <IncomingRulesSet account={phone.account} />
           <AccountRow phone={phone} />
           <Diagnostics phone={phone} />
         </>
@@ -165,33 +168,6 @@ function DeviceSelect({ label, devices, value, onChange }: DeviceSelectProps) {
           </option>
         ))}
       </select>
-    </label>
-  );
-}
-
-interface ToggleProps {
-  label: string;
-  detail: string;
-  checked: boolean;
-  disabled?: boolean;
-  onChange: (checked: boolean) => void;
-}
-
-function Toggle({ label, detail, checked, disabled, onChange }: ToggleProps) {
-  return (
-    <label class="toggle">
-      <span>
-        {label}
-        <small>{detail}</small>
-      </span>
-      <input
-        type="checkbox"
-        role="switch"
-        aria-checked={checked}
-        checked={checked}
-        disabled={disabled}
-        onChange={(event) => onChange(event.currentTarget.checked)}
-      />
     </label>
   );
 }
