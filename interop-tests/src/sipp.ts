@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 export interface SippRun {
   /** 0 means every call went through the whole scenario. */
@@ -33,7 +34,7 @@ export interface SippOptions {
 /** Runs one of the scenarios with Debian's SIPp against `server` (`127.0.0.1:5060`). */
 export async function sipp(o: SippOptions): Promise<SippRun> {
   const folder = mkdtempSync(join(o.folder, 'sipp-'));
-  let xml = readFileSync(new URL(`../scenarios/${o.scenario}`, import.meta.url), 'utf8');
+  let xml = readFileSync(scenarioUrl(o.scenario), 'utf8');
   for (const [name, value] of Object.entries(o.replace ?? {})) xml = xml.replaceAll(name, value);
   writeFileSync(join(folder, 'scenario.xml'), xml);
   writeFileSync(
@@ -110,11 +111,15 @@ export function alawPcap(): string {
   return found;
 }
 
-/** SIPp as a phone that takes every call and waits for its end; it must be registered from the same port. */
-export function sippPhone(port: number, folder: string): AsyncDisposable {
+/**
+ * SIPp as a phone that takes every call and waits for its end, or does what a file of scenarios/ says; it must be
+ * registered from the same port.
+ */
+export function sippPhone(port: number, folder: string, scenario?: string): AsyncDisposable {
+  const does = scenario === undefined ? ['-sn', 'uas'] : ['-sf', fileURLToPath(scenarioUrl(scenario))];
   const child = spawn(
     'timeout',
-    ['-s', 'KILL', '120', 'sipp', '-sn', 'uas', '-i', '127.0.0.1', '-p', String(port), '-mp', '33000', '-nostdin'],
+    ['-s', 'KILL', '120', 'sipp', ...does, '-i', '127.0.0.1', '-p', String(port), '-mp', '33000', '-nostdin'],
     { cwd: folder, stdio: 'ignore' },
   );
   const gone = new Promise((resolve) => child.once('close', resolve));
@@ -124,4 +129,8 @@ export function sippPhone(port: number, folder: string): AsyncDisposable {
       await gone;
     },
   };
+}
+
+function scenarioUrl(name: string): URL {
+  return new URL(`../scenarios/${name}`, import.meta.url);
 }

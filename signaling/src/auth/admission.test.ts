@@ -106,7 +106,7 @@ test('what is wrong with a request is said by the code that RFC 3261 8.2 has for
     ['somebody else in From', request('INVITE', { from: '<sip:bob@example.test>;tag=1' }), 403],
     ['the same name elsewhere in From', request('INVITE', { from: '<sip:alice@elsewhere.test>;tag=1' }), 403],
     ['a registration of somebody else', request('REGISTER', { to: '<sip:bob@example.test>' }), 403],
-    ['an extension that is required', request('INVITE', { headers: [['Require', '100rel, x']] }), 420],
+    ['an extension that is required', request('INVITE', { headers: [['Require', 'precondition, x']] }), 420],
     ['an answer that it can’t take', request('INVITE', { headers: [['Accept', 'text/plain, application/x']] }), 406],
     [
       'an answer that it can take',
@@ -131,8 +131,11 @@ test('what is wrong with a request is said by the code that RFC 3261 8.2 has for
     assert.equal(admission.refused.get(Number(expected)), 2, what);
   }
   const { admission } = setup();
-  const extension = admission.admit(request('INVITE', { headers: [['Require', '100rel, x']] }), flow('alice'), 0);
-  assert.equal(extension !== 'drop' && 'reject' in extension && extension.reject.header('unsupported'), '100rel, x');
+  const extension = admission.admit(request('INVITE', { headers: [['Require', 'precondition, x']] }), flow('alice'), 0);
+  assert.equal(
+    extension !== 'drop' && 'reject' in extension && extension.reject.header('unsupported'),
+    'precondition, x',
+  );
 });
 
 test('the right credentials among several are found; those of another realm or two wrong ones are not enough', () => {

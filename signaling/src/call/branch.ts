@@ -1,13 +1,22 @@
 import { hex, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import { type Branch, type Call, newLeg } from './call.ts';
-import { ALLOW, type CallContext, noteAllow, reasonHeader, reasonWords, SUPPORTED } from './context.ts';
+import {
+  ALLOW,
+  type CallContext,
+  noteAllow,
+  reasonHeader,
+  reasonWords,
+  SUPPORTED,
+  SUPPORTED_UNRELIABLE,
+} from './context.ts';
 import type { Destination } from './destination.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, SDP, sdpOf } from './exchange.ts';
 import { goOn, redirected } from './hunt.ts';
 import { deleteCommand } from './media.ts';
 import { abandon, accept, provisional, tearDown } from './outcome.ts';
+import { adoptEarly, answerOf, earlyDialog, takeProvisional } from './prack.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
 /** Answers to one INVITE from several phones behind one contact that are hung up properly. */
@@ -70,7 +79,7 @@ function invite(
   const request = leg.dialog.request('INVITE', {
     headers: [
       ['Allow', ALLOW],
-      ['Supported', SUPPORTED.join(', ')],
+      ['Supported', (sdp === undefined ? SUPPORTED_UNRELIABLE : SUPPORTED).join(', ')],
       ['User-Agent', 'Offhook'],
       ...(call.transfer ? [['Referred-By', `<sip:${call.transfer.by.user}@${context.options.domain}>`] as const] : []),
       ...askAsClient(context, leg, atLeastS),
@@ -148,6 +157,7 @@ function refusedWith({ status }: SipMessage): number {
 /** 18x: ringing is passed on once, early media only when there is no other branch it could be mixed up with. */
 function progress(context: CallContext, branch: Branch, message: SipMessage, nowMs: number): void {
   const { call } = branch;
+  if (!takeProvisional(context, branch, message, nowMs)) return;
   if (message.status === 100 || branch.abandoned || call.finalSent) return;
   branch.hasRung = true;
   branch.leg.earlyTag = message.to.tag;
@@ -187,11 +197,12 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   }
   if (acknowledgedAgain(context, leg, cseq)) return;
   if (branch.state === 'answered') return; // its ACK waits for the caller's
+  const sdp = answerOf(leg, message) ?? sdpOf(message) ?? branch.earlySdp;
   leg.dialog.learn(message);
+  adoptEarly(leg, message);
   noteAllow(leg, message);
   leg.unacknowledged = cseq;
   branch.state = 'answered';
-  const sdp = sdpOf(message) ?? branch.earlySdp;
   if (call.finalSent || branch.abandoned || sdp === undefined) {
     context.bye(leg, sdp === undefined ? 'the answer has no session description' : 'answered elsewhere', now);
     branch.state = 'inviting';
@@ -241,7 +252,7 @@ function hangUpStray(context: CallContext, branch: Branch, message: SipMessage, 
     return;
   }
   if (branch.strays.size >= MAX_STRAYS) return;
-  const dialog = branch.leg.dialog.fork(message);
+  const dialog = earlyDialog(branch.leg, message)?.dialog ?? branch.leg.dialog.fork(message);
   const ack = dialog.request('ACK', { cseq: message.cseq.number });
   branch.strays.set(tag, ack.clone());
   transactions.send(ack, flow);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createRequest, createResponse, type SipMessage, seededRandom } from '@offhook/core';
-import { ANSWER, DOMAIN, established, last, OFFER, type Phone, stage, VIDEO } from './test-kit.ts';
+import { ANSWER, DOMAIN, established, last, OFFER, type Phone, rackFor, reliably, stage, VIDEO } from './test-kit.ts';
 
 test('a call: INVITE, 180, 200, ACK, BYE (RFC 3665 3.1) with the description rewritten by the relay both ways', () => {
   const s = stage();
@@ -507,10 +507,10 @@ test('who may speak for whom: the session’s own account only', () => {
   }
   alice.request('OPTIONS', { uri: 'tel:123', branch: 't' });
   assert.equal(last(alice.take()).status, 416);
-  alice.request('OPTIONS', { uri: `sip:${DOMAIN}`, branch: 'r', headers: [['Require', '100rel']] });
+  alice.request('OPTIONS', { uri: `sip:${DOMAIN}`, branch: 'r', headers: [['Require', 'precondition']] });
   const bad = last(alice.take());
   assert.equal(bad.status, 420);
-  assert.equal(bad.header('unsupported'), '100rel');
+  assert.equal(bad.header('unsupported'), 'precondition');
   s.assertNothingLeft();
 });
 
@@ -870,6 +870,7 @@ test('headers between the phones pass in both directions, those of one hop do no
 test('nothing that two phones can do in any order leaves anything behind', () => {
   const random = seededRandom(11);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random.next() * list.length)]!;
+  const updates: [string, string][] = [['Allow', 'INVITE, UPDATE']];
   for (let round = 0; round < 500; round++) {
     const s = stage();
     const phones = [s.phone('alice'), s.phone('bob'), s.phone('bob')] as const;
@@ -883,7 +884,8 @@ test('nothing that two phones can do in any order leaves anything behind', () =>
       const seen = inbox.get(phone)!;
       const open = seen.filter((m) => m.kind === 'request' && m.method !== 'ACK');
       const dialogs = seen.filter((m) => m.method === 'INVITE' && (m.kind === 'request' || m.to.tag !== undefined));
-      const what = Math.floor(random.next() * 10);
+      const reliable = seen.filter((m) => m.header('rseq') !== undefined && m.kind === 'response');
+      const what = Math.floor(random.next() * 12);
       const sdp = pick([undefined, OFFER, ANSWER, VIDEO]);
       const callee = pick(['bob', 'bob', '600']);
       if (what < 2)
@@ -894,9 +896,17 @@ test('nothing that two phones can do in any order leaves anything behind', () =>
           callId: `c${++n}`,
           branch: `b${n}`,
           tag: `t${n}`,
+          headers: pick([[], [['Supported', '100rel']], [['Require', '100rel']]] as [string, string][][]).concat(
+            updates,
+          ),
         });
       else if (what < 6 && open.length > 0)
-        phone.answer(pick(open), pick([100, 180, 183, 200, 200, 200, 486, 491, 603]), sdp);
+        phone.answer(
+          pick(open),
+          pick([100, 180, 183, 183, 200, 200, 200, 486, 491, 603]),
+          sdp,
+          random.next() < 0.5 ? reliably(1 + Math.floor(random.next() * 3)) : [],
+        );
       else if (what < 9 && dialogs.length > 0)
         phone.within(pick(dialogs), pick(['ACK', 'ACK', 'BYE', 'INVITE', 'INFO', 'UPDATE', 'REFER', 'REFER']), {
           cseq: ++n,
@@ -904,7 +914,10 @@ test('nothing that two phones can do in any order leaves anything behind', () =>
           sdp,
           branch: `w${n}`,
         });
-      else if (what === 9) {
+      else if (what < 11 && reliable.length > 0) {
+        const early = pick(reliable);
+        phone.within(early, 'PRACK', { cseq: ++n, sdp: pick([undefined, undefined, OFFER]), headers: rackFor(early) });
+      } else if (what === 11) {
         const kind = random.next();
         if (kind < 0.3) s.advance(Math.floor(random.next() * 40_000));
         else if (kind < 0.5) s.hold();

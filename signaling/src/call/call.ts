@@ -5,6 +5,8 @@ import type { Destination } from './destination.ts';
 import type { Failure } from './failures.ts';
 import type { Hunt } from './hunt.ts';
 import type { Agreement, MediaSide } from './media.ts';
+import type { EarlyDialog } from './prack.ts';
+import type { Reliable } from './reliable.ts';
 import type { SessionTimer } from './session-timer.ts';
 import type { Arrived } from './start.ts';
 
@@ -12,7 +14,17 @@ import type { Arrived } from './start.ts';
 export interface CallTimer {
   readonly call: Call;
   readonly leg?: Leg;
-  readonly kind: 'ring' | 'retransmit-2xx' | 'no-ack' | 'lost' | 'change' | 'check' | 'session' | 'again';
+  readonly kind:
+    | 'ring'
+    | 'retransmit-2xx'
+    | 'no-ack'
+    | 'lost'
+    | 'change'
+    | 'check'
+    | 'session'
+    | 'again'
+    | 'retransmit-1xx'
+    | 'no-prack';
 }
 
 /** One side of a call. */
@@ -33,6 +45,10 @@ export interface Leg extends MediaSide {
   ack?: { cseq: number; message: SipMessage };
   /** CSeq of an INVITE of ours whose 2xx is not acknowledged yet: the answer for the ACK is still to come. */
   unacknowledged?: number;
+  /** Of a leg that is called: dialogs that reliable provisional responses have begun, by their To tag. */
+  early?: Map<string, EarlyDialog>;
+  /** Of the caller's leg: the provisional responses that it acknowledges. */
+  reliable?: Reliable;
   /** Its connection is gone; it has the grace time to come back. */
   isLost: boolean;
   /** Methods its last Allow named. */
@@ -40,6 +56,8 @@ export interface Leg extends MediaSide {
   /** The description that it has from us. */
   sent?: string;
   session?: SessionTimer;
+  /** Of the caller's leg: our tags of early dialogs that it had before this one. */
+  formerTags?: string[];
   /** Tag of its phone before that has answered. */
   earlyTag?: string;
   /** It has sent a REFER before. */
@@ -48,7 +66,9 @@ export interface Leg extends MediaSide {
   line?: { readonly release: (nowMs: number) => void };
   /** What waits for a better moment (`timers.again`). */
   again?: (nowMs: number) => void;
-  readonly timers: Readonly<Record<'retransmit' | 'noAck' | 'lost' | 'session' | 'again', CallTimer>>;
+  readonly timers: Readonly<
+    Record<'retransmit' | 'noAck' | 'lost' | 'session' | 'again' | 'provisional' | 'noPrack', CallTimer>
+  >;
 }
 
 /** An attempt to reach one contact of who is called, or a leg of another call. */
@@ -74,7 +94,7 @@ export interface Branch {
   readonly strays: Map<string, SipMessage>;
 }
 
-/** A re-INVITE, or an UPDATE with a description, on its way through us. */
+/** A re-INVITE, or an UPDATE or PRACK with an offer, on its way through us. */
 export interface Renegotiation {
   readonly from: Leg;
   /** None in a call to the echo. */
@@ -230,6 +250,8 @@ export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instanc
       lost: timer('lost'),
       session: timer('session'),
       again: timer('again'),
+      provisional: timer('retransmit-1xx'),
+      noPrack: timer('no-prack'),
     },
   });
 }

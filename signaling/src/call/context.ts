@@ -113,9 +113,11 @@ export interface ClientHandler {
 }
 
 /** Headers that every answer and request of ours carries where they make sense. */
-export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, UPDATE, REFER';
+export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, UPDATE, REFER, PRACK';
 /** Extensions that we know, as option tags. */
-export const SUPPORTED: readonly string[] = ['timer', 'replaces'];
+export const SUPPORTED: readonly string[] = ['timer', 'replaces', '100rel'];
+/** The same for an INVITE whose provisional responses must not be reliable: a late offer, a change of an answered call. */
+export const SUPPORTED_UNRELIABLE: readonly string[] = SUPPORTED.filter((tag) => tag !== '100rel');
 
 /** A response with its reason in words (RFC 3326). */
 export function refusal(
@@ -142,7 +144,7 @@ export function reasonWords(message: SipMessage): string | undefined {
 }
 
 /** Takes note of what a phone says of itself in a message of its dialog. */
-export function noteAllow(leg: Leg, message: SipMessage): void {
+export function noteAllow(leg: Pick<Leg, 'allows'>, message: SipMessage): void {
   const methods = message.values('allow');
   if (methods.length === 0) return;
   leg.allows.clear();

@@ -24,11 +24,11 @@ export function sdpOf(message: SipMessage): string | undefined {
 /** A 200 to an INVITE of any kind; `carried` is the answer of the other side that it stands for. */
 export function okWith(
   context: CallContext,
-  what: { request: SipMessage; leg: Leg; sdp: string; carried?: SipMessage },
+  what: { request: SipMessage; leg: Leg; sdp: string | undefined; carried?: SipMessage },
   nowMs: number,
 ): SipMessage {
   const { request, leg, sdp, carried } = what;
-  leg.sent = sdp;
+  if (sdp !== undefined) leg.sent = sdp;
   return createResponse(request, 200, undefined, {
     toTag: leg.tag,
     headers: [
@@ -39,7 +39,7 @@ export function okWith(
       ...agreeAsServer(context, leg, request, nowMs),
       ...(carried ? endToEnd(carried) : []),
     ],
-    body: { type: SDP, bytes: sdp },
+    body: sdp === undefined ? undefined : { type: SDP, bytes: sdp },
   });
 }
 
@@ -121,8 +121,8 @@ export function carryAnswer(
 }
 
 /** Leads the relay back to what was agreed upon before a change that came to nothing (RFC 3261 14.1). */
-export function restore(context: CallContext, call: Call, nowMs: number): void {
-  const { agreed, ngCallId } = call;
+export function restore(context: CallContext, call: Call, nowMs: number, ngCallId = call.ngCallId): void {
+  const { agreed } = call;
   if (!agreed || ngCallId === undefined) return;
   const { offerer, answerer } = agreed;
   const pad = (sdp: string) => padSections(sdp, call.sections);

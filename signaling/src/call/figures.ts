@@ -14,6 +14,9 @@ export class CallFigures {
   ineffective = 0;
   ended = 0;
   noAck = 0;
+  /** Reliable provisional responses that the caller never acknowledged, and PRACKs of ours that were refused or not answered. */
+  noPrack = 0;
+  prackFailed = 0;
   mediaLost = 0;
   /** Completed by this server on REFER. */
   transferred = 0;

@@ -1,6 +1,8 @@
 import { createResponse, type SipMessage } from '@offhook/core';
+import type { Dialog } from '../dialog/index.ts';
 import { type Call, type Leg, otherLeg } from './call.ts';
 import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } from './context.ts';
+import { changeByCaller } from './early-change.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, carryAnswer, sdpOf } from './exchange.ts';
 import { giveUp, tearDown } from './outcome.ts';
@@ -147,11 +149,23 @@ export function handleUpdate(context: CallContext, leg: Leg, got: InDialog, nowM
     return;
   }
   if (sdpOf(message) !== undefined) {
-    startRenegotiation(context, leg, { transaction: id, request: message, nowMs });
+    if (leg.call.state === 'answered') startRenegotiation(context, leg, { transaction: id, request: message, nowMs });
+    else changeByCaller(context, leg, got, nowMs);
     return;
   }
-  leg.dialog.retarget(message);
-  noteAllow(leg, message);
+  refreshTarget(context, { leg, dialog: leg.dialog, allows: leg.allows }, got, nowMs);
+}
+
+/** UPDATE without a description (RFC 3311 5.2), in an early dialog too. */
+export function refreshTarget(
+  context: CallContext,
+  of: { leg: Leg; dialog: Dialog; allows: Set<string> },
+  { id, message }: InDialog,
+  nowMs: number,
+): void {
+  const { leg } = of;
+  of.dialog.retarget(message);
+  noteAllow(of, message);
   context.changed(leg.call);
   const response = createResponse(message, 200, undefined, {
     toTag: leg.tag,

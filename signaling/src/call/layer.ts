@@ -12,7 +12,7 @@ import {
   reasonHeader,
   refusal,
 } from './context.ts';
-import { handleInDialog } from './dispatch.ts';
+import { handleInDialog, handleInEarlyDialog } from './dispatch.ts';
 import { acknowledge } from './exchange.ts';
 import { returnFetched } from './fetch.ts';
 import { CallFigures } from './figures.ts';
@@ -22,6 +22,7 @@ import { LegTable } from './leg-table.ts';
 import { deleteCommand, isUnknownCall, queryCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
 import { sessionDue } from './refresh.ts';
+import { acknowledgesStopped, handlePrack, repeatProvisional, resetReliable, stopReliable } from './reliable.ts';
 import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
@@ -114,7 +115,7 @@ export class CallLayer implements CallContext {
 
   /** Whether a request with a To tag belongs to one of our dialogs: such requests are let in without a new challenge. */
   ownsDialog(request: SipMessage): boolean {
-    return (this.#legs.find(request) ?? this.#legs.findClosing(request)) !== undefined;
+    return this.#legs.knows(request);
   }
 
   /** Whatever the transactions report; requests here are INVITEs, or belong to a dialog. */
@@ -221,6 +222,25 @@ export class CallLayer implements CallContext {
       this.respond(id, createResponse(message, 200, undefined, { toTag: closing.tag }), nowMs);
       return;
     }
+    if (closing && message.method === 'PRACK' && acknowledgesStopped(closing, message)) {
+      // It has crossed the failure of its INVITE (RFC 3262 3).
+      this.respond(id, createResponse(message, 200, undefined, { toTag: closing.tag }), nowMs);
+      return;
+    }
+    const former = leg ? undefined : this.#legs.findFormer(message);
+    if (former) {
+      handlePrack(this, former, got, nowMs);
+      return;
+    }
+    const early = leg ? undefined : this.#legs.findEarly(message);
+    if (early?.dialog.accepts(message)) {
+      handleInEarlyDialog(this, early, got, nowMs);
+      return;
+    }
+    if (early) {
+      this.respond(id, refusal(message, 500, 'CSeq out of order', early.dialog.localTag), nowMs);
+      return;
+    }
     if (!leg) {
       this.respond(id, refusal(message, 481, 'this call does not exist (any more)', this.newTag()), nowMs);
       return;
@@ -257,9 +277,9 @@ export class CallLayer implements CallContext {
   }
 
   retag(leg: Leg): void {
-    this.#legs.delete(leg);
-    leg.dialog.localTag = this.newTag();
-    this.#legs.add(leg);
+    this.#legs.retag(leg, this.newTag());
+    leg.dialog.remoteCSeq = leg.call.invite.cseq.number; // counted anew in each dialog (RFC 3261 12.2.1.1)
+    if (leg.reliable) resetReliable(this, leg);
   }
 
   pathOf(user: string): string | undefined {
@@ -304,7 +324,11 @@ export class CallLayer implements CallContext {
   }
 
   respond(transaction: string, response: SipMessage, nowMs: number): void {
-    if (response.status >= 200) this.#inviteTransactions.delete(transaction);
+    if (response.status >= 200) {
+      const call = this.#inviteTransactions.get(transaction);
+      if (call?.inviteTransaction === transaction) stopReliable(this, call.a);
+      this.#inviteTransactions.delete(transaction);
+    }
     this.options.transactions.respond(transaction, response, nowMs);
   }
 
@@ -413,6 +437,8 @@ export class CallLayer implements CallContext {
       for (const timer of Object.values(leg.timers))
         if (timer.kind !== 'lost' || !this.#legs.isOwed(leg)) this.clearTimer(timer);
       this.#legs.delete(leg);
+      if (leg === call.a && leg.reliable?.stopped.length && this.options.transactions.isOpen(call.inviteTransaction))
+        this.#legs.closing(leg, call.inviteTransaction);
       leg.line?.release(nowMs);
       leg.again?.(nowMs); // what waited for a better moment has waited in vain
     }
@@ -446,6 +472,13 @@ export class CallLayer implements CallContext {
       case 'no-ack':
         this.counters.noAck++;
         this.hangUp(call, { status: 408, words: 'the answer was never acknowledged' }, nowMs);
+        return;
+      case 'retransmit-1xx':
+        if (leg) repeatProvisional(this, leg, nowMs);
+        return;
+      case 'no-prack':
+        this.counters.noPrack++;
+        giveUp(this, call, { status: 504, words: `${call.caller}'s phone sent no PRACK for what it was told`, nowMs });
         return;
       case 'change':
         cancelRenegotiation(this, call, nowMs);

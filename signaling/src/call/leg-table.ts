@@ -2,12 +2,15 @@ import { parseUri, type SipMessage } from '@offhook/core';
 import type { Binding } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import type { Leg } from './call.ts';
+import type { EarlyDialog } from './prack.ts';
 
 /** All dialogs: those of calls by our tag and by user, and those of ended calls whose BYE is still under way. */
 export class LegTable {
   readonly #legs = new Map<string, Leg>();
   readonly #byUser = new Map<string, Set<Leg>>();
   readonly #closing = new Map<string, Leg>();
+  /** Callers' legs by tags that they had before. */
+  readonly #former = new Map<string, Leg>();
   readonly #byes = new Map<string, Leg>();
   /** Phones that were away when their call ended, and the words for the BYE they get when they come back. */
   readonly #owed = new Map<Leg, string | undefined>();
@@ -23,11 +26,27 @@ export class LegTable {
     else this.#byUser.set(leg.user, new Set([leg]));
   }
 
+  /** Another tag for a leg: what its phone still says in the dialog before is understood as far as PRACK goes. */
+  retag(leg: Leg, tag: string): void {
+    this.#legs.delete(leg.tag);
+    this.#former.set(leg.tag, leg);
+    leg.formerTags = [...(leg.formerTags ?? []), leg.tag];
+    leg.dialog.localTag = tag;
+    this.#legs.set(tag, leg);
+  }
+
   delete(leg: Leg): void {
     this.#legs.delete(leg.tag);
+    for (const tag of leg.formerTags ?? []) this.#former.delete(tag);
     const siblings = this.#byUser.get(leg.user);
     siblings?.delete(leg);
     if (siblings?.size === 0) this.#byUser.delete(leg.user);
+  }
+
+  /** Whether a request belongs to a dialog of whatever kind. */
+  knows(request: SipMessage): boolean {
+    const found = this.find(request) ?? this.findEarly(request) ?? this.findFormer(request);
+    return (found ?? this.findClosing(request)) !== undefined;
   }
 
   /** One of that user's legs, if there are at most so many. */
@@ -40,6 +59,19 @@ export class LegTable {
   find(request: SipMessage): Leg | undefined {
     const leg = this.#legs.get(request.to.tag ?? '');
     return leg?.dialog.owns(request) ? leg : undefined;
+  }
+
+  /** The caller's leg that had the tag of a PRACK before. */
+  findFormer({ method, callId, from, to }: SipMessage): Leg | undefined {
+    const leg = method === 'PRACK' ? this.#former.get(to.tag ?? '') : undefined;
+    return leg?.dialog.callId === callId && leg.dialog.remoteTag === from.tag ? leg : undefined;
+  }
+
+  /** The early dialog that a request of a called phone belongs to; a failure of the INVITE ends it (RFC 3261 12.3). */
+  findEarly(request: SipMessage): EarlyDialog | undefined {
+    const leg = this.#legs.get(request.to.tag ?? '');
+    const early = leg?.dialog.callId === request.callId ? leg.early?.get(request.from.tag ?? '') : undefined;
+    return early?.branch.state === 'failed' ? undefined : early;
   }
 
   /** The leg whose phone knows its dialog by these: our tag and its own. */
@@ -68,7 +100,7 @@ export class LegTable {
     );
   }
 
-  /** A BYE is under way in that transaction. */
+  /** A BYE is under way in that transaction, or the failure of an INVITE whose PRACK is still to come. */
   closing(leg: Leg, transaction: string): void {
     this.#closing.set(leg.tag, leg);
     this.#byes.set(transaction, leg);

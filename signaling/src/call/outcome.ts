@@ -5,6 +5,7 @@ import { endToEnd } from './end-to-end.ts';
 import { okWith, SDP } from './exchange.ts';
 import { settleFetched } from './fetch.ts';
 import { continuePickUp } from './pick-up.ts';
+import { finalAnswer, holdAnswer, isOfAnother, sendProvisional } from './reliable.ts';
 import { joinTransferred, notify, transferFailed } from './transfer.ts';
 
 // What becomes of a call as its caller is told it: ringing, answered, refused, given up.
@@ -31,7 +32,7 @@ export function provisional(
     headers: [['Contact', `<${context.options.contact(call.a.flow)}>`], ...endToEnd(how.carried)],
     body,
   });
-  context.respond(call.inviteTransaction, response, how.now);
+  sendProvisional(context, call, { response, carried: { message: how.carried, leg: how.branch.leg } }, how.now);
 }
 
 /**
@@ -46,13 +47,10 @@ function beginEarlyDialog(context: CallContext, call: Call, branch: Branch | und
 
 /** 181 to the caller: the call is passed on to somebody else. */
 export function forwarding(context: CallContext, call: Call, nowMs: number): void {
-  if (call.transfer || call.invite.hasToken('require', '100rel')) return;
+  if (call.transfer) return;
   const headers = [['Contact', `<${context.options.contact(call.a.flow)}>`] as const];
-  context.respond(
-    call.inviteTransaction,
-    createResponse(call.invite, 181, undefined, { toTag: call.a.tag, headers }),
-    nowMs,
-  );
+  const response = createResponse(call.invite, 181, undefined, { toTag: call.a.tag, headers });
+  sendProvisional(context, call, { response }, nowMs);
 }
 
 /** The caller's 200. */
@@ -72,11 +70,17 @@ export function accept(
     call,
     call.branches.find((branch) => branch.leg === call.b),
   );
+  if (isOfAnother(call, what.answer)) context.retag(call.a);
+  if (holdAnswer(call, (now) => accept(context, call, what, now))) return;
   call.state = 'answered';
   call.answeredAtMs = nowMs;
   settleFetched(context, call, nowMs);
   context.answered(call, nowMs);
-  const response = okWith(context, { request: call.invite, leg: call.a, sdp: what.sdp, carried: what.answer }, nowMs);
+  const response = okWith(
+    context,
+    { request: call.invite, leg: call.a, sdp: finalAnswer(call, what.sdp), carried: what.answer },
+    nowMs,
+  );
   context.sendOk(call.a, call.inviteTransaction, response, nowMs);
   continuePickUp(context, call, nowMs);
 }

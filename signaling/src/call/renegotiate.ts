@@ -1,6 +1,6 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { Call, Leg, Renegotiation } from './call.ts';
-import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } from './context.ts';
+import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED_UNRELIABLE } from './context.ts';
 import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, okWith, restore, SDP, sdpOf } from './exchange.ts';
 import { echoCommand, statusOf } from './media.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
@@ -119,7 +119,11 @@ function forward(
   const { dialog } = r.to!;
   if (sdp !== undefined) r.to!.sent = sdp;
   const request = dialog.request('INVITE', {
-    headers: [['Allow', ALLOW], ['Supported', SUPPORTED.join(', ')], ...askAsClient(context, r.to!, atLeastS)],
+    headers: [
+      ['Allow', ALLOW],
+      ['Supported', SUPPORTED_UNRELIABLE.join(', ')],
+      ...askAsClient(context, r.to!, atLeastS),
+    ],
     body: sdp === undefined ? undefined : { type: SDP, bytes: sdp },
   });
   request.set('max-forwards', (r.request.maxForwards ?? 70) - 1);
@@ -249,7 +253,7 @@ export function cancelRenegotiation(context: CallContext, call: Call, nowMs: num
   const r = call.renegotiation;
   if (!r || r.cancelled) return;
   r.cancelled = true;
-  if (r.request.method === 'UPDATE') {
+  if (r.request.method !== 'INVITE') {
     const words = 'the other phone takes too long over the change';
     context.respond(r.serverTransaction, refusal(r.request, 504, words, r.from.tag), nowMs);
   }

@@ -278,6 +278,20 @@ export type Stage = ReturnType<typeof stage>;
 export type Phone = ReturnType<Stage['phone']>;
 export const last = <T>(list: readonly T[]): T => list[list.length - 1]!;
 
+/** What makes a provisional response reliable, and says that its phone knows UPDATE. */
+export function reliably(rseq: number): [string, string][] {
+  return [
+    ['Require', '100rel'],
+    ['RSeq', String(rseq)],
+    ['Allow', 'INVITE, ACK, CANCEL, BYE, PRACK, UPDATE'],
+  ];
+}
+
+/** The RAck that acknowledges a reliable provisional response. */
+export function rackFor(response: SipMessage): [string, string][] {
+  return [['RAck', `${response.header('rseq')} ${response.cseq.number} ${response.cseq.method}`]];
+}
+
 /** alice calls bob and bob answers; both have acknowledged. */
 export function established(
   alice: Phone,

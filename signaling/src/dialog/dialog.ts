@@ -1,6 +1,9 @@
 import { createRequest, parseNameAddr, type SipMessage } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 
+/** RFC 3261 table 2, RFC 3262 7. */
+const WITHOUT_CONTACT: ReadonlySet<string> = new Set(['BYE', 'CANCEL', 'PRACK']);
+
 /**
  * One side of a call as a SIP dialog (RFC 3261 12): everything that a request within it needs. We are the local side.
  */
@@ -99,7 +102,7 @@ export class Dialog {
       cseq,
       headers: [
         ...this.routeSet.map((route) => ['Route', route] as const),
-        ...(method === 'BYE' || method === 'CANCEL' ? [] : [['Contact', `<${this.contact(this.flow)}>`] as const]),
+        ...(WITHOUT_CONTACT.has(method) ? [] : [['Contact', `<${this.contact(this.flow)}>`] as const]),
         ...(options.headers ?? []),
       ],
       body: options.body,
