@@ -1,1 +1,5 @@
+export { type TrunkConfigs, trunkConfigProblems } from './config.ts';
+export type { InboundTrunks, TrunkSource } from './inbound.ts';
+export { TrunkLayer } from './layer.ts';
+export type { Line } from './lines.ts';
 export * from './trunks.ts';
