@@ -126,6 +126,7 @@ const CONFIG = {
   public: false,
   domain: 'offhook.local',
   demoAccounts: true,
+  trunks: {},
   http: { port: 8080, tlsPort: 8443, allowedOrigins: [] },
   sip: { port: 5060, tlsPort: 5061 },
   tls: { names: ['phone.example.org'] },

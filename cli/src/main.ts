@@ -2,6 +2,7 @@ import { checkOptions, parseCommandLine, UsageError } from './arguments.ts';
 import { link, status, stop } from './commands/control.ts';
 import { doctor } from './commands/doctor.ts';
 import { start } from './commands/start.ts';
+import { trunks } from './commands/trunks.ts';
 import { user } from './commands/user.ts';
 import { closest } from './config/closest.ts';
 import { ConfigError } from './config/config.ts';
@@ -60,6 +61,8 @@ async function main(): Promise<number> {
       return stop(data);
     case 'status':
       return status(data, values.json ?? false);
+    case 'trunks':
+      return trunks(data, values.json ?? false);
     case 'link':
       return link(data, who!);
     default:

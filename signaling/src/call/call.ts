@@ -1,6 +1,7 @@
 import type { SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import type { Flow } from '../transaction/index.ts';
+import type { Line } from '../trunk/index.ts';
 import type { Agreement, MediaSide } from './media.ts';
 import type { SessionTimer } from './session-timer.ts';
 
@@ -120,6 +121,8 @@ export interface Call {
   answeredAtMs?: number;
   state: CallState;
   readonly kind: 'user' | 'echo';
+  /** The line that it takes of the trunk it came over. */
+  line?: Line;
   /** The INVITE that began it and its server transaction. */
   readonly invite: SipMessage;
   readonly inviteTransaction: string;

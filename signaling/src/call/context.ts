@@ -3,6 +3,7 @@ import type { NgResult } from '../media/index.ts';
 import type { Binding } from '../registrar/index.ts';
 import type { Route } from '../routing/index.ts';
 import type { Flow, TransactionLayer } from '../transaction/index.ts';
+import type { InboundTrunks, Trunks } from '../trunk/index.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import type { CallFigures } from './figures.ts';
 import type { MediaPath } from './media.ts';
@@ -48,6 +49,7 @@ export interface CallLayerOptions {
   /** Whether a relay with that verb of ours is there. */
   readonly relayOffers: (verb: string) => boolean;
   readonly mediaPath: MediaPath;
+  readonly trunks: Trunks & InboundTrunks;
   readonly limits?: CallLimits;
 }
 

@@ -367,6 +367,7 @@ export class CallLayer implements CallContext {
     returnLegs(this, call, nowMs, () => {
       for (const ngCallId of ngCallIds) this.relay(deleteCommand(ngCallId), () => {});
     });
+    call.line?.release();
     this.#calls.delete(call);
     this.#inviteTransactions.delete(call.inviteTransaction);
     const left = this.callsOf(call.caller) - 1;

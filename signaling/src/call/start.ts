@@ -1,6 +1,7 @@
 import { createResponse, hex, parseUri, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import type { Flow } from '../transaction/index.ts';
+import type { Line } from '../trunk/index.ts';
 import { startBranches } from './branch.ts';
 import { type Call, type Leg, newCall, newLeg } from './call.ts';
 import { type CallContext, noteAllow, refusal } from './context.ts';
@@ -15,14 +16,16 @@ export interface FirstInvite {
   readonly message: SipMessage;
   readonly flow: Flow;
   readonly account?: string;
+  readonly trunk?: string;
 }
 
 /** An INVITE outside of any dialog: refused in words, or the beginning of a call. */
 export function startCall(context: CallContext, got: FirstInvite, nowMs: number): void {
   const { message, id, flow } = got;
   const { options, counters } = context;
-  const caller = got.account ?? '';
-  const callee = parseUri(message.uri)?.user ?? '';
+  const arrived = got.trunk === undefined ? undefined : options.trunks.arrived(message, got.trunk);
+  const caller = arrived?.from ?? got.account ?? '';
+  const callee = arrived?.to ?? parseUri(message.uri)?.user ?? '';
   const refuse = (status: number, words: string) => {
     counters.rejected++;
     context.respond(id, refusal(message, status, words, context.newTag()), nowMs);
@@ -43,14 +46,20 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
     refuse(problem.status, problem.words);
     return;
   }
+  if (arrived?.nowhere !== undefined) {
+    refuse(404, arrived.nowhere);
+    return;
+  }
   const route = options.route(callee);
   if (route.kind === 'reject') {
     refuse(route.status, route.reason);
     return;
   }
   if (route.kind === 'echo') {
+    const line = lineOf(context, got, nowMs);
+    if (line === 'none') return;
     context.respond(id, createResponse(message, 100), nowMs);
-    startEcho(context, callOf(context, { got, caller, callee, kind: 'echo', nowMs }), nowMs);
+    startEcho(context, callOf(context, { got, caller, callee, kind: 'echo', line, nowMs }), nowMs);
     return;
   }
   const registered = options.lookup(route.user, nowMs);
@@ -65,8 +74,22 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
     );
     return;
   }
+  const line = lineOf(context, got, nowMs);
+  if (line === 'none') return;
   context.respond(id, createResponse(message, 100), nowMs);
-  startBranches(context, callOf(context, { got, caller, callee, kind: 'user', nowMs }), bindings, nowMs);
+  startBranches(context, callOf(context, { got, caller, callee, kind: 'user', line, nowMs }), bindings, nowMs);
+}
+
+/** The line of a call that came over a trunk; when all are in use its caller is told so. */
+function lineOf(context: CallContext, got: FirstInvite, nowMs: number): Line | undefined | 'none' {
+  const { trunk, message, id } = got;
+  if (trunk === undefined) return undefined;
+  const line = context.options.trunks.take(trunk);
+  if (line) return line;
+  context.counters.rejected++;
+  const words = `all lines of trunk '${trunk}' are in use`;
+  context.respond(id, refusal(message, 503, words, context.newTag(), [['Retry-After', 10]]), nowMs);
+  return 'none';
 }
 
 /** What is wrong with an INVITE itself. */
@@ -92,7 +115,7 @@ export function newCallId(context: CallContext): string {
 
 function callOf(
   context: CallContext,
-  of: { got: FirstInvite; caller: string; callee: string; kind: Call['kind']; nowMs: number },
+  of: { got: FirstInvite; caller: string; callee: string; kind: Call['kind']; line: Line | undefined; nowMs: number },
 ): Call {
   const { message, id, flow } = of.got;
   const call = newCall({
@@ -103,6 +126,7 @@ function callOf(
     kind: of.kind,
     invite: message,
     inviteTransaction: id,
+    line: of.line,
   });
   const dialog = Dialog.ofInvite(message, { localTag: context.newTag(), flow, contact: context.options.contact });
   const a: Leg = newLeg(call, {

@@ -1,4 +1,4 @@
-import { type Crypto, createResponse, type DigestAlgorithm, parseUri, type SipMessage } from '@offhook/core';
+import { type Crypto, createResponse, type DigestAlgorithm, parseUri, type SipMessage, utf8 } from '@offhook/core';
 import { Admission, type AdmissionLimits, Authenticator } from '../auth/index.ts';
 import {
   ALLOW,
@@ -11,11 +11,13 @@ import {
   refusal,
   SUPPORTED,
 } from '../call/index.ts';
+import type { Locate } from '../locate/index.ts';
 import { MediaClient } from '../media/index.ts';
 import { type Binding, REGISTRAR_LIMITS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import { route } from '../routing/index.ts';
 import type { Account } from '../store/index.ts';
 import { type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
+import { type TrunkConfigs, TrunkLayer, type TrunkNews } from '../trunk/index.ts';
 
 export interface SipCoreOptions {
   readonly crypto: Crypto;
@@ -35,6 +37,9 @@ export interface SipCoreOptions {
   readonly nonceLifetimeMs?: number;
   readonly nonceSecret?: string;
   readonly admissionLimits?: AdmissionLimits;
+  readonly trunks?: TrunkConfigs;
+  /** Finds the servers of trunks; without it none is reached. */
+  readonly locate?: Locate;
   /** The address that peers on that flow reach us at, when the bound one says nothing (0.0.0.0). */
   readonly addressOf?: (flow: Flow) => { address: string; port: number };
 }
@@ -46,6 +51,7 @@ export type SipCoreCommand =
   /** An answered call that another process could take over; its end is `call-ended`. */
   | { readonly kind: 'remember'; readonly call: CallSnapshot }
   | { readonly kind: 'call-progress'; readonly call: CallSummary }
+  | { readonly kind: 'trunk'; readonly news: TrunkNews }
   | { readonly kind: 'call-ended'; readonly call: CallSummary };
 
 /**
@@ -59,6 +65,7 @@ export class SipCore {
   readonly registrar: Registrar;
   readonly calls: CallLayer;
   readonly media: MediaClient;
+  readonly trunks: TrunkLayer;
   readonly admission: Admission;
   readonly #options: SipCoreOptions;
   readonly #commands: SipCoreCommand[] = [];
@@ -82,6 +89,10 @@ export class SipCore {
       isUser: (user) => account(user) !== undefined,
       isLocal: options.isLocal,
       ownsDialog: (request) => this.calls.ownsDialog(request),
+      trunks: {
+        trunkOf: (request, flow, nowMs) => this.trunks.trunkOf(request, flow, nowMs),
+        mayCall: (trunk, nowMs) => this.trunks.mayCall(trunk, nowMs),
+      },
       limits: options.admissionLimits,
     });
     this.media = new MediaClient({ crypto, relays: options.relays, nowMs: options.nowMs });
@@ -91,7 +102,15 @@ export class SipCore {
       admit: (message, flow, nowMs) => this.admission.admit(message, flow, nowMs),
       mayAnswer: (flow, nowMs) => this.admission.mayAnswer(flow, nowMs),
     });
+    this.trunks = new TrunkLayer({
+      crypto,
+      transactions: this.transactions,
+      locate: options.locate ?? ((_uri, nowMs, then) => then({ error: 'other servers can’t be reached' }, nowMs)),
+      contact: (flow) => this.#contact(flow),
+      secret: options.nonceSecret === undefined ? crypto.randomBytes(16) : utf8(options.nonceSecret),
+    });
     this.calls = new CallLayer({
+      trunks: this.trunks,
       transactions: this.transactions,
       crypto,
       route: (user) => route(user, (name) => account(name) !== undefined),
@@ -99,14 +118,12 @@ export class SipCore {
       displayName: (user) => account(user)?.displayName ?? user,
       domain,
       isLocal: options.isLocal,
-      contact: (flow) =>
-        flow.transport.startsWith('ws')
-          ? `sip:${domain};transport=ws`
-          : `sip:${this.#hostPort(flow)}${flow.transport === 'udp' ? '' : `;transport=${flow.transport}`}`,
+      contact: (flow) => this.#contact(flow),
       relayOffers: (verb) => this.media.offers(verb),
       mediaPath: options.mediaPath,
       limits: options.callLimits,
     });
+    this.trunks.configure(options.trunks ?? {}, options.nowMs);
   }
 
   /** Refuse new calls from now on (503); running calls go on. */
@@ -125,6 +142,7 @@ export class SipCore {
       this.registrar.nextTimeout(),
       this.calls.nextTimeout(),
       this.media.nextTimeout(),
+      this.trunks.nextTimeout(),
     ]) {
       if (at !== undefined && (next === undefined || at < next)) next = at;
     }
@@ -136,6 +154,7 @@ export class SipCore {
     this.registrar.handleTimeout(nowMs);
     this.calls.handleTimeout(nowMs);
     this.media.handleTimeout(nowMs);
+    this.trunks.handleTimeout(nowMs);
     this.#settle(nowMs);
   }
 
@@ -148,6 +167,13 @@ export class SipCore {
     this.registrar.handleFlowClosed(flow);
     this.calls.handleFlowClosed(flow, nowMs);
     this.transactions.handleFlowClosed(flow);
+    this.trunks.handleFlowClosed(flow, nowMs);
+    this.#settle(nowMs);
+  }
+
+  /** Takes our contacts at providers back: the server stops. */
+  stopTrunks(nowMs: number): void {
+    this.trunks.stop(nowMs);
     this.#settle(nowMs);
   }
 
@@ -193,8 +219,9 @@ export class SipCore {
         busy = true;
         if (c.kind === 'send') this.#commands.push(c);
         else if (c.kind === 'request') this.#handleRequest(c, nowMs);
-        else this.calls.handle(c, nowMs);
+        else if (!this.trunks.handle(c, nowMs)) this.calls.handle(c, nowMs);
       }
+      for (let news = this.trunks.poll(); news; news = this.trunks.poll()) this.#commands.push({ kind: 'trunk', news });
       for (let c = this.calls.poll(); c; c = this.calls.poll()) {
         busy = true;
         if (c.kind === 'media') this.media.command(c.id, c.message, nowMs, c.near);
@@ -226,15 +253,16 @@ export class SipCore {
       this.calls.handle(command, nowMs);
     } else {
       // Admission lets only OPTIONS come this far.
-      this.transactions.respond(id, this.#answerOptions(message, nowMs), nowMs);
+      this.transactions.respond(id, this.#answerOptions(command, nowMs), nowMs);
     }
   }
 
   /** "The response code chosen MUST be the same that would have been chosen had the request been an INVITE" (11.2) */
-  #answerOptions(message: SipMessage, nowMs: number): SipMessage {
+  #answerOptions({ message, trunk }: { message: SipMessage; trunk?: string }, nowMs: number): SipMessage {
     const { account } = this.#options;
     const toTag = this.admission.tag(message);
-    const user = parseUri(message.uri)?.user;
+    // A trunk asks whether we are there, not whether somebody is.
+    const user = trunk === undefined ? parseUri(message.uri)?.user : undefined;
     if (user !== undefined) {
       const way = route(user, (name) => account(name) !== undefined);
       if (way.kind === 'reject') return refusal(message, way.status, way.reason, toTag);
@@ -247,6 +275,12 @@ export class SipCore {
       ['Supported', SUPPORTED.join(', ')] as const,
     ];
     return createResponse(message, 200, undefined, { toTag, headers });
+  }
+
+  #contact(flow: Flow): string {
+    return flow.transport.startsWith('ws')
+      ? `sip:${this.#options.domain};transport=ws`
+      : `sip:${this.#hostPort(flow)}${flow.transport === 'udp' ? '' : `;transport=${flow.transport}`}`;
   }
 
   #hostPort(flow: Flow): string {

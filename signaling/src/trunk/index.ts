@@ -1,5 +1,5 @@
 export { type TrunkConfigs, trunkConfigProblems } from './config.ts';
 export type { InboundTrunks, TrunkSource } from './inbound.ts';
-export { TrunkLayer } from './layer.ts';
+export { TrunkLayer, type TrunkNews } from './layer.ts';
 export type { Line } from './lines.ts';
 export * from './trunks.ts';
