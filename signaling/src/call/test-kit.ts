@@ -11,7 +11,7 @@ import {
   seededCrypto,
 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
-import { SipCore } from '../server/core.ts';
+import { SipCore, type SipCoreOptions } from '../server/core.ts';
 import type { Account } from '../store/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { CALL_LIMITS, type CallLimits } from './context.ts';
@@ -31,7 +31,9 @@ export const ANSWER = OFFER.replaceAll('192.0.2.1', '192.0.2.2');
 export const VIDEO = `${OFFER}m=video 4002 RTP/AVP 96\r\n`;
 
 /** The real server machine with WebSocket phones (authenticated by their session) and a relay that marks what passes it. */
-export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLimits>; seed?: number } = {}) {
+export function stage(
+  options: { relayIsDown?: boolean; limits?: Partial<CallLimits>; seed?: number; core?: Partial<SipCoreOptions> } = {},
+) {
   const core = new SipCore({
     crypto: seededCrypto(options.seed ?? 7, nodeCrypto),
     domain: DOMAIN,
@@ -41,6 +43,7 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
     relays: 1,
     nowMs: 0,
     callLimits: { ...CALL_LIMITS, ...options.limits },
+    ...options.core,
   });
   const outbox: { flow: Flow; message: SipMessage }[] = [];
   const ng: NgDictionary[] = [];

@@ -171,6 +171,12 @@ export class SipCore {
     this.#settle(nowMs);
   }
 
+  /** Other trunks, or others' settings: what is the same goes on. */
+  configureTrunks(trunks: TrunkConfigs, nowMs: number): void {
+    this.trunks.configure(trunks, nowMs);
+    this.#settle(nowMs);
+  }
+
   /** Takes our contacts at providers back: the server stops. */
   stopTrunks(nowMs: number): void {
     this.trunks.stop(nowMs);

@@ -17,6 +17,8 @@ const E164 = /^\+[1-9]\d{1,14}$/;
 const DIALLED = /^\+?[0-9*#]{1,32}$/;
 /** A national number without prefix that is shorter is a service's or a local one: nobody knows where it belongs. */
 const SHORTEST_NATIONAL = 7;
+/** Where the provider always writes the country code, what follows it may be shorter. */
+const SHORTEST_DIGITS = 4;
 
 /** Between numbers as a trunk writes them and +E.164. */
 export class NumberPlan {
@@ -70,8 +72,8 @@ export class NumberPlan {
     const known = this.#withPrefix(plain);
     if (known !== undefined) return known;
     // Providers leave the plus away; a person would not dial a country code without one.
-    const digits = plain.length - this.#country.length;
-    if (this.#country !== '' && plain.startsWith(this.#country) && digits >= SHORTEST_NATIONAL && /^\d+$/.test(plain))
+    const least = this.#country.length + (this.#format === 'digits' ? SHORTEST_DIGITS : SHORTEST_NATIONAL);
+    if (this.#country !== '' && plain.startsWith(this.#country) && plain.length >= least && /^\d+$/.test(plain))
       return e164(plain) ?? plain;
     return this.#format === 'digits' && plain.length > 9 ? (e164(plain) ?? plain) : plain;
   }
