@@ -22,7 +22,7 @@ function offhook(...args: string[]) {
   return { status, stdout, stderr };
 }
 
-for (const command of ['start', 'stop', 'status', 'user', 'link', 'doctor', 'version']) {
+for (const command of ['start', 'stop', 'status', 'user', 'link', 'trunks', 'doctor', 'version']) {
   test(`offhook ${command} --help says what it does`, () => {
     const { status, stdout, stderr } = offhook(command, '--help');
     assert.equal(stderr, '');

@@ -8,6 +8,8 @@ export interface TrunkSettings {
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
 }
 
+const FILES = ['ca', 'cert', 'key'] as const;
+
 /** What a schema can't say of trunks, in words. */
 export function trunkProblems(trunks: Readonly<Record<string, TrunkSettings>>): string[] {
   const problems: string[] = [];
@@ -34,13 +36,13 @@ export function withAbsolutePaths(
     Object.entries(trunks).map(([name, trunk]) => {
       const { register, tls } = trunk;
       const file = register?.passwordFile;
-      const files = Object.entries(tls ?? {}).map(([which, path]) => [which, absolute(path)]);
+      const files = FILES.flatMap((which) => (tls?.[which] === undefined ? [] : [[which, absolute(tls[which])]]));
       return [
         name,
         {
           ...trunk,
           ...(file === undefined ? {} : { register: { ...register, passwordFile: absolute(file) } }),
-          ...(tls === undefined ? {} : { tls: Object.fromEntries(files) }),
+          ...(tls === undefined ? {} : { tls: { ...tls, ...Object.fromEntries(files) } }),
         },
       ];
     }),

@@ -30,7 +30,7 @@ export function inWords(errors: readonly ErrorObject[], schema: SchemaNode): str
 
 function oneInWords(error: ErrorObject, all: readonly ErrorObject[], schema: SchemaNode): string | undefined {
   const at = dotted(error.instancePath);
-  const given = brief(error.data);
+  const given = isSecret(at) ? 'what is there' : brief(error.data);
   const { params } = error;
   const inAlternative = /\/anyOf\/\d+\//.test(error.schemaPath);
   if (inAlternative && all.some((e) => e.keyword === 'anyOf' && e.instancePath === error.instancePath))
@@ -102,6 +102,11 @@ function nodeAt(schema: SchemaNode, pointer: string): SchemaNode | undefined {
   let node: SchemaNode | undefined = schema;
   for (const key of pointer.split('/').slice(1)) node = childOf(node, key);
   return node;
+}
+
+/** What stands there is not to be seen in terminals and logs. */
+function isSecret(at: string): boolean {
+  return /\.(register|password|targets\[\d+\])$/.test(at);
 }
 
 function childOf(node: SchemaNode | undefined, key: string): SchemaNode | undefined {

@@ -105,7 +105,7 @@ export class SipCore {
     this.trunks = new TrunkLayer({
       crypto,
       transactions: this.transactions,
-      locate: options.locate ?? ((_uri, nowMs, then) => then({ error: 'other servers can’t be reached' }, nowMs)),
+      locate: () => options.locate ?? ((_uri, nowMs, then) => then({ error: 'other servers can’t be reached' }, nowMs)),
       contact: (flow) => this.#contact(flow),
       secret: options.nonceSecret === undefined ? crypto.randomBytes(16) : utf8(options.nonceSecret),
     });

@@ -56,7 +56,13 @@ export interface TrunkConfig {
   /** Every so many seconds each target is asked whether it is there (OPTIONS); 0 = never. */
   readonly optionsS?: number;
   /** For TLS to the targets: whom to trust and what to show; files. */
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  readonly tls?: {
+    readonly ca?: string;
+    readonly cert?: string;
+    readonly key?: string;
+    /** What of the provider's certificate is looked at: all (the default), who has signed it, or nothing. */
+    readonly verify?: 'full' | 'authority' | 'none';
+  };
 }
 
 export const TRUNK_DEFAULTS = {
@@ -109,7 +115,9 @@ function problemsOf(trunk: TrunkConfig): string[] {
 
   if (!isList(trunk.targets) || trunk.targets.length === 0)
     problems.push('targets: the provider’s server is needed, as "sip:sip.provider.example"');
-  else for (const target of trunk.targets) say(!isTarget(target), `targets: '${target}' is no URI like sip:host:port`);
+  else
+    for (const target of trunk.targets)
+      say(!isTarget(target), `targets: '${shown(target)}' is no URI like sip:host:port`);
   say(
     trunk.domain !== undefined && !(typeof trunk.domain === 'string' && isHost(trunk.domain)),
     'domain: a host name or an address',
@@ -139,7 +147,8 @@ function problemsOf(trunk: TrunkConfig): string[] {
   range('maxCallsPerSecond', trunk.maxCallsPerSecond, [0.1, 1000]);
   range('maxCallsPerUser', trunk.maxCallsPerUser, [1, 10_000]);
   if (trunk.optionsS !== 0) range('optionsS (0 turns it off)', trunk.optionsS, [5, 3600]);
-  const { cert, key } = trunk.tls ?? {};
+  const { cert, key, verify = 'full' } = trunk.tls ?? {};
+  say(!['full', 'authority', 'none'].includes(verify), "tls.verify: 'full', 'authority' or 'none'");
   say((cert === undefined) !== (key === undefined), 'tls.cert and tls.key: both or none');
   return problems;
 }
@@ -180,6 +189,13 @@ function didProblems({ dids, numbers }: TrunkConfig): string[] {
 function isTarget(target: unknown): boolean {
   const uri = typeof target === 'string' ? parseUri(target) : undefined;
   return uri?.isSip === true && uri.user === undefined && uri.headers === undefined && isHost(uri.host);
+}
+
+/** A URI may hold a password, which is nobody's business. */
+function shown(target: unknown): string {
+  return String(target)
+    .slice(0, 100)
+    .replace(/:[^:@]*@/, ':…@');
 }
 
 function isHost(host: string): boolean {

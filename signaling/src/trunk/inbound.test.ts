@@ -50,6 +50,7 @@ const CALLER: readonly (readonly [
   ['<sip:acct@x>', [['P-Asserted-Identity', '<tel:+4940999;phone-context=x>']], '+4940999', undefined, false],
   ['<sip:acct@x>', [['P-Asserted-Identity', 'sip:x y, <sip:+4940999@x>']], '+4940999', undefined, false],
   ['<sip:+49401;npdi@x>', [], '+49401', undefined, false],
+  ['<sip:alice@x>', [], 'alice@provider.example', undefined, false], // not our alice
   [
     '<sip:anonymous@anonymous.invalid>',
     [['P-Asserted-Identity', '"Ann" <sip:+4940999@x>']],

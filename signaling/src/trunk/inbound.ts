@@ -1,5 +1,6 @@
 import { type NameAddr, parseNameAddr, parseUri, type SipMessage, type SipUri } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
+import { domainOf } from './config.ts';
 import type { Line } from './lines.ts';
 import { contains } from './networks.ts';
 import type { Trunk } from './trunk.ts';
@@ -7,7 +8,7 @@ import type { Trunk } from './trunk.ts';
 /** A call that came in over a trunk, as routing and phones want to know it. */
 export interface Arrived {
   readonly trunk: string;
-  /** The caller's number, +E.164 as far as it can be known; `anonymous` when it is not to be shown. */
+  /** The caller's number, +E.164 as far as it can be known; `name@domain` of one without; `anonymous` when it is hidden. */
   readonly from: string;
   readonly displayName?: string;
   /** The user part here that the number leads to; the called number itself when it leads nowhere. */
@@ -75,7 +76,7 @@ export function arrivedOver(trunk: Trunk, request: SipMessage): Arrived {
   const { user, displayName, isPrivate } = callerOf(trunk, request);
   return {
     trunk: name,
-    from: isPrivate ? 'anonymous' : plan.fromTrunk(user),
+    from: isPrivate ? 'anonymous' : callerNumber(trunk, user),
     ...(isPrivate || displayName === undefined ? {} : { displayName }),
     to: target ?? number,
     number,
@@ -84,6 +85,12 @@ export function arrivedOver(trunk: Trunk, request: SipMessage): Arrived {
       ? { nowhere: `the number ${number.slice(0, MAX_USER)} leads nowhere: no \`dids\` entry of trunk '${name}'` }
       : {}),
   };
+}
+
+/** What is no number is an address there: a stranger who calls himself like a user of ours is not taken for that user. */
+function callerNumber({ plan, config }: Trunk, user: string): string {
+  const number = plan.fromTrunk(user);
+  return /^\+?[0-9*#]+$/.test(number) ? number : `${number}@${domainOf(config)}`;
 }
 
 /** The Request-URI, unless that is our contact: then the number is where the provider has put it instead. */

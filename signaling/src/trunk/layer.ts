@@ -13,7 +13,8 @@ import type { Outgoing, OutgoingCaller, Trunks } from './trunks.ts';
 export interface TrunkLayerOptions {
   readonly crypto: Crypto;
   readonly transactions: Pick<TransactionLayer, 'request'>;
-  readonly locate: Locate;
+  /** Finds servers, by the TLS settings of a trunk where it has any. */
+  readonly locate: (tls: TrunkConfig['tls']) => Locate;
   /** Our address as a Contact URI, as whoever is on that flow reaches it. */
   readonly contact: (flow: Flow) => string;
   /** The same over restarts: what contacts are made from. */
@@ -111,7 +112,7 @@ export class TrunkLayer implements Trunks, InboundTrunks {
   ): Outgoing | { readonly status: number; readonly words: string } {
     const trunk = this.#trunks.get(what.trunk);
     if (!trunk) return { status: 404, words: `there is no trunk '${what.trunk.slice(0, 40)}'` };
-    return dial({ trunk, locate: this.#options.locate }, what, nowMs);
+    return dial(trunk, what, nowMs);
   }
 
   /** The trunk that a request outside of dialogs comes from. */
@@ -152,7 +153,7 @@ export class TrunkLayer implements Trunks, InboundTrunks {
       config,
       crypto,
       secret,
-      locate,
+      locate: locate(config.tls),
       contact,
       send: (message, flow, client, now) => this.#clients.set(transactions.request(message, flow, now), client),
       tell: (words, level) => this.#news.push({ trunk: name, words, level }),

@@ -1,5 +1,5 @@
 import { parseNameAddr, type SipMessage, SipUri } from '@offhook/core';
-import type { Locate, Located } from '../locate/index.ts';
+import type { Located } from '../locate/index.ts';
 import { callerId } from './caller-id.ts';
 import { domainOf } from './config.ts';
 import type { Exchange } from './credentials.ts';
@@ -10,13 +10,11 @@ import type { Outgoing, OutgoingCaller } from './trunks.ts';
 
 /** One call out over that trunk, or why there can't be one. */
 export function dial(
-  by: { readonly trunk: Trunk; readonly locate: Locate },
+  trunk: Trunk,
   what: { readonly number: string; readonly caller: OutgoingCaller },
   nowMs: number,
 ): Outgoing | { readonly status: number; readonly words: string } {
-  const { trunk, locate } = by;
-  const { config, plan, registration } = trunk;
-  const { name } = trunk;
+  const { name, config, plan, registration, locate } = trunk;
   const number = plan.fromDialled(what.number);
   if (number === undefined)
     return { status: 484, words: `'${what.number.slice(0, 40)}' is no number that trunk '${name}' can dial` };

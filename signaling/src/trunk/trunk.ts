@@ -36,6 +36,7 @@ export class Trunk {
   readonly networks: readonly Network[];
   readonly targets: readonly Target[];
   readonly lines: Lines;
+  readonly locate: Locate;
   /** User part of the contact that is registered. */
   readonly contactUser: string;
   readonly credentials: Credentials | undefined;
@@ -47,6 +48,7 @@ export class Trunk {
     const { name, config, crypto, locate, send, nowMs } = options;
     this.#options = options;
     this.name = name;
+    this.locate = locate;
     this.config = config;
     this.plan = new NumberPlan(config.numbers);
     this.dids = new Dids(config.dids ?? {}, this.plan);
