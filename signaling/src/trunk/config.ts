@@ -195,7 +195,7 @@ function isTarget(target: unknown): boolean {
 function shown(target: unknown): string {
   return String(target)
     .slice(0, 100)
-    .replace(/:[^:@]*@/, ':…@');
+    .replace(/:[^@]*@/, ':…@');
 }
 
 function isHost(host: string): boolean {

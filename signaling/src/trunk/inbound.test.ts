@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRequest, type SipMessage } from '@offhook/core';
+import { createRequest, parseSip, SipMessage } from '@offhook/core';
+import fc from 'fast-check';
 import { ANSWER, last, OFFER } from '../call/test-kit.ts';
 import type { TrunkConfig } from './config.ts';
 import { BY_ADDRESS, good, Provider, REGISTERING, trunkStage } from './test-kit.ts';
@@ -337,5 +338,38 @@ test('a call to the echo over a trunk takes a line and gives it back', () => {
   assert.equal(s.status().calls, 1);
   s.advance(100_000); // never acknowledged
   assert.equal(s.status().calls, 0);
+  s.stop();
+});
+
+test('no header of a call that comes in throws', () => {
+  const { s, provider } = staged();
+  const text = fc.oneof(fc.string(), fc.stringMatching(/^["<sip:tel+0-9;@>, =]{0,40}$/));
+  fc.assert(
+    fc.property(text, text, text, text, (uri, from, asserted, called) => {
+      const clean = (value: string) => value.replace(/[\r\n\0]/g, ' ');
+      const headers = [
+        ['P-Asserted-Identity', clean(asserted)],
+        ['P-Called-Party-ID', clean(called)],
+        ['Remote-Party-ID', clean(asserted)],
+        ['Privacy', clean(called)],
+      ] as const;
+      const request = parseSip(
+        createRequest({
+          method: 'INVITE',
+          uri: `sip:${clean(uri).replace(/\s/g, '')}`,
+          from: clean(from),
+          to: '<sip:x@y>',
+          callId: 'c',
+          cseq: 1,
+          headers,
+        })
+          .prepend('via', 'SIP/2.0/UDP x;branch=z9hG4bK1')
+          .serialize(),
+      );
+      if (!(request instanceof SipMessage)) return;
+      s.core.trunks.trunkOf(request, provider.flow, 0);
+      s.core.trunks.arrived(request, 'p');
+    }),
+  );
   s.stop();
 });

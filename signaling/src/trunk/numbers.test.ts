@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { NumberPlan, type NumberSettings } from './numbers.ts';
 
 const DE: NumberSettings = { country: '49' };
@@ -92,4 +93,30 @@ test('what is wrong with settings is said in words', () => {
     ],
   );
   assert.deepEqual(NumberPlan.problems({ format: 'national' }), ['country: needed for the national format']);
+});
+
+test('what is written for a trunk is read as the same number, in every form and country', () => {
+  const settings = fc.record({
+    country: fc.constantFrom('49', '1', '44', '33', '7'),
+    format: fc.constantFrom('e164' as const, 'national' as const, 'digits' as const),
+  });
+  const number = fc.tuple(fc.constantFrom('49', '1', '44', '33', '351'), fc.stringMatching(/^[2-9]\d{9}$/));
+  fc.assert(
+    fc.property(settings, number, (how, [country, rest]) => {
+      const plan = new NumberPlan(how);
+      assert.equal(plan.fromTrunk(plan.toTrunk(`+${country}${rest}`)), `+${country}${rest}`);
+    }),
+  );
+});
+
+test('no text throws, and nothing but digits, plus, * and # is dialled', () => {
+  const plans = [DE, US, UK, FR, IT, {}].map((settings) => new NumberPlan(settings));
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[+0-9 ()*#-]{0,40}$/)), (text) => {
+      for (const plan of plans) {
+        plan.toTrunk(plan.fromTrunk(text));
+        assert.match(plan.fromDialled(text) ?? '+1', /^\+?[0-9*#]{1,32}$/);
+      }
+    }),
+  );
 });

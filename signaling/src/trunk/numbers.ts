@@ -17,8 +17,6 @@ const E164 = /^\+[1-9]\d{1,14}$/;
 const DIALLED = /^\+?[0-9*#]{1,32}$/;
 /** A national number without prefix that is shorter is a service's or a local one: nobody knows where it belongs. */
 const SHORTEST_NATIONAL = 7;
-/** Where the provider always writes the country code, what follows it may be shorter. */
-const SHORTEST_DIGITS = 4;
 
 /** Between numbers as a trunk writes them and +E.164. */
 export class NumberPlan {
@@ -69,13 +67,16 @@ export class NumberPlan {
     const plain = number.replace(/[\s().\-/]/g, '');
     if (!DIALLED.test(plain)) return number;
     if (plain.startsWith('+')) return plain;
+    // Where the country code is always there, nothing without a zero in front can be a national number.
+    if (this.#format === 'digits' && plain.length >= SHORTEST_NATIONAL && /^[1-9]\d+$/.test(plain))
+      return e164(plain) ?? plain;
     const known = this.#withPrefix(plain);
     if (known !== undefined) return known;
     // Providers leave the plus away; a person would not dial a country code without one.
-    const least = this.#country.length + (this.#format === 'digits' ? SHORTEST_DIGITS : SHORTEST_NATIONAL);
-    if (this.#country !== '' && plain.startsWith(this.#country) && plain.length >= least && /^\d+$/.test(plain))
-      return e164(plain) ?? plain;
-    return this.#format === 'digits' && plain.length > 9 ? (e164(plain) ?? plain) : plain;
+    const hasCountry = this.#country !== '' && plain.startsWith(this.#country);
+    return hasCountry && plain.length >= this.#country.length + SHORTEST_NATIONAL && /^\d+$/.test(plain)
+      ? (e164(plain) ?? plain)
+      : plain;
   }
 
   /** A number in the trunk's format; one that is not +E.164 as it is. */

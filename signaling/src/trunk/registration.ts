@@ -240,7 +240,7 @@ export class Registration {
       ? LONGEST_RETRY_MS
       : Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(this.#failures, 10));
     this.#failures++;
-    this.#dueMs = nowMs + Math.max(jittered(waitMs, this.#options.crypto, 0.25), attempt.retryAfterS * 1000);
+    this.#dueMs = nowMs + jittered(Math.max(waitMs, attempt.retryAfterS * 1000), this.#options.crypto, 0.25);
     if (this.isRefused) this.#forget();
     if (isNews) this.#options.tell(`can't register: ${why.words}`, 'warn');
   }
