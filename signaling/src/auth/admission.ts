@@ -142,7 +142,7 @@ export class Admission {
         ['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS'],
       ]);
     return (
-      this.#inspectTarget(request, isContact) ??
+      this.#inspectTarget(request, isContact ? () => true : undefined) ??
       this.#inspectNeeds(request) ??
       this.#inspectLength(request) ??
       this.#admitTrunkCall(request, trunk, nowMs) ?? { accept: { trunk } }
@@ -236,11 +236,11 @@ export class Admission {
   }
 
   /** 8.2.2.1: is it for us, and can it still travel? A contact that we registered is ours whatever its host. */
-  #inspectTarget(request: SipMessage, isContact = false): Verdict | undefined {
+  #inspectTarget(request: SipMessage, isOurs = this.#options.isLocal): Verdict | undefined {
     const target = parseUri(request.uri);
     if (!target) return this.#refuse(request, 400, 'the Request-URI is malformed');
     if (!target.isSip) return this.#refuse(request, 416, `${target.scheme}: addresses are not known here, only sip:`);
-    if (!isContact && !this.#options.isLocal(target.host))
+    if (!isOurs(target.host))
       return this.#refuse(request, 404, `${target.host} is not served here: calls go to users of this server only`);
     // A call travels on from here, everything else ends here (RFC 3261 16.3).
     if (request.method === 'INVITE' && request.maxForwards === 0)
