@@ -15,6 +15,7 @@ export const PEERS = [
   { command: 'turnserver', package: 'coturn', use: 'TURN peer' },
   { command: 'turnutils_uclient', package: 'coturn', use: 'TURN client' },
   { command: 'rtpengine', package: 'rtpengine-daemon', use: 'media relay peer' },
+  { command: 'kamailio', package: 'kamailio', use: 'SIP provider' },
   { command: 'ip', package: 'iproute2', use: 'network namespaces' },
   { command: 'iptables', package: 'iptables', use: 'network namespaces' },
   { command: 'ps', package: 'procps', use: 'process lists' },

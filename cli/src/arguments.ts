@@ -32,6 +32,7 @@ const OWN: Readonly<Record<string, readonly Option[]>> = {
   start: ['port', 'public', 'quiet'],
   status: ['json'],
   doctor: ['json'],
+  trunks: ['json'],
   user: ['json'],
   'user add': ['json', 'password', 'name'],
   'user passwd': ['json', 'password'],

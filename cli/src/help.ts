@@ -15,6 +15,7 @@ Run it as 'npx offhook <command>' in the project's folder, or from anywhere as '
   offhook status [--json]       what runs, and where
   offhook user add <name>       also: list, passwd <name>, remove <name>, calls <name>
   offhook link <user>           a one-time login link
+  offhook trunks [--json]       the providers, and whether calls can go over them
   offhook doctor [--json]       what is wrong, and how to mend it
   offhook version               also --version
 
@@ -61,6 +62,9 @@ ${COMMON}\n${JSON_TOO}`,
   'user remove': `offhook user remove <name>: removes an account.\n\n${COMMON}\n${JSON_TOO}`,
   'user list': `offhook user list: the accounts, and whether a phone of theirs is there.\n\n${COMMON}\n${JSON_TOO}`,
   link: `offhook link <user>: prints a link that signs in once, within a day.\n\n${COMMON}`,
+  trunks: `offhook trunks: each trunk with its state, its registration and the lines in use. Exit code 1 when one is down.
+
+${COMMON}\n${JSON_TOO}`,
   doctor: `offhook doctor: checks everything from the ports to the host and says in words what is wrong.
 Exit code 1 when something is.
 

@@ -22,7 +22,7 @@ function offhook(...args: string[]) {
   return { status, stdout, stderr };
 }
 
-for (const command of ['start', 'stop', 'status', 'user', 'link', 'doctor', 'version']) {
+for (const command of ['start', 'stop', 'status', 'user', 'link', 'trunks', 'doctor', 'version']) {
   test(`offhook ${command} --help says what it does`, () => {
     const { status, stdout, stderr } = offhook(command, '--help');
     assert.equal(stderr, '');
@@ -126,6 +126,7 @@ const CONFIG = {
   public: false,
   domain: 'offhook.local',
   demoAccounts: true,
+  trunks: {},
   http: { port: 8080, tlsPort: 8443, allowedOrigins: [] },
   sip: { port: 5060, tlsPort: 5061 },
   tls: { names: ['phone.example.org'] },

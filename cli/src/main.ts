@@ -2,6 +2,7 @@ import { checkOptions, parseCommandLine, UsageError } from './arguments.ts';
 import { link, status, stop } from './commands/control.ts';
 import { doctor } from './commands/doctor.ts';
 import { start } from './commands/start.ts';
+import { trunks } from './commands/trunks.ts';
 import { user } from './commands/user.ts';
 import { userCalls } from './commands/user-calls.ts';
 import { closest } from './config/closest.ts';
@@ -61,6 +62,8 @@ async function main(): Promise<number> {
       return stop(data);
     case 'status':
       return status(data, values.json ?? false);
+    case 'trunks':
+      return trunks(data, values.json ?? false);
     case 'link':
       return link(data, who!);
     default:

@@ -152,6 +152,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
           ca: config.tls.ca,
           names: [...config.tls.names, ...hostAddresses],
         },
+        trunks: config.trunks,
         media: {
           relays: relays.map((relay) => `udp:${LOOPBACK}:${portNamed(ports, relay, 'ng')}`),
           path: config.media.path,

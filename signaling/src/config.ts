@@ -6,6 +6,7 @@ import { parseRelay } from './media/index.ts';
 import type { RingGroup } from './routing/index.ts';
 import type { OutsideSettings } from './server/outside.ts';
 import type { TlsSettings } from './transport/index.ts';
+import { type TrunkConfigs, trunkConfigProblems } from './trunk/index.ts';
 
 /** The configuration file of the signalling part. */
 export interface SignalingConfig extends PartConfig {
@@ -39,6 +40,8 @@ export interface SignalingConfig extends PartConfig {
   readonly outside?: OutsideSettings;
   /** The certificate of HTTPS and of SIP over TLS; without it there is neither. */
   readonly tls?: TlsSettings;
+  /** Providers by name. */
+  readonly trunks?: TrunkConfigs;
   readonly media: {
     /** As Kamailio writes them: `udp:127.0.0.1:2223`. */
     readonly relays: readonly string[];
@@ -109,6 +112,7 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
     const good = URL.canParse(origin) && new URL(origin).origin === origin;
     say(!good, `http.allowedOrigins: '${origin}' is no origin like https://phone.example.org (no path, no slash)`);
   }
+  problems.push(...trunkConfigProblems(config.trunks));
   const relays = config.media?.relays;
   say(!Array.isArray(relays) || relays.length === 0, 'media.relays: at least one is needed');
   for (const relay of Array.isArray(relays) ? (relays as readonly string[]) : [])

@@ -18,6 +18,7 @@ import {
 import { workerCount } from '../parts.ts';
 import { type FoundPart, type FoundSupervisor, foundParts, foundSupervisor, logOf, runningReach } from '../running.ts';
 import { command } from '../spelling.ts';
+import { trunkFindings } from './trunks.ts';
 
 /** What runs with a data folder. */
 interface Running {
@@ -119,6 +120,7 @@ async function system({ data, supervisor, parts }: Running, config: Config | und
   if (tcp) findings.push(await tcpFinding(tcp));
   if (https) findings.push(await handshakeFinding('HTTPS', https, ownCa));
   if (tls) findings.push(await handshakeFinding('SIP over TLS', tls, ownCa));
+  if (portsOf('signaling')) findings.push(...(await trunkFindings(data)));
   const turn = portsOf('turn')?.udp;
   if (turn) findings.push(await turnFinding(turn));
   for (const { part, ports } of answering.filter(({ part }) => part.startsWith('media-relay'))) {

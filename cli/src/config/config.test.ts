@@ -20,6 +20,7 @@ test('without a file every key has its default, and the data folder is ./data', 
     sip: { port: 5060, tlsPort: 5061 },
     tls: { names: [] },
     groups: {},
+    trunks: {},
     media: {
       path: 'opaque',
       workers: 1,
@@ -55,6 +56,47 @@ const WRONG: readonly [unknown, readonly RegExp[]][] = [
   [{ listen: ['localhost'] }, [/^listen: 'localhost' is no IP address$/]],
   [{ tls: { cert: 'a.pem' } }, [/^tls\.key is missing: a certificate and its key belong together$/]],
   [{ domain: 'two words' }, [/^domain: "two words" has not the right form/]],
+  [
+    {
+      trunks: {
+        'a b': { targets: ['sip:x'], callerId: '1' },
+        p: {},
+        q: { targets: ['tel:1'], maxcalls: 1, callerId: '1' },
+      },
+    },
+    [
+      /^trunks: 'a b' is no name \(letters/,
+      /^trunks\.p: 'targets' is missing$/,
+      /^trunks\.q\.targets\[0\]: what is there has not the right form \(a SIP URI like/,
+      /^unknown key 'maxcalls' in trunks\.q \(did you mean 'maxCalls'\?\)$/,
+    ],
+  ],
+  [
+    {
+      trunks: {
+        p: { targets: ['sip:x'], register: { user: 'u' }, tls: { cert: 'c' } },
+        q: { targets: ['sip:x'], optionsS: 2 },
+      },
+    },
+    [
+      /^trunks\.p\.register: password or passwordFile, one of both is needed$/,
+      /^trunks\.p\.tls: a certificate and its key/,
+      /^trunks\.q: callerId is needed/,
+      /^trunks\.q\.optionsS has to be at least 5/,
+    ],
+  ],
+  [
+    {
+      trunks: {
+        p: { targets: ['sip:x'], register: { user: 'u', password: 1234567 } },
+        q: { targets: ['sip:x'], register: 'hunter2' },
+      },
+    },
+    [
+      /^trunks\.p\.register\.password has to be a text in quotes, not what is there$/,
+      /^trunks\.q\.register has to be an object, \{ … \}, not what is there$/,
+    ],
+  ],
   [{ public: 'yes' }, [/^public has to be true or false, not "yes"$/]],
   [
     { htp: {}, sip: { port: 'x' }, turn: { port: 70000 } },
@@ -154,4 +196,19 @@ for (const [name, text, flags, data] of [
 
 test('a configuration that is named and not there says nothing about the data', () => {
   assert.throws(() => findData({ config: 'missing.json' }, folder, () => {}), ConfigError);
+});
+
+test('the files of a trunk are found beside the configuration', () => {
+  const at = join(folder, 'trunk.json');
+  const trunk = {
+    targets: ['sip:sip.provider.example;transport=tls'],
+    register: { user: 'u', passwordFile: 'secret' },
+    tls: { ca: 'ca.pem', verify: 'authority' },
+  };
+  writeFileSync(at, JSON.stringify({ trunks: { p: trunk } }));
+  assert.deepEqual(loadConfig({ config: at }, folder).trunks.p, {
+    ...trunk,
+    register: { user: 'u', passwordFile: join(folder, 'secret') },
+    tls: { ca: join(folder, 'ca.pem'), verify: 'authority' },
+  });
 });

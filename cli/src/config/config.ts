@@ -4,6 +4,7 @@ import { ipFamily } from '@offhook/core';
 import { Ajv } from 'ajv';
 import schema from '../../config.schema.json' with { type: 'json' };
 import { ROOT } from '../root.ts';
+import { type TrunkSettings, trunkProblems, withAbsolutePaths } from './trunks.ts';
 import { inWords, type SchemaNode } from './words.ts';
 
 /** The whole configuration with its defaults filled in; what each key means stands in config.schema.json. */
@@ -26,6 +27,8 @@ export interface Config {
   };
   /** Ring groups by the name that is called. */
   readonly groups: Readonly<Record<string, { members: readonly string[]; ring: 'parallel' | 'serial'; ringS: number }>>;
+  /** As signalling takes them (docs/trunks.md). Absolute paths. */
+  readonly trunks: Readonly<Record<string, TrunkSettings>>;
   readonly media: {
     readonly path: 'opaque' | 'terminated';
     readonly workers: number | 'auto';
@@ -90,6 +93,7 @@ export function configProblems(config: unknown): string[] {
   const { cert, key } = config.tls;
   if ((cert === undefined) !== (key === undefined))
     problems.push(`tls.${cert === undefined ? 'cert' : 'key'} is missing: a certificate and its key belong together`);
+  problems.push(...trunkProblems(config.trunks));
   for (const name of ['ngPort', 'muxPort'] as const) {
     const last = config.media[name] + workers - 1;
     if (config.media[name] > 0 && last > 65535) problems.push(`media.${name}: the last worker's port would be ${last}`);
@@ -134,6 +138,7 @@ export function loadConfig(flags: ConfigFlags, cwd: string, root = ROOT): Config
   return {
     ...filled,
     tls: { ...filled.tls, ...Object.fromEntries(files) },
+    trunks: withAbsolutePaths(filled.trunks, base),
     public: flags.public ?? filled.public,
     data: flags.data !== undefined ? resolve(cwd, flags.data) : resolve(base, filled.data),
   };

@@ -5,6 +5,8 @@ import { closest } from './closest.ts';
 export interface SchemaNode {
   readonly properties?: Readonly<Record<string, SchemaNode | undefined>>;
   readonly items?: SchemaNode;
+  /** Of objects whose keys are names that people choose. */
+  readonly additionalProperties?: SchemaNode | boolean;
 }
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -28,7 +30,7 @@ export function inWords(errors: readonly ErrorObject[], schema: SchemaNode): str
 
 function oneInWords(error: ErrorObject, all: readonly ErrorObject[], schema: SchemaNode): string | undefined {
   const at = dotted(error.instancePath);
-  const given = brief(error.data);
+  const given = isSecret(at) ? 'what is there' : brief(error.data);
   const { params } = error;
   const inAlternative = /\/anyOf\/\d+\//.test(error.schemaPath);
   if (inAlternative && all.some((e) => e.keyword === 'anyOf' && e.instancePath === error.instancePath))
@@ -60,7 +62,12 @@ function oneInWords(error: ErrorObject, all: readonly ErrorObject[], schema: Sch
     case 'maxLength':
     case 'maxItems':
       return `${at} is too long: at most ${params.limit}`;
+    case 'propertyNames':
+      return `${at}: '${params.propertyName}' is no name (letters, digits, . _ -, up to 32)`;
+    case 'required':
+      return `${at}: '${params.missingProperty}' is missing`;
     case 'pattern':
+      if (error.propertyName !== undefined) return undefined;
       return `${at}: ${given} has not the right form${patternHint(at)}`;
     default:
       return `${at} ${error.message ?? 'is not right'}`;
@@ -79,6 +86,7 @@ function alternatives(error: ErrorObject): string {
 function patternHint(at: string): string {
   if (at === 'domain') return ' (a domain name like offhook.local)';
   if (at.startsWith('http.allowedOrigins')) return ' (an origin like https://phone.example.org, without a path)';
+  if (/^trunks\.[^.]*\.targets/.test(at)) return ' (a SIP URI like sip:sip.provider.example)';
   return '';
 }
 
@@ -92,8 +100,19 @@ function dotted(pointer: string): string {
 
 function nodeAt(schema: SchemaNode, pointer: string): SchemaNode | undefined {
   let node: SchemaNode | undefined = schema;
-  for (const key of pointer.split('/').slice(1)) node = /^\d+$/.test(key) ? node?.items : node?.properties?.[key];
+  for (const key of pointer.split('/').slice(1)) node = childOf(node, key);
   return node;
+}
+
+/** What stands there is not to be seen in terminals and logs. */
+function isSecret(at: string): boolean {
+  return /\.(register|password|targets\[\d+\])$/.test(at);
+}
+
+function childOf(node: SchemaNode | undefined, key: string): SchemaNode | undefined {
+  const named = /^\d+$/.test(key) && node?.items ? node.items : node?.properties?.[key];
+  const any = node?.additionalProperties;
+  return named ?? (typeof any === 'object' ? any : undefined);
 }
 
 function brief(value: unknown): string {

@@ -1,6 +1,7 @@
 import { type Crypto, hex, isLoopback, networkOf, parseUri, type SipMessage, utf8 } from '@offhook/core';
 import { ALLOW, refusal, unknownNeeds } from '../call/index.ts';
 import type { Flow, Admission as Verdict } from '../transaction/index.ts';
+import type { TrunkSource } from '../trunk/index.ts';
 import type { Authentication, Authenticator } from './authenticator.ts';
 import { type Rate, RateLimit } from './rate-limit.ts';
 
@@ -22,6 +23,8 @@ export interface AdmissionLimits {
   readonly userOnLoopback: Rate;
   /** Requests within one dialog, BYE apart: key presses by INFO are the most that a person makes. */
   readonly dialog: Rate;
+  /** Requests outside dialogs of one trunk; its calls have the trunk's own rate. */
+  readonly trunk: Rate;
 }
 
 export const ADMISSION_LIMITS: AdmissionLimits = {
@@ -32,6 +35,7 @@ export const ADMISSION_LIMITS: AdmissionLimits = {
   calls: { perSecond: 5, burst: 20 },
   userOnLoopback: { perSecond: 1000, burst: 2000 },
   dialog: { perSecond: 20, burst: 60 },
+  trunk: { perSecond: 200, burst: 400 },
 };
 
 export interface AdmissionOptions {
@@ -42,6 +46,11 @@ export interface AdmissionOptions {
   readonly isLocal: (host: string) => boolean;
   /** Whether a request belongs to a dialog of ours; its tags are secrets that only its phone knows. */
   readonly ownsDialog: (request: SipMessage) => boolean;
+  /** Which trunk a request comes from, and whether one more call may come from there. */
+  readonly trunks?: {
+    trunkOf(request: SipMessage, flow: Flow, nowMs: number): TrunkSource | undefined;
+    mayCall(trunk: string, nowMs: number): boolean;
+  };
   readonly limits?: AdmissionLimits;
 }
 
@@ -86,6 +95,8 @@ export class Admission {
   admit(request: SipMessage, flow: Flow, nowMs: number): Verdict {
     const { tag } = request.to;
     if (tag !== undefined && this.#options.ownsDialog(request)) return this.#admitInDialog(request, tag, flow, nowMs);
+    const source = this.#options.trunks?.trunkOf(request, flow, nowMs);
+    if (source) return this.#admitFromTrunk(request, source, flow, nowMs);
     if (!this.#mayAsk(request, flow, nowMs)) return 'drop';
     if (tag !== undefined) return this.#refuse(request, 481, 'this call does not exist (any more)');
 
@@ -114,6 +125,35 @@ export class Admission {
         accept: { account: who },
       }
     );
+  }
+
+  /** A trunk is known by where it is: it may call and ask whether we are there, and shows whatever caller it has. */
+  #admitFromTrunk(request: SipMessage, { trunk, isContact }: TrunkSource, flow: Flow, nowMs: number): Verdict {
+    if (!this.#users.take(`trunk ${trunk}`, this.#limits.trunk, nowMs)) {
+      this.#drop();
+      return 'drop';
+    }
+    flow.isKnown = true;
+    const { method } = request;
+    if (request.to.tag !== undefined || method === 'BYE')
+      return this.#refuse(request, 481, 'this call does not exist (any more)');
+    if (method !== 'INVITE' && method !== 'OPTIONS')
+      return this.#refuse(request, 405, `${method.slice(0, 32)} is nothing that a trunk may do here`, [
+        ['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS'],
+      ]);
+    return (
+      this.#inspectTarget(request, isContact ? () => true : undefined) ??
+      this.#inspectNeeds(request) ??
+      this.#inspectLength(request) ??
+      this.#admitTrunkCall(request, trunk, nowMs) ?? { accept: { trunk } }
+    );
+  }
+
+  #admitTrunkCall(request: SipMessage, trunk: string, nowMs: number): Verdict | undefined {
+    if (request.method !== 'INVITE') return undefined;
+    if (this.draining) return this.#refuse(request, 503, 'the server is being stopped', [['Retry-After', 10]]);
+    if (this.#options.trunks?.mayCall(trunk, nowMs)) return undefined;
+    return this.#refuse(request, 503, `calls come too fast over trunk '${trunk}'`, [['Retry-After', 2]]);
   }
 
   /** A phone in a call is known, but not even it may keep the server busy: a BYE is always heard, the rest at a rate. */
@@ -195,12 +235,12 @@ export class Admission {
     return verdict;
   }
 
-  /** 8.2.2.1: is it for us, and can it still travel? */
-  #inspectTarget(request: SipMessage): Verdict | undefined {
+  /** 8.2.2.1: is it for us, and can it still travel? A contact that we registered is ours whatever its host. */
+  #inspectTarget(request: SipMessage, isOurs = this.#options.isLocal): Verdict | undefined {
     const target = parseUri(request.uri);
     if (!target) return this.#refuse(request, 400, 'the Request-URI is malformed');
     if (!target.isSip) return this.#refuse(request, 416, `${target.scheme}: addresses are not known here, only sip:`);
-    if (!this.#options.isLocal(target.host))
+    if (!isOurs(target.host))
       return this.#refuse(request, 404, `${target.host} is not served here: calls go to users of this server only`);
     // A call travels on from here, everything else ends here (RFC 3261 16.3).
     if (request.method === 'INVITE' && request.maxForwards === 0)

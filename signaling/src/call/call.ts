@@ -1,6 +1,7 @@
 import type { SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import type { Flow } from '../transaction/index.ts';
+import type { Arrived } from '../trunk/index.ts';
 import type { Destination } from './destination.ts';
 import type { Failure } from './failures.ts';
 import type { Hunt } from './hunt.ts';
@@ -8,7 +9,6 @@ import type { Agreement, MediaSide } from './media.ts';
 import type { EarlyDialog } from './prack.ts';
 import type { Reliable } from './reliable.ts';
 import type { SessionTimer } from './session-timer.ts';
-import type { Arrived } from './start.ts';
 
 /** A deadline of a call or of one of its legs. */
 export interface CallTimer {

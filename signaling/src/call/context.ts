@@ -5,7 +5,7 @@ import type { Binding } from '../registrar/index.ts';
 import type { CallFacts, Routed } from '../routing/index.ts';
 import type { UserSettings } from '../store/index.ts';
 import type { Flow, TransactionLayer } from '../transaction/index.ts';
-import type { Trunks } from '../trunk/index.ts';
+import type { InboundTrunks, Trunks } from '../trunk/index.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import type { CallFigures } from './figures.ts';
 import type { MediaPath } from './media.ts';
@@ -46,7 +46,6 @@ export interface CallLayerOptions {
   /** Whether that user may take calls of the other: they are in a group together. */
   readonly mayPickUp: (user: string, of: string) => boolean;
   readonly locate: Locate;
-  readonly trunks?: Trunks;
   readonly lookup: (user: string, nowMs: number) => readonly Binding[];
   /** The name that phones show for a caller. */
   readonly displayName: (user: string) => string;
@@ -58,6 +57,7 @@ export interface CallLayerOptions {
   /** Whether a relay with that verb of ours is there. */
   readonly relayOffers: (verb: string) => boolean;
   readonly mediaPath: MediaPath;
+  readonly trunks: Trunks & InboundTrunks;
   readonly limits?: CallLimits;
 }
 

@@ -78,7 +78,9 @@ function callerParty(context: CallContext, call: Call): string {
   if (isPrivate(call)) return '"Anonymous" <sip:anonymous@anonymous.invalid>';
   const { showAs } = call.hunt ?? {};
   const user = showAs?.from ?? call.caller;
-  const name = showAs?.displayName ?? call.arrived?.displayName ?? displayName(user);
+  // A number that an outside caller shows is no account's, whatever it looks like.
+  const own = call.arrived ? (call.arrived.displayName ?? user) : displayName(user);
+  const name = showAs?.displayName ?? own;
   return new NameAddr(new SipUri({ user, host: domain }), undefined, name).toString();
 }
 

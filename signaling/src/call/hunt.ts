@@ -151,12 +151,9 @@ function ring(context: CallContext, call: Call, target: Inner, how: How): void {
       return;
     case 'trunk': {
       const caller = { user: call.caller, displayName: call.arrived?.displayName, isPrivate: isPrivate(call) };
-      const outgoing = context.options.trunks?.dial({ trunk: target.trunk, number: target.number, caller }, nowMs);
-      if (!outgoing || 'status' in outgoing) {
-        search.failures.push({
-          status: outgoing?.status ?? 404,
-          reason: outgoing?.words ?? `there is no trunk '${target.trunk}'`,
-        });
+      const outgoing = context.options.trunks.dial({ trunk: target.trunk, number: target.number, caller }, nowMs);
+      if ('status' in outgoing) {
+        search.failures.push({ status: outgoing.status, reason: outgoing.words });
         return;
       }
       awaitWay(context, call, {

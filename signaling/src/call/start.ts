@@ -2,6 +2,7 @@ import { createResponse, hex, parseUri, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import type { CallFacts, Decision } from '../routing/index.ts';
 import type { Flow } from '../transaction/index.ts';
+import type { Arrived, Line } from '../trunk/index.ts';
 import { type Call, type Leg, newCall, newLeg } from './call.ts';
 import { type CallContext, noteAllow, refusal } from './context.ts';
 import { sdpOf } from './exchange.ts';
@@ -21,64 +22,59 @@ export interface FirstInvite {
   /** Who is signed in there. */
   readonly account?: string;
   /** Or the trunk that it came over. */
-  readonly arrived?: Arrived;
-}
-
-/** A call that came over a trunk, as the trunk tells it. */
-export interface Arrived {
-  readonly trunk: string;
-  /** Number of the caller. */
-  readonly from: string;
-  readonly displayName?: string;
-  readonly isPrivate: boolean;
-  /** What its number is here. */
-  readonly to: string;
-  /** The line that the call takes. */
-  readonly release: (nowMs: number) => void;
+  readonly trunk?: string;
 }
 
 /** An INVITE outside of any dialog: refused in words, or the beginning of a call. */
 export function startCall(context: CallContext, got: FirstInvite, nowMs: number): void {
-  const { message, id, arrived } = got;
+  const { message, id, trunk } = got;
   const { options, counters } = context;
+  const arrived = trunk === undefined ? undefined : options.trunks.arrived(message, trunk);
   const user = arrived ? `trunk ${arrived.trunk}` : (got.account ?? '');
-  const refuse = (status: number, words: string, now: number) => {
+  let line: Line | undefined;
+  const refuse = (response: SipMessage, now: number) => {
     counters.rejected++;
-    context.respond(id, refusal(message, status, words, context.newTag()), now);
-    arrived?.release(now);
+    context.respond(id, response, now);
+    line?.release();
   };
+  const refused = (status: number, words: string, headers: readonly (readonly [string, number])[] = []) =>
+    refusal(message, status, words, context.newTag(), headers);
   counters.attempts++;
   if (!arrived && context.callsOf(user) >= context.limits.callsPerUser) {
-    refuse(503, `${user} has ${context.limits.callsPerUser} calls already`, nowMs);
+    refuse(refused(503, `${user} has ${context.limits.callsPerUser} calls already`), nowMs);
     return;
   }
   const tooSmall = refuseInterval(context, message, context.newTag());
   if (tooSmall) {
-    counters.rejected++;
-    context.respond(id, tooSmall, nowMs);
-    arrived?.release(nowMs);
+    refuse(tooSmall, nowMs);
     return;
   }
   const problem = inviteProblem(message);
   if (problem !== undefined) {
-    refuse(problem.status, problem.words, nowMs);
+    refuse(refused(problem.status, problem.words), nowMs);
+    return;
+  }
+  line = arrived && options.trunks.take(arrived.trunk);
+  if (arrived && !line) {
+    refuse(refused(503, `all lines of trunk '${arrived.trunk}' are in use`, [['Retry-After', 10]]), nowMs);
     return;
   }
   const callee = arrived?.to ?? parseUri(message.uri)?.user ?? '';
   const begin = (now: number): Call => {
     context.respond(id, createResponse(message, 100), now);
-    return callOf(context, { got, user, caller: arrived?.from ?? user, callee, nowMs: now });
+    return callOf(context, { got, arrived, line, user, callee, nowMs: now });
   };
   const replaced = message.header('replaces');
   if (replaced !== undefined) {
     const target = replacedBy(context, message, user);
-    if ('status' in target) refuse(target.status, target.words, nowMs);
+    if ('status' in target) refuse(refused(target.status, target.words), nowMs);
     else replace(context, begin(nowMs), target, nowMs);
     return;
   }
   const facts: CallFacts = {
     account: got.account,
     trunk: arrived?.trunk,
+    nowhere: arrived?.nowhere,
     from: arrived?.from ?? user,
     displayName: arrived?.displayName ?? message.from.displayName,
     to: callee,
@@ -93,7 +89,7 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
     if (waiting?.finalSent || waiting?.state === 'ended') return;
     if (decision.kind === 'reject') {
       if (waiting) reject(context, waiting, decision.status, decision.reason, now);
-      else refuse(decision.status, decision.reason, now);
+      else refuse(refused(decision.status, decision.reason), now);
       return;
     }
     carryOut(context, waiting ?? begin(now), decision, now);
@@ -157,12 +153,20 @@ export function newCallId(context: CallContext): string {
 
 function callOf(
   context: CallContext,
-  of: { got: FirstInvite; user: string; caller: string; callee: string; nowMs: number },
+  of: {
+    got: FirstInvite;
+    arrived: Arrived | undefined;
+    line: Line | undefined;
+    user: string;
+    callee: string;
+    nowMs: number;
+  },
 ): Call {
-  const { message, id, flow, arrived } = of.got;
+  const { message, id, flow } = of.got;
+  const { arrived, user } = of;
   const call = newCall({
     id: newCallId(context),
-    caller: of.caller,
+    caller: arrived?.from ?? user,
     callee: of.callee,
     startedAtMs: of.nowMs,
     kind: 'user',
@@ -171,11 +175,11 @@ function callOf(
     arrived,
   });
   const dialog = Dialog.ofInvite(message, { localTag: context.newTag(), flow, contact: context.options.contact });
-  const a: Leg = newLeg(call, { dialog, user: of.user, instance: instanceOf(message), mediaTag: context.newTag() });
+  const a: Leg = newLeg(call, { dialog, user, instance: instanceOf(message), mediaTag: context.newTag() });
   noteAllow(a, message);
   a.profile = profileOf(sdpOf(message) ?? '');
-  a.line = arrived;
-  call.near = arrived ? undefined : context.pathOf(of.user);
+  a.line = of.line;
+  call.near = arrived ? undefined : context.pathOf(user);
   Object.assign(call, { a });
   context.addCall(call);
   context.addLeg(a);

@@ -12,7 +12,7 @@ import {
 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import type { RingGroup } from '../routing/index.ts';
-import { SipCore } from '../server/core.ts';
+import { SipCore, type SipCoreOptions } from '../server/core.ts';
 import { type Account, DEFAULT_SETTINGS, type UserSettings } from '../store/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { CALL_LIMITS, type CallLimits } from './context.ts';
@@ -39,6 +39,7 @@ export function stage(
     seed?: number;
     settings?: Readonly<Record<string, Partial<UserSettings>>>;
     groups?: Readonly<Record<string, RingGroup>>;
+    core?: Partial<SipCoreOptions>;
   } = {},
 ) {
   const core = new SipCore({
@@ -52,6 +53,7 @@ export function stage(
     relays: 1,
     nowMs: 0,
     callLimits: { ...CALL_LIMITS, ...options.limits },
+    ...options.core,
   });
   const outbox: { flow: Flow; message: SipMessage }[] = [];
   const ng: NgDictionary[] = [];

@@ -4,6 +4,8 @@ export interface CallFacts {
   readonly account?: string;
   /** The trunk that the call came over. */
   readonly trunk?: string;
+  /** Why that trunk's own settings lead nowhere, in words; rules may know better. */
+  readonly nowhere?: string;
   /** What the caller shows: the account's name, or the number that the trunk told. */
   readonly from: string;
   readonly displayName?: string;

@@ -1,4 +1,4 @@
-import { type Crypto, createResponse, type DigestAlgorithm, parseUri, type SipMessage } from '@offhook/core';
+import { type Crypto, createResponse, type DigestAlgorithm, parseUri, type SipMessage, utf8 } from '@offhook/core';
 import { Admission, type AdmissionLimits, Authenticator } from '../auth/index.ts';
 import {
   ALLOW,
@@ -24,6 +24,7 @@ import { type Binding, REGISTRAR_LIMITS, Registrar, type RegistrarEvent } from '
 import { type Directory, defaultRoute, type RingGroup } from '../routing/index.ts';
 import { type Account, DEFAULT_SETTINGS, type UserSettings } from '../store/index.ts';
 import { type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
+import { type TrunkConfig, type TrunkConfigs, TrunkLayer, type TrunkNews } from '../trunk/index.ts';
 
 export interface SipCoreOptions {
   readonly crypto: Crypto;
@@ -47,6 +48,9 @@ export interface SipCoreOptions {
   readonly nonceLifetimeMs?: number;
   readonly nonceSecret?: string;
   readonly admissionLimits?: AdmissionLimits;
+  readonly trunks?: TrunkConfigs;
+  /** Finds the servers of trunks instead of the locator. */
+  readonly locate?: Locate;
   /** The address that peers on that flow reach us at, when the bound one says nothing (0.0.0.0). */
   readonly addressOf?: (flow: Flow) => { address: string; port: number };
   /** Whether requests go out over that transport to addresses of that family (default: to IPv4). */
@@ -62,6 +66,7 @@ export type SipCoreCommand =
   /** An answered call that another process could take over; its end is `call-ended`. */
   | { readonly kind: 'remember'; readonly call: CallSnapshot }
   | { readonly kind: 'call-progress'; readonly call: CallSummary }
+  | { readonly kind: 'trunk'; readonly news: TrunkNews }
   | { readonly kind: 'call-ended'; readonly call: CallSummary };
 
 /**
@@ -75,6 +80,7 @@ export class SipCore {
   readonly registrar: Registrar;
   readonly calls: CallLayer;
   readonly media: MediaClient;
+  readonly trunks: TrunkLayer;
   readonly admission: Admission;
   /** Other servers: `locate` for URIs, `locator.for` for peers with certificates of their own. */
   readonly locator: Locator;
@@ -105,6 +111,10 @@ export class SipCore {
       isUser: (user) => account(user) !== undefined,
       isLocal: options.isLocal,
       ownsDialog: (request) => this.calls.ownsDialog(request),
+      trunks: {
+        trunkOf: (request, flow, nowMs) => this.trunks.trunkOf(request, flow, nowMs),
+        mayCall: (trunk, nowMs) => this.trunks.mayCall(trunk, nowMs),
+      },
       limits: options.admissionLimits,
     });
     this.media = new MediaClient({ crypto, relays: options.relays, nowMs: options.nowMs });
@@ -115,7 +125,15 @@ export class SipCore {
       mayAnswer: (flow, nowMs) => this.admission.mayAnswer(flow, nowMs),
     });
     this.locator = new Locator({ crypto, sends: options.sends });
+    this.trunks = new TrunkLayer({
+      crypto,
+      transactions: this.transactions,
+      locate: (tls) => options.locate ?? this.#locateFor(tls),
+      contact: (flow) => this.#contact(flow),
+      secret: options.nonceSecret === undefined ? crypto.randomBytes(16) : utf8(options.nonceSecret),
+    });
     this.calls = new CallLayer({
+      trunks: this.trunks,
       transactions: this.transactions,
       crypto,
       route: (facts, nowMs, then) => then(defaultRoute(facts, this.#directory), nowMs),
@@ -127,19 +145,24 @@ export class SipCore {
       displayName: (user) => account(user)?.displayName ?? user,
       domain,
       isLocal: options.isLocal,
-      contact: (flow) =>
-        flow.transport.startsWith('ws')
-          ? `sip:${domain};transport=ws`
-          : `sip:${this.#hostPort(flow)}${flow.transport === 'udp' ? '' : `;transport=${flow.transport}`}`,
+      contact: (flow) => this.#contact(flow),
       relayOffers: (verb) => this.media.offers(verb),
       mediaPath: options.mediaPath,
       limits: options.callLimits,
     });
+    this.trunks.configure(options.trunks ?? {}, options.nowMs);
   }
 
   /** Ways to a SIP URI (RFC 3263). */
   get locate(): Locate {
     return this.locator.locate;
+  }
+
+  /** The same with a peer's own certificates. */
+  #locateFor(tls: TrunkConfig['tls']): Locate {
+    if (!tls) return this.locate;
+    const { ca, cert, key, verify } = tls;
+    return this.locator.for({ tls: { caPath: ca, certPath: cert, keyPath: key, verify } });
   }
 
   /** Refuse new calls from now on (503); running calls go on. */
@@ -158,6 +181,7 @@ export class SipCore {
       this.registrar.nextTimeout(),
       this.calls.nextTimeout(),
       this.media.nextTimeout(),
+      this.trunks.nextTimeout(),
     ]) {
       if (at !== undefined && (next === undefined || at < next)) next = at;
     }
@@ -169,6 +193,7 @@ export class SipCore {
     this.registrar.handleTimeout(nowMs);
     this.calls.handleTimeout(nowMs);
     this.media.handleTimeout(nowMs);
+    this.trunks.handleTimeout(nowMs);
     this.#settle(nowMs);
   }
 
@@ -181,6 +206,19 @@ export class SipCore {
     this.registrar.handleFlowClosed(flow);
     this.calls.handleFlowClosed(flow, nowMs);
     this.transactions.handleFlowClosed(flow);
+    this.trunks.handleFlowClosed(flow, nowMs);
+    this.#settle(nowMs);
+  }
+
+  /** Other trunks, or others' settings: what is the same goes on. */
+  configureTrunks(trunks: TrunkConfigs, nowMs: number): void {
+    this.trunks.configure(trunks, nowMs);
+    this.#settle(nowMs);
+  }
+
+  /** Takes our contacts at providers back: the server stops. */
+  stopTrunks(nowMs: number): void {
+    this.trunks.stop(nowMs);
     this.#settle(nowMs);
   }
 
@@ -238,8 +276,9 @@ export class SipCore {
         busy = true;
         if (c.kind === 'send') this.#commands.push(c);
         else if (c.kind === 'request') this.#handleRequest(c, nowMs);
-        else this.calls.handle(c, nowMs);
+        else if (!this.trunks.handle(c, nowMs)) this.calls.handle(c, nowMs);
       }
+      for (let news = this.trunks.poll(); news; news = this.trunks.poll()) this.#commands.push({ kind: 'trunk', news });
       for (let c = this.calls.poll(); c; c = this.calls.poll()) {
         busy = true;
         if (c.kind === 'media') this.media.command(c.id, c.message, nowMs, c.near);
@@ -272,14 +311,15 @@ export class SipCore {
       this.calls.handle(command, nowMs);
     } else {
       // Admission lets only OPTIONS come this far.
-      this.transactions.respond(id, this.#answerOptions(message, nowMs), nowMs);
+      this.transactions.respond(id, this.#answerOptions(command, nowMs), nowMs);
     }
   }
 
   /** "The response code chosen MUST be the same that would have been chosen had the request been an INVITE" (11.2) */
-  #answerOptions(message: SipMessage, nowMs: number): SipMessage {
+  #answerOptions({ message, trunk }: { message: SipMessage; trunk?: string }, nowMs: number): SipMessage {
     const toTag = this.admission.tag(message);
-    const user = parseUri(message.uri)?.user;
+    // A trunk asks whether we are there, not whether somebody is.
+    const user = trunk === undefined ? parseUri(message.uri)?.user : undefined;
     if (user !== undefined) {
       const { decision } = defaultRoute({ to: user }, this.#directory);
       if (decision.kind === 'reject') return refusal(message, decision.status, decision.reason, toTag);
@@ -292,6 +332,12 @@ export class SipCore {
       ['Supported', SUPPORTED.join(', ')] as const,
     ];
     return createResponse(message, 200, undefined, { toTag, headers });
+  }
+
+  #contact(flow: Flow): string {
+    return flow.transport.startsWith('ws')
+      ? `sip:${this.#options.domain};transport=ws`
+      : `sip:${this.#hostPort(flow)}${flow.transport === 'udp' ? '' : `;transport=${flow.transport}`}`;
   }
 
   #hostPort(flow: Flow): string {

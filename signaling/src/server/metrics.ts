@@ -31,6 +31,7 @@ export function numbers(of: {
     sip_internal_errors_total: of.internalErrors,
     'sip_dropped_total{reason="rate"}': core.admission.dropped,
     'sip_dropped_total{reason="lag"}': core.admission.shed,
+    ...core.trunks.figures(),
     process_resident_memory_bytes: process.memoryUsage.rss(),
   };
   const add = (prefix: string, counters: object) => {

@@ -26,6 +26,7 @@ import { allMetrics, numbers } from './metrics.ts';
 import { localNames, reachableAddress } from './names.ts';
 import { type NamedListener, Outside, outsideProblems } from './outside.ts';
 import { openCertificate, reloadCertificate, TlsLog } from './tls.ts';
+import { withPasswords } from './trunk-passwords.ts';
 
 /** How long running calls get to hear that the server stops. */
 const FAREWELL_MS = 300;
@@ -58,6 +59,7 @@ export async function startSignaling(
   const sessions = new Sessions({ crypto: nodeCrypto, secret: config.sessionSecret, account: find });
   const relays = config.media.relays.flatMap((relay) => parseRelay(relay) ?? []);
   const isLocal = localNames(config, () => certificate?.facts.names ?? []);
+  const trunks = withPasswords(config.trunks ?? {});
   const core = new SipCore({
     crypto: nodeCrypto,
     domain,
@@ -73,6 +75,7 @@ export async function startSignaling(
     algorithm: config.sip.digest,
     addressOf: (flow) => outside.listeningFor(flow) ?? reachableAddress(flow),
     sends: (transport, family) => outside.sends(transport, family),
+    trunks,
   });
 
   const node = hex(nodeCrypto.hmac('sha256', utf8(config.sessionSecret), utf8('node'))).slice(0, 8);
@@ -129,6 +132,9 @@ export async function startSignaling(
           break;
         case 'call-progress':
           tellCall(command.call);
+          break;
+        case 'trunk':
+          log[command.news.level]({ trunk: command.news.trunk }, command.news.words);
           break;
         case 'call-ended':
           tellCall(command.call);
@@ -248,6 +254,7 @@ export async function startSignaling(
       accounts: accounts.size,
       registrations: core.registrar.size,
       calls: core.calls.size,
+      ...trunkDetail(core.trunks.status(monotonicMs())),
       mediaRelay: core.media.healthy ? 'answers' : 'does not answer',
       ...(certificate ? { certificate: inWords(certificate.facts) } : {}),
       warnings: [trouble ?? certificate?.warning].filter((words) => words !== undefined),
@@ -257,6 +264,7 @@ export async function startSignaling(
     drain: () => core.drain(),
     stop: async () => {
       core.drain();
+      handle(() => core.stopTrunks(monotonicMs()));
       handle(() => core.hangUpAll('the server is being stopped', monotonicMs()));
       await new Promise((resolve) => setTimeout(resolve, core.transactions.size > 0 ? FAREWELL_MS : 0));
       stopWatching();
@@ -279,6 +287,11 @@ function logRegistration(log: Logger, { kind, binding, why }: RegistrarEvent): v
 
 function sameAddress(a: SocketAddress, b: SocketAddress): boolean {
   return a.address === b.address && a.port === b.port;
+}
+
+/** `1 of 2 up`; nothing where there are none. */
+function trunkDetail(trunks: readonly { readonly isUp: boolean }[]): { trunks?: string } {
+  return trunks.length === 0 ? {} : { trunks: `${trunks.filter(({ isUp }) => isUp).length} of ${trunks.length} up` };
 }
 
 /** The port of the first listener of each kind: what people are told. */
@@ -340,6 +353,7 @@ function verbs(of: {
         limit: typeof limit === 'number' ? limit : 50,
         before: typeof before === 'number' ? before : undefined,
       }),
+    trunks: () => core.trunks.status(monotonicMs()),
     registrations: () => core.registrar.all().map((binding) => describeBinding(binding, monotonicMs())),
   };
 }

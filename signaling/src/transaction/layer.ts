@@ -24,7 +24,10 @@ import type {
 } from './transaction.ts';
 
 /** What admission says of a new request, before any state exists for it. */
-export type Admission = { readonly accept: { readonly account?: string } } | { readonly reject: SipMessage } | 'drop';
+export type Admission =
+  | { readonly accept: { readonly account?: string; readonly trunk?: string } }
+  | { readonly reject: SipMessage }
+  | 'drop';
 
 export interface TransactionLayerOptions {
   readonly crypto: Crypto;
@@ -220,15 +223,16 @@ export class TransactionLayer {
       this.counters.rejected++;
       this.#commands.push({ kind: 'send', flow, bytes: admission.reject.serialize() });
     } else {
-      const { account } = admission.accept;
+      const { account, trunk } = admission.accept;
       const owner = message.method === 'BYE' ? undefined : (account ?? `of ${networkOf(flow.remote.address)}`);
-      if (owner !== undefined && this.#hasEnough(owner, flow)) {
+      // A trunk carries the calls of many, at a rate of its own.
+      if (owner !== undefined && trunk === undefined && this.#hasEnough(owner, flow)) {
         this.#refuseBusy(message, flow);
         return;
       }
       this.counters.admitted++;
       this.#startServer(key, message, flow, owner);
-      this.#commands.push({ kind: 'request', id: key, message, flow, account });
+      this.#commands.push({ kind: 'request', id: key, message, flow, account, trunk });
     }
   }
 

@@ -14,6 +14,8 @@ export type TransactionCommand =
       readonly message: SipMessage;
       readonly flow: Flow;
       readonly account?: string;
+      /** The trunk it came over, which needs no account. */
+      readonly trunk?: string;
     }
   /** An ACK for a 2xx (RFC 3261 13.2.2.4), which belongs to no transaction. */
   | { readonly kind: 'ack'; readonly message: SipMessage; readonly flow: Flow }

@@ -1,0 +1,53 @@
+import type { Finding } from '../doctor/finding.ts';
+import { ask } from '../running.ts';
+
+/** A trunk as signalling tells it. */
+interface Listed {
+  readonly trunk: string;
+  readonly isUp: boolean;
+  readonly why: string;
+  readonly mode: 'register' | 'address';
+  readonly registeredForS?: number;
+  readonly targets: readonly { readonly uri: string; readonly isUp: boolean; readonly why: string }[];
+  readonly calls: number;
+  readonly maxCalls: number;
+}
+
+const out = (line: string) => process.stdout.write(`${line}\n`);
+
+/** The trunks of the running system. Exit code 1 when one of them is down. */
+export async function trunks(data: string, json: boolean): Promise<number> {
+  const list = (await ask(data, 'signaling', 'trunks')) as Listed[];
+  if (json) out(JSON.stringify(list, undefined, 2));
+  else if (list.length === 0) out('no trunks are configured (docs/trunks.md says how)');
+  else for (const one of list) for (const line of inWords(one)) out(line);
+  return list.some(({ isUp }) => !isUp) ? 1 : 0;
+}
+
+function inWords({ trunk, isUp, why, registeredForS, targets, calls, maxCalls }: Listed): string[] {
+  const registered = registeredForS === undefined ? '' : `, registered for ${registeredForS} s more`;
+  const state = isUp ? 'up' : `down: ${why}`;
+  return [
+    `${trunk.padEnd(20)} ${state}${registered}; ${calls} of ${maxCalls} lines in use`,
+    ...targets.map((target) => `  ${target.uri} ${target.isUp ? 'up' : `down: ${target.why}`}`),
+  ];
+}
+
+/** A line for each trunk: what keeps calls from going over it. */
+export async function trunkFindings(data: string): Promise<Finding[]> {
+  const list = (await ask(data, 'signaling', 'trunks').catch(() => [])) as Listed[];
+  return list.map(({ trunk, isUp, why, targets }) => {
+    const what = `trunk ${trunk}`;
+    const down = targets.filter((target) => !target.isUp);
+    if (!isUp) return { what, state: 'bad', words: why, remedy: remedyFor(why) };
+    if (down.length === 0) return { what, state: 'good', words: 'up' };
+    return { what, state: 'note', words: `up, but ${down.map((t) => `${t.uri} is down: ${t.why}`).join('; ')}` };
+  });
+}
+
+function remedyFor(why: string): string {
+  if (why.includes('refuses the password'))
+    return 'compare user, authUser and password with what the provider gave; after a change: stop and start';
+  if (why.includes('realm')) return 'set register.realm to the realm that the provider names';
+  return 'look at the provider’s state page, at the firewall, and at the trunk’s targets';
+}

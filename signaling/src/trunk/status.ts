@@ -1,0 +1,53 @@
+import type { Trunk } from './trunk.ts';
+
+/** A trunk as people and programs are told of it. */
+export interface TrunkStatus {
+  readonly trunk: string;
+  readonly isUp: boolean;
+  /** Why not, in words; empty when it is up. */
+  readonly why: string;
+  readonly mode: 'register' | 'address';
+  /** Seconds until the registration runs out, unless it is renewed. */
+  readonly registeredForS?: number;
+  readonly targets: readonly { readonly uri: string; readonly isUp: boolean; readonly why: string }[];
+  readonly calls: number;
+  readonly maxCalls: number;
+}
+
+export function statusOf(trunk: Trunk, nowMs: number): TrunkStatus {
+  const until = trunk.registration?.registeredUntilMs;
+  return {
+    trunk: trunk.name,
+    isUp: trunk.isUp,
+    why: whyDown(trunk),
+    mode: trunk.registration ? 'register' : 'address',
+    ...(until === undefined ? {} : { registeredForS: Math.max(0, Math.round((until - nowMs) / 1000)) }),
+    targets: trunk.targets.map(({ uri, isUp, why }) => ({ uri, isUp, why })),
+    calls: trunk.lines.used,
+    maxCalls: trunk.lines.limits.maxCalls,
+  };
+}
+
+function whyDown(trunk: Trunk): string {
+  if (trunk.isUp) return '';
+  const { registration } = trunk;
+  if (registration && !trunk.isRegistered) return `not registered: ${registration.words || 'no answer yet'}`;
+  return trunk.targets.map(({ uri, why }) => `${uri} is down: ${why}`).join('; ');
+}
+
+/** Figures by their Prometheus names. */
+export function trunkFigures(trunks: Iterable<Trunk>): Record<string, number> {
+  const out: Record<string, number> = {};
+  for (const trunk of trunks) {
+    const label = `trunk="${trunk.name}"`;
+    const { lines } = trunk;
+    out[`sip_trunk_up{${label}}`] = trunk.isUp ? 1 : 0;
+    if (trunk.registration) out[`sip_trunk_registered{${label}}`] = trunk.isRegistered ? 1 : 0;
+    out[`sip_trunk_calls{${label}}`] = lines.used;
+    for (const [direction, count] of Object.entries(lines.total))
+      out[`sip_trunk_calls_total{${label},direction="${direction}"}`] = count;
+    for (const [cause, count] of Object.entries(lines.refused))
+      out[`sip_trunk_refused_total{${label},cause="${cause}"}`] = count;
+  }
+  return out;
+}
