@@ -34,6 +34,8 @@ export interface SignalingConfig extends PartConfig {
   };
   /** The certificate of HTTPS and of SIP over TLS; without it there is neither. */
   readonly tls?: TlsSettings;
+  /** The user's routes.ts, an absolute path; left out: calls go the built-in way. */
+  readonly routes?: string;
   readonly media: {
     /** As Kamailio writes them: `udp:127.0.0.1:2223`. */
     readonly relays: readonly string[];
@@ -83,6 +85,7 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
     say(!isText(tls.folder), 'tls.folder: a folder is needed');
     say((tls.cert === undefined) !== (tls.key === undefined), 'tls.cert and tls.key: both or none');
   }
+  say(config.routes !== undefined && !isText(config.routes), 'routes: the path of a file');
   say(!isText(config.http?.webRoot), 'http.webRoot: the folder of the built web phone is needed');
   for (const origin of config.http?.allowedOrigins ?? []) {
     const good = URL.canParse(origin) && new URL(origin).origin === origin;

@@ -21,7 +21,8 @@ export interface Surroundings {
   readonly zone: string;
   /** Aborted when the answer is not waited for any more. */
   readonly signal: AbortSignal;
-  lookup(name: string): Promise<Known>;
+  /** `who`: user or group; `state`: also what the user's phones do. */
+  lookup(name: string, about: 'who' | 'state'): Promise<Known>;
   /** The built-in routing, for that number. */
   builtIn(to: string, how: 'forwarded' | 'as called'): Promise<Routed>;
   /** That rule is about to be tried. */
@@ -253,7 +254,7 @@ function callFor({ facts, called, caller, displayName, around }: Journey, match:
       return compiled.holds(around.atMs);
     },
     lookup: async (name) => {
-      const { isUser, isSignedIn, isInCall, group } = await around.lookup(String(name));
+      const { isUser, isSignedIn, isInCall, group } = await around.lookup(String(name), 'state');
       return { isUser, isSignedIn, isInCall, ...(group ? { group: group.members } : {}) };
     },
   };
@@ -307,7 +308,7 @@ async function ringSteps(journey: Journey, rule: CompiledRule, steps: readonly P
   for (const step of steps) {
     if (step.kind === 'forward') continue;
     if (step.kind === 'ring') {
-      const { steps, sentence } = await placesToRing(step, (name) => journey.around.lookup(name));
+      const { steps, sentence } = await placesToRing(step, (name) => journey.around.lookup(name, 'who'));
       tell(journey, `${rule.label}: ${sentence}`);
       ringing.push(...steps);
     } else {

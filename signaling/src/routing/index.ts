@@ -1,1 +1,5 @@
+export { AskedRoutes, type RouteCommand } from './asked.ts';
+export { builtIn } from './built-in.ts';
+export type { CallFacts, Decision, Directory, Routed } from './decision.ts';
 export * from './route.ts';
+export { Router, type RoutingDirectory } from './router.ts';

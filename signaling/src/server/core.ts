@@ -13,7 +13,15 @@ import {
 } from '../call/index.ts';
 import { MediaClient } from '../media/index.ts';
 import { type Binding, REGISTRAR_LIMITS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
-import { route } from '../routing/index.ts';
+import {
+  AskedRoutes,
+  builtIn,
+  type CallFacts,
+  type Directory,
+  type RouteCommand,
+  type Routed,
+  route,
+} from '../routing/index.ts';
 import type { Account } from '../store/index.ts';
 import { type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
 
@@ -25,6 +33,8 @@ export interface SipCoreOptions {
   readonly isLocal: (host: string) => boolean;
   readonly account: (user: string) => Account | undefined;
   readonly mediaPath: MediaPath;
+  /** Who decides what becomes of calls: the built-in routing at once (default), or whoever takes the `route` commands. */
+  readonly routing?: 'built-in' | 'asked';
   /** How many media relays there are; they are known by number here. */
   readonly relays: number;
   readonly nowMs: number;
@@ -43,6 +53,8 @@ export type SipCoreCommand =
   | { readonly kind: 'send'; readonly flow: Flow; readonly bytes: Uint8Array }
   | { readonly kind: 'relay'; readonly relay: number; readonly bytes: Uint8Array }
   | { readonly kind: 'registration'; readonly event: RegistrarEvent }
+  /** Only with `routing: 'asked'`; answered by `handleRouted`, always. */
+  | RouteCommand
   /** An answered call that another process could take over; its end is `call-ended`. */
   | { readonly kind: 'remember'; readonly call: CallSnapshot }
   | { readonly kind: 'call-progress'; readonly call: CallSummary }
@@ -60,12 +72,16 @@ export class SipCore {
   readonly calls: CallLayer;
   readonly media: MediaClient;
   readonly admission: Admission;
+  /** What routing may ask. */
+  readonly directory: Directory;
   readonly #options: SipCoreOptions;
   readonly #commands: SipCoreCommand[] = [];
+  readonly #asked = new AskedRoutes();
 
   constructor(options: SipCoreOptions) {
     this.#options = options;
     const { crypto, account, domain } = options;
+    this.directory = { isUser: (user) => account(user) !== undefined, group: () => undefined };
     this.registrar = new Registrar(REGISTRAR_LIMITS, options.wallMs);
     this.authenticator = new Authenticator({
       realm: domain,
@@ -156,6 +172,21 @@ export class SipCore {
     this.#settle(nowMs);
   }
 
+  /**
+   * What becomes of a call; `then` runs at once with the built-in routing, and otherwise when `handleRouted` brings the
+   * answer.
+   */
+  route(facts: CallFacts, nowMs: number, then: (routed: Routed, nowMs: number) => void): void {
+    if (this.#options.routing === 'asked') this.#asked.ask(facts, then);
+    else then(builtIn(facts, this.directory, 'as called'), nowMs);
+  }
+
+  /** The answer to a `route` command. */
+  handleRouted(id: number, routed: Routed, nowMs: number): void {
+    this.#asked.handle(id, routed, nowMs);
+    this.#settle(nowMs);
+  }
+
   /** A contact that a process before this one knew. */
   restoreBinding(binding: Binding, nowMs: number): void {
     this.registrar.restore(binding);
@@ -206,6 +237,7 @@ export class SipCore {
         if (c.kind === 'send') this.#commands.push({ kind: 'relay', relay: c.relay, bytes: c.bytes });
         else this.calls.handleMedia(c.id, c.result, nowMs);
       }
+      for (let c = this.#asked.poll(); c; c = this.#asked.poll()) this.#commands.push(c);
       for (let e = this.registrar.poll(); e; e = this.registrar.poll()) {
         busy = true;
         if (e.kind !== 'removed') this.calls.handleRegistered(e.binding, nowMs);

@@ -24,6 +24,7 @@ import { watchLag } from './lag.ts';
 import { Memory } from './memory.ts';
 import { allMetrics, numbers } from './metrics.ts';
 import { localNames, reachableAddress } from './names.ts';
+import { openRouting } from './routing.ts';
 import { openCertificate, reloadCertificate, TlsLog } from './tls.ts';
 
 /** How long running calls get to hear that the server stops. */
@@ -69,7 +70,10 @@ export async function startSignaling(
     nonceSecret: config.nonceSecret,
     algorithm: config.sip.digest,
     addressOf: reachableAddress,
+    routing: config.routes === undefined ? 'built-in' : 'asked',
   });
+  const isUser = (user: string) => find(user) !== undefined;
+  const routing = openRouting({ core, isUser, path: config.routes, log });
 
   const node = hex(nodeCrypto.hmac('sha256', utf8(config.sessionSecret), utf8('node'))).slice(0, 8);
   const events = new EventLog(node, Date.now());
@@ -115,6 +119,11 @@ export async function startSignaling(
           memory.registration(command.event);
           tellRegistration(command.event);
           break;
+        case 'route': {
+          const { id, facts } = command;
+          void routing.decide(facts).then((routed) => handle(() => core.handleRouted(id, routed, monotonicMs())));
+          break;
+        }
         case 'remember':
           memory.call(command.call);
           break;
@@ -228,17 +237,24 @@ export async function startSignaling(
       http: http.local.port,
       ...(http.secure ? { https: http.secure.port } : {}),
     },
-    reload: () => (certificate ? reloadCertificate(certificate, log) : (trouble ?? 'there is no TLS certificate')),
+    reload: () =>
+      reloadAll([
+        () => (certificate ? reloadCertificate(certificate, log) : (trouble ?? 'there is no TLS certificate')),
+        ...(routing.router ? [() => routing.router!.reload()] : []),
+      ]),
     details: () => ({
       accounts: accounts.size,
       registrations: core.registrar.size,
       calls: core.calls.size,
       mediaRelay: core.media.healthy ? 'answers' : 'does not answer',
       ...(certificate ? { certificate: inWords(certificate.facts) } : {}),
-      warnings: [trouble ?? certificate?.warning].filter((words) => words !== undefined),
+      ...(routing.router ? { routes: routing.router.state } : {}),
+      warnings: [trouble ?? certificate?.warning, ...(routing.router?.warnings ?? [])].filter(
+        (words) => words !== undefined,
+      ),
     }),
     metrics: figures,
-    verbs: verbs({ accounts, sessions, core, journal, httpPort: http.local.port }),
+    verbs: { ...verbs({ accounts, sessions, core, journal, httpPort: http.local.port }), ...routing.verbs },
     drain: () => core.drain(),
     stop: async () => {
       core.drain();
@@ -247,6 +263,7 @@ export async function startSignaling(
       stopWatching();
       hub.close();
       certificate?.close();
+      await routing.router?.close();
       await Promise.all([http.close(), sockets.close(), ...listeners.map(({ listener }) => listener.close())]);
       stopped = true;
       timer.arm(undefined);
@@ -254,6 +271,16 @@ export async function startSignaling(
       await store.close();
     },
   };
+}
+
+/** Reads everything anew, whatever became of the others; throws, in words, when something old is kept. */
+async function reloadAll(all: readonly (() => string | Promise<string>)[]): Promise<string> {
+  const results = await Promise.allSettled(all.map(async (reload) => reload()));
+  const words = results
+    .map((one) => (one.status === 'fulfilled' ? one.value : (one.reason as Error).message))
+    .join('; ');
+  if (results.some(({ status }) => status === 'rejected')) throw new Error(words);
+  return words;
 }
 
 function logRegistration(log: Logger, { kind, binding, why }: RegistrarEvent): void {
