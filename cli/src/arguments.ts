@@ -14,6 +14,9 @@ const OPTIONS = {
   json: { type: 'boolean' },
   password: { type: 'string' },
   name: { type: 'string' },
+  trunk: { type: 'string' },
+  at: { type: 'string' },
+  file: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
@@ -27,6 +30,7 @@ const OWN: Readonly<Record<string, readonly Option[]>> = {
   start: ['port', 'public', 'quiet'],
   status: ['json'],
   doctor: ['json'],
+  route: ['trunk', 'at', 'file', 'json'],
   user: ['json'],
   'user add': ['json', 'password', 'name'],
   'user passwd': ['json', 'password'],

@@ -151,6 +151,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
           ca: config.tls.ca,
           names: [...config.tls.names, ...hostAddresses],
         },
+        routes: config.routes,
         media: {
           relays: relays.map((relay) => `udp:${LOOPBACK}:${portNamed(ports, relay, 'ng')}`),
           path: config.media.path,

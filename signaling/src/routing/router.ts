@@ -126,6 +126,12 @@ export class Router {
     return this.#load();
   }
 
+  /** When what was begun to be loaded is in use; throws, in words, when it can't be. */
+  async loaded(): Promise<void> {
+    await this.#loading;
+    if (!this.#current) throw new Error(this.warnings[0] ?? 'the rules are not loaded');
+  }
+
   /** What a person should know. */
   get warnings(): string[] {
     return [this.#trouble, this.#pause?.words, ...this.#missing].filter((words) => words !== undefined);

@@ -3,7 +3,7 @@ import {
   builtIn,
   type CallFacts,
   type Decision,
-  type Routed,
+  type RouteReport,
   Router,
   type RoutingDirectory,
 } from '../routing/index.ts';
@@ -15,15 +15,6 @@ export interface RoutingOptions {
   /** The user's file; without one nothing is started. */
   readonly path: string | undefined;
   readonly log: { info(words: string): void; warn(words: string): void };
-}
-
-/** What `offhook route` is answered. */
-export interface RouteReport extends Routed {
-  /** Which rules have decided. */
-  readonly rules: string;
-  readonly warnings: readonly string[];
-  /** How many phones of the users that would ring are there. */
-  readonly phones: Readonly<Record<string, number>>;
 }
 
 /** Routing as the part sees it: the router where there is a file, and the admin verb `route` in any case. */
