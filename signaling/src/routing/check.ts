@@ -1,6 +1,6 @@
 import { parseUri } from '@offhook/core';
 import type { Decision, RingStep, Routed, Target } from './decision.ts';
-import { spelled } from './pattern.ts';
+import { printable, spelled } from './pattern.ts';
 
 /**
  * What comes from the routes' thread is the work of a person's code and counts as nothing until it has been looked at:
@@ -27,7 +27,7 @@ export function checkRouted(value: unknown): Routed | string {
   if (!Array.isArray(steps) || steps.length > DECISION_LIMITS.sentences || !steps.every(isSentence))
     return 'the steps of the decision are no list of sentences';
   const checked = checkDecision(decision);
-  return typeof checked === 'string' ? checked : { decision: checked, steps };
+  return typeof checked === 'string' ? checked : { decision: checked, steps: steps.map(printable) };
 }
 
 function checkDecision(value: unknown): Decision | string {

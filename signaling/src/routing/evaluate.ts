@@ -1,6 +1,6 @@
 import { fillAction, type ParsedAction, type ParsedStep, parseAction } from './action.ts';
 import type { CallFacts, Decision, RingGroup, RingStep, Routed, Target } from './decision.ts';
-import { fill } from './pattern.ts';
+import { fill, printable } from './pattern.ts';
 import { placesToRing } from './places.ts';
 import type { Call, Found, When } from './routes.ts';
 import type { CompiledRule } from './rules.ts';
@@ -356,5 +356,6 @@ export function leaves({ kind }: Target): boolean {
 function tell({ sentences }: Journey, sentence: string): void {
   if (sentences.length === MAX_SENTENCES) sentences.push('and so on');
   if (sentences.length > MAX_SENTENCES) return;
-  sentences.push(sentence.length > MAX_SENTENCE ? `${sentence.slice(0, MAX_SENTENCE - 1)}…` : sentence);
+  const shown = sentence.length > MAX_SENTENCE ? `${sentence.slice(0, MAX_SENTENCE - 1)}…` : sentence;
+  sentences.push(printable(shown));
 }

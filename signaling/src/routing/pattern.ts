@@ -53,7 +53,7 @@ function fromText(text: string): CompiledPattern | string {
   const rest = text.slice(end);
   if (/[{}]/.test(text.replace(PLACEHOLDER, ''))) return `'${text}' has a brace without its other`;
   const expression = new RegExp(`^${source}${escaped(rest)}$`);
-  return { words: `'${text}'`, names, match: (number: string) => caughtBy(expression.exec(number)) };
+  return { words: `'${text}'`, names, match: (number: string) => expression.exec(number)?.groups };
 }
 
 function escaped(text: string): string {
@@ -101,9 +101,14 @@ function isRegExp(value: unknown): value is RegExp {
   return Object.prototype.toString.call(value) === '[object RegExp]';
 }
 
+/** Without characters that would move a terminal's cursor or end a log's line. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, '?');
+}
+
 /** A value as it might stand in the file, shortened. */
 export function spelled(value: unknown): string {
-  if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 57)}…` : value}'`;
+  if (typeof value === 'string') return `'${printable(value.length > 60 ? `${value.slice(0, 57)}…` : value)}'`;
   if (typeof value === 'function') return 'a function';
   let text: string | undefined;
   try {
