@@ -84,7 +84,7 @@ function checkStep(step: unknown): RingStep | string {
     if (typeof one === 'string') return one;
     checked.push(one);
   }
-  return { targets: checked, ringS };
+  return ringS === undefined ? { targets: checked } : { targets: checked, ringS };
 }
 
 function checkTarget(target: unknown): Target | string {

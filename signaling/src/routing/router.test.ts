@@ -6,7 +6,7 @@ import { brief, directory, fromAlice, fromTrunk, RouterStage } from './test-kit.
 
 const LONG = { timeout: 60_000 };
 /** Of threads, watchers and timers of this process. */
-const left = () => process.getActiveResourcesInfo().filter((kind) => /MessagePort|FSEvent|Worker/.test(kind)).length;
+const left = () => process.getActiveResourcesInfo().filter((kind) => /MessagePort|FSEvent|Worker/.test(kind));
 const rules = (...all: string[]) => `export default [\n${all.join(',\n')}\n];\n`;
 const ECHO = "{ name: 'echo', called: '1', do: 'echo' }";
 const ROOM = "{ name: 'room', called: '1', do: { room: 'x' } }";
@@ -41,7 +41,7 @@ const UNUSABLE: readonly [string, string, RegExp][] = [
     'enum A { B }\nexport default [];',
     /routes\.ts:1: SyntaxError: TypeScript enum is not supported/,
   ],
-  ['a throw at load', 'const x: any = 1;\nexport default [x.y.z];', /routes\.ts:2:20: TypeError: Cannot read prop/],
+  ['a throw at load', 'const x: any = 1;\nexport default [x.y.z];', /routes\.ts:2:\d+: TypeError: Cannot read prop/],
   ['a thrown text', "throw 'never';\nexport default [];", /'never' was thrown while it was loaded/],
   ['no default export', 'export const rules = [];', /routes\.ts: nothing is exported as default/],
   [
@@ -66,7 +66,7 @@ const UNUSABLE: readonly [string, string, RegExp][] = [
   ],
   ['a zone that is none', "export const zone = 'Berlin';\nexport default [];", /the exported zone is no IANA name/],
   ['process.exit', 'process.exit(3);\nexport default [];', /the code has ended its thread \(exit code 3\)/],
-  ['an endless loop', 'for (;;);\nexport default [];', /the code does not come to an end when it is loaded \(0\.8 s\)/],
+  ['an endless loop', 'for (;;);\nexport default [];', /the code does not come to an end when it is loaded \(3 s\)/],
   ['an endless wait', 'await new Promise(() => {});\nexport default [];', /the code awaits what never comes/],
   [
     'too much memory',
@@ -87,7 +87,7 @@ const UNUSABLE: readonly [string, string, RegExp][] = [
 
 for (const [what, text, words] of UNUSABLE)
   test(`${what}: the old rules are kept, and it is said why; the next good version is taken`, LONG, async () => {
-    const limits = { loadMs: 800, memoryMb: 16 };
+    const limits = { loadMs: 3000, memoryMb: 16 };
     await using stage = new RouterStage({ 'routes.ts': rules(ECHO), 'types.ts': 'export type Rule = 1;' }, limits);
     assert.equal(await stage.decides(fromAlice('1')), 'echo');
     stage.write({ 'routes.ts': text });
@@ -170,12 +170,12 @@ const BAD = [
   "{ name: 'redos', called: /(?:a+)+b/, do: 'echo' }",
   ECHO,
 ];
-const HARSH = { decideMs: 300, graceMs: 100, memoryMb: 16, failures: 100 };
+const HARSH = { decideMs: 600, graceMs: 200, memoryMb: 16, failures: 100 };
 
 /** [called, what the caller is told, the last sentence] */
 const BREAKDOWNS: readonly [string, RegExp, RegExp][] = [
-  ['slow', /^503 the routes gave no answer in time \(rule 'slow'\)$/, /^rule 2 'slow': no answer within 0\.3 s$/],
-  ['loop', /^503 the routes gave no answer in time$/, /the code of rule 'loop' does not come to an end within 0\.3 s$/],
+  ['slow', /^503 the routes gave no answer in time \(rule 'slow'\)$/, /^rule 2 'slow': no answer within 0\.6 s$/],
+  ['loop', /^503 the routes gave no answer in time$/, /the code of rule 'loop' does not come to an end within 0\.6 s$/],
   ['a'.repeat(60), /^503 the routes gave no answer in time$/, /the code of rule 'redos' does not come to an end/],
   ['exit', /^503 the routes gave no answer$/, /ended its thread \(exit code 1\), while rule 'exit' was tried$/],
   ['bomb', /^503/, /needs more than 16 MB of memory, while rule 'bomb' was tried$|does not come to an end/],
@@ -192,17 +192,18 @@ for (const [called, told, last] of BREAKDOWNS)
       const { decision, steps } = await stage.router.route(fromAlice(called));
       assert.match(brief({ decision }), told);
       assert.match(steps.at(-1) ?? '', last);
-      assert.match(await stage.heard('warns', /^routes\.ts: /), last);
+      assert.match((await stage.heard('warns', /^routes\.ts: /)).slice('routes.ts: '.length), last);
+      await stage.router.loaded();
       assert.equal(await stage.decides(fromAlice('1')), 'echo');
       assert.deepEqual(stage.router.warnings, []);
     },
   );
 
 test('calls behind one that hangs are decided by the thread that follows', LONG, async () => {
-  await using stage = new RouterStage({ 'routes.ts': rules(...BAD) }, { ...HARSH, decideMs: 1500, graceMs: 100 });
+  await using stage = new RouterStage({ 'routes.ts': rules(...BAD) }, { ...HARSH, decideMs: 3000 });
   await stage.router.loaded();
   const hanging = stage.decides(fromAlice('loop'));
-  await new Promise((resolve) => setTimeout(resolve, 900));
+  await new Promise((resolve) => setTimeout(resolve, 2500));
   const behind = [stage.decides(fromAlice('1')), stage.decides(fromAlice('bob'))];
   assert.equal((await hanging).slice(0, 3), '503');
   assert.deepEqual(await Promise.all(behind), ['echo', 'bob']);
@@ -215,17 +216,22 @@ test('a thread that breaks down while the file is bad is replaced by what was go
   const good =
     main + rules("{ name: 'exit', called: 'exit', do: () => process.exit(1) }", "{ name: 'r', do: { room } }");
   await using stage = new RouterStage({ ...helper, 'routes.ts': good }, HARSH);
+  await stage.router.loaded();
   assert.equal(await stage.decides(fromAlice('1')), 'room old');
   stage.write({ 'help.ts': 'export const room = ;', 'routes.ts': 'export default [' });
   await stage.heard('warns', /the old rules are kept/);
   assert.equal((await stage.decides(fromAlice('exit'))).slice(0, 3), '503');
+  await stage.router.loaded();
   assert.equal(await stage.decides(fromAlice('1')), 'room old');
   assert.match(stage.router.warnings.join(), /the old rules are kept/);
 });
 
 test('rules that break down again and again rest for a while, then are tried again', LONG, async () => {
   await using stage = new RouterStage({ 'routes.ts': rules(...BAD) }, { ...HARSH, failures: 2, backoffMs: 400 });
-  for (const called of ['exit', 'exit']) assert.equal((await stage.decides(fromAlice(called))).slice(0, 3), '503');
+  for (let i = 0; i < 2; i++) {
+    await stage.router.loaded();
+    assert.equal((await stage.decides(fromAlice('exit'))).slice(0, 3), '503');
+  }
   assert.match(
     stage.router.warnings.join(),
     /^the rules have broken down 2 times \(.*\) and rest for 0\.4 s; calls go the built-in way$/,
@@ -279,6 +285,7 @@ test('closing answers whoever waits; no thread, watcher or timer is left', LONG,
   }
   const log = { info: () => {}, warn: () => {} };
   await new Router({ path: '/nowhere/at/all/routes.ts', directory, log }).close();
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(left(), before);
+  // libuv closes handles at the end of a turn
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(left(), before);
 });

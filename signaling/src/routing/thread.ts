@@ -115,7 +115,7 @@ export class RoutesThread {
 
   #handle(message: FromThread, options: ThreadOptions): void {
     if (this.#stopped) return;
-    const asked = this.#asked.get(message && 'id' in message ? message.id : 0);
+    const asked = this.#asked.get((message as { id?: number } | null)?.id ?? 0);
     if (!asked) return;
     switch (message.kind) {
       case 'lookup':
@@ -153,7 +153,7 @@ function firstWord(
     const timer = setTimeout(() => refuse(`the code does not come to an end when it is loaded (${seconds} s)`), loadMs);
     signal.addEventListener('abort', onAbort);
     worker.on('message', (message: FromThread) => {
-      if (message?.kind !== 'loaded' && message?.kind !== 'unusable') return;
+      if (!isFirstWord(message)) return;
       settle();
       resolve(message);
     });
@@ -161,6 +161,16 @@ function firstWord(
     worker.on('exit', (code) => refuse(code === UNSETTLED ? 'the code awaits what never comes' : exitWords(code)));
     if (signal.aborted) onAbort();
   });
+}
+
+/** Code of the user's could say the same in other words. */
+function isFirstWord(message: FromThread): message is Extract<FromThread, { kind: 'loaded' | 'unusable' }> {
+  const isTexts = (list: unknown) => Array.isArray(list) && list.every((one) => typeof one === 'string');
+  if (message?.kind === 'unusable') return isTexts(message.problems) && message.sources instanceof Map;
+  if (message?.kind !== 'loaded') return false;
+  const { rules, named, sources } = message;
+  if (!isTexts(rules) || !Array.isArray(named) || !(sources instanceof Map)) return false;
+  return named.every((one) => typeof one?.rule === 'string' && isTexts(one.names) && isTexts(one.trunks));
 }
 
 /** Exit code of Node: "Unsettled Top-Level Await". */
