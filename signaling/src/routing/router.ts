@@ -67,7 +67,6 @@ interface Waiting {
   readonly answer: (routed: Routed) => void;
   timer: NodeJS.Timeout | undefined;
   thread: RoutesThread | undefined;
-  askedAtMs: number;
   attempts: number;
 }
 
@@ -84,6 +83,8 @@ export class Router {
   readonly #waiting = new Set<Waiting>();
   readonly #closing = new AbortController();
   #current: RoutesThread | undefined;
+  /** The version that was in use last; it takes over when its thread breaks down. */
+  #good: Sources | undefined;
   #loading: Promise<string> | undefined;
   #changedMeanwhile = false;
   /** Why the newest version of the file is not in use. */
@@ -107,13 +108,12 @@ export class Router {
 
   /** What becomes of a call; never rejects. `atMs` is Unix time. */
   route(facts: CallFacts, atMs: number = Date.now()): Promise<Routed> {
-    const { decideMs, graceMs, waiting } = this.#limits;
+    const { waiting } = this.#limits;
     if (this.#closing.signal.aborted) return Promise.resolve(refused(503, 'the server is being stopped'));
     if (this.#waiting.size >= waiting)
       return Promise.resolve(refused(503, `${waiting} calls wait for the routes already`));
     return new Promise((resolve) => {
       const call: Waiting = { facts, atMs, answer: resolve, ...NEW };
-      call.timer = setTimeout(() => this.#late(call), decideMs + graceMs);
       this.#waiting.add(call);
       this.#dispatch(call);
     });
@@ -140,7 +140,7 @@ export class Router {
   /** In words: which version is in use. */
   get state(): string {
     const file = basename(this.#options.path);
-    if (this.#current) return `${this.#current.rules.length} rules of ${file}`;
+    if (this.#current) return `${counted(this.#current)} of ${file}`;
     return this.#loading ? `${file} is being loaded` : 'built-in';
   }
 
@@ -159,7 +159,8 @@ export class Router {
     if (thread) {
       call.thread = thread;
       call.attempts++;
-      call.askedAtMs = performance.now();
+      const { decideMs, graceMs } = this.#limits;
+      call.timer = setTimeout(() => this.#late(call, thread), decideMs + graceMs);
       thread.ask(call.facts, call.atMs, (evaluated) => this.#answered(call, evaluated));
     } else if (!this.#loading) {
       const why = `the rules can't be used: ${this.warnings[0] ?? 'they are not loaded'}`;
@@ -200,23 +201,17 @@ export class Router {
     call.answer(routed);
   }
 
-  /** The thread should have answered by itself before this: something in it does not let go. */
-  #late(call: Waiting): void {
-    const { thread, askedAtMs } = call;
-    const { decideMs } = this.#limits;
-    const rule = thread?.runs;
-    const seconds = decideMs / 1000;
-    const why = thread
-      ? `${rule === undefined ? 'their code' : `the code of rule '${rule}'`} does not come to an end within ${seconds} s`
-      : `they could not be loaded within ${seconds} s`;
+  /** The thread should have given up by itself before this: something in it does not let go. */
+  #late(call: Waiting, thread: RoutesThread): void {
+    const rule = thread.runs;
+    const whose = rule === undefined ? 'the code' : `the code of rule '${rule}'`;
+    const why = `${whose} does not come to an end within ${this.#limits.decideMs / 1000} s`;
     this.#settle(call, refused(503, 'the routes gave no answer in time', [], `the rules gave no answer: ${why}`));
-    if (thread && this.#threads.has(thread) && performance.now() - askedAtMs >= decideMs) {
-      void thread.stop();
-      this.#gone(thread, why);
-    }
+    void thread.stop();
+    this.#gone(thread, why, 'found');
   }
 
-  #gone(thread: RoutesThread, words: string): void {
+  #gone(thread: RoutesThread, words: string, culprit: 'found' | 'unknown'): void {
     const rule = thread.runs;
     const why = rule === undefined || words.includes(`'${rule}'`) ? words : `${words}, while rule '${rule}' was tried`;
     if (!this.#threads.delete(thread) || this.#closing.signal.aborted) return;
@@ -233,8 +228,10 @@ export class Router {
     const orphans = [...this.#waiting].filter((call) => call.thread === thread);
     for (const call of orphans) {
       call.thread = undefined;
-      // one that was alone has done it, and would do it again
-      if (orphans.length > 1 && call.attempts < MAX_ATTEMPTS) this.#dispatch(call);
+      clearTimeout(call.timer);
+      // one that was alone when the thread broke down has done it, and would do it again
+      const isCulprit = orphans.length === 1 && culprit === 'unknown';
+      if (!isCulprit && call.attempts < MAX_ATTEMPTS) this.#dispatch(call);
       else this.#settle(call, refused(503, 'the routes gave no answer', [], `the rules gave no answer: ${why}`));
     }
   }
@@ -262,6 +259,9 @@ export class Router {
   #load(sources?: Sources): Promise<string> {
     const loading = this.#loadOnce(sources).finally(() => {
       this.#loading = undefined;
+      // its thread broke down while a newer version was tried in vain
+      if (!this.#current && this.#good && !this.#pause && !this.#closing.signal.aborted)
+        this.#load(this.#good).catch(() => {});
       // those that came before there was a thread, or a reason to do without
       for (const call of this.#waiting) if (!call.thread) this.#dispatch(call);
       if (!this.#changedMeanwhile || this.#closing.signal.aborted) return;
@@ -285,7 +285,7 @@ export class Router {
       return this.#use(thread, sources ? this.#missing : missing, sources);
     } catch (error) {
       const known = error instanceof RoutesError ? error : new RoutesError([String(error)]);
-      const kept = this.#current ? 'the old rules are kept' : 'the rules can’t be used, calls go the built-in way';
+      const kept = this.#good ? 'the old rules are kept' : 'the rules can’t be used, calls go the built-in way';
       const words = `${kept}: ${known.message}`;
       if (words !== this.#trouble && !this.#closing.signal.aborted) log.warn(words);
       this.#trouble = words;
@@ -301,7 +301,8 @@ export class Router {
     this.#threads.add(thread);
     const old = this.#current;
     this.#current = thread;
-    old?.retire();
+    this.#good = thread.sources;
+    old?.retire(() => this.#threads.delete(old));
     this.#missing = missing;
     for (const words of missing) log.warn(words);
     // a replacement runs what was good before; whatever is wrong with the file of now remains wrong
@@ -310,7 +311,7 @@ export class Router {
       this.#backoffMs = this.#limits.backoffMs;
       this.#follow([...thread.sources.keys()], 'ignored');
     }
-    const words = `${thread.rules.length} rules of ${basename(path)} are in use: ${thread.rules.slice(0, 20).join(', ')}`;
+    const words = `${counted(thread)} of ${basename(path)} in use: ${thread.rules.slice(0, 20).join(', ')}`;
     log.info(words);
     return words;
   }
@@ -338,7 +339,7 @@ export class Router {
       ...this.#limits,
       answer: (question, facts) => this.#tell(question, facts),
       onPrinted: (line) => log.info(`${basename(path)} prints: ${line}`),
-      onGone: (thread, why) => this.#gone(thread, why),
+      onGone: (thread, why) => this.#gone(thread, why, 'unknown'),
     };
   }
 
@@ -372,10 +373,14 @@ export class Router {
   }
 }
 
-const NEW = { timer: undefined, thread: undefined, askedAtMs: 0, attempts: 0 };
+const NEW = { timer: undefined, thread: undefined, attempts: 0 };
 
 function refused(status: number, reason: string, before: readonly string[] = [], last: string = reason): Routed {
   return { decision: { kind: 'reject', status, reason }, steps: [...before, last] };
+}
+
+function counted({ rules }: RoutesThread): string {
+  return rules.length === 1 ? '1 rule' : `${rules.length} rules`;
 }
 
 /** Whether the disk holds what was loaded. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { builtIn } from './built-in.ts';
@@ -112,10 +112,12 @@ export class RouterStage {
     this.router = new Router({ path: this.path, directory, log, limits: { settleMs: 20, ...limits } });
   }
 
+  /** Each at once as a whole, as editors do. */
   write(files: Readonly<Record<string, string>>): void {
     for (const [name, text] of Object.entries(files)) {
       mkdirSync(dirname(join(this.folder, name)), { recursive: true });
-      writeFileSync(join(this.folder, name), text);
+      writeFileSync(join(this.folder, `${name}.new`), text);
+      renameSync(join(this.folder, `${name}.new`), join(this.folder, name));
     }
   }
 

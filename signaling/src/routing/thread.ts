@@ -39,7 +39,7 @@ export class RoutesThread {
   readonly #running: Int32Array;
   readonly #asked = new Map<number, { readonly facts: CallFacts; readonly then: Answered }>();
   #nextId = 1;
-  #retired = false;
+  #onIdle: (() => void) | undefined;
   #stopped: Promise<unknown> | undefined;
 
   private constructor(
@@ -98,9 +98,9 @@ export class RoutesThread {
   }
 
   /** Answers what it has been asked, then ends. */
-  retire(): void {
-    this.#retired = true;
-    if (this.#asked.size === 0) void this.stop();
+  retire(onEnded: () => void): void {
+    this.#onIdle = () => void this.stop().then(onEnded);
+    if (this.#asked.size === 0) this.#onIdle();
   }
 
   /** Ends at once, whatever the code in it does. */
@@ -125,7 +125,7 @@ export class RoutesThread {
       case 'routed':
         this.#asked.delete(message.id);
         asked.then(message.evaluated);
-        if (this.#retired && this.#asked.size === 0) void this.stop();
+        if (this.#asked.size === 0) this.#onIdle?.();
         break;
     }
   }

@@ -84,7 +84,7 @@ test('the part runs the user’s routes, reads them anew, and warns when it keep
     (await server.verb('route', { from: 'alice', to: '1', ...more })) as { decision: object; rules: string };
   const { decision, rules } = await ask({ at: '2026-12-24T12:00' });
   assert.deepEqual(decision, { kind: 'ring', steps: [{ targets: [{ kind: 'user', user: 'bob' }] }] });
-  assert.equal(rules, '1 rules of routes.ts');
+  assert.equal(rules, '1 rule of routes.ts');
   assert.equal(((await ask({ at: '2026-12-23T12:00' })).decision as { kind: string }).kind, 'reject');
   writeFileSync(routes, "export default [{ name: 'r', do: 'ring' }];");
   await assert.rejects(
@@ -93,5 +93,5 @@ test('the part runs the user’s routes, reads them anew, and warns when it keep
   );
   const details = server.part.details!() as { warnings: string[]; routes: string };
   assert.match(details.warnings.join(), /the old rules are kept/);
-  assert.equal(details.routes, '1 rules of routes.ts');
+  assert.equal(details.routes, '1 rule of routes.ts');
 });
