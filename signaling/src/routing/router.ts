@@ -47,7 +47,7 @@ export interface RouterLimits {
 }
 
 export const ROUTER_LIMITS: RouterLimits = {
-  loadMs: 5000,
+  loadMs: 10_000,
   decideMs: 2000,
   graceMs: 250,
   settleMs: 200,
