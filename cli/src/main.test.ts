@@ -141,6 +141,14 @@ test('route tries a file without a running system and says each step; a call tha
   assert.equal(steps[0], "rule 1 'r': not now, it is Thu 2026-11-26 20:10 in Europe/Berlin");
   assert.equal(night.status, 1);
   writeFileSync(join(folder, 'wrong.ts'), 'export default [');
+  writeFileSync(join(folder, 'routed.json'), JSON.stringify({ routes: 'wrong.ts' }));
+  const doctor = offhook('doctor', '--config', 'routed.json').stdout;
+  assert.match(
+    doctor,
+    /BAD {2}routes: the rules can’t be used, .*: wrong\.ts:1: SyntaxError: .*\n.*→ mend .*wrong\.ts/,
+  );
+  writeFileSync(join(folder, 'routed.json'), JSON.stringify({ routes: 'tried.ts' }));
+  assert.match(offhook('doctor', '--config', 'routed.json').stdout, /ok {3}routes: 1 rule of tried\.ts\n/);
   const wrong = offhook('route', 'a', 'b', '--file', 'wrong.ts');
   assert.match(wrong.stderr, /^offhook: the rules can’t be used, .*: wrong\.ts:1: SyntaxError: /);
   assert.doesNotMatch(wrong.stderr, /\n\s+at /);

@@ -3,4 +3,4 @@ export { builtIn } from './built-in.ts';
 export type { CallFacts, Decision, Directory, Routed } from './decision.ts';
 export * from './route.ts';
 export { Router, type RoutingDirectory } from './router.ts';
-export { type RouteReport, tryRoutes } from './try.ts';
+export { checkRoutes, type RouteReport, tryRoutes } from './try.ts';
