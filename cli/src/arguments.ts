@@ -19,6 +19,9 @@ const OPTIONS = {
   'no-answer': { type: 'string' },
   after: { type: 'string' },
   dnd: { type: 'string' },
+  trunk: { type: 'string' },
+  at: { type: 'string' },
+  file: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
@@ -33,6 +36,7 @@ const OWN: Readonly<Record<string, readonly Option[]>> = {
   status: ['json'],
   doctor: ['json'],
   trunks: ['json'],
+  route: ['trunk', 'at', 'file', 'json'],
   user: ['json'],
   'user add': ['json', 'password', 'name'],
   'user passwd': ['json', 'password'],

@@ -16,6 +16,7 @@ Run it as 'npx offhook <command>' in the project's folder, or from anywhere as '
   offhook user add <name>       also: list, passwd <name>, remove <name>, calls <name>
   offhook link <user>           a one-time login link
   offhook trunks [--json]       the providers, and whether calls can go over them
+  offhook route <from> <to>     what would become of a call, step by step
   offhook doctor [--json]       what is wrong, and how to mend it
   offhook version               also --version
 
@@ -64,6 +65,13 @@ ${COMMON}\n${JSON_TOO}`,
   link: `offhook link <user>: prints a link that signs in once, within a day.\n\n${COMMON}`,
   trunks: `offhook trunks: each trunk with its state, its registration and the lines in use. Exit code 1 when one is down.
 
+${COMMON}\n${JSON_TOO}`,
+  route: `offhook route <from> <to> [--trunk <name>] [--at <time>] [--file <routes.ts>]: says step by step what would become of a call,
+by the rules of routes.ts and what is built in. Nothing is called. Exit code 1 when the call would be refused.
+
+  --trunk <name>    the call comes in over that trunk; <from> is the number it shows
+  --at <time>       as if it were then: 2026-12-24T20:00 (here), 2026-12-24T20:00:00+01:00
+  --file <file>     tries that file without the running system; who is a user here is not known then
 ${COMMON}\n${JSON_TOO}`,
   doctor: `offhook doctor: checks everything from the ports to the host and says in words what is wrong.
 Exit code 1 when something is.

@@ -22,7 +22,7 @@ function offhook(...args: string[]) {
   return { status, stdout, stderr };
 }
 
-for (const command of ['start', 'stop', 'status', 'user', 'link', 'trunks', 'doctor', 'version']) {
+for (const command of ['start', 'stop', 'status', 'user', 'link', 'route', 'trunks', 'doctor', 'version']) {
   test(`offhook ${command} --help says what it does`, () => {
     const { status, stdout, stderr } = offhook(command, '--help');
     assert.equal(stderr, '');
@@ -60,6 +60,17 @@ const REFUSED: readonly [string[], number, RegExp][] = [
   [['link'], 2, /whose link\?/],
   [['link', 'alice'], 1, /Offhook does not run with the data folder .*Start it with: node \/.* start\n/],
   [['users', 'list'], 1, /Offhook does not run/],
+  [['route', 'alice'], 2, /who calls whom\? offhook route <from> <to>\. See: .* route --help/],
+  [['route', 'a', 'b', 'c'], 2, /'c' is one word too many/],
+  [['route', 'a', 'b', '--at', 'noon'], 2, /--at: 'noon' is no time like 2026-12-24T20:00/],
+  [['route', 'a', 'b', '--trnk', 'x'], 2, /did you mean '--trunk'\?/],
+  [['route', 'a', 'b', '--file', 'none.ts'], 2, /--file: .*none\.ts: there is no such file/],
+  [
+    ['route', 'a', 'b'],
+    1,
+    /Offhook does not run .*\nRules are tried without it by: .* route <from> <to> --file routes\.ts\n/,
+  ],
+  [['status', '--trunk', 'x'], 2, /'offhook status' has no option '--trunk'/],
   [['start', '--config', 'none.json'], 2, /there is no such file/],
   [['start', '--port', 'x'], 2, /'x' is no port/],
   [['start', '--data', 'd'.repeat(120)], 2, /too long for the sockets/],
@@ -106,6 +117,44 @@ test('a mistake in the configuration keeps nobody from stop and status', () => {
   assert.equal(offhook('stop', '--config', 'bad.json').status, 0);
 });
 
+test('route tries a file without a running system and says each step; a call that is refused is exit code 1', () => {
+  const rule = (more: string) => `{ name: 'r', called: '0{n}', ${more} }`;
+  const hours = "when: { weekdays: 'thu', hours: '08:00-18:00', zone: 'Europe/Berlin' }";
+  const ring = "do: { ring: ['bob', { trunk: 'provider', number: '+49{n}' }], forSeconds: 9 }";
+  writeFileSync(join(folder, 'tried.ts'), `export default [${rule(`${hours}, transit: true, ${ring}`)}];`);
+  const args = ['route', '+4915', '030', '--trunk', 'provider', '--file', 'tried.ts', '--at'];
+  const day = offhook(...args, '2026-11-26T14:10:00+01:00');
+  assert.equal(day.stderr, '');
+  assert.equal(
+    day.stdout,
+    [
+      '+4915 calls 030 over the trunk provider, 2026-11-26T14:10:00+01:00 (1 rule of tried.ts; who is a user here is not known without the running system)',
+      "   1  rule 1 'r': rings 'bob' (taken for a user) and '+4930' over 'provider' for 9 s",
+      '  → rings bob and +4930 over the trunk provider for 9 s',
+      '',
+    ].join('\n'),
+  );
+  assert.equal(day.status, 0);
+  const night = offhook(...args, '2026-11-26T20:10:00+01:00', '--json');
+  const { decision, steps } = JSON.parse(night.stdout) as { decision: { status: number }; steps: string[] };
+  assert.equal(decision.status, 404);
+  assert.equal(steps[0], "rule 1 'r': not now, it is Thu 2026-11-26 20:10 in Europe/Berlin");
+  assert.equal(night.status, 1);
+  writeFileSync(join(folder, 'wrong.ts'), 'export default [');
+  writeFileSync(join(folder, 'routed.json'), JSON.stringify({ routes: 'wrong.ts' }));
+  const doctor = offhook('doctor', '--config', 'routed.json').stdout;
+  assert.match(
+    doctor,
+    /BAD {2}routes: the rules can’t be used, .*: wrong\.ts:1: SyntaxError: .*\n.*→ mend .*wrong\.ts/,
+  );
+  writeFileSync(join(folder, 'routed.json'), JSON.stringify({ routes: 'tried.ts' }));
+  assert.match(offhook('doctor', '--config', 'routed.json').stdout, /ok {3}routes: 1 rule of tried\.ts\n/);
+  const wrong = offhook('route', 'a', 'b', '--file', 'wrong.ts');
+  assert.match(wrong.stderr, /^offhook: the rules can’t be used, .*: wrong\.ts:1: SyntaxError: /);
+  assert.doesNotMatch(wrong.stderr, /\n\s+at /);
+  assert.equal(wrong.status, 1);
+});
+
 test('version is that of package.json, on any Node that starts the shim', () => {
   assert.match(offhook('version').stdout, /^\d+\.\d+\.\d+\n$/);
   assert.equal(offhook('--version').stdout, offhook('version').stdout);
@@ -149,7 +198,7 @@ const PORTS = new Map<string, Ports>([
 
 function settings(publicly: boolean) {
   const parts = composeParts({
-    config: { ...CONFIG, public: publicly },
+    config: { ...CONFIG, public: publicly, routes: '/home/routes.ts' },
     secrets: { turn: 'T', session: 'S', nonce: 'N' },
     hostAddresses: ['192.0.2.7'],
     loopback: ['127.0.0.1', '::1'],
@@ -176,6 +225,7 @@ test('by default only the media mux and the relayed addresses leave loopback', (
   assert.deepEqual(all.signaling.sip, { udp: both(5060), tcp: both(5060), tls: both(5061) });
   assert.deepEqual(all.signaling.http.addresses, ['127.0.0.1', '::1']);
   assert.deepEqual(all.signaling.tls.names, ['phone.example.org', '192.0.2.7']);
+  assert.equal(all.signaling.routes, '/home/routes.ts');
 });
 
 test('without TURN nothing waits for it and no phone is told of it', () => {

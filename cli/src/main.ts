@@ -1,6 +1,7 @@
 import { checkOptions, parseCommandLine, UsageError } from './arguments.ts';
 import { link, status, stop } from './commands/control.ts';
 import { doctor } from './commands/doctor.ts';
+import { route } from './commands/route.ts';
 import { start } from './commands/start.ts';
 import { trunks } from './commands/trunks.ts';
 import { user } from './commands/user.ts';
@@ -48,7 +49,7 @@ async function main(): Promise<number> {
       );
     }
   }
-  const most = name === 'user' ? (rest[0] === 'list' ? 1 : 2) : name === 'link' ? 1 : 0;
+  const most = name === 'user' ? (rest[0] === 'list' ? 1 : 2) : name === 'route' ? 2 : name === 'link' ? 1 : 0;
   if (rest.length > most) throw new UsageError(`'${rest[most]}' is one word too many. See: ${help(page)}`);
   checkOptions(page, values);
   if (name === 'start') return start(values);
@@ -56,7 +57,14 @@ async function main(): Promise<number> {
   const who = name === 'user' ? rest[1] : rest[0];
   if (name === 'link') needed(who, 'whose link? offhook link <user>.', 'link');
   if (name === 'user' && rest[0] !== 'list') needed(who, `whom? offhook ${page} <name>.`, page);
-  const data = findData(values, cwd, (line) => process.stderr.write(`${line}\n`));
+  const folder = () => findData(values, cwd, (line) => process.stderr.write(`${line}\n`));
+  if (name === 'route') {
+    const { trunk, at, file, json = false } = values;
+    const words = 'who calls whom? offhook route <from> <to>.';
+    const [from, to] = [needed(rest[0], words, page), needed(rest[1], words, page)];
+    return route({ from, to, trunk, at, file, json, data: folder });
+  }
+  const data = folder();
   switch (name) {
     case 'stop':
       return stop(data);

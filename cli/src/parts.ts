@@ -153,6 +153,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
           names: [...config.tls.names, ...hostAddresses],
         },
         trunks: config.trunks,
+        routes: config.routes,
         media: {
           relays: relays.map((relay) => `udp:${LOOPBACK}:${portNamed(ports, relay, 'ng')}`),
           path: config.media.path,

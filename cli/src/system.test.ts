@@ -104,6 +104,12 @@ test('with --public the greeting, doctor and user add name the host’s addresse
   assert.match(doctor, /→ whoever connects has to trust its own CA, once: give .*ca\.pem to phones/);
   for (const what of ['HTTPS', 'SIP over TLS'])
     assert.match(doctor, new RegExp(`ok {3}${what}: TLSv1\\.3, the certificate is in order`));
+  const routed = system.run('route', 'alice', 'bob');
+  assert.match(
+    routed.stdout,
+    /^alice calls bob \(built-in\)\n {3}1 {2}bob is a user .*\n {2}→ rings bob \(no phone is there\)\n$/,
+  );
+  assert.equal(routed.status, 0);
   const added = system.run('user', 'add', 'desk').stdout;
   assert.match(added, /^desk is added\npassword: \S+\n/);
   const tcp = ports.udp === ports.tcp ? `${ports.udp} (UDP or TCP)` : `${ports.udp} (UDP) or ${ports.tcp} (TCP)`;

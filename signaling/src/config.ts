@@ -42,6 +42,8 @@ export interface SignalingConfig extends PartConfig {
   readonly tls?: TlsSettings;
   /** Providers by name. */
   readonly trunks?: TrunkConfigs;
+  /** The user's routes.ts, an absolute path; left out: calls go the built-in way. */
+  readonly routes?: string;
   readonly media: {
     /** As Kamailio writes them: `udp:127.0.0.1:2223`. */
     readonly relays: readonly string[];
@@ -107,6 +109,7 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
     ![undefined, 'full', 'authority', 'none'].includes(peers?.verify),
     "outside.tls.verify: 'full', 'authority' or 'none'",
   );
+  say(config.routes !== undefined && !isText(config.routes), 'routes: the path of a file');
   say(!isText(config.http?.webRoot), 'http.webRoot: the folder of the built web phone is needed');
   for (const origin of config.http?.allowedOrigins ?? []) {
     const good = URL.canParse(origin) && new URL(origin).origin === origin;

@@ -15,6 +15,7 @@ import {
   turnFinding,
   upgradeFinding,
 } from '../doctor/probes.ts';
+import { routesFindings } from '../doctor/routes.ts';
 import { workerCount } from '../parts.ts';
 import { type FoundPart, type FoundSupervisor, foundParts, foundSupervisor, logOf, runningReach } from '../running.ts';
 import { command } from '../spelling.ts';
@@ -86,7 +87,7 @@ async function examine(flags: ConfigFlags): Promise<{ findings: Finding[]; nothi
       words: `nothing runs with the data folder ${data}`,
       remedy: command('start'),
     });
-    if (config) findings.push(...(await portsFree(config)));
+    if (config) findings.push(...(await routesFindings(config)), ...(await portsFree(config)));
   }
   return { findings, nothingRuns };
 }

@@ -132,6 +132,19 @@ test('flags win over the file; the file’s data folder is relative to the file,
   );
 });
 
+test('routes are those that are named, relative to the file, or routes.ts beside it', () => {
+  const home = join(folder, 'routed');
+  mkdirSync(home);
+  const path = join(home, 'offhook.config.json');
+  writeFileSync(path, '{}');
+  assert.equal(loadConfig({}, home).routes, undefined);
+  writeFileSync(join(home, 'routes.ts'), '');
+  assert.equal(loadConfig({}, home).routes, join(home, 'routes.ts'));
+  writeFileSync(path, JSON.stringify({ routes: 'ours/plan.mts' }));
+  assert.equal(loadConfig({}, home).routes, join(home, 'ours/plan.mts'));
+  assert.match(configProblems({ routes: '' }).join(), /routes must not be empty/);
+});
+
 test('a file that is not there, not JSON or not an object, and a port that is none', () => {
   const refused = (flags: object, words: RegExp) =>
     assert.throws(

@@ -37,6 +37,8 @@ export interface Config {
     readonly rtpPorts: PortRange;
     readonly timeoutS: number;
   };
+  /** Absolute path of the user's routes; undefined: there are none. */
+  readonly routes?: string;
   /** Alice and bob, made when there is no account, and links for them at each start. */
   readonly demoAccounts: boolean;
   readonly turn: {
@@ -102,6 +104,7 @@ export function configProblems(config: unknown): string[] {
 }
 
 const FILE = 'offhook.config.json';
+const ROUTES = 'routes.ts';
 
 /** The folder whose settings and data count: the current one if it has any, and else the project's own. */
 export function homeOf(cwd: string, root: string): string {
@@ -135,13 +138,22 @@ export function loadConfig(flags: ConfigFlags, cwd: string, root = ROOT): Config
     const path = filled.tls[name];
     return path === undefined ? [] : [[name, resolve(base, path)] as const];
   });
+  const routes = routesPath(base, filled.routes);
   return {
     ...filled,
     tls: { ...filled.tls, ...Object.fromEntries(files) },
     trunks: withAbsolutePaths(filled.trunks, base),
+    ...(routes === undefined ? {} : { routes }),
     public: flags.public ?? filled.public,
     data: flags.data !== undefined ? resolve(cwd, flags.data) : resolve(base, filled.data),
   };
+}
+
+/** Routes that are named and missing are no error: the server says so, goes the built-in way, and takes them when they come. */
+function routesPath(base: string, named: string | undefined): string | undefined {
+  if (named !== undefined) return resolve(base, named);
+  const path = join(base, ROUTES);
+  return existsSync(path) ? path : undefined;
 }
 
 export function readSettings(path: string, presence: 'may be missing' | 'has to be there'): unknown {

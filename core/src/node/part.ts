@@ -36,7 +36,7 @@ export interface RunningPart {
   /** Refuse new work from now on; running work goes on. */
   drain?(): void;
   /** Read anew what may change while it runs (certificates), and say in words what came of it. Also on SIGHUP. */
-  reload?(): string;
+  reload?(): string | Promise<string>;
   /** Finish: close sockets, flush stores. */
   stop(): Promise<void>;
 }
@@ -94,15 +94,15 @@ export async function runPart<C extends PartConfig>(start: (config: C) => Promis
       state = 'draining';
       running.drain?.();
     },
-    reload: () => ({ words: running.reload?.() ?? 'this part has nothing to read anew' }),
+    reload: async () => ({ words: (await running.reload?.()) ?? 'this part has nothing to read anew' }),
     stop: () => {
       setImmediate(stop);
     },
   });
   process.on('SIGTERM', stop);
-  process.on('SIGHUP', () => {
+  process.on('SIGHUP', async () => {
     try {
-      running.reload?.();
+      await running.reload?.();
     } catch {
       // the part has logged why the old one is kept
     }

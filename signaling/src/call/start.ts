@@ -74,11 +74,13 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
   const facts: CallFacts = {
     account: got.account,
     trunk: arrived?.trunk,
-    nowhere: arrived?.nowhere,
+    did: arrived && (arrived.nowhere === undefined ? { to: arrived.to } : { nowhere: arrived.nowhere }),
     from: arrived?.from ?? user,
     displayName: arrived?.displayName ?? message.from.displayName,
-    to: callee,
-    headers: () => firstValues(message),
+    to: arrived?.number ?? callee,
+    get headers() {
+      return firstValues(message);
+    },
   };
   // Rules of the user's may take a while; the call waits for them, and can be cancelled.
   let waiting: Call | undefined;

@@ -4,15 +4,15 @@ export interface CallFacts {
   readonly account?: string;
   /** The trunk that the call came over. */
   readonly trunk?: string;
-  /** Why that trunk's own settings lead nowhere, in words; rules may know better. */
-  readonly nowhere?: string;
+  /** What the trunk's own settings make of the called number, or why they lead nowhere; rules may know better. */
+  readonly did?: { readonly to: string } | { readonly nowhere: string };
   /** What the caller shows: the account's name, or the number that the trunk told. */
   readonly from: string;
   readonly displayName?: string;
   /** User part of the address that is called. */
   readonly to: string;
   /** First value of each header field of the INVITE, by lower-case name. */
-  readonly headers?: () => Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Who is to be rung. */

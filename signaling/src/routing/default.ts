@@ -8,8 +8,7 @@ const PICK_UP_ANY = '*8';
 const PICK_UP_FROM = '**';
 
 /** The routing where there are no rules of the user's, or they leave a call to it: services, groups, users. */
-export function defaultRoute({ to, nowhere }: Pick<CallFacts, 'to' | 'nowhere'>, directory: Directory): Routed {
-  if (nowhere !== undefined) return rejected(404, nowhere);
+export function defaultRoute({ to }: Pick<CallFacts, 'to'>, directory: Directory): Routed {
   if (to === '') return rejected(404, 'the address names no user');
   if (to === ECHO) return { decision: { kind: 'echo' }, steps: [`${to} is the echo`] };
   if (PARKING.test(to)) return { decision: { kind: 'park', slot: to }, steps: [`${to} is a parking slot`] };

@@ -21,7 +21,15 @@ import {
 } from '../locate/index.ts';
 import { MediaClient } from '../media/index.ts';
 import { type Binding, REGISTRAR_LIMITS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
-import { type Directory, defaultRoute, type RingGroup } from '../routing/index.ts';
+import {
+  AskedRoutes,
+  builtIn,
+  type CallFacts,
+  type Directory,
+  type RingGroup,
+  type RouteCommand,
+  type Routed,
+} from '../routing/index.ts';
 import { type Account, DEFAULT_SETTINGS, type UserSettings } from '../store/index.ts';
 import { type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
 import { type TrunkConfig, type TrunkConfigs, TrunkLayer, type TrunkNews } from '../trunk/index.ts';
@@ -38,6 +46,8 @@ export interface SipCoreOptions {
   /** Users who are rung together and may take each other's calls, by the name that is called. */
   readonly groups?: Readonly<Record<string, RingGroup>>;
   readonly mediaPath: MediaPath;
+  /** Who decides what becomes of calls: the built-in routing at once (default), or whoever takes the `route` commands. */
+  readonly routing?: 'built-in' | 'asked';
   /** How many media relays there are; they are known by number here. */
   readonly relays: number;
   readonly nowMs: number;
@@ -63,6 +73,8 @@ export type SipCoreCommand =
   /** A question to the DNS, a flow to open to another server (see `handleAnswer` and `handleOpened`), one in doubt. */
   | LocatorCommand
   | { readonly kind: 'registration'; readonly event: RegistrarEvent }
+  /** Only with `routing: 'asked'`; answered by `handleRouted`, always. */
+  | RouteCommand
   /** An answered call that another process could take over; its end is `call-ended`. */
   | { readonly kind: 'remember'; readonly call: CallSnapshot }
   | { readonly kind: 'call-progress'; readonly call: CallSummary }
@@ -84,14 +96,16 @@ export class SipCore {
   readonly admission: Admission;
   /** Other servers: `locate` for URIs, `locator.for` for peers with certificates of their own. */
   readonly locator: Locator;
+  /** What routing may ask. */
+  readonly directory: Directory;
   readonly #options: SipCoreOptions;
-  readonly #directory: Directory;
   readonly #commands: SipCoreCommand[] = [];
+  readonly #asked = new AskedRoutes();
 
   constructor(options: SipCoreOptions) {
     this.#options = options;
     const { crypto, account, domain, groups = {} } = options;
-    this.#directory = {
+    this.directory = {
       isUser: (user) => account(user) !== undefined,
       group: (name) => (Object.hasOwn(groups, name) ? groups[name] : undefined),
     };
@@ -136,7 +150,7 @@ export class SipCore {
       trunks: this.trunks,
       transactions: this.transactions,
       crypto,
-      route: (facts, nowMs, then) => then(defaultRoute(facts, this.#directory), nowMs),
+      route: (facts, nowMs, then) => this.route(facts, nowMs, then),
       settings: options.settings ?? (() => DEFAULT_SETTINGS),
       mayPickUp: (user, of) =>
         Object.values(groups).some(({ members }) => members.includes(user) && members.includes(of)),
@@ -239,6 +253,21 @@ export class SipCore {
     this.#settle(nowMs);
   }
 
+  /**
+   * What becomes of a call; `then` runs at once with the built-in routing, and otherwise when `handleRouted` brings the
+   * answer.
+   */
+  route(facts: CallFacts, nowMs: number, then: (routed: Routed, nowMs: number) => void): void {
+    if (this.#options.routing === 'asked') this.#asked.ask(facts, then);
+    else then(builtIn(facts, this.directory, 'as called'), nowMs);
+  }
+
+  /** The answer to a `route` command. */
+  handleRouted(id: number, routed: Routed, nowMs: number): void {
+    this.#asked.handle(id, routed, nowMs);
+    this.#settle(nowMs);
+  }
+
   /** A contact that a process before this one knew. */
   restoreBinding(binding: Binding, nowMs: number): void {
     this.registrar.restore(binding);
@@ -291,6 +320,7 @@ export class SipCore {
         else this.calls.handleMedia(c.id, c.result, nowMs);
       }
       for (let c = this.locator.poll(); c; c = this.locator.poll()) this.#commands.push(c);
+      for (let c = this.#asked.poll(); c; c = this.#asked.poll()) this.#commands.push(c);
       for (let e = this.registrar.poll(); e; e = this.registrar.poll()) {
         busy = true;
         if (e.kind !== 'removed') this.calls.handleRegistered(e.binding, nowMs);
@@ -321,9 +351,10 @@ export class SipCore {
     // A trunk asks whether we are there, not whether somebody is.
     const user = trunk === undefined ? parseUri(message.uri)?.user : undefined;
     if (user !== undefined) {
-      const { decision } = defaultRoute({ to: user }, this.#directory);
+      const asker = { account: '', from: '', to: user };
+      const { decision } = builtIn(asker, this.directory, 'as called');
       if (decision.kind === 'reject') return refusal(message, decision.status, decision.reason, toTag);
-      if (this.#directory.isUser(user) && this.registrar.lookup(user, nowMs).length === 0)
+      if (this.directory.isUser(user) && this.registrar.lookup(user, nowMs).length === 0)
         return refusal(message, 480, `${user} is not registered: nobody is signed in under that name`, toTag);
     }
     const headers = [

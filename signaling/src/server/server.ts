@@ -25,6 +25,7 @@ import { Memory } from './memory.ts';
 import { allMetrics, numbers } from './metrics.ts';
 import { localNames, reachableAddress } from './names.ts';
 import { type NamedListener, Outside, outsideProblems } from './outside.ts';
+import { openRouting } from './routing.ts';
 import { openCertificate, reloadCertificate, TlsLog } from './tls.ts';
 import { withPasswords } from './trunk-passwords.ts';
 
@@ -76,7 +77,10 @@ export async function startSignaling(
     addressOf: (flow) => outside.listeningFor(flow) ?? reachableAddress(flow),
     sends: (transport, family) => outside.sends(transport, family),
     trunks,
+    routing: config.routes === undefined ? 'built-in' : 'asked',
   });
+  const isUser = (user: string) => find(user) !== undefined;
+  const routing = openRouting({ core, isUser, path: config.routes, log });
 
   const node = hex(nodeCrypto.hmac('sha256', utf8(config.sessionSecret), utf8('node'))).slice(0, 8);
   const events = new EventLog(node, Date.now());
@@ -127,6 +131,11 @@ export async function startSignaling(
           memory.registration(command.event);
           tellRegistration(command.event);
           break;
+        case 'route': {
+          const { id, facts } = command;
+          void routing.decide(facts).then((routed) => handle(() => core.handleRouted(id, routed, monotonicMs())));
+          break;
+        }
         case 'remember':
           memory.call(command.call);
           break;
@@ -249,7 +258,11 @@ export async function startSignaling(
       http: http.local.port,
       ...(http.secure ? { https: http.secure.port } : {}),
     },
-    reload: () => (certificate ? reloadCertificate(certificate, log) : (trouble ?? 'there is no TLS certificate')),
+    reload: () =>
+      reloadAll([
+        () => (certificate ? reloadCertificate(certificate, log) : (trouble ?? 'there is no TLS certificate')),
+        ...(routing.router ? [() => routing.router!.reload()] : []),
+      ]),
     details: () => ({
       accounts: accounts.size,
       registrations: core.registrar.size,
@@ -257,10 +270,13 @@ export async function startSignaling(
       ...trunkDetail(core.trunks.status(monotonicMs())),
       mediaRelay: core.media.healthy ? 'answers' : 'does not answer',
       ...(certificate ? { certificate: inWords(certificate.facts) } : {}),
-      warnings: [trouble ?? certificate?.warning].filter((words) => words !== undefined),
+      ...(routing.router ? { routes: routing.router.state } : {}),
+      warnings: [trouble ?? certificate?.warning, ...(routing.router?.warnings ?? [])].filter(
+        (words) => words !== undefined,
+      ),
     }),
     metrics: figures,
-    verbs: verbs({ accounts, sessions, core, journal, httpPort: http.local.port }),
+    verbs: { ...verbs({ accounts, sessions, core, journal, httpPort: http.local.port }), ...routing.verbs },
     drain: () => core.drain(),
     stop: async () => {
       core.drain();
@@ -271,6 +287,7 @@ export async function startSignaling(
       outside.close();
       hub.close();
       certificate?.close();
+      await routing.router?.close();
       await Promise.all([http.close(), sockets.close(), ...listeners.map(({ listener }) => listener.close())]);
       stopped = true;
       timer.arm(undefined);
@@ -278,6 +295,16 @@ export async function startSignaling(
       await store.close();
     },
   };
+}
+
+/** Reads everything anew, whatever became of the others; throws, in words, when something old is kept. */
+async function reloadAll(all: readonly (() => string | Promise<string>)[]): Promise<string> {
+  const results = await Promise.allSettled(all.map(async (reload) => reload()));
+  const words = results
+    .map((one) => (one.status === 'fulfilled' ? one.value : (one.reason as Error).message))
+    .join('; ');
+  if (results.some(({ status }) => status === 'rejected')) throw new Error(words);
+  return words;
 }
 
 function logRegistration(log: Logger, { kind, binding, why }: RegistrarEvent): void {

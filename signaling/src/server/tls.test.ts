@@ -132,7 +132,7 @@ test('over ::1: UDP, TCP, TLS, WebSocket and HTTPS, on the same ports as over 12
 
 test('reload says in words what came of it; the status names the certificate', async () => {
   await using server = await everywhere();
-  assert.match(server.part.reload!(), /^the certificate is the same as before, good until 20/);
+  assert.match(await server.part.reload!(), /^the certificate is the same as before, good until 20/);
   const { certificate, warnings } = server.part.details!() as { certificate: string; warnings: unknown };
   assert.match(
     certificate,
@@ -158,15 +158,18 @@ test('files that are replaced are served to new HTTPS, WSS and TLS connections; 
   await using phone = await SipClient.tls(tls!, ca);
   await using page = await SipClient.webSocket(url, ['sip'], { ca });
   put(two);
-  assert.match(server.part.reload!(), /^a new certificate is served: for localhost, 127\.0\.0\.1, two\.example; /);
+  assert.match(
+    await server.part.reload!(),
+    /^a new certificate is served: for localhost, 127\.0\.0\.1, two\.example; /,
+  );
   const onlyNew = readFileSync(two.caPath);
   await using newPhone = await SipClient.tls(tls!, onlyNew);
   await using newPage = await SipClient.webSocket(url, ['sip'], { ca: onlyNew });
   for (const each of [phone, page, newPhone, newPage])
     assert.equal((await each.request('OPTIONS', 'alice')).status, 401);
   writeFileSync(files.key, one.key);
-  assert.throws(
-    () => server.part.reload!(),
+  await assert.rejects(
+    async () => server.part.reload!(),
     /^Error: the old certificate is kept: .*live\.key is not the key of .*live\.pem/,
   );
   await using last = await SipClient.tls(tls!, onlyNew);
@@ -183,7 +186,7 @@ test('a certificate of the user’s that can’t be used is an error in words; a
   assert.deepEqual(Object.keys(server.ports).sort(), ['http', 'tcp', 'udp']);
   const { warnings } = server.part.details!() as { warnings: string[] };
   assert.match(warnings[0] ?? '', /^no TLS: .*ca\.key is missing, damaged/);
-  assert.equal(server.part.reload!(), warnings[0]);
+  assert.equal(await server.part.reload!(), warnings[0]);
   await using phone = await SipClient.udp(server.ports.udp!);
   assert.equal((await phone.request('OPTIONS', 'alice')).status, 401);
 });

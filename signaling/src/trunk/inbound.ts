@@ -81,10 +81,12 @@ export function arrivedOver(trunk: Trunk, request: SipMessage): Arrived {
     to: target ?? number,
     number,
     isPrivate,
-    ...(target === undefined
-      ? { nowhere: `the number ${number.slice(0, MAX_USER)} leads nowhere: no \`dids\` entry of trunk '${name}'` }
-      : {}),
+    ...(target === undefined ? { nowhere: leadsNowhere(name, number) } : {}),
   };
+}
+
+export function leadsNowhere(trunk: string, number: string): string {
+  return `the number ${number.slice(0, MAX_USER)} leads nowhere: no \`dids\` entry of trunk '${trunk}'`;
 }
 
 /** What is no number is an address there: a stranger who calls himself like a user of ours is not taken for that user. */

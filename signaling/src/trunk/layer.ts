@@ -2,7 +2,7 @@ import type { Crypto, SipMessage } from '@offhook/core';
 import type { Locate } from '../locate/index.ts';
 import type { Flow, TransactionCommand, TransactionLayer } from '../transaction/index.ts';
 import type { TrunkConfig, TrunkConfigs } from './config.ts';
-import { type Arrived, arrivedOver, type InboundTrunks, type TrunkSource, trunkOf } from './inbound.ts';
+import { type Arrived, arrivedOver, type InboundTrunks, leadsNowhere, type TrunkSource, trunkOf } from './inbound.ts';
 import type { Line } from './lines.ts';
 import { dial } from './outgoing.ts';
 import type { Client } from './send.ts';
@@ -132,6 +132,19 @@ export class TrunkLayer implements Trunks, InboundTrunks {
   arrived(request: SipMessage, trunk: string): Arrived | undefined {
     const known = this.#trunks.get(trunk);
     return known && arrivedOver(known, request);
+  }
+
+  has(trunk: string): boolean {
+    return this.#trunks.has(trunk);
+  }
+
+  /** What becomes of a number that is called over that trunk, as routing takes it. */
+  leadsTo(trunk: string, called: string): { to: string; did?: { to: string } | { nowhere: string } } {
+    const known = this.#trunks.get(trunk);
+    if (!known) return { to: called };
+    const number = known.plan.fromTrunk(called);
+    const to = known.dids.find(number);
+    return { to: number, did: to === undefined ? { nowhere: leadsNowhere(trunk, number) } : { to } };
   }
 
   take(trunk: string): Line | undefined {

@@ -27,6 +27,7 @@ interface Over {
   /** TLS on any ports, with a certificate of our own unless another is given. */
   readonly tls?: Partial<TlsSettings>;
   readonly outside?: SignalingConfig['outside'];
+  readonly routes?: string;
 }
 
 export async function startServer(over: Over = {}): Promise<RunningServer> {
@@ -43,6 +44,7 @@ export async function startServer(over: Over = {}): Promise<RunningServer> {
     sip: { udp: [{ address: '127.0.0.1', port: 0 }], tcp: [{ address: '127.0.0.1', port: 0 }], ...over.sip },
     ...(over.tls ? { tls: { folder: join(folder, 'tls'), ...over.tls } } : {}),
     outside: over.outside,
+    ...(over.routes === undefined ? {} : { routes: over.routes }),
     http: { addresses: ['127.0.0.1'], port: 0, webRoot, ...over.http },
     media: { relays: ['udp:127.0.0.1:9'], path: 'opaque' },
     turn: { uris: ['turn:127.0.0.1:3478?transport=udp'], secret: 'turn-secret', ttlS: 3600 },

@@ -1,0 +1,62 @@
+import { type AdminHandler, monotonicMs } from '@offhook/core/node';
+import {
+  builtIn,
+  type CallFacts,
+  type Decision,
+  type RouteReport,
+  Router,
+  type RoutingDirectory,
+} from '../routing/index.ts';
+import type { SipCore } from './core.ts';
+
+export interface RoutingOptions {
+  readonly core: SipCore;
+  readonly isUser: (user: string) => boolean;
+  /** The user's file; without one nothing is started. */
+  readonly path: string | undefined;
+  readonly log: { info(words: string): void; warn(words: string): void };
+}
+
+/** Routing as the part sees it: the router where there is a file, and the admin verb `route` in any case. */
+export function openRouting({ core, isUser, path, log }: RoutingOptions) {
+  const phonesOf = (user: string) => core.registrar.lookup(user, monotonicMs()).length;
+  const directory: RoutingDirectory = {
+    isUser,
+    group: (name) => core.directory.group(name),
+    isTrunk: (name) => core.trunks.has(name),
+    isSignedIn: (user) => phonesOf(user) > 0,
+    isInCall: (user) => core.calls.calls().some(({ from, to }) => from === user || to === user),
+  };
+  const router = path === undefined ? undefined : new Router({ path, directory, log });
+  const decide = (facts: CallFacts, atMs?: number) =>
+    router ? router.route(facts, atMs) : Promise.resolve(builtIn(facts, directory, 'as called'));
+  const route: AdminHandler = async (args): Promise<RouteReport> => {
+    const { facts, atMs } = asked(args, { isUser, core });
+    const routed = await decide(facts, atMs);
+    const phones = Object.fromEntries(usersIn(routed.decision).map((user) => [user, phonesOf(user)]));
+    return { ...routed, rules: router?.state ?? 'built-in', warnings: router?.warnings ?? [], phones };
+  };
+  return { decide, verbs: { route }, router };
+}
+
+function asked(
+  { from, to, trunk, at }: Record<string, unknown>,
+  { isUser, core }: Pick<RoutingOptions, 'isUser' | 'core'>,
+): { facts: CallFacts; atMs: number | undefined } {
+  for (const [name, value] of Object.entries({ from, to }))
+    if (typeof value !== 'string' || value === '' || value.length > 256) throw new Error(`'${name}' has to be a text`);
+  const caller = from as string;
+  const called = to as string;
+  const atMs = at === undefined ? undefined : Date.parse(String(at));
+  if (Number.isNaN(atMs)) throw new Error(`'${at}' is no time like 2026-12-24T20:00:00+01:00`);
+  if (typeof trunk === 'string' && trunk !== '')
+    return { facts: { trunk, from: caller, ...core.trunks.leadsTo(trunk, called) }, atMs };
+  if (!isUser(caller))
+    throw new Error(`there is no user '${caller}'; a call from outside comes over a trunk: --trunk <name>`);
+  return { facts: { account: caller, from: caller, to: called }, atMs };
+}
+
+function usersIn(decision: Decision): string[] {
+  if (decision.kind !== 'ring') return [];
+  return decision.steps.flatMap(({ targets }) => targets.flatMap((one) => (one.kind === 'user' ? [one.user] : [])));
+}
