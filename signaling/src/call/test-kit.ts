@@ -107,18 +107,19 @@ export function stage(options: { relayIsDown?: boolean; limits?: Partial<CallLim
     return { result: 'ok', sdp: `${message.sdp}a=via-relay:${message.command}\r\n` };
   };
   let flows = 0;
-  const phone = (user: string) => {
+  const phone = (user: string, over: 'ws' | 'udp' = 'ws') => {
+    const n = ++flows;
     const flow: Flow = {
-      id: ++flows,
-      transport: 'ws',
-      local: { address: '127.0.0.1', port: 8080 },
-      remote: { address: '127.0.0.1', port: 50_000 + flows },
-      account: user,
+      id: n,
+      transport: over,
+      local: { address: '127.0.0.1', port: over === 'ws' ? 8080 : 5060 },
+      remote: { address: '127.0.0.1', port: 50_000 + n },
+      account: over === 'ws' ? user : undefined,
     };
     const self = {
       flow,
       user,
-      contact: `<sip:${user}${flows}@phone.invalid;transport=ws>`,
+      contact: over === 'ws' ? `<sip:${user}${n}@phone.invalid;transport=ws>` : `<sip:${user}@192.0.2.${n}>`,
       /** Takes what was sent to this phone since it last looked. */
       take: () => {
         const mine = outbox.filter((o) => o.flow === flow).map((o) => o.message);
