@@ -212,7 +212,7 @@ function fail(context: CallContext, branch: Branch, status: number, words: strin
     for (const other of call.branches) abandon(context, other, { words: 'declined elsewhere', status, nowMs });
   if (call.branches.some((b) => b.state !== 'failed')) return;
   if (call.finalSent) {
-    if (call.b === undefined) context.end(call, { status: 487, words: 'cancelled by the caller' }, nowMs);
+    if (call.b === undefined) context.end(call, call.givenUp ?? { status: 487, words: 'cancelled' }, nowMs);
     return;
   }
   const best = bestOf(call.branches.flatMap((b) => b.failure ?? []));

@@ -240,6 +240,9 @@ test('nobody answers: after a minute the caller is told, the phones are cancelle
   assert.deepEqual(bob.seen(), ['CANCEL']);
   bob.answer(invite, 487);
   s.assertNothingLeft();
+  assert.deepEqual(s.ended, ['480 bob does not answer'], 'the record says it too, not that the caller had cancelled');
+  const { unanswered, cancelled } = s.core.calls.counters;
+  assert.deepEqual({ unanswered, cancelled }, { unanswered: 1, cancelled: 0 });
 });
 
 test('early media of a single phone goes to the caller, and the 200 with the same description needs no new answer', () => {

@@ -150,6 +150,8 @@ export interface Call {
   sections: readonly string[];
   /** Our answer to the caller once it is final. */
   finalSent: boolean;
+  /** Why it was given up while phones were still ringing: what its record says once they have stopped. */
+  givenUp?: { readonly status: number; readonly words: string };
 }
 
 /** A call that is to be set up; its caller's leg `a` comes right after it, unless it is among the parts. */

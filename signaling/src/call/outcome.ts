@@ -84,6 +84,7 @@ export function giveUp(context: CallContext, call: Call, why: { status: number; 
     return;
   }
   call.finalSent = true;
+  call.givenUp = { status: why.status, words: why.words };
   context.clearTimer(call.ring);
   refuse(context, call, why, why.nowMs);
   for (const branch of call.branches) abandon(context, branch, why);
