@@ -74,6 +74,8 @@ export interface CallContext {
   callsOf(user: string): number;
   /** Sends a 2xx to an INVITE and repeats it until it is acknowledged. */
   sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void;
+  /** It has come through: its ACK is here, or something that no phone sends before. */
+  stopRepeating(leg: Leg): void;
   /** A call began, rings or was answered: whoever watches wants to know. */
   progress(call: Call): void;
   /** What another process would have to know of an answered call has changed. */

@@ -17,9 +17,7 @@ export interface InDialog {
 /** ACK of a 2xx of ours: it is repeated no more, and with a late offer it brings the answer (RFC 3261 13.2.1). */
 export function handleAck(context: CallContext, leg: Leg, message: SipMessage, nowMs: number): void {
   if (leg.ok?.cseq !== message.cseq.number) return;
-  leg.ok = undefined;
-  context.clearTimer(leg.timers.retransmit);
-  context.clearTimer(leg.timers.noAck);
+  context.stopRepeating(leg);
   const { call } = leg;
   const waiting = call.awaitingAnswerInAck;
   if (waiting?.leg !== leg) return;

@@ -171,8 +171,7 @@ export class CallLayer implements CallContext {
   #forgetAnswer(leg: Leg): void {
     this.clearTimer(leg.timers.retransmit);
     if (leg.ok === undefined || (leg === leg.call.a && leg.ok.cseq === leg.call.invite.cseq.number)) return;
-    leg.ok = undefined;
-    this.clearTimer(leg.timers.noAck);
+    this.stopRepeating(leg);
   }
 
   /** A phone has registered: its calls follow it to the new connection (the same contact, of the same user). */
@@ -294,6 +293,12 @@ export class CallLayer implements CallContext {
     leg.ok = { transaction, response, intervalMs: T1_MS, cseq: response.cseq.number };
     this.setTimer(leg.timers.retransmit, nowMs + T1_MS);
     this.setTimer(leg.timers.noAck, nowMs + 64 * T1_MS);
+  }
+
+  stopRepeating(leg: Leg): void {
+    leg.ok = undefined;
+    this.clearTimer(leg.timers.retransmit);
+    this.clearTimer(leg.timers.noAck);
   }
 
   #handleAck(message: SipMessage, nowMs: number): void {
