@@ -20,7 +20,7 @@ export function handleAck(context: CallContext, leg: Leg, message: SipMessage, n
   context.stopRepeating(leg);
   const { call } = leg;
   const waiting = call.awaitingAnswerInAck;
-  if (waiting?.leg !== leg) return;
+  if (waiting?.leg !== leg || call.state === 'ended') return;
   call.awaitingAnswerInAck = undefined;
   const sdp = sdpOf(message);
   if (sdp === undefined) {
