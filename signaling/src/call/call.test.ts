@@ -682,6 +682,21 @@ test('late offer: a caller that never acknowledges costs the callee neither its 
   s.assertNothingLeft();
 });
 
+test('late offer: a callee that hangs up before the answer has come gets its ACK all the same', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE');
+  const invite = last(bob.take());
+  bob.answer(invite, 200, OFFER);
+  const ok = last(alice.take());
+  bob.within(invite, 'BYE', { cseq: 1 });
+  assert.deepEqual(bob.seen(), ['200 BYE', 'ACK']);
+  alice.within(ok, 'ACK', { cseq: 1, sdp: ANSWER });
+  assert.deepEqual(alice.seen(), ['BYE']);
+  s.assertNothingLeft();
+});
+
 test('a change that the other side never finishes is cancelled after a minute; the call goes on', () => {
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];

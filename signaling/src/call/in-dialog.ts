@@ -42,6 +42,8 @@ export function handleBye(context: CallContext, leg: Leg, got: InDialog, nowMs: 
   const { call } = leg;
   context.respond(got.id, createResponse(got.message, 200, undefined, { toTag: leg.tag }), nowMs);
   const words = reasonWords(got.message);
+  // Its 2xx still gets an ACK, or it would be repeated for 32 s.
+  if (leg.unacknowledged !== undefined) acknowledge(context, { leg }, leg.unacknowledged, undefined);
   if (call.state !== 'answered') {
     endEarly(context, call, { leg, words, nowMs });
     return;
