@@ -206,6 +206,7 @@ function fail(context: CallContext, branch: Branch, status: number, words: strin
   const { call } = branch;
   if (branch.state === 'failed') return;
   branch.state = 'failed';
+  context.dropLeg(branch.leg);
   branch.failure = { status, reason: words };
   context.media(call, deleteCommand(branch.ngCallId), nowMs, () => {});
   if (status >= 600)

@@ -141,6 +141,38 @@ test('all phones ring; the first answer wins, the others are cancelled with a re
   s.assertNothingLeft();
 });
 
+test('a phone that rang in vain is out of the call: neither its lost connection nor a BYE of its own ends it', () => {
+  const s = stage();
+  const [alice, bob1, bob2] = [s.phone('alice'), s.phone('bob'), s.phone('bob')];
+  bob1.register();
+  bob2.register();
+  alice.request('INVITE', { sdp: OFFER });
+  const [one, two] = [bob1.take()[0]!, bob2.take()[0]!];
+  bob2.answer(two, 180);
+  bob1.answer(one, 200, ANSWER);
+  const ok = last(alice.take());
+  alice.within(ok, 'ACK', { cseq: 1 });
+  bob2.answer(two, 487);
+  assert.deepEqual(bob2.seen(), ['CANCEL', 'ACK']);
+  const bye = createRequest({
+    method: 'BYE',
+    uri: 'sip:offhook',
+    from: two.header('to')!,
+    to: two.header('from')!,
+    callId: two.callId,
+    cseq: 1,
+  });
+  bob2.send(bye.prepend('via', 'SIP/2.0/WS x.invalid;branch=z9hG4bKstray'));
+  assert.deepEqual(bob2.seen(), ['481 BYE']);
+  s.core.handleFlowClosed(bob2.flow, s.clock.now);
+  s.settle();
+  s.advance(60_000);
+  assert.deepEqual(alice.seen(), []);
+  assert.equal(s.core.calls.calls()[0]?.state, 'answered');
+  alice.within(ok, 'BYE', { cseq: 2 });
+  s.assertNothingLeft();
+});
+
 test('two answer at once: the later one is acknowledged and hung up (RFC 5407 3.1.2 in spirit)', () => {
   const s = stage();
   const [alice, bob1, bob2] = [s.phone('alice'), s.phone('bob'), s.phone('bob')];

@@ -68,6 +68,8 @@ export interface CallContext {
   follow(transaction: string, handler: ClientHandler): void;
   addCall(call: Call): void;
   addLeg(leg: Leg): void;
+  /** A phone that was called is out of it: nothing that it does or that happens to it touches the call any more. */
+  dropLeg(leg: Leg): void;
   /** The leg of a dialog named as Replaces does (RFC 3891 3): the tags as its phone sees them. */
   findLeg(dialog: { callId: string; toTag: string; fromTag: string }): Leg | undefined;
   /** How many calls of that user are running. */

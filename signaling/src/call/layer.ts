@@ -244,6 +244,10 @@ export class CallLayer implements CallContext {
     this.#legs.add(leg);
   }
 
+  dropLeg(leg: Leg): void {
+    this.#legs.delete(leg);
+  }
+
   findLeg(dialog: { callId: string; toTag: string; fromTag: string }): Leg | undefined {
     return this.#legs.byDialog(dialog);
   }
