@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRequest, createResponse, type SipMessage, seededRandom } from '@offhook/core';
-import { ANSWER, DOMAIN, established, last, OFFER, type Phone, stage, VIDEO } from './test-kit.ts';
+import { createRequest, createResponse, type SipMessage } from '@offhook/core';
+import { ANSWER, DOMAIN, established, last, OFFER, stage, VIDEO } from './test-kit.ts';
 
 test('a call: INVITE, 180, 200, ACK, BYE (RFC 3665 3.1) with the description rewritten by the relay both ways', () => {
   const s = stage();
@@ -915,60 +915,4 @@ test('headers between the phones pass in both directions, those of one hop do no
   });
   bob.send(answer);
   assert.equal(last(alice.take()).header('x-queue'), 'three');
-});
-
-test('nothing that two phones can do in any order leaves anything behind', () => {
-  const random = seededRandom(11);
-  const pick = <T>(list: readonly T[]): T => list[Math.floor(random.next() * list.length)]!;
-  for (let round = 0; round < 500; round++) {
-    const s = stage();
-    const phones = [s.phone('alice'), s.phone('bob'), s.phone('bob')] as const;
-    phones[1].register();
-    if (random.next() < 0.5) phones[2].register();
-    const inbox = new Map<Phone, SipMessage[]>(phones.map((p) => [p, []]));
-    let n = 0;
-    for (let step = 0; step < 25; step++) {
-      for (const p of phones) inbox.get(p)!.push(...p.take());
-      const phone = pick(phones);
-      const seen = inbox.get(phone)!;
-      const open = seen.filter((m) => m.kind === 'request' && m.method !== 'ACK');
-      const dialogs = seen.filter((m) => m.method === 'INVITE' && (m.kind === 'request' || m.to.tag !== undefined));
-      const what = Math.floor(random.next() * 10);
-      const sdp = pick([undefined, OFFER, ANSWER, VIDEO]);
-      const callee = pick(['bob', 'bob', '600']);
-      if (what < 2)
-        phones[0].request('INVITE', {
-          uri: `sip:${callee}@${DOMAIN}`,
-          to: `<sip:${callee}@${DOMAIN}>`,
-          sdp,
-          callId: `c${++n}`,
-          branch: `b${n}`,
-          tag: `t${n}`,
-        });
-      else if (what < 6 && open.length > 0)
-        phone.answer(pick(open), pick([100, 180, 183, 200, 200, 200, 486, 491, 603]), sdp);
-      else if (what < 9 && dialogs.length > 0)
-        phone.within(pick(dialogs), pick(['ACK', 'ACK', 'BYE', 'INVITE', 'INFO', 'UPDATE', 'REFER', 'REFER']), {
-          cseq: ++n,
-          headers: [['Refer-To', `<sip:${pick(['bob', 'alice', '600'])}@${DOMAIN}>`]],
-          sdp,
-          branch: `w${n}`,
-        });
-      else if (what === 9) {
-        const kind = random.next();
-        if (kind < 0.3) s.advance(Math.floor(random.next() * 40_000));
-        else if (kind < 0.5) s.hold();
-        else if (kind < 0.8) s.release();
-        else if (kind < 0.9 && n > 0) phones[0].request('CANCEL', { callId: `c${n}`, branch: `b${n}`, tag: `t${n}` });
-        else {
-          s.core.handleFlowClosed(phone.flow, s.clock.now);
-          s.settle();
-        }
-      }
-    }
-    s.release();
-    s.core.hangUpAll('the end', s.clock.now);
-    s.settle();
-    s.assertNothingLeft();
-  }
 });

@@ -42,6 +42,7 @@ export interface Line {
  */
 export class Handset {
   readonly user: string;
+  readonly name: string;
   readonly contact: string;
   readonly lines: Line[] = [];
   /** Its next answer to a change of a call is 488. */
@@ -55,6 +56,7 @@ export class Handset {
   constructor(stage: Stage, user: string, name: string) {
     this.#stage = stage;
     this.user = user;
+    this.name = name;
     this.contact = `<sip:${name}@phone.invalid;transport=ws>`;
   }
 
@@ -65,7 +67,7 @@ export class Handset {
       uri: `sip:${DOMAIN}`,
       from: `<sip:${this.user}@${DOMAIN}>;tag=r`,
       to: `<sip:${this.user}@${DOMAIN}>`,
-      callId: `register ${this.contact}`.replaceAll(/[<> ]/g, ''),
+      callId: `registration-of-${this.name}`,
       cseq: ++this.#serial,
     });
   }
@@ -91,7 +93,7 @@ export class Handset {
       uri: `sip:${user}@${DOMAIN}`,
       from: `<sip:${this.user}@${DOMAIN}>;tag=${localTag}`,
       to: `<sip:${user}@${DOMAIN}>`,
-      callId: `${n}-of-${this.contact.slice(5, -1)}`,
+      callId: `${n}-of-${this.name}`,
     };
     const line: Line = {
       handset: this,
@@ -149,6 +151,13 @@ export class Handset {
 
   refer(line: Line, to: string): void {
     this.#within(line, 'REFER', { headers: [['Refer-To', `<sip:${to}@${DOMAIN}>`]] });
+  }
+
+  /** Joins the far ends of two calls of this phone (RFC 5589 7). */
+  join(line: Line, other: Line): void {
+    const serverTag = /tag=(.*)$/.exec(other.to)?.[1];
+    const replaces = encodeURIComponent(`${other.callId};to-tag=${serverTag};from-tag=${other.localTag}`);
+    this.#within(line, 'REFER', { headers: [['Refer-To', `<sip:x@${DOMAIN}?Replaces=${replaces}>`]] });
   }
 
   probe(line: Line, words: string): void {
@@ -280,7 +289,7 @@ export class Handset {
   #request(method: string, of: Asked): SipMessage {
     const { sdp, uri, from, to, callId, cseq, headers = [] } = of;
     const body = sdp === undefined ? undefined : { type: 'application/sdp', bytes: sdp };
-    const branch = `z9hG4bK${this.contact.slice(5, -1)}${callId}${cseq}${method}`.replaceAll(/[^\w.-]/g, '-');
+    const branch = `z9hG4bK${this.name}-${callId}-${cseq}${method}`;
     return createRequest({
       method,
       uri,

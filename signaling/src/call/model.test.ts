@@ -11,6 +11,8 @@ import { OFFER, type Stage, stage, VIDEO } from './test-kit.ts';
 const RUNS = Number(process.env.CALL_MODEL_RUNS ?? 2000);
 const RING_MS = 60_000;
 const GRACE_MS = 30_000;
+/** What goes on longer than that goes on for ever. */
+const MOST_ROUNDS = 1000;
 const DECLINES = [486, 480, 603, 404];
 const USERS = ['alice', 'bob', 'carol'];
 /** Whose phones there are; bob has two. */
@@ -19,15 +21,15 @@ const OWNERS = ['alice', 'bob', 'bob', 'carol'];
 /** What a person does; numbers choose among what there is at that moment. */
 const deed = fc.oneof(
   {
-    weight: 4,
+    weight: 6,
     arbitrary: fc.record({
       do: fc.constant('call' as const),
       phone: fc.nat(3),
       user: fc.constantFrom(...USERS),
-      sdp: fc.constantFrom('offer', 'offer', 'offer', 'late', 'unusable'),
+      sdp: fc.constantFrom('offer', 'offer', 'offer', 'late', 'late', 'unusable'),
     }),
   },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('answer' as const), line: fc.nat(7) }) },
+  { weight: 7, arbitrary: fc.record({ do: fc.constant('answer' as const), line: fc.nat(7) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('decline' as const), line: fc.nat(7), status: fc.nat(3) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('hangUp' as const), line: fc.nat(7) }) },
   {
@@ -42,13 +44,15 @@ const deed = fc.oneof(
   },
 );
 const step = fc.oneof(
-  { weight: 10, arbitrary: deed },
+  { weight: 16, arbitrary: deed },
   /** The second is done before the relay has said anything to the first. */
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('race' as const), first: deed, second: deed }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('race' as const), first: deed, second: deed }) },
   {
     weight: 3,
     arbitrary: fc.record({ do: fc.constant('refer' as const), line: fc.nat(7), user: fc.constantFrom(...USERS) }),
   },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('join' as const), line: fc.nat(7), other: fc.nat(7) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('restartRelay' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), phone: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('return' as const), phone: fc.nat(3) }) },
   {
@@ -144,6 +148,24 @@ class Model {
     if (status >= 600 || talk.ringing.size === 0) this.end(talk, best(talk.failures), now);
   }
 
+  /** The far ends of two calls of one phone are in a call of their own. */
+  joined(talks: readonly [Talk, Talk], by: readonly [Line, Line], now: number): void {
+    const [from, to] = talks.map((t, i) => (t.from === by[i] ? t.to! : t.from)) as [Line, Line];
+    const talk: Talk = {
+      n: this.talks.length,
+      from,
+      to,
+      state: 'talking',
+      ringing: new Set(),
+      failures: [],
+      ringUntilMs: now,
+      isLate: false,
+    };
+    this.talks.push(talk);
+    for (const old of talks) this.end(old, 200, now);
+    this.of.set(from, talk).set(to, talk);
+  }
+
   hungUp(line: Line, now: number): void {
     const talk = this.of.get(line);
     if (!talk || talk.state === 'over') return;
@@ -213,6 +235,7 @@ class Play {
   readonly #s: Stage = stage();
   readonly #handsets = OWNERS.map((user, i) => new Handset(this.#s, user, `${user}${i}`));
   readonly #model = new Model(this.#handsets);
+  readonly #probed = new Set<Talk>();
   #probes = 0;
 
   constructor() {
@@ -239,7 +262,7 @@ class Play {
 
   /** All phones read and answer until there is nothing more to say. */
   #read(): void {
-    while (this.#readOnce());
+    for (let rounds = 0; this.#readOnce(); rounds++) assert.ok(rounds < MOST_ROUNDS, 'they come to an end');
   }
 
   /** Which call rings there: its caller's phone numbers its calls; one that came of a REFER has no number. */
@@ -252,7 +275,8 @@ class Play {
 
   #advance(ms: number): void {
     const until = this.#now + ms;
-    for (;;) {
+    for (let rounds = 0; ; rounds++) {
+      assert.ok(rounds < MOST_ROUNDS, 'timers come to an end');
       const at = Math.min(this.#s.core.nextTimeout() ?? until, this.#model.nextTimeout(), until);
       this.#s.advance(Math.max(0, at - this.#now));
       this.#model.handleTimeout(this.#now);
@@ -306,7 +330,7 @@ class Play {
           d.line,
         );
         if (!line) return undefined;
-        for (const handset of this.#handsets) handset.refusesChange = d.isRefused;
+        for (const handset of this.#handsets) handset.refusesChange = d.isRefused && !model.isRace;
         const sdp = { hold: `${OFFER}a=sendonly\r\n`, video: VIDEO, unusable: `${OFFER}a=unusable\r\n` }[d.sdp]!;
         line.handset.change(line, d.method, sdp);
         return line;
@@ -337,6 +361,25 @@ class Play {
         line.handset.refer(line, s.user);
         break;
       }
+      case 'join': {
+        const [line, other] = this.#joinable(s.line, s.other);
+        if (!line || !other) break;
+        model.joined([model.of.get(line)!, model.of.get(other)!], [line, other], this.#now);
+        line.handset.join(line, other);
+        break;
+      }
+      case 'restartRelay': {
+        if (this.#handsets.some((h) => !h.isOnline)) break;
+        this.#s.alive.clear();
+        this.#s.relayLegs.clear();
+        const talking = model.talks.filter((t) => t.state === 'talking');
+        // Within a minute the server has asked it for each of them, and phones have stopped ringing.
+        model.isRace = true;
+        this.#advance(RING_MS);
+        for (const talk of talking) if (talk.state === 'talking') model.end(talk, 480, this.#now);
+        model.isRace = false;
+        break;
+      }
       case 'lose': {
         const handset = this.#handsets[s.phone]!;
         const isReferred = model.talks.some(
@@ -351,6 +394,7 @@ class Play {
         const handset = this.#handsets[s.phone]!;
         if (handset.isOnline) break;
         handset.connect();
+        this.#probed.clear();
         for (const waiting of [model.lost, model.owed])
           for (const line of [...waiting.keys()]) if (line.handset === handset) waiting.delete(line);
         break;
@@ -362,7 +406,20 @@ class Play {
         this.#do(s);
     }
     this.#read();
+    for (const handset of this.#handsets) handset.refusesChange = false;
     this.check();
+  }
+
+  /** Two calls of one phone with everybody there. */
+  #joinable(first: number, second: number): (Line | undefined)[] {
+    const model = this.#model;
+    const lines = this.#lines('talking').filter((l) => {
+      const talk = model.of.get(l)!;
+      return talk.state === 'talking' && !talk.pending && model.parties(talk).every((p) => p.handset.isOnline);
+    });
+    const line = lines[first % lines.length];
+    const others = lines.filter((l) => l.handset === line?.handset && model.of.get(l) !== model.of.get(line));
+    return [line, others[second % others.length]];
   }
 
   #race(first: Deed, second: Deed): void {
@@ -417,7 +474,7 @@ class Play {
       };
       if (!handset.isOnline) continue;
       for (const line of handset.lines) {
-        assert.equal(line.state, state(line), `${handset.contact}, ${line.callId}`);
+        assert.equal(line.state, state(line), `${handset.name}, ${line.callId}`);
         assert.deepEqual([...line.unacknowledged], [], '200s that were never acknowledged');
         // A change waits for one who is away; all else is answered.
         if (line.state !== 'calling' && line.change === undefined)
@@ -433,10 +490,12 @@ class Play {
     this.#probe(there.filter((t) => t.state === 'talking'));
   }
 
-  /** Each side of each call says something: the other side hears it, and nobody else. */
+  /** Each side of a call that is new says something, or when somebody is back: the other side hears it, and nobody else. */
   #probe(talks: readonly Talk[]): void {
-    for (const { from, to } of talks) {
-      if (!from.handset.isOnline || !to!.handset.isOnline) continue;
+    for (const talk of talks) {
+      const { from, to } = talk;
+      if (!from.handset.isOnline || !to!.handset.isOnline || this.#probed.has(talk)) continue;
+      this.#probed.add(talk);
       for (const [line, other] of [
         [from, to!],
         [to!, from],
@@ -460,7 +519,8 @@ class Play {
     for (const line of this.#lines('ringing'))
       if (line.state === 'ringing') this.#do({ do: 'decline', line: 0, status: 0 });
     this.#read();
-    while (this.#lines('calling', 'talking').length > 0) {
+    for (let rounds = 0; this.#lines('calling', 'talking').length > 0; rounds++) {
+      assert.ok(rounds < MOST_ROUNDS, 'calls can be ended');
       this.#do({ do: 'hangUp', line: 0 });
       this.#read();
       this.check();
@@ -474,9 +534,18 @@ class Play {
 }
 
 test(`${RUNS} histories of calls: who must be talking is, who must not be is not, and nothing is left`, () => {
+  const talks = fc.array(fc.record({ phone: fc.nat(3), user: fc.constantFrom(...USERS) }), {
+    maxLength: 3,
+    size: 'max',
+  });
+  const history = fc.noBias(fc.array(step, { maxLength: 24, size: 'max' }));
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 14 }), (steps) => {
+    fc.property(talks, history, (before, steps) => {
       const play = new Play();
+      for (const { phone, user } of before) {
+        play.step({ do: 'call', phone, user, sdp: 'offer' });
+        play.step({ do: 'answer', line: 0 });
+      }
       for (const s of steps) play.step(s);
       play.end();
     }),
