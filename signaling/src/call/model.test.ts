@@ -342,6 +342,8 @@ class Play {
 
   step(s: Step): void {
     const model = this.#model;
+    // Every deed has a moment of its own, so no two deadlines are one.
+    this.#advance(1);
     switch (s.do) {
       case 'race':
         this.#race(s.first, s.second);
@@ -410,15 +412,17 @@ class Play {
     this.check();
   }
 
-  /** Two calls of one phone with everybody there. */
+  /** Two calls of one phone with everybody there, with two others. */
   #joinable(first: number, second: number): (Line | undefined)[] {
     const model = this.#model;
+    const far = (l: Line) => model.parties(model.of.get(l)!).find((p) => p !== l)?.handset;
     const lines = this.#lines('talking').filter((l) => {
       const talk = model.of.get(l)!;
-      return talk.state === 'talking' && !talk.pending && model.parties(talk).every((p) => p.handset.isOnline);
+      return talk.state === 'talking' && !talk.pending && l.handset !== far(l) && far(l)?.isOnline;
     });
     const line = lines[first % lines.length];
-    const others = lines.filter((l) => l.handset === line?.handset && model.of.get(l) !== model.of.get(line));
+    if (!line) return [];
+    const others = lines.filter((l) => l.handset === line.handset && far(l) !== far(line));
     return [line, others[second % others.length]];
   }
 
