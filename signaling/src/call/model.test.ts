@@ -45,15 +45,23 @@ const deed = fc.oneof(
 );
 const step = fc.oneof(
   { weight: 16, arbitrary: deed },
-  /** The second is done before the relay has said anything to the first. */
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('race' as const), first: deed, second: deed }) },
+  /** The second is done before the relay has said anything to the first, or before any phone has heard of it. */
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('race' as const),
+      first: deed,
+      second: deed,
+      where: fc.constantFrom('relay' as const, 'wire' as const),
+    }),
+  },
   {
     weight: 3,
     arbitrary: fc.record({ do: fc.constant('refer' as const), line: fc.nat(7), user: fc.constantFrom(...USERS) }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('join' as const), line: fc.nat(7), other: fc.nat(7) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restartRelay' as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), phone: fc.nat(3) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('lose' as const), phone: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('return' as const), phone: fc.nat(3) }) },
   {
     weight: 2,
@@ -346,7 +354,7 @@ class Play {
     this.#advance(1);
     switch (s.do) {
       case 'race':
-        this.#race(s.first, s.second);
+        this.#race(s);
         break;
       case 'refer': {
         const lines = this.#lines('talking').filter((l) => {
@@ -426,11 +434,11 @@ class Play {
     return [line, others[second % others.length]];
   }
 
-  #race(first: Deed, second: Deed): void {
-    this.#s.hold();
+  #race({ first, second, where }: Extract<Step, { do: 'race' }>): void {
+    if (where === 'relay') this.#s.hold();
     this.#model.isRace = true;
     const line = this.#do(first);
-    this.#readOnce();
+    if (where === 'relay') this.#readOnce();
     const joined = line && this.#model.of.get(line)?.referred;
     // Who was called for a transfer and hangs up before that is done leaves the others as they were: see transfer.test.ts.
     if (!joined && second.do !== 'call') this.#do(second);
