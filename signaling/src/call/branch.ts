@@ -15,7 +15,7 @@ import { endToEnd } from './end-to-end.ts';
 import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, SDP, sdpOf } from './exchange.ts';
 import { goOn, redirected } from './hunt.ts';
 import { deleteCommand } from './media.ts';
-import { abandon, accept, provisional, tearDown } from './outcome.ts';
+import { abandon, accept, endGivenUp, provisional, tearDown } from './outcome.ts';
 import { adoptEarly, answerOf, earlyDialog, takeProvisional } from './prack.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
@@ -273,8 +273,7 @@ export function fail(context: CallContext, branch: Branch, status: number, words
     for (const other of call.branches)
       if (other.leg.user === branch.leg.user) abandon(context, other, { words: 'declined elsewhere', status, nowMs });
   if (call.finalSent) {
-    if (call.b === undefined && call.branches.every((b) => b.state === 'failed'))
-      context.end(call, { status: 487, words: 'cancelled by the caller' }, nowMs);
+    endGivenUp(context, call, nowMs);
     return;
   }
   if (wasLive) goOn(context, call, nowMs);
@@ -282,5 +281,6 @@ export function fail(context: CallContext, branch: Branch, status: number, words
 
 function close(context: CallContext, branch: Branch, nowMs: number): void {
   branch.state = 'failed';
+  context.dropLeg(branch.leg);
   context.media(branch.call, deleteCommand(branch.ngCallId), nowMs, () => {});
 }

@@ -40,7 +40,7 @@ export interface Leg extends MediaSide {
   /** Its `+sip.instance`, when it names one: the same phone on another connection. */
   readonly instance?: string;
   /** The final 2xx that is repeated until its ACK comes (RFC 3261 13.3.1.4). */
-  ok?: { transaction: string; response: SipMessage; intervalMs: number; cseq: number };
+  ok?: { transaction: string; response: SipMessage; intervalMs: number; cseq: number; beginsCall: boolean };
   /** Our ACK of the last INVITE we sent, for repeated 2xx. */
   ack?: { cseq: number; message: SipMessage };
   /** CSeq of an INVITE of ours whose 2xx is not acknowledged yet: the answer for the ACK is still to come. */
@@ -202,6 +202,8 @@ export interface Call {
   sections: readonly string[];
   /** Our answer to the caller once it is final. */
   finalSent: boolean;
+  /** Why it was given up while phones were still ringing: what its record says once they have stopped. */
+  givenUp?: { readonly status: number; readonly words: string };
 }
 
 /** A call that is to be set up; its caller's leg `a` comes right after it, unless it is among the parts. */

@@ -86,12 +86,16 @@ export interface CallContext {
   parkedIn(slot: string): Call | undefined;
   /** Calls that ring at phones of users whom that holds for, the oldest first. */
   ringingAt(matches: (user: string) => boolean): Call[];
+  /** A phone that was called is out of it: nothing that it does or that happens to it touches the call any more. */
+  dropLeg(leg: Leg): void;
   /** The leg of a dialog named as Replaces does (RFC 3891 3): the tags as its phone sees them. */
   findLeg(dialog: { callId: string; toTag: string; fromTag: string }): Leg | undefined;
   /** How many calls of that user are running. */
   callsOf(user: string): number;
   /** Sends a 2xx to an INVITE and repeats it until it is acknowledged. */
   sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void;
+  /** It has come through: its ACK is here, or something that no phone sends before. */
+  stopRepeating(leg: Leg): void;
   /** A call began, rings or was answered: whoever watches wants to know. */
   progress(call: Call): void;
   /** What another process would have to know of an answered call has changed. */

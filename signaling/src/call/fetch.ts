@@ -3,7 +3,7 @@ import type { CallContext } from './context.ts';
 import { adoptAnswer, carryAnswer, carryOffer, restore, sdpOf } from './exchange.ts';
 import { goOn } from './hunt.ts';
 import { connectCommand, deleteCommand, statusOf } from './media.ts';
-import { abandon, accept, tearDown } from './outcome.ts';
+import { abandon, accept, endGivenUp, tearDown } from './outcome.ts';
 import { rejoin } from './rejoin.ts';
 
 // A leg of an answered call becomes the other side of another one: what attended transfer, pick-up, parking and Replaces
@@ -84,9 +84,12 @@ export function settleFetched(context: CallContext, call: Call, nowMs: number): 
     from.pending = undefined;
     leg.call = call;
     if (from.state !== 'answered') continue;
-    const words = leaving
-      ? `${leg.user} goes on with ${call.caller}, who takes the place of ${leaving.user}`
-      : `${leg.user} goes on with ${call.a === leg ? call.callee : call.caller}`;
+    const { transfer } = call;
+    const words = transfer
+      ? `${call.caller} was transferred to ${call.callee} by ${transfer.by.user}`
+      : leaving
+        ? `${leg.user} goes on with ${call.caller}, who takes the place of ${leaving.user}`
+        : `${leg.user} goes on with ${call.a === leg ? call.callee : call.caller}`;
     if (leaving) context.bye(leaving, words, nowMs);
     context.end(from, { status: 200, words }, nowMs);
   }
@@ -99,8 +102,7 @@ function failFetch(context: CallContext, branch: Branch, why: { status: number; 
   branch.state = 'failed';
   branch.failure = { status: why.status, reason: why.words };
   returnFetched(context, branch, { words: why.words, nowMs }, () => context.relay(deleteCommand(ngCallId), () => {}));
-  if (call.finalSent && call.b === undefined && call.branches.every((b) => b.state === 'failed'))
-    context.end(call, { status: 487, words: 'cancelled by the caller' }, nowMs);
+  if (call.finalSent) endGivenUp(context, call, nowMs);
   else if (wasLive) goOn(context, call, nowMs);
 }
 

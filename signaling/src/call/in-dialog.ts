@@ -19,9 +19,7 @@ export interface InDialog {
 /** ACK of a 2xx of ours: it is repeated no more, and with a late offer it brings the answer (RFC 3261 13.2.1). */
 export function handleAck(context: CallContext, leg: Leg, message: SipMessage, nowMs: number): void {
   if (leg.ok?.cseq !== message.cseq.number) return;
-  leg.ok = undefined;
-  context.clearTimer(leg.timers.retransmit);
-  context.clearTimer(leg.timers.noAck);
+  context.stopRepeating(leg);
   const { call, again } = leg;
   const waiting = call.awaitingAnswerInAck;
   if (waiting?.leg !== leg) {
@@ -29,6 +27,7 @@ export function handleAck(context: CallContext, leg: Leg, message: SipMessage, n
     if (again && !call.refreshing) again(nowMs);
     return;
   }
+  if (call.state === 'ended') return;
   call.awaitingAnswerInAck = undefined;
   const sdp = sdpOf(message);
   if (sdp === undefined) {
@@ -50,6 +49,8 @@ export function handleBye(context: CallContext, leg: Leg, got: InDialog, nowMs: 
   const { call } = leg;
   context.respond(got.id, createResponse(got.message, 200, undefined, { toTag: leg.tag }), nowMs);
   const words = reasonWords(got.message);
+  // Its 2xx still gets an ACK, or it would be repeated for 32 s.
+  if (leg.unacknowledged !== undefined) acknowledge(context, { leg }, leg.unacknowledged, undefined);
   if (call.state !== 'answered') {
     endEarly(context, call, { leg, words, nowMs });
     return;

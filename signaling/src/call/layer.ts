@@ -176,16 +176,14 @@ export class CallLayer implements CallContext {
   #forgetAnswer(leg: Leg): void {
     this.clearTimer(leg.timers.retransmit);
     if (leg.ok === undefined || (leg === leg.call.a && leg.ok.cseq === leg.call.invite.cseq.number)) return;
-    leg.ok = undefined;
-    this.clearTimer(leg.timers.noAck);
+    this.stopRepeating(leg);
   }
 
   /** A phone has registered: its calls follow it to the new connection (the same contact, of the same user). */
   handleRegistered(binding: Binding, nowMs: number): void {
     for (const leg of this.#legs.ofPhone(binding)) {
       this.#moveTo(leg, binding.flow, nowMs);
-      const debt = this.#legs.settle(leg);
-      if (debt) this.bye(leg, debt.words, nowMs);
+      this.#payDebt(leg, nowMs);
     }
   }
 
@@ -218,8 +216,9 @@ export class CallLayer implements CallContext {
     const leg = this.#legs.find(message);
     const closing = leg ? undefined : this.#legs.findClosing(message);
     if (closing && message.method === 'BYE') {
-      // Both hung up at the same moment (RFC 5407 3.1.3): each BYE is answered 200.
+      // Both hung up at the same moment (RFC 5407 3.2.1): each BYE is answered 200.
       this.respond(id, createResponse(message, 200, undefined, { toTag: closing.tag }), nowMs);
+      this.#forgive(closing);
       return;
     }
     if (closing && message.method === 'PRACK' && acknowledgesStopped(closing, message)) {
@@ -298,6 +297,10 @@ export class CallLayer implements CallContext {
     );
   }
 
+  dropLeg(leg: Leg): void {
+    this.#legs.delete(leg);
+  }
+
   findLeg(dialog: { callId: string; toTag: string; fromTag: string }): Leg | undefined {
     return this.#legs.byDialog(dialog);
   }
@@ -348,14 +351,37 @@ export class CallLayer implements CallContext {
     this.respond(transaction, response, nowMs);
     // Its connection went meanwhile: nobody will see this answer, nor acknowledge it.
     if (!this.options.transactions.isOpen(transaction)) return;
-    leg.ok = { transaction, response, intervalMs: T1_MS, cseq: response.cseq.number };
+    const beginsCall = transaction === leg.call.inviteTransaction;
+    leg.ok = { transaction, response, intervalMs: T1_MS, cseq: response.cseq.number, beginsCall };
     this.setTimer(leg.timers.retransmit, nowMs + T1_MS);
     this.setTimer(leg.timers.noAck, nowMs + 64 * T1_MS);
   }
 
+  stopRepeating(leg: Leg): void {
+    leg.ok = undefined;
+    this.clearTimer(leg.timers.retransmit);
+    this.clearTimer(leg.timers.noAck);
+  }
+
   #handleAck(message: SipMessage, nowMs: number): void {
-    const leg = this.#legs.find(message);
-    if (leg) handleAck(this, leg, message, nowMs);
+    const leg = this.#legs.findAcknowledged(message);
+    if (!leg) return;
+    handleAck(this, leg, message, nowMs);
+    if (leg.ok === undefined && !leg.isLost) this.#payDebt(leg, nowMs);
+  }
+
+  /** The BYE that had to wait; whether there was one. */
+  #payDebt(leg: Leg, nowMs: number): boolean {
+    const debt = this.#legs.settle(leg);
+    if (debt) this.bye(leg, debt.words, nowMs);
+    return debt !== undefined;
+  }
+
+  /** The phone has hung up by itself: it needs no BYE any more. */
+  #forgive(leg: Leg): void {
+    if (!this.#legs.settle(leg)) return;
+    this.stopRepeating(leg);
+    this.clearTimer(leg.timers.lost);
   }
 
   #handleCancel(transaction: string, nowMs: number): void {
@@ -377,8 +403,15 @@ export class CallLayer implements CallContext {
 
   bye(leg: Leg, reason: string | undefined, nowMs: number): void {
     if (leg.isLost) {
+      this.stopRepeating(leg);
       this.#legs.owe(leg, reason);
       this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
+      return;
+    }
+    // RFC 3261 15: "the callee's UA MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx
+    // response or until the server transaction times out".
+    if (leg.ok?.beginsCall) {
+      this.#legs.owe(leg, reason);
       return;
     }
     // A 2xx is acknowledged first, whatever comes of it (RFC 3261 13.2.2.4).
@@ -434,8 +467,11 @@ export class CallLayer implements CallContext {
     for (const timer of [call.ring, call.change, call.check]) this.clearTimer(timer);
     for (const leg of [call.a, ...call.branches.map((b) => b.leg)]) {
       if (leg.call !== call) continue; // it went on into another call
+      const { retransmit, noAck, lost } = leg.timers;
+      const isOwed = this.#legs.isOwed(leg);
+      if (!isOwed) leg.ok = undefined;
       for (const timer of Object.values(leg.timers))
-        if (timer.kind !== 'lost' || !this.#legs.isOwed(leg)) this.clearTimer(timer);
+        if (!isOwed || ![retransmit, noAck, lost].includes(timer)) this.clearTimer(timer);
       this.#legs.delete(leg);
       if (leg === call.a && leg.reliable?.stopped.length && this.options.transactions.isOpen(call.inviteTransaction))
         this.#legs.closing(leg, call.inviteTransaction);
@@ -470,6 +506,8 @@ export class CallLayer implements CallContext {
         return;
       }
       case 'no-ack':
+        if (leg) this.stopRepeating(leg);
+        if (leg && this.#payDebt(leg, nowMs)) return;
         this.counters.noAck++;
         this.hangUp(call, { status: 408, words: 'the answer was never acknowledged' }, nowMs);
         return;

@@ -12,7 +12,10 @@ export class LegTable {
   /** Callers' legs by tags that they had before. */
   readonly #former = new Map<string, Leg>();
   readonly #byes = new Map<string, Leg>();
-  /** Phones that were away when their call ended, and the words for the BYE they get when they come back. */
+  /**
+   * Phones whose call has ended and that may not be told yet: they were away, or have not acknowledged our 2xx. The words
+   * are for the BYE they get when they come back, or have done so.
+   */
   readonly #owed = new Map<Leg, string | undefined>();
 
   get size(): number {
@@ -53,6 +56,11 @@ export class LegTable {
   ofUser(user: string, atMost: number): Leg | undefined {
     const legs = this.#byUser.get(user);
     return legs && legs.size <= atMost ? legs.values().next().value : undefined;
+  }
+
+  /** The leg that an ACK belongs to: of a running call, or of one that ended before it came. */
+  findAcknowledged(ack: SipMessage): Leg | undefined {
+    return this.find(ack) ?? this.findClosing(ack);
   }
 
   /** The leg of a running call that a request belongs to. */
@@ -116,6 +124,7 @@ export class LegTable {
 
   owe(leg: Leg, words: string | undefined): void {
     this.#owed.set(leg, words);
+    this.#closing.set(leg.tag, leg);
   }
 
   isOwed(leg: Leg): boolean {
@@ -127,6 +136,7 @@ export class LegTable {
     if (!this.#owed.has(leg)) return undefined;
     const words = this.#owed.get(leg);
     this.#owed.delete(leg);
+    this.#closing.delete(leg.tag);
     return { words };
   }
 }

@@ -120,6 +120,7 @@ export function giveUp(context: CallContext, call: Call, why: { status: number; 
     return;
   }
   call.finalSent = true;
+  call.givenUp = { status: why.status, words: why.words };
   context.clearTimer(call.ring);
   refuse(context, call, why, why.nowMs);
   for (const branch of call.branches) abandon(context, branch, why);
@@ -137,4 +138,10 @@ export function abandon(
     context.options.transactions.cancel(branch.transaction, why.nowMs, [
       ['Reason', reasonHeader(why.status, why.words)],
     ]);
+}
+
+/** The last phone of a call that was given up has heard of it: the call is over. */
+export function endGivenUp(context: CallContext, call: Call, nowMs: number): void {
+  if (call.b !== undefined || call.branches.some((b) => b.state !== 'failed')) return;
+  context.end(call, call.givenUp ?? { status: 487, words: 'cancelled' }, nowMs);
 }

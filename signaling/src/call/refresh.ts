@@ -1,6 +1,6 @@
 import type { SipMessage } from '@offhook/core';
 import type { Call, Leg } from './call.ts';
-import { type CallContext, SUPPORTED_UNRELIABLE } from './context.ts';
+import { ALLOW, type CallContext, SUPPORTED_UNRELIABLE } from './context.ts';
 import { acknowledge, acknowledgedAgain, adoptAnswer, asOffer, SDP, sdpOf } from './exchange.ts';
 import { isBusy, oursUnderWay } from './rejoin.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
@@ -28,7 +28,11 @@ function again(context: CallContext, leg: Leg, nowMs: number): void {
 function refresh(context: CallContext, leg: Leg, atLeastS: number, nowMs: number): void {
   const { call, dialog } = leg;
   const method = leg.allows.has('UPDATE') || leg.sent === undefined ? 'UPDATE' : 'INVITE';
-  const headers = [['Supported', SUPPORTED_UNRELIABLE.join(', ')] as const, ...askAsClient(context, leg, atLeastS)];
+  const headers = [
+    ['Allow', ALLOW] as const,
+    ['Supported', SUPPORTED_UNRELIABLE.join(', ')] as const,
+    ...askAsClient(context, leg, atLeastS),
+  ];
   const body = method === 'INVITE' ? { type: SDP, bytes: asOffer(leg.sent!) } : undefined;
   const request = dialog.request(method, { headers, body });
   const cseq = request.cseq.number;

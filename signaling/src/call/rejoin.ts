@@ -1,6 +1,6 @@
 import type { SipMessage } from '@offhook/core';
 import type { Leg } from './call.ts';
-import { type CallContext, SUPPORTED_UNRELIABLE } from './context.ts';
+import { ALLOW, type CallContext, SUPPORTED_UNRELIABLE } from './context.ts';
 import { acknowledge, acknowledgedAgain, asOffer, SDP, sdpOf } from './exchange.ts';
 import { askAsClient, learnAsClient } from './session-timer.ts';
 
@@ -63,7 +63,7 @@ function ask(
   const { again, then } = what;
   const offer = asOffer(what.sdp);
   const request = dialog.request('INVITE', {
-    headers: [['Supported', SUPPORTED_UNRELIABLE.join(', ')], ...askAsClient(context, leg)],
+    headers: [['Allow', ALLOW], ['Supported', SUPPORTED_UNRELIABLE.join(', ')], ...askAsClient(context, leg)],
     body: { type: SDP, bytes: offer },
   });
   const cseq = request.cseq.number;

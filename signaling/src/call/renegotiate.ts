@@ -22,6 +22,8 @@ export function startRenegotiation(
   const { transaction, request, nowMs } = got;
   const refuse = (status: number, words: string, headers: readonly (readonly [string, number])[] = []) =>
     context.respond(transaction, refusal(request, status, words, leg.tag, headers), nowMs);
+  // RFC 5407 3.1.4: who changes what our 200 has agreed upon has got that 200, though the ACK is lost or late.
+  if (request.method === 'INVITE' && leg.ok && call.awaitingAnswerInAck?.leg !== leg) context.stopRepeating(leg);
   if (call.state !== 'answered' || leg.ok || call.awaitingAnswerInAck) {
     refuse(491, 'the call is still being set up');
     return;

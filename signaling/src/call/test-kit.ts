@@ -120,15 +120,16 @@ export function stage(
     return { result: 'ok', sdp: `${message.sdp}a=via-relay:${message.command}\r\n` };
   };
   let flows = 0;
-  const phone = (user: string) => {
+  const phone = (user: string, over: 'ws' | 'udp' = 'ws') => {
+    const n = ++flows;
     const flow: Flow = {
-      id: ++flows,
-      transport: 'ws',
-      local: { address: '127.0.0.1', port: 8080 },
-      remote: { address: '127.0.0.1', port: 50_000 + flows },
-      account: user,
+      id: n,
+      transport: over,
+      local: { address: '127.0.0.1', port: over === 'ws' ? 8080 : 5060 },
+      remote: { address: '127.0.0.1', port: 50_000 + n },
+      account: over === 'ws' ? user : undefined,
     };
-    const contact = `<sip:${user}${flows}@phone.invalid;transport=ws>`;
+    const contact = over === 'ws' ? `<sip:${user}${n}@phone.invalid;transport=ws>` : `<sip:${user}@192.0.2.${n}>`;
     const self = {
       flow,
       user,

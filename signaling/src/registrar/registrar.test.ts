@@ -226,6 +226,30 @@ test('the answer has a Date where there is a clock (RFC 3261 10.3 step 8)', () =
   assert.equal(answer.header('date'), 'Fri, 02 Jan 2026 03:04:05 GMT');
 });
 
+test('a contact without reg-id renews the one without, when the same URI is there with a reg-id too', () => {
+  const r = new Registrar();
+  const contact = '<sip:a@1.1.1.1>;+sip.instance="<urn:uuid:1>"';
+  r.handleRegister(register([`${contact};reg-id=1`]), flow(1), 'alice', 0);
+  r.handleRegister(register([contact]), flow(1), 'alice', 0);
+  r.handleRegister(register(['<sip:a@1.1.1.1>;q=0.5'], { callId: 'plain' }), flow(1), 'alice', 0);
+  assert.deepEqual(
+    r.lookup('alice', 0).map((b) => [b.regId, b.q]),
+    [
+      ['1', 1],
+      [undefined, 0.5],
+    ],
+  );
+});
+
+test('a contact that a REGISTER names twice counts once', () => {
+  const r = new Registrar();
+  const nine = Array.from({ length: 9 }, (_, i) => `<sip:a@10.0.0.${i}>`);
+  r.handleRegister(register(nine), flow(1), 'alice', 0);
+  const twice = register(['<sip:b@10.0.0.99>;q=0.1', '<sip:b@10.0.0.99>;q=0.2']);
+  assert.equal(r.handleRegister(twice, flow(1), 'alice', 0).status, 200);
+  assert.deepEqual([r.size, r.lookup('alice', 0).at(-1)?.q], [10, 0.2]);
+});
+
 test('who has as many contacts as allowed can still replace and remove them', () => {
   const r = new Registrar();
   const ten = Array.from({ length: 10 }, (_, i) => `<sip:a@10.0.0.${i}>`);

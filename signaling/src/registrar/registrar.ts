@@ -37,6 +37,9 @@ interface Wish {
   readonly expiresS: number;
 }
 
+/** What tells contacts apart, and who wrote it last; a contact that is about to be bound has not been written yet. */
+type Contact = Pick<Binding, 'contact' | 'instanceId' | 'regId'> & Partial<Pick<Binding, 'callId' | 'cseq'>>;
+
 export const REGISTRAR_LIMITS: RegistrarLimits = {
   contacts: 10,
   minExpiresS: 60,
@@ -130,13 +133,16 @@ export class Registrar {
       wanted.push({ contact, written, expiresS: Math.min(expiresS, this.#limits.maxExpiresS) });
     }
     const known = this.#users.get(user) ?? [];
-    const pairs = wanted.map((wish) => ({ wish, old: match(known, wish.contact, contacts) }));
-    // "if it compares lower or equal … the update MUST be aborted and the request fails"
-    if (pairs.some(({ old }) => old && isOutdated(old, message)))
-      return createResponse(message, 500, 'CSeq Out Of Order');
-    const left = known.filter((b) => !pairs.some(({ old }) => old === b));
-    const after = left.length + wanted.filter((w) => w.expiresS > 0).length;
-    if (after > this.#limits.contacts && after > known.length)
+    // The whole request is tried out before anything of it is done.
+    let after: readonly Contact[] = known;
+    for (const { contact, expiresS } of wanted) {
+      const old = match(after, contact, contacts);
+      // "if it compares lower or equal … the update MUST be aborted and the request fails"
+      if (old && isOutdated(old, message)) return createResponse(message, 500, 'CSeq Out Of Order');
+      after = after.filter((c) => c !== old);
+      if (expiresS > 0) after = [...after, { contact: contact.uri, ...identity(contact) }];
+    }
+    if (after.length > this.#limits.contacts && after.length > known.length)
       return createResponse(message, 403, `Too many contacts: ${this.#limits.contacts} at most`);
     for (const wish of wanted) this.#bind(wish, contacts, { message, flow, user, nowMs });
     return this.#ok(message, user, nowMs);
@@ -237,13 +243,15 @@ export class Registrar {
  * 6); else the same URI; else one of the same phone, which has come back under another URI, but not one that the same
  * request asks for too.
  */
-function match(known: readonly Binding[], contact: NameAddr, all: readonly NameAddr[]): Binding | undefined {
+function match<C extends Contact>(known: readonly C[], contact: NameAddr, all: readonly NameAddr[]): C | undefined {
   const { instanceId, regId } = identity(contact);
-  const isPhone = (b: Binding) => instanceId !== undefined && b.instanceId === instanceId && b.regId === regId;
+  const isPhone = (b: C) => instanceId !== undefined && b.instanceId === instanceId && b.regId === regId;
   if (regId !== undefined)
     return known.find(isPhone) ?? known.find((b) => b.regId === undefined && isSameUri(b.contact, contact.uri));
+  const ofUri = known.filter((b) => isSameUri(b.contact, contact.uri));
   return (
-    known.find((b) => (instanceId === undefined || b.regId === undefined) && isSameUri(b.contact, contact.uri)) ??
+    ofUri.find((b) => b.regId === undefined) ??
+    (instanceId === undefined ? ofUri[0] : undefined) ??
     known.find((b) => isPhone(b) && !all.some((other) => isSameUri(b.contact, other.uri)))
   );
 }
@@ -286,6 +294,6 @@ export function secondsLeft(binding: Binding, nowMs: number): number {
   return Math.max(0, Math.ceil(Math.round(binding.expiresAtMs - nowMs) / 1000));
 }
 
-function isOutdated(binding: Binding, message: SipMessage): boolean {
-  return binding.callId === message.callId && message.cseq.number <= binding.cseq;
+function isOutdated({ callId, cseq }: Contact, message: SipMessage): boolean {
+  return callId === message.callId && cseq !== undefined && message.cseq.number <= cseq;
 }
