@@ -3,6 +3,8 @@ export interface Failure {
   readonly status: number;
   /** For a person; may be empty. */
   readonly reason: string;
+  /** It rang until its time was over: whatever others said, nobody answered. */
+  readonly rangOut?: boolean;
 }
 
 /**
@@ -21,8 +23,9 @@ export function bestOf(failures: readonly Failure[]): Failure {
   return best;
 }
 
-function rank({ status }: Failure): number {
-  if (status >= 600) return 0;
+function rank({ status, rangOut }: Failure): number {
+  if (status >= 600) return -1;
+  if (rangOut) return 0;
   if (status === 486) return 1;
   if (status === 488 || status === 415) return 2;
   if (status === 480) return 4;

@@ -244,7 +244,7 @@ test('a group that rings in turn: do-not-disturb is passed over, busy and time l
   s.advance(10_100);
   assert.deepEqual(dave.seen(), ['CANCEL']);
   dave.answer(ring, 487);
-  assert.equal(refusedWith(alice), '486 desk is busy');
+  assert.equal(refusedWith(alice), '480 desk does not answer');
   s.assertNothingLeft();
 });
 

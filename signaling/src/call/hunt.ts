@@ -80,7 +80,7 @@ export function ringOver(context: CallContext, call: Call, nowMs: number): void 
     ? { status: 480, words: `${call.callee} does not answer` }
     : { status: 408, words: `the phone of ${call.callee} does not even ring` };
   for (const branch of call.branches.filter(isLive)) {
-    branch.failure ??= { status: why.status, reason: why.words };
+    branch.failure ??= { status: why.status, reason: why.words, rangOut: true };
     abandon(context, branch, { status: 480, words: 'no answer', nowMs });
   }
   nextStep(context, call, nowMs);
@@ -256,7 +256,9 @@ function passOnUnanswered(context: CallContext, call: Call, user: string, nowMs:
   const { forward } = context.options.settings(user);
   const failures = call.branches.flatMap((b) => (b.leg.user === user ? (b.failure ?? []) : []));
   // 603: the reject key of many phones; networks count it as busy, decided by the user.
-  const isBusy = failures.some(({ status }) => status === 486 || status === 600 || status === 603);
+  const isBusy =
+    failures.some(({ status }) => status === 486 || status === 600 || status === 603) &&
+    !failures.some(({ rangOut }) => rangOut);
   const to = isBusy ? forward.busy : forward.noAnswer;
   if (to !== undefined) divert(context, call, { user, reason: isBusy ? 'user-busy' : 'no-answer', to, nowMs });
 }

@@ -439,6 +439,7 @@ export class CallLayer implements CallContext {
       const refused = refusal(r.request, 487, 'the call has ended', r.from.tag);
       this.respond(r.serverTransaction, refused, nowMs);
       if (r.clientTransaction) this.options.transactions.cancel(r.clientTransaction, nowMs);
+      call.renegotiation = undefined;
     }
     this.#commands.push({
       kind: 'ended',

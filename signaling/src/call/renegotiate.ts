@@ -243,6 +243,8 @@ function endByPeer(
   call: Call,
   how: { renegotiation: Renegotiation; status: number; nowMs: number },
 ): void {
+  // The call has ended meanwhile, or its phone went on into another.
+  if (call.renegotiation !== how.renegotiation) return;
   how.renegotiation.offer = undefined; // nothing to lead back to
   finish(context, call, { ...how, words: 'the other side knows the call no more' });
   context.bye(how.renegotiation.from, 'the other side is gone', how.nowMs);

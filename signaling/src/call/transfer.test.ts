@@ -235,6 +235,30 @@ test('who transferred leaves while the relay is moving the leg: it is moved once
   s.assertNothingLeft();
 });
 
+test('a change that the transferred one had begun in the call that ends does not follow it into the new one', () => {
+  const { s, alice, bob, carol, ok, invite } = talking();
+  refer(alice, ok, `<sip:carol@${DOMAIN}>`);
+  s.hold();
+  bob.within(invite, 'INVITE', { cseq: 7, sdp: ANSWER });
+  alice.within(ok, 'BYE', { cseq: 3 });
+  s.release();
+  for (const m of alice.take()) if (m.kind === 'request' && m.method === 'INVITE') alice.answer(m, 481);
+  assert.deepEqual(
+    bob.seen().filter((what) => what === 'BYE'),
+    [],
+    'bob waits for carol',
+  );
+  const ring = last(carol.take());
+  carol.answer(ring, 200, CAROLS);
+  bob.answer(last(bob.take()), 200, ANSWER);
+  assert.deepEqual(
+    s.core.calls.calls().map((c) => [c.from, c.to, c.state]),
+    [['bob', 'carol', 'answered']],
+  );
+  carol.within(ring, 'BYE', { cseq: 1 });
+  s.assertNothingLeft();
+});
+
 test('an attended transfer that the second side refuses leads the first back to where it was', () => {
   const { s, alice, bob, carol, ok } = talking();
   const { consulted, replaces } = consulting(alice, carol);
