@@ -50,6 +50,8 @@ function newBranch(context: CallContext, call: Call, binding: Binding, index: nu
     flow: binding.flow,
     contact: options.contact,
   });
+  // RFC 3327 5.4; what is learnt from the answer replaces it.
+  dialog.routeSet = binding.path;
   const leg = newLeg(call, {
     dialog,
     user: binding.user,

@@ -1,6 +1,14 @@
-import { type Crypto, createResponse, type NgDictionary, quote, reasonPhrase, type SipMessage } from '@offhook/core';
+import {
+  type Crypto,
+  createResponse,
+  type NgDictionary,
+  quote,
+  reasonPhrase,
+  type SipMessage,
+  type SipUri,
+} from '@offhook/core';
 import type { NgResult } from '../media/index.ts';
-import type { Binding } from '../registrar/index.ts';
+import { type Binding, type Gruu, REGISTRATION_EXTENSIONS } from '../registrar/index.ts';
 import type { Route } from '../routing/index.ts';
 import type { Flow, TransactionLayer } from '../transaction/index.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
@@ -37,7 +45,10 @@ export interface CallLayerOptions {
   readonly transactions: Pick<TransactionLayer, 'request' | 'respond' | 'cancel' | 'send' | 'isOpen'>;
   readonly crypto: Crypto;
   readonly route: (user: string | undefined) => Route;
-  readonly lookup: (user: string, nowMs: number) => readonly Binding[];
+  /** The contacts of a user, or of one phone of theirs. */
+  readonly lookup: (user: string, nowMs: number, instance?: string) => readonly Binding[];
+  /** The one phone that a GRUU means; undefined for what is none of ours. */
+  readonly resolveGruu: (uri: SipUri) => Gruu | undefined;
   /** The name that phones show for a caller. */
   readonly displayName: (user: string) => string;
   readonly domain: string;
@@ -133,7 +144,8 @@ export function noteAllow(leg: Leg, message: SipMessage): void {
 
 /** Option tags of a Require header that we don't know. */
 export function unknownNeeds(request: SipMessage): string[] {
+  const known = request.method === 'REGISTER' ? [...SUPPORTED, ...REGISTRATION_EXTENSIONS] : SUPPORTED;
   return [...request.values('require'), ...request.values('proxy-require')].filter(
-    (tag) => !SUPPORTED.includes(tag.toLowerCase()),
+    (tag) => !known.includes(tag.toLowerCase()),
   );
 }

@@ -91,13 +91,15 @@ type Way =
 function blindWay(context: CallContext, uri: SipUri, nowMs: number): Way {
   const { options } = context;
   if (!options.isLocal(uri.host)) return { status: 404, words: `${uri.host} is not served here` };
-  const route = options.route(uri.user);
+  const gruu = options.resolveGruu(uri);
+  const route = options.route(gruu?.user ?? uri.user);
   if (route.kind === 'reject') return { status: route.status, words: route.reason };
   if (route.kind === 'echo') return { kind: 'echo', callee: uri.user ?? '' };
-  const bindings = options.lookup(route.user, nowMs);
+  const callee = gruu && uri.user !== undefined ? uri.user : route.user;
+  const bindings = options.lookup(route.user, nowMs, gruu?.instance);
   if (bindings.length === 0)
-    return { status: 480, words: `${route.user} is not registered: nobody is signed in under that name` };
-  return { kind: 'ring', callee: route.user, bindings };
+    return { status: 480, words: `${callee} is not registered: nobody is signed in under that name` };
+  return { kind: 'ring', callee, bindings };
 }
 
 /** The other call of who asks: only its own calls can be joined. */

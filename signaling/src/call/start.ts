@@ -1,5 +1,6 @@
 import { createResponse, hex, parseUri, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
+import { isSender } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { startBranches } from './branch.ts';
 import { type Call, type Leg, newCall, newLeg } from './call.ts';
@@ -22,7 +23,10 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
   const { message, id, flow } = got;
   const { options, counters } = context;
   const caller = got.account ?? '';
-  const callee = parseUri(message.uri)?.user ?? '';
+  const target = parseUri(message.uri);
+  const callee = target?.user ?? '';
+  // A temporary GRUU says nothing of who is behind it, so the caller is told of it by that name only.
+  const gruu = target && options.resolveGruu(target);
   const refuse = (status: number, words: string) => {
     counters.rejected++;
     context.respond(id, refusal(message, status, words, context.newTag()), nowMs);
@@ -43,7 +47,7 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
     refuse(problem.status, problem.words);
     return;
   }
-  const route = options.route(callee);
+  const route = options.route(gruu?.user ?? callee);
   if (route.kind === 'reject') {
     refuse(route.status, route.reason);
     return;
@@ -53,9 +57,9 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
     startEcho(context, callOf(context, { got, caller, callee, kind: 'echo', nowMs }), nowMs);
     return;
   }
-  const registered = options.lookup(route.user, nowMs);
+  const registered = options.lookup(route.user, nowMs, gruu?.instance);
   // Who calls the own name means the own other phones.
-  const bindings = registered.filter((binding) => binding.flow !== flow);
+  const bindings = registered.filter((binding) => !isSender(binding, message, flow));
   if (bindings.length === 0) {
     refuse(
       480,
@@ -81,8 +85,10 @@ function inviteProblem(message: SipMessage): { status: number; words: string } |
   return undefined;
 }
 
-function instanceOf({ contacts }: SipMessage): string | undefined {
-  return contacts === '*' ? undefined : contacts?.[0]?.params.get('+sip.instance');
+/** Of a phone that names itself, or that gives a GRUU of ours as its Contact (RFC 5627 4.4.1). */
+function instanceOf(context: CallContext, { contacts }: SipMessage): string | undefined {
+  const contact = contacts === '*' ? undefined : contacts?.[0];
+  return contact?.params.get('+sip.instance') ?? (contact && context.options.resolveGruu(contact.uri)?.instance);
 }
 
 /** A call-id at the relay, and in records. */
@@ -108,7 +114,7 @@ function callOf(
   const a: Leg = newLeg(call, {
     dialog,
     user: of.caller,
-    instance: instanceOf(message),
+    instance: instanceOf(context, message),
     mediaTag: context.newTag(),
   });
   noteAllow(a, message);

@@ -221,7 +221,7 @@ test('expiry: the parameter before the header, a malformed one is an hour, a hug
 });
 
 test('the answer has a Date where there is a clock (RFC 3261 10.3 step 8)', () => {
-  const r = new Registrar(undefined, () => Date.UTC(2026, 0, 2, 3, 4, 5));
+  const r = new Registrar({ wallMs: () => Date.UTC(2026, 0, 2, 3, 4, 5) });
   const answer = r.handleRegister(register(['<sip:a@1.1.1.1>']), flow(1), 'alice', 0);
   assert.equal(answer.header('date'), 'Fri, 02 Jan 2026 03:04:05 GMT');
 });

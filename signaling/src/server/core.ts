@@ -12,7 +12,7 @@ import {
   SUPPORTED,
 } from '../call/index.ts';
 import { MediaClient } from '../media/index.ts';
-import { type Binding, REGISTRAR_LIMITS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
+import { type Binding, REGISTRATION_EXTENSIONS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import { route } from '../routing/index.ts';
 import type { Account } from '../store/index.ts';
 import { type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
@@ -35,6 +35,8 @@ export interface SipCoreOptions {
   readonly nonceLifetimeMs?: number;
   readonly nonceSecret?: string;
   readonly admissionLimits?: AdmissionLimits;
+  /** Whether an address is that of an edge proxy in front of this server. */
+  readonly isEdge?: (address: string) => boolean;
   /** The address that peers on that flow reach us at, when the bound one says nothing (0.0.0.0). */
   readonly addressOf?: (flow: Flow) => { address: string; port: number };
 }
@@ -66,7 +68,11 @@ export class SipCore {
   constructor(options: SipCoreOptions) {
     this.#options = options;
     const { crypto, account, domain } = options;
-    this.registrar = new Registrar(REGISTRAR_LIMITS, options.wallMs);
+    this.registrar = new Registrar({
+      wallMs: options.wallMs,
+      gruu: { domain, crypto },
+      isEdge: options.isEdge,
+    });
     this.authenticator = new Authenticator({
       realm: domain,
       crypto,
@@ -95,7 +101,8 @@ export class SipCore {
       transactions: this.transactions,
       crypto,
       route: (user) => route(user, (name) => account(name) !== undefined),
-      lookup: (user, nowMs) => this.registrar.lookup(user, nowMs),
+      lookup: (user, nowMs, instance) => this.registrar.lookup(user, nowMs, instance),
+      resolveGruu: (uri) => this.registrar.resolveGruu(uri),
       displayName: (user) => account(user)?.displayName ?? user,
       domain,
       isLocal: options.isLocal,
@@ -208,7 +215,7 @@ export class SipCore {
       }
       for (let e = this.registrar.poll(); e; e = this.registrar.poll()) {
         busy = true;
-        if (e.kind !== 'removed') this.calls.handleRegistered(e.binding, nowMs);
+        if (e.kind !== 'removed') this.calls.handleRegistered(e.binding, nowMs, e.before);
         this.#commands.push({ kind: 'registration', event: e });
       }
     }
@@ -234,17 +241,19 @@ export class SipCore {
   #answerOptions(message: SipMessage, nowMs: number): SipMessage {
     const { account } = this.#options;
     const toTag = this.admission.tag(message);
-    const user = parseUri(message.uri)?.user;
+    const target = parseUri(message.uri);
+    const gruu = target && this.registrar.resolveGruu(target);
+    const user = gruu?.user ?? target?.user;
     if (user !== undefined) {
       const way = route(user, (name) => account(name) !== undefined);
       if (way.kind === 'reject') return refusal(message, way.status, way.reason, toTag);
-      if (way.kind === 'ring' && this.registrar.lookup(user, nowMs).length === 0)
-        return refusal(message, 480, `${user} is not registered: nobody is signed in under that name`, toTag);
+      if (way.kind === 'ring' && this.registrar.lookup(user, nowMs, gruu?.instance).length === 0)
+        return refusal(message, 480, `${target?.user} is not registered: nobody is signed in under that name`, toTag);
     }
     const headers = [
       ['Allow', `${ALLOW}, REGISTER`] as const,
       ['Accept', 'application/sdp'] as const,
-      ['Supported', SUPPORTED.join(', ')] as const,
+      ['Supported', [...SUPPORTED, ...REGISTRATION_EXTENSIONS].join(', ')] as const,
     ];
     return createResponse(message, 200, undefined, { toTag, headers });
   }
