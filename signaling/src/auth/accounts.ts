@@ -1,5 +1,5 @@
-import { base64url, type Crypto, ha1, utf8 } from '@offhook/core';
-import type { Account, Store } from '../store/index.ts';
+import { base64url, type Crypto, type DigestAlgorithm, ha1, utf8 } from '@offhook/core';
+import type { Account, AccountDetails, Store } from '../store/index.ts';
 
 /** What the account verbs answer; a password only to the one who set it. */
 export interface NewPassword {
@@ -44,14 +44,14 @@ export class Accounts {
   }
 
   /** Adds an account. Without a password a random one of 24 characters is made. */
-  async add(user: string, password = this.#newPassword(), displayName?: string): Promise<NewPassword> {
-    await this.#store.addAccount({ user, password, displayName });
+  async add(user: string, password = this.#newPassword(), details: AccountDetails = {}): Promise<NewPassword> {
+    await this.#store.addAccount({ user, password, ...details });
     await this.#reload();
     return { user, password };
   }
 
-  async setPassword(user: string, password = this.#newPassword()): Promise<NewPassword> {
-    await this.#store.setPassword(user, password);
+  async setPassword(user: string, password = this.#newPassword(), digest?: DigestAlgorithm): Promise<NewPassword> {
+    await this.#store.setPassword(user, password, digest);
     await this.#reload();
     this.onChanged?.(user, 'password');
     return { user, password };

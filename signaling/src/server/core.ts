@@ -1,5 +1,12 @@
-import { type Crypto, createResponse, type DigestAlgorithm, parseUri, type SipMessage } from '@offhook/core';
-import { Admission, type AdmissionLimits, Authenticator } from '../auth/index.ts';
+import { type Crypto, createResponse, isLoopback, parseUri, type SipMessage } from '@offhook/core';
+import {
+  Admission,
+  type AdmissionLimits,
+  Authenticator,
+  Bearer,
+  type BearerOptions,
+  type DigestSetting,
+} from '../auth/index.ts';
 import {
   ALLOW,
   CallLayer,
@@ -28,9 +35,11 @@ export interface SipCoreOptions {
   /** How many media relays there are; they are known by number here. */
   readonly relays: number;
   readonly nowMs: number;
-  /** Unix milliseconds, for the Date of answers to REGISTER. */
+  /** Unix milliseconds, for the Date of answers to REGISTER and the age of tokens. */
   readonly wallMs?: () => number;
-  readonly algorithm?: DigestAlgorithm;
+  readonly algorithm?: DigestSetting;
+  /** Tokens that are taken in place of passwords; without `wallMs` none are. */
+  readonly bearer?: BearerOptions;
   readonly callLimits?: CallLimits;
   readonly nonceLifetimeMs?: number;
   readonly nonceSecret?: string;
@@ -58,6 +67,7 @@ export type SipCoreCommand =
 export class SipCore {
   readonly transactions: TransactionLayer;
   readonly authenticator: Authenticator;
+  readonly bearer: Bearer | undefined;
   readonly registrar: Registrar;
   readonly calls: CallLayer;
   readonly media: MediaClient;
@@ -73,6 +83,8 @@ export class SipCore {
       gruu: { domain, crypto },
       isEdge: options.isEdge,
     });
+    const isNear = (address: string) => isLoopback(address) || (options.isEdge?.(address) ?? false);
+    const isUser = (user: string) => account(user) !== undefined;
     this.authenticator = new Authenticator({
       realm: domain,
       crypto,
@@ -81,11 +93,16 @@ export class SipCore {
       algorithm: options.algorithm,
       nonceLifetimeMs: options.nonceLifetimeMs,
       nonceSecret: options.nonceSecret,
+      isNear,
     });
+    const { bearer, wallMs } = options;
+    this.bearer = bearer && wallMs && new Bearer({ ...bearer, realm: domain, isUser }, () => wallMs() / 1000);
     this.admission = new Admission({
       crypto,
       authenticator: this.authenticator,
-      isUser: (user) => account(user) !== undefined,
+      bearer: this.bearer,
+      isNear,
+      isUser,
       isLocal: options.isLocal,
       ownsDialog: (request) => this.calls.ownsDialog(request),
       limits: options.admissionLimits,

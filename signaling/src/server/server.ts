@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { hex, type SocketAddress, utf8 } from '@offhook/core';
+import { type DigestAlgorithm, hex, type SocketAddress, utf8 } from '@offhook/core';
 import { type AdminHandler, MachineTimer, monotonicMs, nodeCrypto, type RunningPart } from '@offhook/core/node';
 import { type Logger, pino } from 'pino';
 import { Accounts, Sessions } from '../auth/index.ts';
@@ -19,6 +19,7 @@ import {
   openFilesLimit,
   TransportHub,
 } from '../transport/index.ts';
+import { bearerOf } from './bearer.ts';
 import { SipCore } from './core.ts';
 import { watchLag } from './lag.ts';
 import { Memory } from './memory.ts';
@@ -57,6 +58,7 @@ export async function startSignaling(
   const sessions = new Sessions({ crypto: nodeCrypto, secret: config.sessionSecret, account: find });
   const relays = config.media.relays.flatMap((relay) => parseRelay(relay) ?? []);
   const isLocal = localNames(config, () => certificate?.facts.names ?? []);
+  const edges = new Set(config.sip.edges);
   const core = new SipCore({
     crypto: nodeCrypto,
     domain,
@@ -68,6 +70,8 @@ export async function startSignaling(
     wallMs: () => Date.now(),
     nonceSecret: config.nonceSecret,
     algorithm: config.sip.digest,
+    isEdge: (address) => edges.has(address),
+    bearer: bearerOf(config, sessions, log),
     addressOf: reachableAddress,
   });
 
@@ -287,7 +291,7 @@ function verbs(of: {
   };
   const optional = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
   return {
-    users: async ({ op, user, password, displayName }) => {
+    users: async ({ op, user, password, displayName, digest }) => {
       switch (op) {
         case 'list':
           return accounts.all().map((a) => ({
@@ -297,9 +301,12 @@ function verbs(of: {
             online: core.registrar.lookup(a.user, monotonicMs()).length > 0,
           }));
         case 'add':
-          return accounts.add(text(user, 'the user name'), optional(password), optional(displayName));
+          return accounts.add(text(user, 'the user name'), optional(password), {
+            displayName: optional(displayName),
+            digest: digest as DigestAlgorithm | undefined, // the store looks at it
+          });
         case 'passwd':
-          return accounts.setPassword(text(user, 'the user name'), optional(password));
+          return accounts.setPassword(text(user, 'the user name'), optional(password), digest as DigestAlgorithm);
         case 'remove':
           await accounts.remove(text(user, 'the user name'));
           return { removed: user };
