@@ -14,6 +14,7 @@ const OPTIONS = {
   json: { type: 'boolean' },
   password: { type: 'string' },
   name: { type: 'string' },
+  digest: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
@@ -28,8 +29,8 @@ const OWN: Readonly<Record<string, readonly Option[]>> = {
   status: ['json'],
   doctor: ['json'],
   user: ['json'],
-  'user add': ['json', 'password', 'name'],
-  'user passwd': ['json', 'password'],
+  'user add': ['json', 'password', 'name', 'digest'],
+  'user passwd': ['json', 'password', 'digest'],
   'user list': ['json'],
   'user remove': ['json'],
 };

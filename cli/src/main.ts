@@ -54,6 +54,8 @@ async function main(): Promise<number> {
   const who = name === 'user' ? rest[1] : rest[0];
   if (name === 'link') needed(who, 'whose link? offhook link <user>.', 'link');
   if (name === 'user' && rest[0] !== 'list') needed(who, `whom? offhook ${page} <name>.`, page);
+  if (values.digest !== undefined && !['MD5', 'SHA-256'].includes(values.digest))
+    throw new UsageError(`--digest is MD5 or SHA-256, not '${values.digest}'. See: ${help(page)}`);
   const data = findData(values, cwd, (line) => process.stderr.write(`${line}\n`));
   switch (name) {
     case 'stop':
@@ -67,6 +69,7 @@ async function main(): Promise<number> {
         name: who,
         password: values.password,
         displayName: values.name,
+        digest: values.digest,
         json: values.json ?? false,
       });
   }
