@@ -183,6 +183,9 @@ export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instanc
     get flow() {
       return parts.dialog.flow;
     },
+    get isWeb() {
+      return /;transport=wss?(?:;|$)/i.test(parts.dialog.remoteTarget);
+    },
   } as Leg;
   const timer = (kind: CallTimer['kind']): CallTimer => ({
     get call() {
