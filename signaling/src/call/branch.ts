@@ -5,7 +5,7 @@ import { type Branch, type Call, newLeg } from './call.ts';
 import { ALLOW, type CallContext, noteAllow, reasonHeader, reasonWords, SUPPORTED } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, SDP, sdpOf } from './exchange.ts';
-import { deleteCommand } from './media.ts';
+import { deleteCommand, isWebTransport } from './media.ts';
 import { abandon, accept, provisional, reject, tearDown } from './outcome.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
@@ -56,6 +56,7 @@ function newBranch(context: CallContext, call: Call, binding: Binding, index: nu
     dialog,
     user: binding.user,
     instance: binding.instanceId,
+    isWeb: isWebTransport(binding.contact.params.get('transport')),
     mediaTag: context.newTag(),
   });
   context.addLeg(leg);

@@ -171,7 +171,7 @@ export function newCall(
 }
 
 /** A leg of that call; the layer has to know it before it is used (`CallContext.addLeg`). */
-export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instance' | 'mediaTag'>): Leg {
+export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instance' | 'isWeb' | 'mediaTag'>): Leg {
   const leg = {
     call,
     isLost: false,
@@ -182,9 +182,6 @@ export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instanc
     },
     get flow() {
       return parts.dialog.flow;
-    },
-    get isWeb() {
-      return /;transport=wss?(?:;|$)/i.test(parts.dialog.remoteTarget);
     },
   } as Leg;
   const timer = (kind: CallTimer['kind']): CallTimer => ({

@@ -230,6 +230,22 @@ test('the same when it comes back through another edge', () => {
   s.advance(100_000);
 });
 
+test('a browser behind an edge is one to the relay, as who calls and as who is called', () => {
+  const s = stage();
+  const e = edge(s);
+  const alice = e.phone('alice', 'uuid-a');
+  alice.register('from');
+  e.phone('bob', 'uuid-b').register('to');
+  const [, invite] = alice.call(`sip:bob@${DOMAIN}`);
+  e.phone('bob', 'uuid-b').answer(invite!, 200);
+  const offer = s.ng.find((command) => command.command === 'offer');
+  assert.deepEqual(offer?.flags, ['opaque']);
+  assert.equal(offer['transport-protocol'], 'UDP/TLS/RTP/SAVPF');
+  assert.equal(s.core.calls.calls()[0]?.media, 'opaque');
+  const legs = JSON.parse([...s.snapshots.values()][0]!) as { a: { isWeb: boolean }; b: { isWeb: boolean } };
+  assert.deepEqual([legs.a.isWeb, legs.b.isWeb], [true, true], 'also for the next process');
+});
+
 test('nobody else takes a call along: not without a password, not as another account, not as another phone', () => {
   const s = stage();
   const { e, bob, alice, ok } = calledBehindEdge(s);

@@ -15,7 +15,7 @@ export interface MediaSide {
   /** Its name at the relay: not its dialog's tag, which is a secret of its phone's. */
   readonly mediaTag: string;
   readonly flow: Flow;
-  /** Its Contact is at a WebSocket, though an edge proxy may bring it to us over something else. */
+  /** The phone's own connection is a WebSocket, though an edge proxy may bring it to us over something else. */
   readonly isWeb?: boolean;
   /** Unknown until the phone has described itself. */
   profile?: MediaProfile;
@@ -33,6 +33,11 @@ const WEBRTC: MediaProfile = { protocol: 'UDP/TLS/RTP/SAVPF', ice: true };
 
 function isBrowser({ flow, isWeb }: MediaSide): boolean {
   return flow.transport === 'ws' || flow.transport === 'wss' || isWeb === true;
+}
+
+/** Whether a transport as Via or a URI names it is a WebSocket's. */
+export function isWebTransport(name: string | undefined): boolean {
+  return /^wss?$/i.test(name ?? '');
 }
 
 /** Whether media between these two goes through encrypted from end to end. */

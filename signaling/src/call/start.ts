@@ -6,7 +6,7 @@ import { startBranches } from './branch.ts';
 import { type Call, type Leg, newCall, newLeg } from './call.ts';
 import { type CallContext, noteAllow, refusal } from './context.ts';
 import { sdpOf } from './exchange.ts';
-import { echoCommand, profileOf, sdpProblem, statusOf } from './media.ts';
+import { echoCommand, isWebTransport, profileOf, sdpProblem, statusOf } from './media.ts';
 import { accept, reject } from './outcome.ts';
 import { refuseInterval } from './session-timer.ts';
 
@@ -115,6 +115,7 @@ function callOf(
     dialog,
     user: of.caller,
     instance: instanceOf(context, message),
+    isWeb: isWebTransport(message.vias.at(-1)?.transport),
     mediaTag: context.newTag(),
   });
   noteAllow(a, message);
