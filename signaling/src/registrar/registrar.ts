@@ -139,7 +139,9 @@ export class Registrar {
     const isEdge = this.#options.isEdge?.(flow.remote.address) ?? false;
     // RFC 3327 5.3: recommended, so that a phone can notice a proxy that puts itself into its way.
     if (via.path.length > 0 && !asksFor(message, 'path') && !isEdge)
-      return createResponse(message, 420, undefined, { headers: [['Unsupported', 'path']] });
+      return createResponse(message, 420, 'Path of a proxy that is not in sip.edges', {
+        headers: [['Unsupported', 'path']],
+      });
     const contacts = message.contacts;
     if (contacts === undefined) return createResponse(message, 400, 'Malformed Contact');
     if (contacts === '*') return this.#removeAll(from);
