@@ -1,4 +1,4 @@
-// The programs that the tests talk to, and how Debian calls their packages.
+// The programs that the tests talk to, and how Debian calls their packages (several with a space between).
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -15,7 +15,11 @@ export const PEERS = [
   { command: 'turnserver', package: 'coturn', use: 'TURN peer' },
   { command: 'turnutils_uclient', package: 'coturn', use: 'TURN client' },
   { command: 'rtpengine', package: 'rtpengine-daemon', use: 'media relay peer' },
-  { command: 'kamailio', package: 'kamailio', use: 'SIP provider' },
+  {
+    command: 'kamailio',
+    package: 'kamailio kamailio-websocket-modules kamailio-tls-modules kamailio-outbound-modules',
+    use: 'SIP provider and edge proxy',
+  },
   { command: 'ip', package: 'iproute2', use: 'network namespaces' },
   { command: 'iptables', package: 'iptables', use: 'network namespaces' },
   { command: 'ps', package: 'procps', use: 'process lists' },
@@ -53,7 +57,7 @@ function isDebianRoot() {
 
 /** Installs on Debian as root, so that none of their services is started; answers what is still missing. */
 export function installPeers(missing, say) {
-  const packages = [...new Set(missing.map((peer) => peer.package))];
+  const packages = [...new Set(missing.flatMap((peer) => peer.package.split(' ')))];
   if (!isDebianRoot()) {
     say(`on Debian the missing test peers come with: apt install ${packages.join(' ')}`);
     return missing;

@@ -22,6 +22,7 @@ const OPTIONS = {
   trunk: { type: 'string' },
   at: { type: 'string' },
   file: { type: 'string' },
+  digest: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
@@ -38,8 +39,8 @@ const OWN: Readonly<Record<string, readonly Option[]>> = {
   trunks: ['json'],
   route: ['trunk', 'at', 'file', 'json'],
   user: ['json'],
-  'user add': ['json', 'password', 'name'],
-  'user passwd': ['json', 'password'],
+  'user add': ['json', 'password', 'name', 'digest'],
+  'user passwd': ['json', 'password', 'digest'],
   'user calls': ['json', 'forward', 'busy', 'no-answer', 'after', 'dnd'],
   'user list': ['json'],
   'user remove': ['json'],

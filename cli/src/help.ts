@@ -3,6 +3,7 @@ const COMMON = `  --config <file>   configuration (default: offhook.config.json 
   --data <folder>   data folder (default: the configuration's, ./data beside it)`;
 const JSON_TOO = '  --json            for programs';
 const PASSWORD = `  --password <p>    8 characters at least; without it a random one is made and printed once`;
+const DIGEST = `  --digest <a>      SHA-256 for phones that know it, MD5 for the others; without it as the server's setting says`;
 
 /** The page of each command; '' is the first page. */
 export const HELP: Readonly<Record<string, string>> = {
@@ -34,8 +35,8 @@ ${COMMON}
   status: `offhook status: the parts that run. Exit code 1 when one of them does not answer, 3 when none runs.
 
 ${COMMON}\n${JSON_TOO}`,
-  user: `offhook user add <name> [--password <p>] [--name <display name>]
-offhook user passwd <name> [--password <p>]
+  user: `offhook user add <name> [--password <p>] [--name <display name>] [--digest SHA-256|MD5]
+offhook user passwd <name> [--password <p>] [--digest SHA-256|MD5]
 offhook user remove <name>
 offhook user calls <name> [--forward <to>] [--busy <to>] [--no-answer <to>] [--after <seconds>] [--dnd on|off]
 offhook user list
@@ -47,10 +48,12 @@ ${COMMON}\n${JSON_TOO}`,
 
 ${PASSWORD}
   --name <name>     what others see on their display (default: the user's name)
+${DIGEST}
 ${COMMON}\n${JSON_TOO}`,
   'user passwd': `offhook user passwd <name>: gives an account a new password; its phones have to be told.
 
 ${PASSWORD}
+${DIGEST}
 ${COMMON}\n${JSON_TOO}`,
   'user calls': `offhook user calls <name>: what becomes of a user's calls; with options, changes it.
 

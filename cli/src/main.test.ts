@@ -52,6 +52,8 @@ const REFUSED: readonly [string[], number, RegExp][] = [
   [['status', '--data'], 2, /--data needs a value/],
   [['status', '--data', '--json'], 2, /--data needs a value/],
   [['stop', 'now'], 2, /'now' is one word too many/],
+  [['user', 'add', 'x', '--digest', 'SHA-1'], 2, /--digest is MD5 or SHA-256, not 'SHA-1'\./],
+  [['user', 'remove', 'x', '--digest', 'MD5'], 2, /has no option '--digest'/],
   [['user'], 2, /what about users\? add, list, passwd, remove, calls\./],
   [['user', 'rename', 'x'], 2, /'offhook user rename' does not exist/],
   [['user', 'ad', 'x'], 2, /did you mean 'add'\?/],
@@ -177,7 +179,7 @@ const CONFIG = {
   demoAccounts: true,
   trunks: {},
   http: { port: 8080, tlsPort: 8443, allowedOrigins: [] },
-  sip: { port: 5060, tlsPort: 5061 },
+  sip: { port: 5060, tlsPort: 5061, digest: { tls: 'SHA-256' }, edges: ['192.0.2.9'], challenge: 'digest' },
   tls: { names: ['phone.example.org'] },
   groups: {},
   media: {
@@ -222,10 +224,25 @@ test('by default only the media mux and the relayed addresses leave loopback', (
   assert.deepEqual(all.turn.listen, [{ address: '127.0.0.1', port: 3478 }]);
   assert.deepEqual(all.turn.relay.addresses, ['127.0.0.1', '192.0.2.7']);
   const both = (port: number) => ['127.0.0.1', '::1'].map((address) => ({ address, port }));
-  assert.deepEqual(all.signaling.sip, { udp: both(5060), tcp: both(5060), tls: both(5061) });
+  const identity = { digest: { tls: 'SHA-256' }, edges: ['192.0.2.9'], challenge: 'digest' };
+  assert.deepEqual(all.signaling.sip, { ...identity, udp: both(5060), tcp: both(5060), tls: both(5061) });
   assert.deepEqual(all.signaling.http.addresses, ['127.0.0.1', '::1']);
   assert.deepEqual(all.signaling.tls.names, ['phone.example.org', '192.0.2.7']);
   assert.equal(all.signaling.routes, '/home/routes.ts');
+});
+
+test('signalling that is restarted on the ports it had is told all else as before', () => {
+  const [signaling] = composeParts({
+    config: { ...CONFIG, public: false },
+    secrets: { turn: 'T', session: 'S', nonce: 'N' },
+    hostAddresses: [],
+    loopback: ['127.0.0.1'],
+    version: '0',
+  }).slice(-1);
+  const told = signaling!.settings(PORTS);
+  const again = signaling!.withPorts(told, { udp: 5070, tcp: 5071, tls: 5072 }) as typeof told;
+  const at = (port: number) => [{ address: '127.0.0.1', port }];
+  assert.deepEqual(again.sip, { ...(told.sip as object), udp: at(5070), tcp: at(5071), tls: at(5072) });
 });
 
 test('without TURN nothing waits for it and no phone is told of it', () => {
@@ -282,7 +299,7 @@ test('every port that somebody else had is said, those of media too', () => {
   const any = {
     ...CONFIG,
     media: { ...CONFIG.media, workers: 1, muxPort: 0, ngPort: 0 },
-    sip: { port: 0, tlsPort: 0 },
+    sip: { ...CONFIG.sip, port: 0, tlsPort: 0 },
   } as const;
   assert.deepEqual(
     skippedPorts(any, (part) => ports.get(part) ?? {}),

@@ -65,6 +65,8 @@ async function main(): Promise<number> {
     return route({ from, to, trunk, at, file, json, data: folder });
   }
   const data = folder();
+  if (values.digest !== undefined && !['MD5', 'SHA-256'].includes(values.digest))
+    throw new UsageError(`--digest is MD5 or SHA-256, not '${values.digest}'. See: ${help(page)}`);
   switch (name) {
     case 'stop':
       return stop(data);
@@ -80,6 +82,7 @@ async function main(): Promise<number> {
         name: who,
         password: values.password,
         displayName: values.name,
+        digest: values.digest,
         json: values.json ?? false,
       });
   }

@@ -127,6 +127,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
     entry: join(ROOT, 'signaling/src/main.ts'),
     needs: config.turn.enabled ? [...relays, 'turn'] : relays,
     settings: (ports) => {
+      const { port: _, tlsPort: __, ...identity } = config.sip;
       const turnPort = config.turn.enabled ? portNamed(ports, 'turn', 'udp') : undefined;
       return {
         version,
@@ -134,6 +135,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
         domain: config.domain,
         groups: config.groups,
         sip: {
+          ...identity,
           udp: sipAt.map((address) => ({ address, port: config.sip.port })),
           tcp: sipAt.map((address) => ({ address, port: config.sip.port })),
           tls: sipAt.map((address) => ({ address, port: config.sip.tlsPort })),
@@ -172,6 +174,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
       return {
         ...settings,
         sip: {
+          ...sip,
           udp: sip.udp.map((at) => ({ ...at, ...portOf(ports, 'udp') })),
           tcp: sip.tcp.map((at) => ({ ...at, ...portOf(ports, 'tcp') })),
           tls: sip.tls.map((at) => ({ ...at, ...portOf(ports, 'tls') })),

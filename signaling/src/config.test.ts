@@ -48,6 +48,29 @@ test('a good configuration has no problems, a bad one all of them at once, in wo
       'nonceSecret',
     ],
   ]);
+  const identity = (sip: object) => signalingConfigProblems({ ...good, sip: { ...good.sip, ...sip } });
+  const bearer = { issuer: 'i', audience: 'a', jwks: '/keys.json', authzServer: 'https://login.example.org/' };
+  assert.deepEqual(
+    identity({ digest: { tls: 'SHA-256' }, edges: ['192.0.2.7', '::1'], bearer, challenge: 'bearer' }),
+    [],
+  );
+  assert.deepEqual(
+    identity({
+      digest: { tls: 'SHA-1', sctp: 'MD5' },
+      edges: ['edge.example.org'],
+      challenge: 'bearer',
+      bearer: { algorithms: ['HS256'], authzServer: 'http://x' },
+    }).map((words) => words.split(':', 1)[0]),
+    [
+      ...['sip.digest.tls', 'sip.digest.sctp', 'sip.edges'],
+      ...['sip.bearer.issuer', 'sip.bearer.audience', 'sip.bearer.jwks', 'sip.bearer.algorithms'],
+      'sip.bearer.authzServer',
+    ],
+  );
+  assert.deepEqual(identity({ edges: 'x', challenge: 'bearer' }), [
+    'sip.edges: a list of addresses is needed',
+    'sip.challenge: bearer needs sip.bearer.authzServer',
+  ]);
   const half = { ...good, tls: { folder: '/tmp/x', cert: 'a.pem' } };
   assert.deepEqual(signalingConfigProblems(half), ['tls.cert and tls.key: both or none']);
   const empty = { part: 'signaling', runDir: '', configHash: '' } as unknown as SignalingConfig;

@@ -1,5 +1,6 @@
-import { type DigestAlgorithm, ipFamily, type SocketAddress } from '@offhook/core';
+import { ipFamily, type SocketAddress } from '@offhook/core';
 import type { PartConfig } from '@offhook/core/node';
+import { type DigestSetting, JWT_ALGORITHMS, type JwtAlgorithm } from './auth/index.ts';
 import type { MediaPath } from './call/index.ts';
 import { serverAt } from './locate/index.ts';
 import { parseRelay } from './media/index.ts';
@@ -20,8 +21,17 @@ export interface SignalingConfig extends PartConfig {
     readonly tcp: readonly SocketAddress[];
     /** Over TLS; needs `tls`. */
     readonly tls?: readonly SocketAddress[];
-    /** The one digest algorithm phones are challenged with: MD5 (the default), because many know no other. */
-    readonly digest?: DigestAlgorithm;
+    /**
+     * The one digest algorithm phones are challenged with, for all or by transport, when their account has none of its own:
+     * MD5 (the default), because many know no other.
+     */
+    readonly digest?: DigestSetting;
+    /** Addresses of edge proxies in front of this server: their Path is believed, and they may speak for many. */
+    readonly edges?: readonly string[];
+    /** Tokens of another issuer that are taken in place of passwords (RFC 8898). */
+    readonly bearer?: BearerSettings;
+    /** What phones that show nothing are asked for, where tokens may travel: a password (the default), or a token. */
+    readonly challenge?: 'digest' | 'bearer';
   };
   readonly http: {
     /** Where the page, the API and SIP over WebSocket are; the same port at each address. */
@@ -60,6 +70,19 @@ export interface SignalingConfig extends PartConfig {
   readonly nonceSecret: string;
 }
 
+export interface BearerSettings {
+  /** Exactly as in the tokens' `iss`. */
+  readonly issuer: string;
+  /** This server's name there, as in the tokens' `aud`. */
+  readonly audience: string;
+  /** File with the issuer's public keys, a JWK Set; read anew when it changes. */
+  readonly jwks: string;
+  /** Which signatures are accepted (default: all three). */
+  readonly algorithms?: readonly JwtAlgorithm[];
+  /** Where phones get tokens: told to those whose token is not good. */
+  readonly authzServer?: string;
+}
+
 /** Everything that is wrong with a configuration, in words; empty when it can be used. */
 export function signalingConfigProblems(config: SignalingConfig): string[] {
   const problems: string[] = [];
@@ -82,7 +105,7 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
     if (!Array.isArray(list)) problems.push(`sip.${kind}: a list of addresses is needed`);
     else for (const where of list as readonly SocketAddress[]) at(`sip.${kind}`, where);
   }
-  say(!['MD5', 'SHA-256', undefined].includes(config.sip?.digest), "sip.digest: 'MD5' or 'SHA-256'");
+  problems.push(...identityProblems(config.sip ?? {}));
   const addresses = config.http?.addresses;
   say(!Array.isArray(addresses) || addresses.length === 0, 'http.addresses: at least one is needed');
   for (const address of Array.isArray(addresses) ? (addresses as readonly string[]) : [])
@@ -133,5 +156,41 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
   }
   for (const name of ['sessionSecret', 'nonceSecret'] as const)
     say(!isText(config[name]) || config[name].length < 16, `${name}: at least 16 characters`);
+  return problems;
+}
+
+/** How phones say who they are, and through whom. */
+function identityProblems({ digest, edges = [], bearer, challenge }: Partial<SignalingConfig['sip']>): string[] {
+  const problems: string[] = [];
+  const say = (bad: boolean, words: string) => {
+    if (bad) problems.push(words);
+  };
+  const isText = (v: unknown): v is string => typeof v === 'string' && v !== '';
+  for (const [name, algorithm] of Object.entries(typeof digest === 'object' ? digest : { digest })) {
+    const where = name === 'digest' ? 'sip.digest' : `sip.digest.${name}`;
+    say(
+      name !== 'digest' && !['udp', 'tcp', 'tls', 'ws', 'wss'].includes(name),
+      `${where}: there is no such transport`,
+    );
+    say(!['MD5', 'SHA-256', undefined].includes(algorithm), `${where}: 'MD5' or 'SHA-256'`);
+  }
+  if (Array.isArray(edges))
+    for (const edge of edges as readonly unknown[])
+      say(ipFamily(String(edge)) === undefined, `sip.edges: '${edge}' is no IP address`);
+  else problems.push('sip.edges: a list of addresses is needed');
+  say(!['digest', 'bearer', undefined].includes(challenge), "sip.challenge: 'digest' or 'bearer'");
+  say(challenge === 'bearer' && !bearer?.authzServer, 'sip.challenge: bearer needs sip.bearer.authzServer');
+  if (bearer === undefined) return problems;
+  for (const name of ['issuer', 'audience', 'jwks'] as const)
+    say(!isText(bearer[name]), `sip.bearer.${name}: is needed`);
+  const { algorithms = [], authzServer } = bearer;
+  const known: readonly string[] = JWT_ALGORITHMS;
+  say(
+    !Array.isArray(algorithms) || algorithms.some((name) => !known.includes(name)),
+    `sip.bearer.algorithms: some of ${known.join(', ')}`,
+  );
+  const isHttps =
+    authzServer === undefined || (URL.canParse(authzServer) && new URL(authzServer).protocol === 'https:');
+  say(!isHttps, 'sip.bearer.authzServer: an address with https://');
   return problems;
 }

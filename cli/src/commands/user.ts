@@ -20,11 +20,12 @@ export async function user(
     name?: string | undefined;
     password?: string | undefined;
     displayName?: string | undefined;
+    digest?: string | undefined;
     json: boolean;
   },
 ): Promise<number> {
-  const { name, password, displayName, json } = options;
-  const answer = await ask(data, 'signaling', 'users', { op, user: name, password, displayName });
+  const { name, password, displayName, digest, json } = options;
+  const answer = await ask(data, 'signaling', 'users', { op, user: name, password, displayName, digest });
   const phone = op === 'add' || op === 'passwd' ? await phoneSettings(data) : undefined;
   if (json) {
     const { domain, servers, ports } = phone ?? {};

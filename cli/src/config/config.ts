@@ -17,7 +17,15 @@ export interface Config {
   /** Undefined: loopback, and with `public` the host's own addresses. */
   readonly listen?: readonly string[];
   readonly http: { readonly port: number; readonly tlsPort: number; readonly allowedOrigins: readonly string[] };
-  readonly sip: { readonly port: number; readonly tlsPort: number };
+  readonly sip: {
+    readonly port: number;
+    readonly tlsPort: number;
+    readonly digest?: string | Readonly<Record<string, string>>;
+    readonly edges: readonly string[];
+    /** `jwks` is an absolute path. */
+    readonly bearer?: { readonly jwks: string; readonly authzServer?: string };
+    readonly challenge: 'digest' | 'bearer';
+  };
   /** Without cert and key, an own CA makes them. Absolute paths. */
   readonly tls: {
     readonly cert?: string;
@@ -92,6 +100,11 @@ export function configProblems(config: unknown): string[] {
   for (const address of config.listen ?? []) {
     if (ipFamily(address) === undefined) problems.push(`listen: '${address}' is no IP address`);
   }
+  for (const address of config.sip.edges) {
+    if (ipFamily(address) === undefined) problems.push(`sip.edges: '${address}' is no IP address`);
+  }
+  if (config.sip.challenge === 'bearer' && config.sip.bearer?.authzServer === undefined)
+    problems.push('sip.challenge: bearer needs sip.bearer.authzServer, where phones get tokens');
   const { cert, key } = config.tls;
   if ((cert === undefined) !== (key === undefined))
     problems.push(`tls.${cert === undefined ? 'cert' : 'key'} is missing: a certificate and its key belong together`);
@@ -139,8 +152,10 @@ export function loadConfig(flags: ConfigFlags, cwd: string, root = ROOT): Config
     return path === undefined ? [] : [[name, resolve(base, path)] as const];
   });
   const routes = routesPath(base, filled.routes);
+  const { bearer } = filled.sip;
   return {
     ...filled,
+    ...(bearer ? { sip: { ...filled.sip, bearer: { ...bearer, jwks: resolve(base, bearer.jwks) } } } : {}),
     tls: { ...filled.tls, ...Object.fromEntries(files) },
     trunks: withAbsolutePaths(filled.trunks, base),
     ...(routes === undefined ? {} : { routes }),

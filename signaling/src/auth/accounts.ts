@@ -1,6 +1,7 @@
-import { base64url, type Crypto, ha1, utf8 } from '@offhook/core';
+import { base64url, type Crypto, type DigestAlgorithm, ha1, utf8 } from '@offhook/core';
 import {
   type Account,
+  type AccountDetails,
   changedSettings,
   DEFAULT_SETTINGS,
   type Store,
@@ -67,14 +68,14 @@ export class Accounts {
   }
 
   /** Adds an account. Without a password a random one of 24 characters is made. */
-  async add(user: string, password = this.#newPassword(), displayName?: string): Promise<NewPassword> {
-    await this.#store.addAccount({ user, password, displayName });
+  async add(user: string, password = this.#newPassword(), details: AccountDetails = {}): Promise<NewPassword> {
+    await this.#store.addAccount({ user, password, ...details });
     await this.#reload();
     return { user, password };
   }
 
-  async setPassword(user: string, password = this.#newPassword()): Promise<NewPassword> {
-    await this.#store.setPassword(user, password);
+  async setPassword(user: string, password = this.#newPassword(), digest?: DigestAlgorithm): Promise<NewPassword> {
+    await this.#store.setPassword(user, password, digest);
     await this.#reload();
     this.onChanged?.(user, 'password');
     return { user, password };

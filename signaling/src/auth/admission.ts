@@ -2,7 +2,8 @@ import { type Crypto, hex, isLoopback, networkOf, parseUri, type SipMessage, utf
 import { ALLOW, refusal, unknownNeeds } from '../call/index.ts';
 import type { Flow, Admission as Verdict } from '../transaction/index.ts';
 import type { TrunkSource } from '../trunk/index.ts';
-import type { Authentication, Authenticator } from './authenticator.ts';
+import type { Authenticator, Challenge } from './authenticator.ts';
+import type { Bearer } from './bearer.ts';
 import { type Rate, RateLimit } from './rate-limit.ts';
 
 export interface AdmissionLimits {
@@ -41,6 +42,8 @@ export const ADMISSION_LIMITS: AdmissionLimits = {
 export interface AdmissionOptions {
   readonly crypto: Crypto;
   readonly authenticator: Authenticator;
+  /** Without it tokens are nothing but credentials of another kind. */
+  readonly bearer?: Bearer;
   readonly isUser: (user: string) => boolean;
   /** Whether a host name or address means this server. */
   readonly isLocal: (host: string) => boolean;
@@ -52,6 +55,8 @@ export interface AdmissionOptions {
     mayCall(trunk: string, nowMs: number): boolean;
   };
   readonly limits?: AdmissionLimits;
+  /** Addresses that have the rates of loopback: this machine itself, and edge proxies, which speak for many. */
+  readonly isNear?: (address: string) => boolean;
 }
 
 /** Longest body of what carries no session description: it is passed on, and kept until it is answered. */
@@ -79,6 +84,7 @@ export class Admission {
   draining = false;
   readonly #options: AdmissionOptions;
   readonly #limits: AdmissionLimits;
+  readonly #isNear: (address: string) => boolean;
   readonly #tagKey: Uint8Array;
   readonly #addresses = new RateLimit();
   readonly #checks = new RateLimit();
@@ -89,6 +95,7 @@ export class Admission {
   constructor(options: AdmissionOptions) {
     this.#options = options;
     this.#limits = options.limits ?? ADMISSION_LIMITS;
+    this.#isNear = options.isNear ?? isLoopback;
     this.#tagKey = options.crypto.randomBytes(16);
   }
 
@@ -104,6 +111,7 @@ export class Admission {
     const who = this.#authenticate(request, flow, nowMs);
     if (typeof who !== 'string') return who;
     flow.isKnown = true;
+    // An edge has a machine's rate, but each user behind it that of a user.
     const loopback = isLoopback(flow.remote.address);
     const rate = loopback ? this.#limits.userOnLoopback : this.#limits.requests;
     if (!this.#users.take(`${who} ${request.method.slice(0, 32)}`, rate, nowMs))
@@ -176,7 +184,7 @@ export class Admission {
       this.shed++;
       return false;
     }
-    const rate = isLoopback(address) ? this.#limits.loopback : this.#limits.credentials;
+    const rate = this.#isNear(address) ? this.#limits.loopback : this.#limits.credentials;
     return this.#checks.take(networkOf(address), rate, nowMs) || this.#drop();
   }
 
@@ -186,7 +194,7 @@ export class Admission {
    */
   mayAnswer(flow: Flow, nowMs: number): boolean {
     const { address } = flow.remote;
-    const rate = isLoopback(address) ? this.#limits.loopback : this.#limits.address;
+    const rate = this.#isNear(address) ? this.#limits.loopback : this.#limits.address;
     const { account, transport } = flow;
     const fine =
       account === undefined
@@ -213,12 +221,18 @@ export class Admission {
       if (this.#options.isUser(account)) return account;
       return this.#refuse(request, 403, `the account ${account} was removed`);
     }
-    const result = this.#options.authenticator.authenticate(request, flow.remote.address, nowMs);
+    const { authenticator, bearer } = this.#options;
+    const source = { address: flow.remote.address, transport: flow.transport };
+    const result = bearer?.authenticate(request, flow) ?? authenticator.authenticate(request, source, nowMs);
     switch (result.kind) {
       case 'account':
         return result.user;
       case 'challenge':
         return this.#challenge(request, flow, result);
+      case 'invalid':
+        return this.#challenge(request, flow, authenticator.challenge(request, source, nowMs, result.why));
+      case 'refused':
+        return this.#refuse(request, result.status, result.why);
       case 'locked':
         return this.#refuse(request, 503, `too many wrong passwords: try again in ${result.retryAfterS} s`, [
           ['Retry-After', result.retryAfterS],
@@ -229,7 +243,7 @@ export class Admission {
   }
 
   /** Whoever has given no credentials knows why; over UDP the words would only make more of a forged request. */
-  #challenge(request: SipMessage, flow: Flow, by: Extract<Authentication, { kind: 'challenge' }>): Verdict {
+  #challenge(request: SipMessage, flow: Flow, by: Challenge): Verdict {
     const verdict = this.#refuse(request, 401, by.why, [['WWW-Authenticate', by.wwwAuthenticate]]);
     if (flow.transport === 'udp' && request.header('authorization') === undefined) verdict.reject.remove('reason');
     return verdict;

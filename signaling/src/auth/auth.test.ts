@@ -7,6 +7,7 @@ import { Authenticator, FAMILY_LIFETIME_S, Lockout, SESSION_LIFETIME_S, Sessions
 import { Nonces } from './nonce.ts';
 
 const REALM = 'example.test';
+const FROM = { address: '192.0.2.1', transport: 'udp' } as const;
 const accountOf = (user: string, password: string): Account => ({
   user,
   displayName: user,
@@ -31,7 +32,7 @@ const request = (authorization?: string, method = 'REGISTER', uri = 'sip:example
 function setup(algorithm: 'MD5' | 'SHA-256' = 'MD5') {
   const authenticator = new Authenticator({ realm: REALM, crypto: nodeCrypto, account: accounts, algorithm });
   const challenge = (address = '192.0.2.1', nowMs = 0) => {
-    const first = authenticator.authenticate(request(), address, nowMs);
+    const first = authenticator.authenticate(request(), { address, transport: 'udp' }, nowMs);
     assert.ok(first.kind === 'challenge');
     return parseChallenge(first.wwwAuthenticate)!;
   };
@@ -49,13 +50,13 @@ for (const algorithm of ['MD5', 'SHA-256'] as const) {
     const c = challenge();
     for (const nc of [1, 3, 2, 40, 39])
       assert.deepEqual(
-        authenticator.authenticate(request(answer(c, { nc })), '192.0.2.1', 10),
+        authenticator.authenticate(request(answer(c, { nc })), FROM, 10),
         { kind: 'account', user: 'alice' },
         String(nc),
       );
     for (const nc of [1, 2, 3, 40])
       assert.equal(
-        authenticator.authenticate(request(answer(c, { nc })), '192.0.2.1', 10).kind,
+        authenticator.authenticate(request(answer(c, { nc })), FROM, 10).kind,
         'challenge',
         `replay of ${nc}`,
       );
@@ -71,7 +72,7 @@ test('what does not fit is challenged anew, and only an expired nonce of ours is
   ) => {
     const result = authenticator.authenticate(
       request(authorization, over.method, over.uri),
-      over.address ?? '192.0.2.1',
+      { ...FROM, ...(over.address === undefined ? {} : { address: over.address }) },
       over.nowMs ?? 10,
     );
     return result.kind === 'challenge'
@@ -107,16 +108,12 @@ test('guessing is slowed down per user and address; loopback is never shut out',
   lockout.succeeded('alice', '192.0.2.1');
   assert.equal(lockout.remainingMs('alice', '192.0.2.1', 0), 0);
   const { authenticator, challenge, answer } = setup();
-  for (let i = 0; i < 5; i++)
-    authenticator.authenticate(request(answer(challenge(), { password: 'no' })), '192.0.2.1', 0);
-  assert.deepEqual(authenticator.authenticate(request(answer(challenge())), '192.0.2.1', 0), {
+  for (let i = 0; i < 5; i++) authenticator.authenticate(request(answer(challenge(), { password: 'no' })), FROM, 0);
+  assert.deepEqual(authenticator.authenticate(request(answer(challenge())), FROM, 0), {
     kind: 'locked',
     retryAfterS: 1,
   });
-  assert.equal(
-    authenticator.authenticate(request(answer(challenge('192.0.2.1', 2000))), '192.0.2.1', 2000).kind,
-    'account',
-  );
+  assert.equal(authenticator.authenticate(request(answer(challenge('192.0.2.1', 2000))), FROM, 2000).kind, 'account');
 });
 
 test('an address can’t push its failures for one user out by failing for very many others', () => {
@@ -145,11 +142,12 @@ test('failures count for the whole /64 of an IPv6 address', () => {
 test('a user name longer than any account’s is neither hashed nor looked up nor remembered', () => {
   let asked = 0;
   const account = (user: string) => {
-    asked++;
+    // Who a request says it is from is looked up for the challenge.
+    if (user !== 'alice') asked++;
     return accounts(user);
   };
   const authenticator = new Authenticator({ realm: REALM, crypto: nodeCrypto, account });
-  const first = authenticator.authenticate(request(), '192.0.2.1', 0);
+  const first = authenticator.authenticate(request(), FROM, 0);
   assert.ok(first.kind === 'challenge');
   const challenge = parseChallenge(first.wwwAuthenticate)!;
   const guess = (username: string) => {
@@ -157,7 +155,7 @@ test('a user name longer than any account’s is neither hashed nor looked up no
       { challenge, username, password: 'x', method: 'REGISTER', uri: 'sip:example.test' },
       nodeCrypto,
     );
-    return authenticator.authenticate(request(given), '192.0.2.1', 0).kind;
+    return authenticator.authenticate(request(given), FROM, 0).kind;
   };
   for (let i = 0; i < 30; i++) assert.equal(guess('a'.repeat(65)), 'challenge');
   assert.equal(asked, 0);
@@ -227,7 +225,7 @@ test('however many nonces others use, and however many oneself: none is good twi
 test('a nonce of an earlier process is stale, not wrong, and only with the same secret', () => {
   const make = (nonceSecret: string) =>
     new Authenticator({ realm: REALM, crypto: nodeCrypto, account: accounts, nonceSecret });
-  const first = make('s'.repeat(20)).authenticate(request(), '192.0.2.1', 5000);
+  const first = make('s'.repeat(20)).authenticate(request(), FROM, 5000);
   assert.ok(first.kind === 'challenge');
   const authorization = answerChallenge(
     {
@@ -239,9 +237,9 @@ test('a nonce of an earlier process is stale, not wrong, and only with the same 
     },
     nodeCrypto,
   )!;
-  const restarted = make('s'.repeat(20)).authenticate(request(authorization), '192.0.2.1', 6000);
+  const restarted = make('s'.repeat(20)).authenticate(request(authorization), FROM, 6000);
   assert.ok(restarted.kind === 'challenge' && /stale=true/.test(restarted.wwwAuthenticate));
-  const other = make('t'.repeat(20)).authenticate(request(authorization), '192.0.2.1', 6000);
+  const other = make('t'.repeat(20)).authenticate(request(authorization), FROM, 6000);
   assert.ok(other.kind === 'challenge' && !/stale/.test(other.wwwAuthenticate));
 });
 
@@ -256,7 +254,7 @@ test('unknown users cost as much work as known ones', () => {
   };
   const authenticator = new Authenticator({ realm: REALM, crypto: counting, account: accounts });
   const work = (username: string) => {
-    const first = authenticator.authenticate(request(), '192.0.2.1', 0);
+    const first = authenticator.authenticate(request(), FROM, 0);
     assert.ok(first.kind === 'challenge');
     const challenge = parseChallenge(first.wwwAuthenticate)!;
     const authorization = answerChallenge(
@@ -264,7 +262,7 @@ test('unknown users cost as much work as known ones', () => {
       nodeCrypto,
     )!;
     hashes = 0;
-    authenticator.authenticate(request(authorization), '192.0.2.1', 0);
+    authenticator.authenticate(request(authorization), FROM, 0);
     return hashes;
   };
   assert.equal(work('alice'), 2, 'H(A2) and the response');
@@ -297,4 +295,52 @@ test('what was renewed from one sign-in is one family: it ends together, other s
   }
   assert.equal(current.expiresAt, 1000 + FAMILY_LIFETIME_S);
   assert.ok(nowS - 1000 <= FAMILY_LIFETIME_S + 3600);
+});
+
+test('each account may have an algorithm of its own, each transport another; who is unknown gets the transport’s', () => {
+  const carol = { ...accountOf('carol', 'secret-3'), digest: 'SHA-256' as const };
+  const dave = { ...accountOf('dave', 'secret-4'), digest: 'MD5' as const };
+  const account = (user: string) => [alice, carol, dave].find((a) => a.user === user);
+  const authenticator = new Authenticator({
+    realm: REALM,
+    crypto: nodeCrypto,
+    account,
+    algorithm: { tls: 'SHA-256' },
+  });
+  const from = (user: string, method: string, authorization?: string) => {
+    const message = request(authorization, method);
+    // A REGISTER is for whom To names, whoever sends it.
+    return message.set(method === 'REGISTER' ? 'to' : 'from', `<sip:${user}@example.test>;tag=1`);
+  };
+  const table: readonly (readonly [user: string, transport: 'udp' | 'tls' | 'wss', expected: string])[] = [
+    ['alice', 'udp', 'MD5'],
+    ['alice', 'tls', 'SHA-256'],
+    ['alice', 'wss', 'MD5'],
+    ['carol', 'udp', 'SHA-256'],
+    ['dave', 'tls', 'MD5'],
+    ['nobody', 'udp', 'MD5'],
+    ['nobody', 'tls', 'SHA-256'],
+    ['x'.repeat(65), 'tls', 'SHA-256'],
+  ];
+  let sources = 0;
+  const passwords: Record<string, string> = { alice: 'secret-1', carol: 'secret-3', dave: 'secret-4' };
+  for (const [user, transport, expected] of table) {
+    for (const method of ['REGISTER', 'INVITE']) {
+      const source = { address: `192.0.2.${++sources}`, transport };
+      const first = authenticator.authenticate(from(user, method), source, 0);
+      assert.ok(first.kind === 'challenge');
+      const challenge = parseChallenge(first.wwwAuthenticate)!;
+      assert.equal(challenge.algorithm, expected, `${user} ${transport} ${method}`);
+      const password = passwords[user] ?? 'guess';
+      const given = (algorithm = expected) =>
+        answerChallenge(
+          { challenge: { ...challenge, algorithm }, username: user, password, method, uri: 'sip:example.test' },
+          nodeCrypto,
+        );
+      const other = expected === 'MD5' ? 'SHA-256' : 'MD5';
+      assert.equal(authenticator.authenticate(from(user, method, given(other)), source, 0).kind, 'challenge');
+      const kind = authenticator.authenticate(from(user, method, given()), source, 0).kind;
+      assert.equal(kind, passwords[user] === undefined ? 'challenge' : 'account', `${user} ${transport} ${method}`);
+    }
+  }
 });

@@ -29,9 +29,15 @@ interface Failures {
  * tried from there count as one.
  */
 export class Lockout {
+  readonly #isNear: (address: string) => boolean;
   /** Network → user → failures; the network that has failed most recently comes last. */
   readonly #networks = new Map<string, Map<string, Failures>>();
   #names = 0;
+
+  /** @param isNear Addresses that are slowed down only: loopback, and edge proxies, behind which there are many. */
+  constructor(isNear: (address: string) => boolean = isLoopback) {
+    this.#isNear = isNear;
+  }
 
   /** Names remembered. */
   get size(): number {
@@ -56,7 +62,7 @@ export class Lockout {
     if (!old) this.#names++;
     const count = old && nowMs - old.atMs < FORGET_MS ? old.count + 1 : 1;
     const delay = count < FREE ? 0 : count >= LONG ? LONG_MS : 1000 * 2 ** (count - FREE);
-    const most = isLoopback(address) ? LOOPBACK_MS : LONG_MS;
+    const most = this.#isNear(address) ? LOOPBACK_MS : LONG_MS;
     names.set(name, { count, untilMs: nowMs + Math.min(delay, most), atMs: nowMs });
     while (this.#names > MAX_NAMES) this.#dropNetwork(this.#networks.keys().next().value!);
   }

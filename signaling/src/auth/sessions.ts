@@ -1,5 +1,6 @@
 import { base64url, type Crypto, fromBase64, hex, text, utf8 } from '@offhook/core';
 import type { Account } from '../store/index.ts';
+import type { TokenCheck } from './jwt.ts';
 
 export const SESSION_LIFETIME_S = 12 * 3600;
 /** However often a session is renewed: after so long its owner signs in again. */
@@ -78,6 +79,12 @@ export class Sessions {
   check(session: string, nowS: number): Session | undefined {
     return this.#read(session, nowS);
   }
+
+  /** Sessions as bearer tokens of SIP requests (RFC 8898); a login token, which is good once, is none. */
+  readonly asToken: TokenCheck = (token, nowS) => {
+    const session = this.#read(token, nowS);
+    return session && { user: session.account.user };
+  };
 
   /** Ends that session and all of its family; the family, or undefined when the session was not good. */
   end(session: string, nowS: number): string | undefined {

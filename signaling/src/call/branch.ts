@@ -42,7 +42,7 @@ export function startBranch(context: CallContext, call: Call, destination: Desti
 
 function newBranch(context: CallContext, call: Call, destination: Destination): Branch {
   const { options } = context;
-  const { user, uri, from, to, flow, route, instance, outgoing } = destination;
+  const { user, uri, from, to, flow, route, instance, isWeb, outgoing } = destination;
   const dialog = new Dialog({
     callId: hex(options.crypto.randomBytes(16)),
     localTag: context.newTag(),
@@ -53,8 +53,9 @@ function newBranch(context: CallContext, call: Call, destination: Destination): 
     flow,
     contact: options.contact,
   });
+  // RFC 3327 5.4; what is learnt from the answer replaces it.
   dialog.routeSet = route;
-  const leg = newLeg(call, { dialog, user, instance, mediaTag: context.newTag() });
+  const leg = newLeg(call, { dialog, user, instance, isWeb, mediaTag: context.newTag() });
   leg.line = outgoing;
   context.addLeg(leg);
   const ngCallId = nextPath(call);
@@ -134,13 +135,13 @@ function refused(
       invite(context, branch, sdp, now, { ...again, authorized });
       return;
     }
-    if (status === 503 && elsewhere(context, branch, now)) return;
+    if (branch.destination?.isNoWay(status) && elsewhere(context, branch, now)) return;
     if (status >= 300 && status < 400) redirected(context, branch, message, now);
   }
   fail(context, branch, refusedWith(message), reasonWords(message) ?? '', now);
 }
 
-/** Whether the same target is tried at another address (RFC 3263 4.3); never once somebody has heard it ring. */
+/** Whether the same target is tried another way; never once somebody has heard it ring. */
 function elsewhere(context: CallContext, branch: Branch, nowMs: number): boolean {
   const { destination, call } = branch;
   if (!destination?.next || branch.abandoned || call.finalSent || branch.hasRung) return false;

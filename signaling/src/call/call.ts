@@ -1,5 +1,6 @@
 import type { SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
+import type { Gruu } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import type { Arrived } from '../trunk/index.ts';
 import type { Destination } from './destination.ts';
@@ -166,6 +167,8 @@ export interface Call {
   branches: Branch[];
   /** Who else is to be rung, and how those who were did not answer. */
   hunt?: Hunt;
+  /** The one phone of a user that it is for (RFC 5627). */
+  only?: Gruu;
   /** Where its one phone is parked. */
   slot?: string;
   /** The ringing call that its phone is to get. */
@@ -225,7 +228,7 @@ export function newCall(
 }
 
 /** A leg of that call; the layer has to know it before it is used (`CallContext.addLeg`). */
-export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instance' | 'mediaTag'>): Leg {
+export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instance' | 'isWeb' | 'mediaTag'>): Leg {
   const leg = {
     call,
     isLost: false,

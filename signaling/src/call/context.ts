@@ -1,7 +1,15 @@
-import { type Crypto, createResponse, type NgDictionary, quote, reasonPhrase, type SipMessage } from '@offhook/core';
+import {
+  type Crypto,
+  createResponse,
+  type NgDictionary,
+  quote,
+  reasonPhrase,
+  type SipMessage,
+  type SipUri,
+} from '@offhook/core';
 import type { Locate } from '../locate/index.ts';
 import type { NgResult } from '../media/index.ts';
-import type { Binding } from '../registrar/index.ts';
+import { type Binding, type Gruu, REGISTRATION_EXTENSIONS } from '../registrar/index.ts';
 import type { CallFacts, Routed } from '../routing/index.ts';
 import type { UserSettings } from '../store/index.ts';
 import type { Flow, TransactionLayer } from '../transaction/index.ts';
@@ -46,7 +54,10 @@ export interface CallLayerOptions {
   /** Whether that user may take calls of the other: they are in a group together. */
   readonly mayPickUp: (user: string, of: string) => boolean;
   readonly locate: Locate;
-  readonly lookup: (user: string, nowMs: number) => readonly Binding[];
+  /** The contacts of a user, or of one phone of theirs. */
+  readonly lookup: (user: string, nowMs: number, instance?: string) => readonly Binding[];
+  /** The one phone that a GRUU means; undefined for what is none of ours. */
+  readonly resolveGruu: (uri: SipUri) => Gruu | undefined;
   /** The name that phones show for a caller. */
   readonly displayName: (user: string) => string;
   readonly domain: string;
@@ -157,7 +168,8 @@ export function noteAllow(leg: Pick<Leg, 'allows'>, message: SipMessage): void {
 
 /** Option tags of a Require header that we don't know. */
 export function unknownNeeds(request: SipMessage): string[] {
+  const known = request.method === 'REGISTER' ? [...SUPPORTED, ...REGISTRATION_EXTENSIONS] : SUPPORTED;
   return [...request.values('require'), ...request.values('proxy-require')].filter(
-    (tag) => !SUPPORTED.includes(tag.toLowerCase()),
+    (tag) => !known.includes(tag.toLowerCase()),
   );
 }

@@ -1,9 +1,10 @@
 import { NameAddr, SipUri } from '@offhook/core';
-import type { Binding } from '../registrar/index.ts';
+import { type Binding, isFlowFailure } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import type { Outgoing } from '../trunk/index.ts';
 import type { Call } from './call.ts';
 import type { CallContext } from './context.ts';
+import { isWebTransport } from './media.ts';
 
 /** Where one branch of a call goes, and what is written for it. */
 export interface Destination {
@@ -18,11 +19,15 @@ export interface Destination {
   /** Route of the INVITE: the Path of a phone's edge proxies (RFC 3327 5.2), or an outbound proxy. */
   readonly route: readonly string[];
   readonly instance?: string;
+  /** The phone's own connection is a WebSocket. */
+  readonly isWeb?: boolean;
   readonly headers: readonly (readonly [string, string])[];
   /** The line of a trunk. */
   readonly outgoing?: Outgoing;
-  /** Another address of the same target, when this one does not answer (RFC 3263 4.3). */
+  /** Another way to the same target: its next address (RFC 3263 4.3), or the phone's other flow (RFC 5626 7). */
   readonly next?: (nowMs: number) => void;
+  /** Whether that status says that this way is no good, rather than the target; silence always does. */
+  readonly isNoWay: (status: number) => boolean;
 }
 
 /** Somebody who was to be called and passed it on (RFC 5806). */
@@ -39,8 +44,10 @@ export function destinationOf(context: CallContext, call: Call, binding: Binding
     from: callerParty(context, call),
     to: addressOf(context, binding.user),
     flow: binding.flow,
-    route: [],
+    route: binding.path,
     instance: binding.instanceId,
+    isWeb: isWebTransport(binding.contact.params.get('transport')),
+    isNoWay: isFlowFailure,
     headers: diversionHeaders(context, call),
   };
 }
@@ -49,7 +56,7 @@ export function destinationOf(context: CallContext, call: Call, binding: Binding
 export function destinationAt(context: CallContext, call: Call, uri: string, at: Pick<Destination, 'flow' | 'next'>) {
   const to = `<${uri.replace(/[<>"\s]/g, '')}>`;
   const from = callerParty(context, call);
-  const destination: Destination = { user: uri, uri, from, to, route: [], headers: [], ...at };
+  const destination: Destination = { user: uri, uri, from, to, route: [], headers: [], isNoWay: isBusyServer, ...at };
   return destination;
 }
 
@@ -62,7 +69,21 @@ export function destinationOver(
 ): Destination {
   const { uri, from, to, route, headers } = outgoing;
   const all = [...headers, ...diversionHeaders(context, call)];
-  return { user: `trunk ${outgoing.trunk}`, uri, from, to, route, headers: all, outgoing, ...at };
+  return {
+    user: `trunk ${outgoing.trunk}`,
+    uri,
+    from,
+    to,
+    route,
+    headers: all,
+    outgoing,
+    isNoWay: isBusyServer,
+    ...at,
+  };
+}
+
+function isBusyServer(status: number): boolean {
+  return status === 503;
 }
 
 /** Whether the caller wants not to be shown (RFC 3323 4.2, RFC 3325 7). */

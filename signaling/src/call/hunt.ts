@@ -1,6 +1,6 @@
 import { parseUri, type SipMessage } from '@offhook/core';
 import type { Located } from '../locate/index.ts';
-import type { Binding } from '../registrar/index.ts';
+import { type Binding, isSender, targets } from '../registrar/index.ts';
 import type { Decision, RingStep, Target } from '../routing/index.ts';
 import { startBranch } from './branch.ts';
 import type { Branch, Call } from './call.ts';
@@ -130,14 +130,12 @@ function ring(context: CallContext, call: Call, target: Inner, how: How): void {
     case 'contacts': {
       // RFC 5393 5.3.3: what breadth the request has is shared among those that ring at once.
       const free = breadthOf(call) - call.branches.filter(isLive).length;
-      const bindings = target.bindings.slice(0, Math.max(0, free));
-      if (bindings.length < target.bindings.length)
+      const phones = targets(target.bindings);
+      const rung = phones.slice(0, Math.max(0, free));
+      if (rung.length < phones.length)
         search.failures.push({ status: 440, reason: 'the call was forked into too many branches on its way' });
-      const share = ['Max-Breadth', String(Math.max(1, Math.floor(free / Math.max(1, bindings.length))))] as const;
-      for (const binding of bindings) {
-        const destination = destinationOf(context, call, binding);
-        startBranch(context, call, { ...destination, headers: [...destination.headers, share] }, nowMs);
-      }
+      const share = ['Max-Breadth', String(Math.max(1, Math.floor(free / Math.max(1, rung.length))))] as const;
+      for (const flows of rung) ringPhone(context, call, { flows, share, nowMs });
       return;
     }
     case 'unanswered':
@@ -166,6 +164,28 @@ function ring(context: CallContext, call: Call, target: Inner, how: How): void {
     default:
       target satisfies never;
   }
+}
+
+/** One phone over its newest flow, and over the next when that one fails (RFC 5626 7). */
+function ringPhone(
+  context: CallContext,
+  call: Call,
+  how: { flows: readonly Binding[]; share: readonly [string, string]; nowMs: number },
+): void {
+  const [binding, ...others] = how.flows;
+  if (!binding) return;
+  const destination = destinationOf(context, call, binding);
+  const next = (nowMs: number) => ringPhone(context, call, { ...how, flows: others, nowMs });
+  startBranch(
+    context,
+    call,
+    {
+      ...destination,
+      headers: [...destination.headers, how.share],
+      next: others.length > 0 ? next : undefined,
+    },
+    how.nowMs,
+  );
 }
 
 function breadthOf({ invite }: Call): number {
@@ -210,8 +230,12 @@ function awaitWay(context: CallContext, call: Call, { locate, to, giveBack }: Se
 
 /** A user's phones, those of the highest q first (RFC 3261 16.6), unless the user has said otherwise. */
 function ringUser(context: CallContext, call: Call, user: string, how: How): void {
-  const { isAlone, nowMs } = how;
+  const { nowMs } = how;
   const search = call.hunt!;
+  const { only } = call;
+  const isOnly = only?.user === user;
+  // A call to one phone of the user's goes nowhere else.
+  const isAlone = how.isAlone && !isOnly;
   const { doNotDisturb, forward } = context.options.settings(user);
   if (isAlone && forward.always !== undefined) {
     divert(context, call, { user, reason: 'unconditional', to: forward.always, nowMs });
@@ -223,14 +247,16 @@ function ringUser(context: CallContext, call: Call, user: string, how: How): voi
       divert(context, call, { user, reason: 'do-not-disturb', to: forward.busy, nowMs });
     return;
   }
-  const registered = context.options.lookup(user, nowMs);
+  const registered = context.options.lookup(user, nowMs, isOnly ? only.instance : undefined);
   // Who calls the own name means the own other phones.
-  const bindings = registered.filter((binding) => binding.flow !== call.a.flow || binding.user !== call.a.user);
+  const bindings = registered.filter(
+    (binding) => binding.user !== call.a.user || !isSender(binding, call.invite, call.a.flow),
+  );
   if (bindings.length === 0) {
     const reason =
       registered.length === 0
-        ? `${user} is not registered: nobody is signed in under that name`
-        : `${user} has no other phone that is signed in`;
+        ? `${isOnly ? call.callee : user} is not registered: nobody is signed in under that name`
+        : `${isOnly ? call.callee : user} has no other phone that is signed in`;
     search.failures.push({ status: 480, reason });
     const to = forward.noAnswer ?? forward.busy;
     if (isAlone && to !== undefined) divert(context, call, { user, reason: 'no-answer', to, nowMs });
@@ -242,11 +268,11 @@ function ringUser(context: CallContext, call: Call, user: string, how: How): voi
     targets: [{ kind: 'contacts', user, bindings: bindings.filter(({ q }) => q === level) }],
     ringS,
   }));
-  if (!isAlone) {
-    for (const { targets } of steps) ring(context, call, targets[0]!, how);
+  if (!how.isAlone) {
+    for (const step of steps) ring(context, call, step.targets[0]!, how);
     return;
   }
-  if (forward.busy !== undefined || forward.noAnswer !== undefined)
+  if (isAlone && (forward.busy !== undefined || forward.noAnswer !== undefined))
     steps.push({ targets: [{ kind: 'unanswered', user }] });
   search.steps.unshift(...steps);
 }

@@ -1,6 +1,6 @@
 import { createResponse, Deadlines, hex, type NgDictionary, type SipMessage } from '@offhook/core';
 import type { NgResult } from '../media/index.ts';
-import type { Binding } from '../registrar/index.ts';
+import { type Binding, rerouted } from '../registrar/index.ts';
 import type { Flow, TransactionCommand } from '../transaction/index.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import {
@@ -179,9 +179,19 @@ export class CallLayer implements CallContext {
     this.stopRepeating(leg);
   }
 
-  /** A phone has registered: its calls follow it to the new connection (the same contact, of the same user). */
-  handleRegistered(binding: Binding, nowMs: number): void {
+  /**
+   * A phone has registered: its calls follow it to the new connection (the same contact, of the same user), and behind an
+   * edge proxy to the new Path. Those on another flow that it has registered too, and that works, stay there (RFC 5626).
+   */
+  handleRegistered(binding: Binding, nowMs: number, before?: Binding): void {
+    const others = this.options.lookup(binding.user, nowMs, binding.instanceId).filter((b) => b !== binding);
     for (const leg of this.#legs.ofPhone(binding)) {
+      const { flow } = leg.dialog;
+      if (!leg.isLost && flow !== before?.flow && others.some((b) => b.flow === flow && b.regId !== undefined))
+        continue;
+      const routeSet = rerouted(leg.dialog.routeSet, binding.path, before?.path);
+      if (routeSet) leg.dialog.routeSet = routeSet;
+      else if (flow === binding.flow) continue;
       this.#moveTo(leg, binding.flow, nowMs);
       this.#payDebt(leg, nowMs);
     }

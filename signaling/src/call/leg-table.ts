@@ -1,5 +1,5 @@
 import { parseUri, type SipMessage } from '@offhook/core';
-import type { Binding } from '../registrar/index.ts';
+import { type Binding, isSameInstance } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import type { Leg } from './call.ts';
 import type { EarlyDialog } from './prack.ts';
@@ -101,10 +101,10 @@ export class LegTable {
     return [...candidates].filter((leg) => leg.dialog.flow === flow);
   }
 
-  /** Legs, of ended calls too while a BYE is owed, of the phone that has registered and that used another flow before. */
+  /** Legs, of ended calls too while a BYE is owed, of the phone that has registered. */
   ofPhone(binding: Binding): Leg[] {
     return [...(this.#byUser.get(binding.user) ?? []), ...this.#owed.keys()].filter(
-      (leg) => leg.user === binding.user && leg.dialog.flow !== binding.flow && isOfPhone(leg, binding),
+      (leg) => leg.user === binding.user && isOfPhone(leg, binding),
     );
   }
 
@@ -146,7 +146,7 @@ export class LegTable {
  * of a connection that is gone says nothing: it was a client's, and the next one has another.
  */
 function isOfPhone(leg: Leg, { instanceId, contact }: Binding): boolean {
-  if (leg.instance !== undefined && instanceId !== undefined) return leg.instance === instanceId;
+  if (leg.instance !== undefined && instanceId !== undefined) return isSameInstance(instanceId, leg.instance);
   const target = parseUri(leg.dialog.remoteTarget);
   if (target?.user !== contact.user || target?.host !== contact.host) return false;
   return target?.port === contact.port || (leg.isLost && leg.flow.transport !== 'udp');

@@ -42,6 +42,9 @@ test('what the far phone gets: WebRTC for a browser, the offer’s own protocol 
   ]);
   assert.deepEqual(offer(browser, desk, WEBRTC), ['RTP/AVP', 'remove', ['demux'], off, undefined]);
   assert.deepEqual(offer(desk, browser, PLAIN), ['UDP/TLS/RTP/SAVPF', 'force', ['offer'], off, undefined]);
+  const behindEdge: MediaSide = { ...desk, isWeb: true };
+  assert.deepEqual(offer(desk, behindEdge, PLAIN), ['UDP/TLS/RTP/SAVPF', 'force', ['offer'], off, undefined]);
+  assert.deepEqual(offer(browser, behindEdge, WEBRTC)[4], ['opaque']);
   assert.deepEqual(offer(desk, desk, PLAIN), ['RTP/AVP', 'remove', ['demux'], off, undefined]);
   assert.deepEqual(offer(desk, desk, SDES), ['RTP/SAVP', 'remove', ['demux'], undefined, undefined]);
 });

@@ -15,6 +15,8 @@ export interface MediaSide {
   /** Its name at the relay: not its dialog's tag, which is a secret of its phone's. */
   readonly mediaTag: string;
   readonly flow: Flow;
+  /** The phone's own connection is a WebSocket, though an edge proxy may bring it to us over something else. */
+  readonly isWeb?: boolean;
   /** Unknown until the phone has described itself. */
   profile?: MediaProfile;
 }
@@ -29,12 +31,17 @@ export interface Agreement {
 
 const WEBRTC: MediaProfile = { protocol: 'UDP/TLS/RTP/SAVPF', ice: true };
 
-function isBrowser(flow: Flow): boolean {
-  return flow.transport === 'ws' || flow.transport === 'wss';
+function isBrowser({ flow, isWeb }: MediaSide): boolean {
+  return flow.transport === 'ws' || flow.transport === 'wss' || isWeb === true;
+}
+
+/** Whether a transport as Via or a URI names it is a WebSocket's. */
+export function isWebTransport(name: string | undefined): boolean {
+  return /^wss?$/i.test(name ?? '');
 }
 
 /** Whether media between these two goes through encrypted from end to end. */
-export function isOpaque(a: Flow, b: Flow, path: MediaPath): boolean {
+export function isOpaque(a: MediaSide, b: MediaSide, path: MediaPath): boolean {
   return path === 'opaque' && isBrowser(a) && isBrowser(b);
 }
 
@@ -56,7 +63,7 @@ export function profileOf(sdp: string): MediaProfile | undefined {
 /** A browser gets WebRTC, another phone what the offer is if it can be carried on, else plain RTP. */
 function profileFor(to: MediaSide, sdp: string): MediaProfile {
   if (to.profile) return to.profile;
-  if (isBrowser(to.flow)) return WEBRTC;
+  if (isBrowser(to)) return WEBRTC;
   const offered = profileOf(sdp);
   const isPlain = offered !== undefined && !offered.protocol.includes('TLS') && !offered.ice;
   return { protocol: isPlain ? offered.protocol : 'RTP/AVP', ice: false };
@@ -87,13 +94,13 @@ export function offerCommand(o: {
     ICE: ice ? 'force' : 'remove',
     'rtcp-mux': ice || protocol.includes('TLS') ? ['offer'] : ['demux'],
     SDES: protocol.startsWith('RTP/SAVP') ? undefined : ['off'],
-    flags: isOpaque(o.from.flow, o.to.flow, o.path) ? ['opaque'] : undefined,
+    flags: isOpaque(o.from, o.to, o.path) ? ['opaque'] : undefined,
   };
 }
 
 /** The NG `answer` on the way back. `to` gave the offer, `from` answers it. */
 export function answerCommand(o: { ngCallId: string; from: MediaSide; to: MediaSide; sdp: string }): NgDictionary {
-  const ice = o.to.profile?.ice ?? isBrowser(o.to.flow);
+  const ice = o.to.profile?.ice ?? isBrowser(o.to);
   return {
     command: 'answer',
     'call-id': o.ngCallId,

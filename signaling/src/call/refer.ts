@@ -76,12 +76,17 @@ export function handleRefer(context: CallContext, leg: Leg, got: InDialog, nowMs
     return;
   }
   // Who transfers answers for the new call: what it may reach is what the one who transfers may call.
-  const facts = { account: leg.user, from: other.user, to: uri.user ?? '' };
+  const gruu = context.options.resolveGruu(uri);
+  const facts = { account: leg.user, from: other.user, to: gruu?.user ?? uri.user ?? '' };
   context.options.route(facts, nowMs, ({ decision }, now) => {
     if (call.state !== 'answered' || call.pending) refuse(491, 'another change of this call was quicker');
     else if (decision.kind === 'reject') refuse(decision.status, decision.reason);
     else if (decision.kind === 'pickup') refuse(403, 'nobody can be transferred to a pick-up');
-    else carryOut(context, begin(uri.user ?? '', now), decision, now);
+    else {
+      const next = begin(uri.user ?? '', now);
+      next.only = gruu;
+      carryOut(context, next, decision, now);
+    }
   });
 }
 

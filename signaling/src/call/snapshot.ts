@@ -29,6 +29,7 @@ export interface LegSnapshot {
   readonly remoteCSeq: number;
   readonly user: string;
   readonly instance?: string;
+  readonly isWeb?: boolean;
   readonly allows: readonly string[];
   readonly sent?: string;
   readonly profile?: MediaProfile;
@@ -89,6 +90,7 @@ function legSnapshot(leg: Leg): LegSnapshot {
     mediaTag: leg.mediaTag,
     user: leg.user,
     instance: leg.instance,
+    isWeb: leg.isWeb,
     allows: [...leg.allows],
     sent: leg.sent,
     profile: leg.profile,
@@ -147,7 +149,8 @@ function restoredLeg(context: CallContext, call: Call, s: LegSnapshot, reach: Re
   dialog.routeSet = s.routeSet;
   dialog.localCSeq = s.localCSeq + CSEQ_SLACK;
   dialog.remoteCSeq = s.remoteCSeq;
-  const leg = newLeg(call, { dialog, user: s.user, instance: s.instance, mediaTag: s.mediaTag });
+  const { user, instance, isWeb, mediaTag } = s;
+  const leg = newLeg(call, { dialog, user, instance, isWeb, mediaTag });
   for (const method of s.allows) leg.allows.add(method);
   leg.isLost = isLost;
   leg.sent = s.sent;

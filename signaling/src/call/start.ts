@@ -7,7 +7,7 @@ import { type Call, type Leg, newCall, newLeg } from './call.ts';
 import { type CallContext, noteAllow, refusal } from './context.ts';
 import { sdpOf } from './exchange.ts';
 import { hunt } from './hunt.ts';
-import { echoCommand, profileOf, sdpProblem, statusOf } from './media.ts';
+import { echoCommand, isWebTransport, profileOf, sdpProblem, statusOf } from './media.ts';
 import { accept, reject } from './outcome.ts';
 import { fetchParked, park } from './parking.ts';
 import { pickUp } from './pick-up.ts';
@@ -59,7 +59,10 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
     refuse(refused(503, `all lines of trunk '${arrived.trunk}' are in use`, [['Retry-After', 10]]), nowMs);
     return;
   }
-  const callee = arrived?.to ?? parseUri(message.uri)?.user ?? '';
+  const target = parseUri(message.uri);
+  // A temporary GRUU says nothing of who is behind it, so the call is told of by that name only.
+  const gruu = arrived || !target ? undefined : options.resolveGruu(target);
+  const callee = arrived?.to ?? target?.user ?? '';
   const begin = (now: number): Call => {
     context.respond(id, createResponse(message, 100), now);
     return callOf(context, { got, arrived, line, user, callee, nowMs: now });
@@ -77,7 +80,7 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
     did: arrived && (arrived.nowhere === undefined ? { to: arrived.to } : { nowhere: arrived.nowhere }),
     from: arrived?.from ?? user,
     displayName: arrived?.displayName ?? message.from.displayName,
-    to: arrived?.number ?? callee,
+    to: arrived?.number ?? gruu?.user ?? callee,
     get headers() {
       return firstValues(message);
     },
@@ -94,7 +97,9 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
       else refuse(refused(decision.status, decision.reason), now);
       return;
     }
-    carryOut(context, waiting ?? begin(now), decision, now);
+    const call = waiting ?? begin(now);
+    call.only = gruu;
+    carryOut(context, call, decision, now);
   });
   if (!isDecided) waiting = begin(nowMs);
 }
@@ -144,8 +149,10 @@ function inviteProblem(message: SipMessage): { status: number; words: string } |
   return undefined;
 }
 
-function instanceOf({ contacts }: SipMessage): string | undefined {
-  return contacts === '*' ? undefined : contacts?.[0]?.params.get('+sip.instance');
+/** Of a phone that names itself, or that gives a GRUU of ours as its Contact (RFC 5627 4.4.1). */
+function instanceOf(context: CallContext, { contacts }: SipMessage): string | undefined {
+  const contact = contacts === '*' ? undefined : contacts?.[0];
+  return contact?.params.get('+sip.instance') ?? (contact && context.options.resolveGruu(contact.uri)?.instance);
 }
 
 /** A call-id at the relay, and in records. */
@@ -177,7 +184,13 @@ function callOf(
     arrived,
   });
   const dialog = Dialog.ofInvite(message, { localTag: context.newTag(), flow, contact: context.options.contact });
-  const a: Leg = newLeg(call, { dialog, user, instance: instanceOf(message), mediaTag: context.newTag() });
+  const a: Leg = newLeg(call, {
+    dialog,
+    user,
+    instance: instanceOf(context, message),
+    isWeb: isWebTransport(message.vias.at(-1)?.transport),
+    mediaTag: context.newTag(),
+  });
   noteAllow(a, message);
   a.profile = profileOf(sdpOf(message) ?? '');
   a.line = of.line;

@@ -36,5 +36,5 @@ export function summarise(call: Call, path: MediaPath): CallSummary {
 function mediaOf(call: Call, path: MediaPath): CallSummary['media'] {
   if (call.kind === 'echo') return 'echo';
   if (!call.b) return 'none';
-  return !call.isTerminated && isOpaque(call.a.flow, call.b.flow, path) ? 'opaque' : 'terminated';
+  return !call.isTerminated && isOpaque(call.a, call.b, path) ? 'opaque' : 'terminated';
 }

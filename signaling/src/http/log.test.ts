@@ -66,6 +66,9 @@ test('no login token, session, password, digest response, TURN password or query
       await assert.rejects(
         SipClient.webSocket(`ws://127.0.0.1:${part.ports.http}/sip`, ['sip', 'offhook.session.forged-session-1']),
       );
+      secrets.push('token-of-somebody-1');
+      for (const token of [String(renewed.session), 'token-of-somebody-1', `${'e'.repeat(20)}.token-of-somebody-1.x`])
+        await phone.request('REGISTER', 'alice', [['Authorization', `Bearer ${token}`]]);
       await api('/api/logout', {}, String(renewed.session));
       await browser.closed;
     }

@@ -1,1 +1,5 @@
+export { type Binding, isSameInstance, isSender, secondsLeft } from './binding.ts';
+export type { Gruu } from './gruu.ts';
+export { isFlowFailure, targets } from './outbound.ts';
+export { rerouted } from './path.ts';
 export * from './registrar.ts';

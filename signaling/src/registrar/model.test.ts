@@ -99,7 +99,7 @@ function renewedBy(wish: Wish, known: readonly Known[], asked: readonly string[]
 }
 
 function play(steps: readonly Step[]): void {
-  const registrar = new Registrar(LIMITS);
+  const registrar = new Registrar({ limits: LIMITS });
   const flows: Flow[] = [0, 1, 2, 3].map((id) => ({
     id,
     transport: id < 2 ? 'udp' : 'ws',

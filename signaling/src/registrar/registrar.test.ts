@@ -1,33 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRequest, type SipMessage } from '@offhook/core';
-import type { Flow } from '../transaction/index.ts';
+import type { SipMessage } from '@offhook/core';
 import { Registrar } from './index.ts';
+import { flow, register } from './testkit.ts';
 
-const flow = (id: number, transport: Flow['transport'] = 'udp'): Flow => ({
-  id,
-  transport,
-  local: { address: '127.0.0.1', port: 5060 },
-  remote: { address: '127.0.0.1', port: 6000 + id },
-});
-let cseq = 0;
-function register(
-  contacts: readonly string[],
-  over: { callId?: string; cseq?: number; expires?: number } = {},
-): SipMessage {
-  return createRequest({
-    method: 'REGISTER',
-    uri: 'sip:example.test',
-    from: '<sip:alice@example.test>;tag=1',
-    to: '<sip:alice@example.test>',
-    callId: over.callId ?? 'one',
-    cseq: over.cseq ?? ++cseq,
-    headers: [
-      ...contacts.map((c) => ['Contact', c] as const),
-      ...(over.expires === undefined ? [] : [['Expires', over.expires] as const]),
-    ],
-  });
-}
 const events = (r: Registrar) => {
   const out: string[] = [];
   for (let e = r.poll(); e; e = r.poll()) out.push(e.why ? `${e.kind}: ${e.why}` : e.kind);
@@ -221,7 +197,7 @@ test('expiry: the parameter before the header, a malformed one is an hour, a hug
 });
 
 test('the answer has a Date where there is a clock (RFC 3261 10.3 step 8)', () => {
-  const r = new Registrar(undefined, () => Date.UTC(2026, 0, 2, 3, 4, 5));
+  const r = new Registrar({ wallMs: () => Date.UTC(2026, 0, 2, 3, 4, 5) });
   const answer = r.handleRegister(register(['<sip:a@1.1.1.1>']), flow(1), 'alice', 0);
   assert.equal(answer.header('date'), 'Fri, 02 Jan 2026 03:04:05 GMT');
 });

@@ -1,25 +1,26 @@
-import { createResponse, Deadlines, type NameAddr, quote, type SipMessage, type SipUri } from '@offhook/core';
+import {
+  type Crypto,
+  createResponse,
+  Deadlines,
+  type NameAddr,
+  quote,
+  type SipMessage,
+  type SipUri,
+} from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
-
-/** One contact of a user (RFC 3261 10): where it said it is, and the flow that reaches it there. */
-export interface Binding {
-  /** The same for as long as this contact is refreshed or replaced, whatever of it changes. */
-  readonly key: string;
-  readonly user: string;
-  readonly contact: SipUri;
-  readonly flow: Flow;
-  /** 0 to 1; higher is preferred. */
-  readonly q: number;
-  /** The contact's URI as the phone wrote it, because some compare what comes back letter by letter. */
-  readonly written: string;
-  /** +sip.instance and reg-id (RFC 5626 4.1): the same phone on a new connection replaces its old binding. */
-  readonly instanceId?: string;
-  readonly regId?: string;
-  readonly expiresAtMs: number;
-  readonly callId: string;
-  readonly cseq: number;
-  readonly userAgent?: string;
-}
+import {
+  type Binding,
+  bareInstance,
+  identity,
+  isOutdated,
+  isSameInstance,
+  match,
+  type Renewable,
+  secondsLeft,
+} from './binding.ts';
+import { type Gruu, publicGruu, readPublicGruu, TemporaryGruus } from './gruu.ts';
+import { asksFor, type Outbound, outboundHeaders, outboundOf } from './outbound.ts';
+import { pathOf } from './path.ts';
 
 export interface RegistrarLimits {
   readonly contacts: number;
@@ -38,7 +39,6 @@ interface Wish {
 }
 
 /** What tells contacts apart, and who wrote it last; a contact that is about to be bound has not been written yet. */
-type Contact = Pick<Binding, 'contact' | 'instanceId' | 'regId'> & Partial<Pick<Binding, 'callId' | 'cseq'>>;
 
 export const REGISTRAR_LIMITS: RegistrarLimits = {
   contacts: 10,
@@ -50,23 +50,47 @@ export const REGISTRAR_LIMITS: RegistrarLimits = {
 export type RegistrarEvent = {
   readonly kind: 'registered' | 'refreshed' | 'removed';
   readonly binding: Binding;
+  /** What it was before it was refreshed. */
+  readonly before?: Binding;
   readonly why: string;
 };
 
+export interface RegistrarOptions {
+  readonly limits?: RegistrarLimits;
+  /** Unix milliseconds for the Date of answers; without it they have none. */
+  readonly wallMs?: () => number;
+  /** Host part of GRUUs, and what their random names are made with; without it there are none. */
+  readonly gruu?: { readonly domain: string; readonly crypto: Crypto };
+  /** Whether an address is that of an edge proxy whose Path is believed even when the phone does not ask for it. */
+  readonly isEdge?: (address: string) => boolean;
+}
+
+/** Option tags of registrations (RFC 3327, 5626, 5627). */
+export const REGISTRATION_EXTENSIONS: readonly string[] = ['path', 'outbound', 'gruu'];
+
+/** What is the same for all contacts of one REGISTER. */
+interface From {
+  readonly message: SipMessage;
+  readonly flow: Flow;
+  readonly path: readonly string[];
+  readonly user: string;
+  readonly nowMs: number;
+}
+
 /** The location service: bindings by user, in memory. Pure: time comes in, events are polled. */
 export class Registrar {
+  readonly #options: RegistrarOptions;
   readonly #limits: RegistrarLimits;
+  readonly #temporary: TemporaryGruus | undefined;
   readonly #users = new Map<string, Binding[]>();
   readonly #deadlines = new Deadlines<Binding>();
   readonly #byFlow = new Map<Flow, Set<Binding>>();
   readonly #events: RegistrarEvent[] = [];
 
-  readonly #wallMs: (() => number) | undefined;
-
-  /** @param wallMs Unix milliseconds for the Date of answers; without it they have none. */
-  constructor(limits: RegistrarLimits = REGISTRAR_LIMITS, wallMs?: () => number) {
-    this.#limits = limits;
-    this.#wallMs = wallMs;
+  constructor(options: RegistrarOptions = {}) {
+    this.#options = options;
+    this.#limits = options.limits ?? REGISTRAR_LIMITS;
+    this.#temporary = options.gruu && new TemporaryGruus(options.gruu.crypto);
   }
 
   /** Bindings in all. */
@@ -74,11 +98,22 @@ export class Registrar {
     return this.#deadlines.size;
   }
 
-  /** The live bindings of a user, highest q first, newest first among equals. */
-  lookup(user: string, nowMs: number): readonly Binding[] {
+  /** The live bindings of a user, or of one phone of theirs, highest q first, newest first among equals. */
+  lookup(user: string, nowMs: number, instance?: string): readonly Binding[] {
     return (this.#users.get(user) ?? [])
-      .filter((b) => b.expiresAtMs > nowMs)
+      .filter((b) => b.expiresAtMs > nowMs && (instance === undefined || isSameInstance(b.instanceId, instance)))
       .sort((a, b) => b.q - a.q || b.expiresAtMs - a.expiresAtMs);
+  }
+
+  /** Whose phone a GRUU of ours means; undefined for all other URIs, and for temporary ones that are not good any more. */
+  resolveGruu(uri: SipUri): Gruu | undefined {
+    if (uri.params.get('gr') !== '') return readPublicGruu(uri);
+    return this.#temporary?.resolve(uri.user);
+  }
+
+  /** Temporary GRUUs that are good. */
+  get temporaryGruus(): number {
+    return this.#temporary?.size ?? 0;
   }
 
   all(): Binding[] {
@@ -109,32 +144,25 @@ export class Registrar {
 
   /** The response to an authenticated REGISTER of `user` (RFC 3261 10.3, steps 6 to 8). */
   handleRegister(message: SipMessage, flow: Flow, user: string, nowMs: number): SipMessage {
+    const via = pathOf(message);
+    if ('problem' in via) return createResponse(message, 400, via.problem);
+    const from = { message, flow, path: via.path, user, nowMs };
+    const isEdge = this.#options.isEdge?.(flow.remote.address) ?? false;
+    // RFC 3327 5.3: recommended, so that a phone can notice a proxy that puts itself into its way.
+    if (via.path.length > 0 && !asksFor(message, 'path') && !isEdge)
+      return createResponse(message, 420, 'Path of a proxy that is not in sip.edges', {
+        headers: [['Unsupported', 'path']],
+      });
     const contacts = message.contacts;
     if (contacts === undefined) return createResponse(message, 400, 'Malformed Contact');
-    if (contacts === '*') {
-      // "the request … MUST contain an Expires header field with value zero" and nothing else
-      if (message.expires !== 0) return createResponse(message, 400, 'Contact * needs Expires: 0');
-      const mine = this.#users.get(user) ?? [];
-      if (mine.some((b) => isOutdated(b, message))) return createResponse(message, 500, 'CSeq Out Of Order');
-      for (const b of [...mine]) this.#remove(b, 'unregistered');
-      return this.#ok(message, user, nowMs);
-    }
-    const wanted: Wish[] = [];
-    const texts = message.values('contact');
-    for (const [i, contact] of contacts.entries()) {
-      if (!contact.uri.isSip || contact.uri.headers !== undefined)
-        return createResponse(message, 400, 'A Contact must be a SIP URI without headers');
-      const expiresS = this.#expiry(contact, message);
-      // A browser's binding lives as long as its connection; only others are told to be patient.
-      if (expiresS > 0 && expiresS < this.#limits.minExpiresS && !flow.transport.startsWith('ws')) {
-        return createResponse(message, 423, undefined, { headers: [['Min-Expires', this.#limits.minExpiresS]] });
-      }
-      const written = uriText(texts[i] ?? '') ?? contact.uri.toString();
-      wanted.push({ contact, written, expiresS: Math.min(expiresS, this.#limits.maxExpiresS) });
-    }
+    if (contacts === '*') return this.#removeAll(from);
+    const wanted = this.#wishes(contacts, from);
+    if (!Array.isArray(wanted)) return wanted;
+    const outbound = outboundOf(message, contacts, { path: via.path, isEdge });
+    if (outbound.kind === 'refused') return createResponse(message, outbound.status, outbound.words);
     const known = this.#users.get(user) ?? [];
     // The whole request is tried out before anything of it is done.
-    let after: readonly Contact[] = known;
+    let after: readonly Renewable[] = known;
     for (const { contact, expiresS } of wanted) {
       const old = match(after, contact, contacts);
       // "if it compares lower or equal … the update MUST be aborted and the request fails"
@@ -144,8 +172,40 @@ export class Registrar {
     }
     if (after.length > this.#limits.contacts && after.length > known.length)
       return createResponse(message, 403, `Too many contacts: ${this.#limits.contacts} at most`);
-    for (const wish of wanted) this.#bind(wish, contacts, { message, flow, user, nowMs });
-    return this.#ok(message, user, nowMs);
+    const bound = wanted.flatMap((wish) => this.#bind(wish, contacts, from) ?? []);
+    if (asksFor(message, 'gruu')) this.#issue(bound);
+    return this.#ok(from, outbound);
+  }
+
+  #removeAll(from: From): SipMessage {
+    const { message, user } = from;
+    // "the request … MUST contain an Expires header field with value zero" and nothing else
+    if (message.expires !== 0) return createResponse(message, 400, 'Contact * needs Expires: 0');
+    const mine = this.#users.get(user) ?? [];
+    if (mine.some((b) => isOutdated(b, message))) return createResponse(message, 500, 'CSeq Out Of Order');
+    for (const b of [...mine]) this.#remove(b, 'unregistered');
+    return this.#ok(from, { kind: 'no' });
+  }
+
+  /** What the contacts of a REGISTER ask for, or the answer when they can't. */
+  #wishes(contacts: readonly NameAddr[], { message, flow }: From): Wish[] | SipMessage {
+    const wanted: Wish[] = [];
+    const texts = message.values('contact');
+    for (const [i, contact] of contacts.entries()) {
+      if (!contact.uri.isSip || contact.uri.headers !== undefined)
+        return createResponse(message, 400, 'A Contact must be a SIP URI without headers');
+      // RFC 5627 5.1: a call to it would come back here.
+      if (contact.uri.params.has('gr') && contact.uri.host === this.#options.gruu?.domain)
+        return createResponse(message, 403, 'A GRUU is no contact');
+      const expiresS = this.#expiry(contact, message);
+      // A browser's binding lives as long as its connection; only others are told to be patient.
+      if (expiresS > 0 && expiresS < this.#limits.minExpiresS && !flow.transport.startsWith('ws')) {
+        return createResponse(message, 423, undefined, { headers: [['Min-Expires', this.#limits.minExpiresS]] });
+      }
+      const written = uriText(texts[i] ?? '') ?? contact.uri.toString();
+      wanted.push({ contact, written, expiresS: Math.min(expiresS, this.#limits.maxExpiresS) });
+    }
+    return wanted;
   }
 
   #expiry(contact: NameAddr, message: SipMessage): number {
@@ -155,17 +215,13 @@ export class Registrar {
     return /^\d{1,64}$/.test(own) ? Number(own) : MALFORMED_EXPIRES_S;
   }
 
-  #bind(
-    { contact, written, expiresS }: Wish,
-    all: readonly NameAddr[],
-    from: { message: SipMessage; flow: Flow; user: string; nowMs: number },
-  ): void {
-    const { message, flow, user, nowMs } = from;
+  #bind({ contact, written, expiresS }: Wish, all: readonly NameAddr[], from: From): Binding | undefined {
+    const { message, flow, path, user, nowMs } = from;
     const old = match(this.#users.get(user) ?? [], contact, all);
     if (old) this.#take(old);
     if (expiresS === 0) {
-      if (old) this.#events.push({ kind: 'removed', binding: old, why: 'unregistered' });
-      return;
+      if (old) this.#gone(old, 'unregistered');
+      return undefined;
     }
     const q = contact.params.get('q') ?? '1';
     const own = identity(contact);
@@ -174,16 +230,38 @@ export class Registrar {
       user,
       contact: contact.uri,
       flow,
+      path,
       written,
       q: /^(0(\.\d{0,3})?|1(\.0{0,3})?)$/.test(q) ? Number(q) : 1,
       ...own,
+      registeredAtMs: nowMs,
       expiresAtMs: nowMs + expiresS * 1000,
       callId: message.callId,
       cseq: message.cseq.number,
       userAgent: message.header('user-agent')?.slice(0, 200),
     };
     this.#keep(binding);
-    this.#events.push({ kind: old ? 'refreshed' : 'registered', binding, why: '' });
+    if (old) this.#succeed(old, binding);
+    this.#events.push({ kind: old ? 'refreshed' : 'registered', binding, before: old, why: '' });
+    return binding;
+  }
+
+  /** A further temporary GRUU for each phone of a REGISTER (RFC 5627 5.4). */
+  #issue(bound: readonly Binding[]): void {
+    for (const [key, { user, instanceId }] of new Map(bound.map((b) => [phoneKey(b), b])))
+      if (instanceId !== undefined) this.#temporary?.issue(key, { user, instance: bareInstance(instanceId) });
+  }
+
+  /** The temporary GRUUs of a contact stay good while its phone refreshes it under one Call-ID (RFC 5627 5.4). */
+  #succeed(old: Binding, next: Binding): void {
+    if (old.callId === next.callId) this.#dropTemporary(old);
+    else this.#temporary?.drop(phoneKey(old));
+  }
+
+  /** Its temporary GRUUs end with it, unless another contact of the same phone is left. */
+  #dropTemporary(gone: Binding): void {
+    const key = phoneKey(gone);
+    if (!this.#users.get(gone.user)?.some((b) => phoneKey(b) === key)) this.#temporary?.drop(key);
   }
 
   /** Takes over a contact that a process before this one had. */
@@ -206,6 +284,11 @@ export class Registrar {
 
   #remove(binding: Binding, why: string): void {
     this.#take(binding);
+    this.#gone(binding, why);
+  }
+
+  #gone(binding: Binding, why: string): void {
+    this.#dropTemporary(binding);
     this.#events.push({ kind: 'removed', binding, why });
   }
 
@@ -223,60 +306,43 @@ export class Registrar {
    * "The response … MUST contain Contact header field values enumerating all current bindings", those of this very request
    * first, in its order: there are phones that read the expiry of the first one only.
    */
-  #ok(message: SipMessage, user: string, nowMs: number): SipMessage {
+  #ok({ message, flow, path, user, nowMs }: From, outbound: Outbound): SipMessage {
     const isOwn = (b: Binding) => b.callId === message.callId && b.cseq === message.cseq.number;
     const own = (this.#users.get(user) ?? []).filter(isOwn);
     const live = this.lookup(user, nowMs);
-    const headers = [...own, ...live.filter((b) => !isOwn(b))].map((b) => {
+    const withGruus = asksFor(message, 'gruu');
+    const contacts = [...own, ...live.filter((b) => !isOwn(b))].map((b) => {
       const instance = b.instanceId === undefined ? '' : `;+sip.instance=${quote(b.instanceId)}`;
-      const extra = `${b.q === 1 ? '' : `;q=${b.q}`}${instance}${b.regId === undefined ? '' : `;reg-id=${b.regId}`}`;
+      const regId = b.regId === undefined ? '' : `;reg-id=${b.regId}`;
+      const extra = `${b.q === 1 ? '' : `;q=${b.q}`}${instance}${regId}${withGruus ? this.#gruus(b) : ''}`;
       return ['Contact', `<${b.written}>;expires=${secondsLeft(b, nowMs)}${extra}`] as const;
     });
     // "The response SHOULD include a Date header field." Phones without a battery set their clock by it.
-    const date = this.#wallMs ? ([['Date', new Date(this.#wallMs()).toUTCString()]] as const) : [];
-    return createResponse(message, 200, undefined, { headers: [...headers, ...date] });
+    const { wallMs } = this.#options;
+    return createResponse(message, 200, undefined, {
+      headers: [
+        ...contacts,
+        // RFC 3327 5.3: the phone sees who is in its way, if it wants to.
+        ...(asksFor(message, 'path') ? path.map((value) => ['Path', value] as const) : []),
+        ...(outbound.kind === 'done' ? outboundHeaders(flow, path) : []),
+        ['Supported', REGISTRATION_EXTENSIONS.join(', ')],
+        ...(wallMs ? [['Date', new Date(wallMs()).toUTCString()] as const] : []),
+      ],
+    });
+  }
+
+  #gruus(binding: Binding): string {
+    const { gruu } = this.#options;
+    if (!gruu || binding.instanceId === undefined) return '';
+    const { user, instanceId: instance } = binding;
+    const temporary = this.#temporary?.newest(phoneKey(binding), gruu.domain);
+    return `;pub-gruu=${quote(publicGruu({ user, instance }, gruu.domain))}${temporary ? `;temp-gruu=${quote(temporary)}` : ''}`;
   }
 }
 
-/**
- * The binding that a contact of a REGISTER renews. With a reg-id, that of the same phone and reg-id and no other (RFC 5626
- * 6); else the same URI; else one of the same phone, which has come back under another URI, but not one that the same
- * request asks for too.
- */
-function match<C extends Contact>(known: readonly C[], contact: NameAddr, all: readonly NameAddr[]): C | undefined {
-  const { instanceId, regId } = identity(contact);
-  const isPhone = (b: C) => instanceId !== undefined && b.instanceId === instanceId && b.regId === regId;
-  if (regId !== undefined)
-    return known.find(isPhone) ?? known.find((b) => b.regId === undefined && isSameUri(b.contact, contact.uri));
-  const ofUri = known.filter((b) => isSameUri(b.contact, contact.uri));
-  return (
-    ofUri.find((b) => b.regId === undefined) ??
-    (instanceId === undefined ? ofUri[0] : undefined) ??
-    known.find((b) => isPhone(b) && !all.some((other) => isSameUri(b.contact, other.uri)))
-  );
-}
-
-/** A reg-id means nothing without an instance, and is a number from 1 (RFC 5626 4.2, 10). */
-function identity({ params }: NameAddr): Pick<Binding, 'instanceId' | 'regId'> {
-  const instanceId = params.get('+sip.instance');
-  const regId = params.get('reg-id') ?? '';
-  return { instanceId, regId: instanceId !== undefined && /^[1-9]\d{0,9}$/.test(regId) ? regId : undefined };
-}
-
-/** Parameters that two equal URIs either both have or both lack (RFC 3261 19.1.4). */
-const TELLING = ['user', 'ttl', 'method', 'maddr', 'transport'];
-
-/** RFC 3261 19.1.4: users differ by case, parameters don't; one that only one URI has counts only if it is a telling one. */
-function isSameUri(a: SipUri, b: SipUri): boolean {
-  if (a.scheme !== b.scheme || a.user !== b.user || a.password !== b.password) return false;
-  if (a.host !== b.host || a.port !== b.port) return false;
-  for (const name of new Set([...TELLING, ...a.params.entries().map(([n]) => n)])) {
-    const [left, right] = [a.params.get(name), b.params.get(name)];
-    const oneLacks = left === undefined || right === undefined;
-    if (oneLacks ? left !== right && TELLING.includes(name.toLowerCase()) : left.toLowerCase() !== right.toLowerCase())
-      return false;
-  }
-  return true;
+/** What contacts of one phone, over one of its flows, have in common. */
+function phoneKey({ user, instanceId, regId }: Binding): string {
+  return [user, instanceId, regId].join(' ');
 }
 
 /** What stands between the brackets of a Contact, or before its parameters. */
@@ -286,14 +352,4 @@ function uriText(contact: string): string | undefined {
   if (open < 0) return undefined;
   const close = contact.indexOf('>', open);
   return close < 0 ? undefined : contact.slice(open + 1, close).trim();
-}
-
-/** Whole seconds until a binding expires, begun ones included, but never more than were granted. */
-export function secondsLeft(binding: Binding, nowMs: number): number {
-  // Clocks count in fractions: 60 s granted must not become 60.000000001 and be told as 61.
-  return Math.max(0, Math.ceil(Math.round(binding.expiresAtMs - nowMs) / 1000));
-}
-
-function isOutdated({ callId, cseq }: Contact, message: SipMessage): boolean {
-  return callId === message.callId && cseq !== undefined && message.cseq.number <= cseq;
 }

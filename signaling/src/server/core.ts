@@ -1,5 +1,12 @@
-import { type Crypto, createResponse, type DigestAlgorithm, parseUri, type SipMessage, utf8 } from '@offhook/core';
-import { Admission, type AdmissionLimits, Authenticator } from '../auth/index.ts';
+import { type Crypto, createResponse, isLoopback, parseUri, type SipMessage, utf8 } from '@offhook/core';
+import {
+  Admission,
+  type AdmissionLimits,
+  Authenticator,
+  Bearer,
+  type BearerOptions,
+  type DigestSetting,
+} from '../auth/index.ts';
 import {
   ALLOW,
   CallLayer,
@@ -20,7 +27,7 @@ import {
   type Opened,
 } from '../locate/index.ts';
 import { MediaClient } from '../media/index.ts';
-import { type Binding, REGISTRAR_LIMITS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
+import { type Binding, REGISTRATION_EXTENSIONS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import {
   AskedRoutes,
   builtIn,
@@ -51,9 +58,11 @@ export interface SipCoreOptions {
   /** How many media relays there are; they are known by number here. */
   readonly relays: number;
   readonly nowMs: number;
-  /** Unix milliseconds, for the Date of answers to REGISTER. */
+  /** Unix milliseconds, for the Date of answers to REGISTER and the age of tokens. */
   readonly wallMs?: () => number;
-  readonly algorithm?: DigestAlgorithm;
+  readonly algorithm?: DigestSetting;
+  /** Tokens that are taken in place of passwords; without `wallMs` none are. */
+  readonly bearer?: BearerOptions;
   readonly callLimits?: CallLimits;
   readonly nonceLifetimeMs?: number;
   readonly nonceSecret?: string;
@@ -61,6 +70,8 @@ export interface SipCoreOptions {
   readonly trunks?: TrunkConfigs;
   /** Finds the servers of trunks instead of the locator. */
   readonly locate?: Locate;
+  /** Whether an address is that of an edge proxy in front of this server. */
+  readonly isEdge?: (address: string) => boolean;
   /** The address that peers on that flow reach us at, when the bound one says nothing (0.0.0.0). */
   readonly addressOf?: (flow: Flow) => { address: string; port: number };
   /** Whether requests go out over that transport to addresses of that family (default: to IPv4). */
@@ -89,6 +100,7 @@ export type SipCoreCommand =
 export class SipCore {
   readonly transactions: TransactionLayer;
   readonly authenticator: Authenticator;
+  readonly bearer: Bearer | undefined;
   readonly registrar: Registrar;
   readonly calls: CallLayer;
   readonly media: MediaClient;
@@ -105,11 +117,17 @@ export class SipCore {
   constructor(options: SipCoreOptions) {
     this.#options = options;
     const { crypto, account, domain, groups = {} } = options;
+    const isUser = (user: string) => account(user) !== undefined;
     this.directory = {
-      isUser: (user) => account(user) !== undefined,
+      isUser,
       group: (name) => (Object.hasOwn(groups, name) ? groups[name] : undefined),
     };
-    this.registrar = new Registrar(REGISTRAR_LIMITS, options.wallMs);
+    this.registrar = new Registrar({
+      wallMs: options.wallMs,
+      gruu: { domain, crypto },
+      isEdge: options.isEdge,
+    });
+    const isNear = (address: string) => isLoopback(address) || (options.isEdge?.(address) ?? false);
     this.authenticator = new Authenticator({
       realm: domain,
       crypto,
@@ -118,11 +136,16 @@ export class SipCore {
       algorithm: options.algorithm,
       nonceLifetimeMs: options.nonceLifetimeMs,
       nonceSecret: options.nonceSecret,
+      isNear,
     });
+    const { bearer, wallMs } = options;
+    this.bearer = bearer && wallMs && new Bearer({ ...bearer, realm: domain, isUser }, () => wallMs() / 1000);
     this.admission = new Admission({
       crypto,
       authenticator: this.authenticator,
-      isUser: (user) => account(user) !== undefined,
+      bearer: this.bearer,
+      isNear,
+      isUser,
       isLocal: options.isLocal,
       ownsDialog: (request) => this.calls.ownsDialog(request),
       trunks: {
@@ -155,7 +178,8 @@ export class SipCore {
       mayPickUp: (user, of) =>
         Object.values(groups).some(({ members }) => members.includes(user) && members.includes(of)),
       locate: (uri, nowMs, then) => this.locate(uri, nowMs, then),
-      lookup: (user, nowMs) => this.registrar.lookup(user, nowMs),
+      lookup: (user, nowMs, instance) => this.registrar.lookup(user, nowMs, instance),
+      resolveGruu: (uri) => this.registrar.resolveGruu(uri),
       displayName: (user) => account(user)?.displayName ?? user,
       domain,
       isLocal: options.isLocal,
@@ -323,7 +347,7 @@ export class SipCore {
       for (let c = this.#asked.poll(); c; c = this.#asked.poll()) this.#commands.push(c);
       for (let e = this.registrar.poll(); e; e = this.registrar.poll()) {
         busy = true;
-        if (e.kind !== 'removed') this.calls.handleRegistered(e.binding, nowMs);
+        if (e.kind !== 'removed') this.calls.handleRegistered(e.binding, nowMs, e.before);
         this.#commands.push({ kind: 'registration', event: e });
       }
     }
@@ -349,18 +373,20 @@ export class SipCore {
   #answerOptions({ message, trunk }: { message: SipMessage; trunk?: string }, nowMs: number): SipMessage {
     const toTag = this.admission.tag(message);
     // A trunk asks whether we are there, not whether somebody is.
-    const user = trunk === undefined ? parseUri(message.uri)?.user : undefined;
+    const target = trunk === undefined ? parseUri(message.uri) : undefined;
+    const gruu = target && this.registrar.resolveGruu(target);
+    const user = gruu?.user ?? target?.user;
     if (user !== undefined) {
       const asker = { account: '', from: '', to: user };
       const { decision } = builtIn(asker, this.directory, 'as called');
       if (decision.kind === 'reject') return refusal(message, decision.status, decision.reason, toTag);
-      if (this.directory.isUser(user) && this.registrar.lookup(user, nowMs).length === 0)
-        return refusal(message, 480, `${user} is not registered: nobody is signed in under that name`, toTag);
+      if (this.directory.isUser(user) && this.registrar.lookup(user, nowMs, gruu?.instance).length === 0)
+        return refusal(message, 480, `${target?.user} is not registered: nobody is signed in under that name`, toTag);
     }
     const headers = [
       ['Allow', `${ALLOW}, REGISTER`] as const,
       ['Accept', 'application/sdp'] as const,
-      ['Supported', SUPPORTED.join(', ')] as const,
+      ['Supported', [...SUPPORTED, ...REGISTRATION_EXTENSIONS].join(', ')] as const,
     ];
     return createResponse(message, 200, undefined, { toTag, headers });
   }

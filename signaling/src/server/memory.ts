@@ -45,16 +45,15 @@ export class Memory {
 
   registration({ kind, binding }: RegistrarEvent): void {
     const { note, wallOffsetMs } = this.#options;
-    const { key, flow, contact: _, expiresAtMs, ...rest } = binding;
+    const { key, flow, contact: _, registeredAtMs, expiresAtMs, ...rest } = binding;
     if (kind === 'removed' || flow.transport !== 'udp') {
       note({ kind: 'no-binding', key });
       return;
     }
     const { transport, local, remote } = flow;
-    const stored = {
-      version: VERSION,
-      binding: { ...rest, key, expiresAtMs: expiresAtMs + wallOffsetMs(), flow: { transport, local, remote } },
-    };
+    const at = (ms: number) => ms + wallOffsetMs();
+    const times = { registeredAtMs: at(registeredAtMs), expiresAtMs: at(expiresAtMs) };
+    const stored = { version: VERSION, binding: { ...rest, ...times, key, flow: { transport, local, remote } } };
     note({ kind: 'binding', key, snapshot: JSON.stringify(stored) });
   }
 
@@ -94,10 +93,13 @@ export class Memory {
     if (stored?.version !== VERSION) return undefined;
     const { binding } = stored;
     const contact = parseUri(binding.written);
-    const expiresAtMs = binding.expiresAtMs - this.#options.wallOffsetMs();
+    const at = (ms: number) => ms - this.#options.wallOffsetMs();
+    const expiresAtMs = at(binding.expiresAtMs);
+    // Notes of before there were these two are read too.
+    const registeredAtMs = at(binding.registeredAtMs ?? binding.expiresAtMs);
     const flow = this.#options.udpFlow(binding.flow.local, binding.flow.remote);
     if (!contact?.isSip || !flow || expiresAtMs <= nowMs) return undefined;
-    return { ...binding, contact, flow, expiresAtMs };
+    return { ...binding, contact, flow, path: binding.path ?? [], registeredAtMs, expiresAtMs };
   }
 
   #record(call: CallSummary): Cdr {

@@ -41,6 +41,7 @@ export function numbers(of: {
   add('sip_call', core.calls.counters);
   add('sip_transaction', core.transactions.counters);
   add('sip_auth', core.authenticator.counters);
+  add('sip_bearer', core.bearer?.counters ?? {});
   add('sip_transport', hub.counters);
   add('sip_locate', core.locator.counters);
   add('sip_relay', core.media.counters);

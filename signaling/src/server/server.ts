@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { hex, type SocketAddress, utf8 } from '@offhook/core';
+import { type DigestAlgorithm, hex, type SocketAddress, utf8 } from '@offhook/core';
 import { type AdminHandler, MachineTimer, monotonicMs, nodeCrypto, type RunningPart } from '@offhook/core/node';
 import { type Logger, pino } from 'pino';
 import { Accounts, Sessions } from '../auth/index.ts';
@@ -19,6 +19,7 @@ import {
   openFilesLimit,
   TransportHub,
 } from '../transport/index.ts';
+import { bearerOf } from './bearer.ts';
 import { SipCore } from './core.ts';
 import { watchLag } from './lag.ts';
 import { Memory } from './memory.ts';
@@ -61,6 +62,7 @@ export async function startSignaling(
   const relays = config.media.relays.flatMap((relay) => parseRelay(relay) ?? []);
   const isLocal = localNames(config, () => certificate?.facts.names ?? []);
   const trunks = withPasswords(config.trunks ?? {});
+  const edges = new Set(config.sip.edges);
   const core = new SipCore({
     crypto: nodeCrypto,
     domain,
@@ -78,6 +80,8 @@ export async function startSignaling(
     sends: (transport, family) => outside.sends(transport, family),
     trunks,
     routing: config.routes === undefined ? 'built-in' : 'asked',
+    isEdge: (address) => edges.has(address),
+    bearer: bearerOf(config, sessions, log),
   });
   const isUser = (user: string) => find(user) !== undefined;
   const routing = openRouting({ core, isUser, path: config.routes, log });
@@ -343,7 +347,7 @@ function verbs(of: {
   };
   const optional = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
   return {
-    users: async ({ op, user, password, displayName, change }) => {
+    users: async ({ op, user, password, displayName, digest, change }) => {
       switch (op) {
         case 'list':
           return accounts.all().map((a) => ({
@@ -353,9 +357,12 @@ function verbs(of: {
             online: core.registrar.lookup(a.user, monotonicMs()).length > 0,
           }));
         case 'add':
-          return accounts.add(text(user, 'the user name'), optional(password), optional(displayName));
+          return accounts.add(text(user, 'the user name'), optional(password), {
+            displayName: optional(displayName),
+            digest: digest as DigestAlgorithm | undefined, // the store looks at it
+          });
         case 'passwd':
-          return accounts.setPassword(text(user, 'the user name'), optional(password));
+          return accounts.setPassword(text(user, 'the user name'), optional(password), digest as DigestAlgorithm);
         case 'settings':
           return accounts.settings(text(user, 'the user name'));
         case 'change':

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { ha1 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import { Accounts } from '../auth/index.ts';
-import { DEFAULT_SETTINGS, openStore, StoreError } from './index.ts';
+import { DEFAULT_SETTINGS, openStore, type Store, StoreError } from './index.ts';
 
 test('accounts live through a restart, without their passwords', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'offhook-store-'));
@@ -73,6 +74,36 @@ test('settings live through a restart, go with their account, and are told apart
     await accounts.add('alice', 'correct horse');
     assert.deepEqual(accounts.settings('alice'), DEFAULT_SETTINGS);
     await store.close();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('an account keeps its digest through a new password; a store of before there was one is read', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'offhook-store-'));
+  const path = join(folder, 'offhook.sqlite');
+  try {
+    const old = new DatabaseSync(path);
+    old.exec(`CREATE TABLE account (user TEXT PRIMARY KEY, display_name TEXT NOT NULL, ha1_md5 TEXT NOT NULL,
+      ha1_sha256 TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;
+      INSERT INTO account VALUES ('old', 'Old', 'md5', 'sha', '2026')`);
+    old.close();
+    const digests = async (store: Store) => (await store.accounts()).map((a) => `${a.user} ${a.digest}`);
+    const store = openStore(path, 'example.test', nodeCrypto);
+    await store.addAccount({ user: 'alice', password: 'correct horse', digest: 'SHA-256' });
+    await store.addAccount({ user: 'bob', password: 'correct horse' });
+    await store.setPassword('alice', 'battery staple');
+    assert.deepEqual(await digests(store), ['alice SHA-256', 'bob undefined', 'old undefined']);
+    await store.setPassword('alice', 'battery staple', 'MD5');
+    await store.setPassword('old', 'battery staple', 'SHA-256');
+    for (const bad of ['sha-256', '', 7] as unknown as 'MD5'[]) {
+      await assert.rejects(store.setPassword('bob', 'battery staple', bad), /'MD5' or 'SHA-256'/);
+      await assert.rejects(store.addAccount({ user: 'c', password: 'long enough', digest: bad }), StoreError);
+    }
+    await store.close();
+    const again = openStore(path, 'example.test', nodeCrypto);
+    assert.deepEqual(await digests(again), ['alice MD5', 'bob undefined', 'old SHA-256']);
+    await again.close();
   } finally {
     rmSync(folder, { recursive: true });
   }

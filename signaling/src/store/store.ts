@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { type Crypto, ha1 } from '@offhook/core';
+import { type Crypto, type DigestAlgorithm, ha1 } from '@offhook/core';
 import { readSettings, type UserSettings } from './settings.ts';
 
 /** What is known of a user. Passwords are never stored, only the digests that SIP needs (RFC 7616 3.4.2). */
@@ -10,7 +10,15 @@ export interface Account {
   readonly displayName: string;
   readonly ha1Md5: string;
   readonly ha1Sha256: string;
+  /** The digest algorithm its phones are challenged with; undefined: that of the listener. */
+  readonly digest?: DigestAlgorithm;
   readonly createdAt: string;
+}
+
+/** What an account may have beside its name and password. */
+export interface AccountDetails {
+  readonly displayName?: string;
+  readonly digest?: DigestAlgorithm;
 }
 
 /** A failure with words for the person who asked. */
@@ -19,8 +27,9 @@ export class StoreError extends Error {}
 /** What outlives a restart. Asynchronous, because other implementations ask a database over the network. */
 export interface Store {
   accounts(): Promise<readonly Account[]>;
-  addAccount(account: { user: string; password: string; displayName?: string }): Promise<void>;
-  setPassword(user: string, password: string): Promise<void>;
+  addAccount(account: { user: string; password: string } & AccountDetails): Promise<void>;
+  /** Without a digest the one that was set stays. */
+  setPassword(user: string, password: string, digest?: DigestAlgorithm): Promise<void>;
   removeAccount(user: string): Promise<void>;
   /** What users want done with calls, those that have said so. */
   settings(): Promise<ReadonlyMap<string, UserSettings>>;
@@ -43,6 +52,15 @@ function passwordProblem(password: string): string | undefined {
   return undefined;
 }
 
+function isDigest(name: unknown): name is DigestAlgorithm {
+  return name === 'MD5' || name === 'SHA-256';
+}
+
+function checkedDigest(name: unknown): DigestAlgorithm | undefined {
+  if (name !== undefined && !isDigest(name)) throw new StoreError("the digest algorithm is 'MD5' or 'SHA-256'");
+  return name;
+}
+
 /**
  * The SQLite store (WAL, readable by this user only). Digests depend on the realm, so a store belongs to one realm;
  * opening it with another is refused in words.
@@ -55,6 +73,9 @@ export function openStore(path: string, realm: string, crypto: Crypto): Store {
   db.exec(`CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS account (user TEXT PRIMARY KEY, display_name TEXT NOT NULL, ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS user_settings (user TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT;`);
+  // A store of before accounts had a digest of their own.
+  const columns = db.prepare("SELECT name FROM pragma_table_info('account')").all() as { name: string }[];
+  if (!columns.some(({ name }) => name === 'digest')) db.exec('ALTER TABLE account ADD COLUMN digest TEXT');
   const known = db.prepare("SELECT value FROM meta WHERE name = 'realm'").get() as { value: string } | undefined;
   if (!known) db.prepare("INSERT INTO meta VALUES ('realm', ?)").run(realm);
   else if (known.value !== realm) {
@@ -70,29 +91,33 @@ export function openStore(path: string, realm: string, crypto: Crypto): Store {
   };
   return {
     accounts: async () =>
-      (db.prepare('SELECT * FROM account ORDER BY user').all() as Record<string, string>[]).map((row) => ({
+      (db.prepare('SELECT * FROM account ORDER BY user').all() as Record<string, string | null>[]).map((row) => ({
         user: row.user!,
         displayName: row.display_name!,
         ha1Md5: row.ha1_md5!,
         ha1Sha256: row.ha1_sha256!,
         createdAt: row.created_at!,
+        ...(isDigest(row.digest) ? { digest: row.digest } : {}),
       })),
-    addAccount: async ({ user, password, displayName }) => {
+    addAccount: async ({ user, password, displayName, digest }) => {
       checked(userNameProblem(user) ?? passwordProblem(password));
       if (db.prepare('SELECT 1 FROM account WHERE user = ?').get(user))
         throw new StoreError(`there is a user '${user}' already`);
-      db.prepare('INSERT INTO account VALUES (?, ?, ?, ?, ?)').run(
+      db.prepare(
+        'INSERT INTO account (user, display_name, ha1_md5, ha1_sha256, created_at, digest) VALUES (?, ?, ?, ?, ?, ?)',
+      ).run(
         user,
         displayName ?? user,
         ...digests(user, password),
         new Date().toISOString(),
+        checkedDigest(digest) ?? null,
       );
     },
-    setPassword: async (user, password) => {
+    setPassword: async (user, password, digest) => {
       checked(passwordProblem(password));
       const changed = db
-        .prepare('UPDATE account SET ha1_md5 = ?, ha1_sha256 = ? WHERE user = ?')
-        .run(...digests(user, password), user);
+        .prepare('UPDATE account SET ha1_md5 = ?, ha1_sha256 = ?, digest = coalesce(?, digest) WHERE user = ?')
+        .run(...digests(user, password), checkedDigest(digest) ?? null, user);
       if (Number(changed.changes) === 0) throw new StoreError(`there is no user '${user}'`);
     },
     removeAccount: async (user) => {
