@@ -90,11 +90,9 @@ function renewedBy(wish: Wish, known: readonly Known[], asked: readonly string[]
   const ofPhone = known.find((k) => wish.instance !== undefined && k.instance === wish.instance && k.regId === regId);
   // With a reg-id the flow of a phone counts, whatever its URI (RFC 5626 6); a contact without one may be given one.
   if (regId !== undefined) return ofPhone ?? known.find((k) => k.regId === undefined && sameAs(k.uri) === uri);
-  // Without, the URI does: first that of a contact that has no reg-id either.
-  const ofUri = known.filter((k) => sameAs(k.uri) === uri);
-  const plain = ofUri.find((k) => k.regId === undefined);
+  // Without, the URI does, that of a contact that has no reg-id either.
+  const plain = known.find((k) => sameAs(k.uri) === uri && k.regId === undefined);
   if (plain) return plain;
-  if (wish.instance === undefined) return ofUri[0];
   return ofPhone && !asked.includes(sameAs(ofPhone.uri)) ? ofPhone : undefined;
 }
 
@@ -158,7 +156,11 @@ function play(steps: readonly Step[]): void {
     } else {
       const asked = wishes.map((w) => sameAs(w.uri));
       const isBrief = (w: Wish) => expiryOf(w) > 0 && expiryOf(w) < LIMITS.minExpiresS;
+      const lasting = wishes.filter((w) => w.expires !== '0');
+      const hasFlow = lasting.some((w) => w.instance !== undefined && w.regId !== undefined);
       if (from.transport !== 'ws' && wishes.some(isBrief)) status = 423;
+      // A contact with reg-id has to be the only one (RFC 5626 6).
+      else if (hasFlow && lasting.length > 1) status = 400;
       else {
         for (const w of wishes) {
           const old = renewedBy(w, after, asked);
