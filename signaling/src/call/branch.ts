@@ -42,7 +42,7 @@ export function startBranch(context: CallContext, call: Call, destination: Desti
 
 function newBranch(context: CallContext, call: Call, destination: Destination): Branch {
   const { options } = context;
-  const { user, uri, from, to, flow, route, instance, isWeb, outgoing } = destination;
+  const { user, uri, from, to, flow, route, instance, isWeb, isOutside, outgoing } = destination;
   const dialog = new Dialog({
     callId: hex(options.crypto.randomBytes(16)),
     localTag: context.newTag(),
@@ -55,7 +55,7 @@ function newBranch(context: CallContext, call: Call, destination: Destination): 
   });
   // RFC 3327 5.4; what is learnt from the answer replaces it.
   dialog.routeSet = route;
-  const leg = newLeg(call, { dialog, user, instance, isWeb, mediaTag: context.newTag() });
+  const leg = newLeg(call, { dialog, user, instance, isWeb, isOutside, mediaTag: context.newTag() });
   leg.line = outgoing;
   context.addLeg(leg);
   const ngCallId = nextPath(call);

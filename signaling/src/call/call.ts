@@ -63,6 +63,8 @@ export interface Leg extends MediaSide {
   earlyTag?: string;
   /** It has sent a REFER before. */
   referred?: boolean;
+  /** It goes to another server, not to a phone that registers here. */
+  readonly isOutside?: boolean;
   /** The line of a trunk that it has. */
   line?: { readonly release: (nowMs: number) => void };
   /** What waits for a better moment (`timers.again`). */
@@ -228,7 +230,10 @@ export function newCall(
 }
 
 /** A leg of that call; the layer has to know it before it is used (`CallContext.addLeg`). */
-export function newLeg(call: Call, parts: Pick<Leg, 'dialog' | 'user' | 'instance' | 'isWeb' | 'mediaTag'>): Leg {
+export function newLeg(
+  call: Call,
+  parts: Pick<Leg, 'dialog' | 'user' | 'instance' | 'isWeb' | 'isOutside' | 'mediaTag'>,
+): Leg {
   const leg = {
     call,
     isLost: false,

@@ -89,6 +89,8 @@ export interface CallContext {
   follow(transaction: string, handler: ClientHandler): void;
   addCall(call: Call): void;
   addLeg(leg: Leg): void;
+  /** A leg is reached over another flow from now on. */
+  moveTo(leg: Leg, flow: Flow, nowMs: number): void;
   /** Gives a leg a new tag of ours: from now on its phone talks to us in another dialog. */
   retag(leg: Leg): void;
   /** The relay's name of another call of that user's, if the user has few. */
@@ -115,6 +117,10 @@ export interface CallContext {
   answered(call: Call, nowMs: number): void;
   /** BYE to a leg; what it answers does not matter. A phone that is away gets it when it comes back in time. */
   bye(leg: Leg, reason: string | undefined, nowMs: number): void;
+  /** Sends the BYE that had to wait; whether there was one. */
+  payDebt(leg: Leg, nowMs: number): boolean;
+  /** The same without the BYE: its phone did not come back in time. */
+  forgetDebt(leg: Leg): boolean;
   /** Hangs both sides up and ends the call. */
   hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void;
   /** Ends a call: frees timers, dialogs and the relay's state. */

@@ -19,6 +19,8 @@ export interface Destination {
   /** Route of the INVITE: the Path of a phone's edge proxies (RFC 3327 5.2), or an outbound proxy. */
   readonly route: readonly string[];
   readonly instance?: string;
+  /** Another server, not a phone that registers here. */
+  readonly isOutside?: boolean;
   /** The phone's own connection is a WebSocket. */
   readonly isWeb?: boolean;
   readonly headers: readonly (readonly [string, string])[];
@@ -56,7 +58,17 @@ export function destinationOf(context: CallContext, call: Call, binding: Binding
 export function destinationAt(context: CallContext, call: Call, uri: string, at: Pick<Destination, 'flow' | 'next'>) {
   const to = `<${uri.replace(/[<>"\s]/g, '')}>`;
   const from = callerParty(context, call);
-  const destination: Destination = { user: uri, uri, from, to, route: [], headers: [], isNoWay: isBusyServer, ...at };
+  const destination: Destination = {
+    user: uri,
+    uri,
+    from,
+    to,
+    route: [],
+    headers: [],
+    isNoWay: isBusyServer,
+    isOutside: true,
+    ...at,
+  };
   return destination;
 }
 
@@ -78,6 +90,7 @@ export function destinationOver(
     headers: all,
     outgoing,
     isNoWay: isBusyServer,
+    isOutside: true,
     ...at,
   };
 }

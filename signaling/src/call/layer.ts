@@ -3,6 +3,7 @@ import type { NgResult } from '../media/index.ts';
 import { type Binding, rerouted } from '../registrar/index.ts';
 import type { Flow, TransactionCommand } from '../transaction/index.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
+import { CallTable } from './call-table.ts';
 import {
   CALL_LIMITS,
   type CallContext,
@@ -16,18 +17,18 @@ import { handleInDialog, handleInEarlyDialog } from './dispatch.ts';
 import { acknowledge } from './exchange.ts';
 import { returnFetched } from './fetch.ts';
 import { CallFigures } from './figures.ts';
-import { ringOver } from './hunt.ts';
 import { handleAck } from './in-dialog.ts';
 import { LegTable } from './leg-table.ts';
-import { deleteCommand, isUnknownCall, queryCommand } from './media.ts';
+import { deleteCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
-import { sessionDue } from './refresh.ts';
-import { acknowledgesStopped, handlePrack, repeatProvisional, resetReliable, stopReliable } from './reliable.ts';
+import { findAgain } from './outside.ts';
+import { acknowledgesStopped, handlePrack, resetReliable, stopReliable } from './reliable.ts';
 import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
 import { startCall } from './start.ts';
 import { type CallSummary, summarise } from './summary.ts';
+import { fire } from './timers.ts';
 import { returnTransferred } from './transfer.ts';
 
 /** What the layer wants done beside the requests and answers it hands to the transactions. */
@@ -41,7 +42,6 @@ export type CallCommand =
 /** Calls of one user that are kept at one relay, so that they can be joined; more are spread. */
 const FEW = 4;
 const T1_MS = 500;
-const T2_MS = 4000;
 
 /**
  * The back-to-back user agent (RFC 3261 6): each call has a caller's leg and branches towards the called user's phones,
@@ -52,10 +52,8 @@ export class CallLayer implements CallContext {
   readonly options: CallLayerOptions;
   readonly limits: CallLimits;
   readonly counters = new CallFigures();
-  readonly #calls = new Set<Call>();
+  readonly #calls = new CallTable();
   readonly #legs = new LegTable();
-  readonly #perUser = new Map<string, number>();
-  readonly #inviteTransactions = new Map<string, Call>();
   readonly #clients = new Map<string, ClientHandler>();
   readonly #media = new Map<number, { call?: Call; then: (result: NgResult, nowMs: number) => void }>();
   readonly #deadlines = new Deadlines<CallTimer>();
@@ -78,7 +76,7 @@ export class CallLayer implements CallContext {
   }
 
   calls(): CallSummary[] {
-    return [...this.#calls].map((call) => summarise(call, this.options.mediaPath));
+    return this.#calls.all().map((call) => summarise(call, this.options.mediaPath));
   }
 
   poll(): CallCommand | undefined {
@@ -94,12 +92,12 @@ export class CallLayer implements CallContext {
   restore(snapshot: CallSnapshot, reach: Reach, nowMs: number): void {
     const call = restoredCall(this, snapshot, reach);
     this.#calls.add(call);
-    this.#count(call, 1);
     this.setTimer(call.check, nowMs + this.limits.checkMs);
     for (const leg of [call.a, call.b]) {
       if (!leg) continue;
       this.addLeg(leg);
       if (leg.isLost) this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
+      if (leg.isLost) findAgain(this, leg, nowMs);
       if (leg.session) armSession(this, leg, leg.session, nowMs);
     }
     this.counters.restored++;
@@ -154,7 +152,7 @@ export class CallLayer implements CallContext {
 
   handleTimeout(nowMs: number): void {
     for (let timer = this.#deadlines.expire(nowMs); timer; timer = this.#deadlines.expire(nowMs))
-      this.#fire(timer, nowMs);
+      fire(this, timer, nowMs);
   }
 
   /** The connection of some phones is gone. What was being set up over it ends; answered calls get time to come back. */
@@ -168,6 +166,7 @@ export class CallLayer implements CallContext {
         this.#forgetAnswer(leg);
         // Its change can't be answered any more: the other side need not bother, the phone asks anew when it is back.
         if (call.renegotiation?.from === leg) cancelRenegotiation(this, call, nowMs);
+        findAgain(this, leg, nowMs);
       } else if (leg === call.a) giveUp(this, call, { status: 487, words: 'the caller’s connection is gone', nowMs });
     }
   }
@@ -192,12 +191,12 @@ export class CallLayer implements CallContext {
       const routeSet = rerouted(leg.dialog.routeSet, binding.path, before?.path);
       if (routeSet) leg.dialog.routeSet = routeSet;
       else if (flow === binding.flow) continue;
-      this.#moveTo(leg, binding.flow, nowMs);
-      this.#payDebt(leg, nowMs);
+      this.moveTo(leg, binding.flow, nowMs);
+      this.payDebt(leg, nowMs);
     }
   }
 
-  #moveTo(leg: Leg, flow: Flow, nowMs: number): void {
+  moveTo(leg: Leg, flow: Flow, nowMs: number): void {
     leg.dialog.flow = flow;
     leg.isLost = false;
     this.counters.flowsReplaced++;
@@ -208,7 +207,7 @@ export class CallLayer implements CallContext {
 
   /** Ends every call: the server stops for good. */
   hangUpAll(words: string, nowMs: number): void {
-    for (const call of [...this.#calls]) {
+    for (const call of this.#calls.all()) {
       if (call.state === 'answered') {
         this.bye(call.a, words, nowMs);
         if (call.b) this.bye(call.b, words, nowMs);
@@ -258,23 +257,15 @@ export class CallLayer implements CallContext {
       this.respond(id, refusal(message, 500, 'CSeq out of order', leg.tag), nowMs);
       return;
     }
-    if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got.flow)) this.#moveTo(leg, got.flow, nowMs);
-    if (message.method === 'INVITE') this.#inviteTransactions.set(id, leg.call);
+    if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got.flow)) this.moveTo(leg, got.flow, nowMs);
+    if (message.method === 'INVITE') this.#calls.invited(id, leg.call);
     handleInDialog(this, leg, got, nowMs);
   }
 
   addCall(call: Call): void {
     this.#calls.add(call);
-    if (!call.transfer) this.#inviteTransactions.set(call.inviteTransaction, call);
-    this.#count(call, 1);
+    if (!call.transfer) this.#calls.invited(call.inviteTransaction, call);
     this.progress(call);
-  }
-
-  /** A user's calls are those that the user began. */
-  #count({ a }: Call, more: 1 | -1): void {
-    const calls = this.callsOf(a.user) + more;
-    if (calls > 0) this.#perUser.set(a.user, calls);
-    else this.#perUser.delete(a.user);
   }
 
   progress(call: Call): void {
@@ -296,15 +287,11 @@ export class CallLayer implements CallContext {
   }
 
   parkedIn(slot: string): Call | undefined {
-    for (const call of this.#calls) if (call.slot === slot) return call;
-    return undefined;
+    return this.#calls.parkedIn(slot);
   }
 
   ringingAt(matches: (user: string) => boolean): Call[] {
-    return [...this.#calls].filter(
-      ({ state, finalSent, branches }) =>
-        state === 'ringing' && !finalSent && branches.some((b) => b.state !== 'failed' && matches(b.leg.user)),
-    );
+    return this.#calls.ringingAt(matches);
   }
 
   dropLeg(leg: Leg): void {
@@ -316,7 +303,7 @@ export class CallLayer implements CallContext {
   }
 
   callsOf(user: string): number {
-    return this.#perUser.get(user) ?? 0;
+    return this.#calls.begunBy(user);
   }
 
   newTag(): string {
@@ -338,9 +325,9 @@ export class CallLayer implements CallContext {
 
   respond(transaction: string, response: SipMessage, nowMs: number): void {
     if (response.status >= 200) {
-      const call = this.#inviteTransactions.get(transaction);
+      const call = this.#calls.ofInvite(transaction);
       if (call?.inviteTransaction === transaction) stopReliable(this, call.a);
-      this.#inviteTransactions.delete(transaction);
+      this.#calls.inviteAnswered(transaction);
     }
     this.options.transactions.respond(transaction, response, nowMs);
   }
@@ -377,14 +364,17 @@ export class CallLayer implements CallContext {
     const leg = this.#legs.findAcknowledged(message);
     if (!leg) return;
     handleAck(this, leg, message, nowMs);
-    if (leg.ok === undefined && !leg.isLost) this.#payDebt(leg, nowMs);
+    if (leg.ok === undefined && !leg.isLost) this.payDebt(leg, nowMs);
   }
 
-  /** The BYE that had to wait; whether there was one. */
-  #payDebt(leg: Leg, nowMs: number): boolean {
+  payDebt(leg: Leg, nowMs: number): boolean {
     const debt = this.#legs.settle(leg);
     if (debt) this.bye(leg, debt.words, nowMs);
     return debt !== undefined;
+  }
+
+  forgetDebt(leg: Leg): boolean {
+    return this.#legs.settle(leg) !== undefined;
   }
 
   /** The phone has hung up by itself: it needs no BYE any more. */
@@ -395,7 +385,7 @@ export class CallLayer implements CallContext {
   }
 
   #handleCancel(transaction: string, nowMs: number): void {
-    const call = this.#inviteTransactions.get(transaction);
+    const call = this.#calls.ofInvite(transaction);
     if (!call) return;
     if (transaction === call.inviteTransaction) {
       this.counters.cancelled++;
@@ -473,8 +463,6 @@ export class CallLayer implements CallContext {
     };
     returnTransferred(this, call, next);
     this.#calls.delete(call);
-    this.#inviteTransactions.delete(call.inviteTransaction);
-    this.#count(call, -1);
     for (const timer of [call.ring, call.change, call.check]) this.clearTimer(timer);
     for (const leg of [call.a, ...call.branches.map((b) => b.leg)]) {
       if (leg.call !== call) continue; // it went on into another call
@@ -488,70 +476,6 @@ export class CallLayer implements CallContext {
         this.#legs.closing(leg, call.inviteTransaction);
       leg.line?.release(nowMs);
       leg.again?.(nowMs); // what waited for a better moment has waited in vain
-    }
-  }
-
-  /** A relay that was restarted, or that gave a silent call up, has none: then nobody hears anybody. */
-  #check(call: Call, nowMs: number): void {
-    if (call.ngCallId === undefined) return;
-    this.setTimer(call.check, nowMs + this.limits.checkMs);
-    this.media(call, queryCommand(call.ngCallId), nowMs, (result, now) => {
-      if ('ok' in result || !isUnknownCall(result.error)) return;
-      this.counters.mediaLost++;
-      this.hangUp(call, { status: 480, words: 'no media came for too long, or the media relay was restarted' }, now);
-    });
-  }
-
-  #fire(timer: CallTimer, nowMs: number): void {
-    const { call, leg } = timer;
-    switch (timer.kind) {
-      case 'ring':
-        ringOver(this, call, nowMs);
-        return;
-      case 'retransmit-2xx': {
-        // RFC 3261 13.3.1.4: T1, doubled up to T2, on reliable transports too.
-        if (!leg?.ok) return;
-        this.options.transactions.respond(leg.ok.transaction, leg.ok.response, nowMs);
-        leg.ok.intervalMs = Math.min(leg.ok.intervalMs * 2, T2_MS);
-        this.setTimer(timer, nowMs + leg.ok.intervalMs);
-        return;
-      }
-      case 'no-ack':
-        if (leg) this.stopRepeating(leg);
-        if (leg && this.#payDebt(leg, nowMs)) return;
-        this.counters.noAck++;
-        this.hangUp(call, { status: 408, words: 'the answer was never acknowledged' }, nowMs);
-        return;
-      case 'retransmit-1xx':
-        if (leg) repeatProvisional(this, leg, nowMs);
-        return;
-      case 'no-prack':
-        this.counters.noPrack++;
-        giveUp(this, call, { status: 504, words: `${call.caller}'s phone sent no PRACK for what it was told`, nowMs });
-        return;
-      case 'change':
-        cancelRenegotiation(this, call, nowMs);
-        return;
-      case 'check':
-        this.#check(call, nowMs);
-        return;
-      case 'again':
-        leg?.again?.(nowMs);
-        return;
-      case 'session':
-        if (leg) sessionDue(this, leg, nowMs);
-        return;
-      case 'lost':
-        if (leg && this.#legs.settle(leg)) return;
-        if (leg) leg.isLost = false; // a last BYE is sent where it was last seen
-        this.hangUp(
-          call,
-          { status: 480, words: `the connection of ${leg?.user ?? 'a phone'} did not come back` },
-          nowMs,
-        );
-        return;
-      default:
-        timer.kind satisfies never;
     }
   }
 }

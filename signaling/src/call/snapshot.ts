@@ -30,6 +30,7 @@ export interface LegSnapshot {
   readonly user: string;
   readonly instance?: string;
   readonly isWeb?: boolean;
+  readonly isOutside?: boolean;
   readonly allows: readonly string[];
   readonly sent?: string;
   readonly profile?: MediaProfile;
@@ -91,6 +92,7 @@ function legSnapshot(leg: Leg): LegSnapshot {
     user: leg.user,
     instance: leg.instance,
     isWeb: leg.isWeb,
+    isOutside: leg.isOutside,
     allows: [...leg.allows],
     sent: leg.sent,
     profile: leg.profile,
@@ -149,8 +151,8 @@ function restoredLeg(context: CallContext, call: Call, s: LegSnapshot, reach: Re
   dialog.routeSet = s.routeSet;
   dialog.localCSeq = s.localCSeq + CSEQ_SLACK;
   dialog.remoteCSeq = s.remoteCSeq;
-  const { user, instance, isWeb, mediaTag } = s;
-  const leg = newLeg(call, { dialog, user, instance, isWeb, mediaTag });
+  const { user, instance, isWeb, isOutside, mediaTag } = s;
+  const leg = newLeg(call, { dialog, user, instance, isWeb, isOutside, mediaTag });
   for (const method of s.allows) leg.allows.add(method);
   leg.isLost = isLost;
   leg.sent = s.sent;

@@ -189,6 +189,7 @@ function callOf(
     user,
     instance: instanceOf(context, message),
     isWeb: isWebTransport(message.vias.at(-1)?.transport),
+    isOutside: arrived && true,
     mediaTag: context.newTag(),
   });
   noteAllow(a, message);

@@ -1,0 +1,75 @@
+import type { Call, CallTimer } from './call.ts';
+import type { CallContext } from './context.ts';
+import { ringOver } from './hunt.ts';
+import { isUnknownCall, queryCommand } from './media.ts';
+import { giveUp } from './outcome.ts';
+import { sessionDue } from './refresh.ts';
+import { repeatProvisional } from './reliable.ts';
+import { cancelRenegotiation } from './renegotiate.ts';
+
+const T2_MS = 4000;
+
+/** What is due of a call or of one of its legs. */
+export function fire(context: CallContext, timer: CallTimer, nowMs: number): void {
+  const { call, leg } = timer;
+  switch (timer.kind) {
+    case 'ring':
+      ringOver(context, call, nowMs);
+      return;
+    case 'retransmit-2xx': {
+      // RFC 3261 13.3.1.4: T1, doubled up to T2, on reliable transports too.
+      if (!leg?.ok) return;
+      context.options.transactions.respond(leg.ok.transaction, leg.ok.response, nowMs);
+      leg.ok.intervalMs = Math.min(leg.ok.intervalMs * 2, T2_MS);
+      context.setTimer(timer, nowMs + leg.ok.intervalMs);
+      return;
+    }
+    case 'no-ack':
+      if (leg) context.stopRepeating(leg);
+      if (leg && context.payDebt(leg, nowMs)) return;
+      context.counters.noAck++;
+      context.hangUp(call, { status: 408, words: 'the answer was never acknowledged' }, nowMs);
+      return;
+    case 'retransmit-1xx':
+      if (leg) repeatProvisional(context, leg, nowMs);
+      return;
+    case 'no-prack':
+      context.counters.noPrack++;
+      giveUp(context, call, { status: 504, words: `${call.caller}'s phone sent no PRACK for what it was told`, nowMs });
+      return;
+    case 'change':
+      cancelRenegotiation(context, call, nowMs);
+      return;
+    case 'check':
+      check(context, call, nowMs);
+      return;
+    case 'again':
+      leg?.again?.(nowMs);
+      return;
+    case 'session':
+      if (leg) sessionDue(context, leg, nowMs);
+      return;
+    case 'lost':
+      if (leg && context.forgetDebt(leg)) return;
+      if (leg) leg.isLost = false; // a last BYE is sent where it was last seen
+      context.hangUp(
+        call,
+        { status: 480, words: `the connection of ${leg?.user ?? 'a phone'} did not come back` },
+        nowMs,
+      );
+      return;
+    default:
+      timer.kind satisfies never;
+  }
+}
+
+/** A relay that was restarted, or that gave a silent call up, has none: then nobody hears anybody. */
+function check(context: CallContext, call: Call, nowMs: number): void {
+  if (call.ngCallId === undefined) return;
+  context.setTimer(call.check, nowMs + context.limits.checkMs);
+  context.media(call, queryCommand(call.ngCallId), nowMs, (result, now) => {
+    if ('ok' in result || !isUnknownCall(result.error)) return;
+    context.counters.mediaLost++;
+    context.hangUp(call, { status: 480, words: 'no media came for too long, or the media relay was restarted' }, now);
+  });
+}
