@@ -56,7 +56,7 @@ function parked(p: ReturnType<typeof people>) {
   return { ok, invite, reinvite };
 }
 
-test('parking (RFC 5359 2.13): one waits in silence, and talks with whoever calls the slot', () => {
+test('parking (RFC 5359 2.15): one waits in silence, and talks with whoever calls the slot', () => {
   const p = people();
   const { s, bob, carol } = p;
   const { reinvite } = parked(p);
@@ -145,7 +145,7 @@ function ringing(p: ReturnType<typeof people>) {
 }
 
 for (const number of ['**bob', '*8']) {
-  test(`pick-up by ${number}: a colleague takes the call that rings; the caller sees one answer`, () => {
+  test(`pick-up (RFC 5359 2.16) by ${number}: a colleague takes the call that rings; the caller sees one answer`, () => {
     const p = people(TOGETHER);
     const { s, alice, bob, carol } = p;
     const { invite } = ringing(p);

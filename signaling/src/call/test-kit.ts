@@ -11,7 +11,7 @@ import {
   seededCrypto,
 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
-import type { RingGroup } from '../routing/index.ts';
+import type { Decision, RingGroup, RouteCommand } from '../routing/index.ts';
 import { SipCore, type SipCoreOptions } from '../server/core.ts';
 import { type Account, DEFAULT_SETTINGS, type UserSettings } from '../store/index.ts';
 import type { Flow } from '../transaction/index.ts';
@@ -63,6 +63,8 @@ export function stage(
   const relayLegs = new Map<string, Map<string, number>>();
   let ports = 0;
   const ended: string[] = [];
+  /** Calls that wait for a decision (`core: { routing: 'asked' }`). */
+  const asked: RouteCommand[] = [];
   /** What a journal would hold. */
   const snapshots = new Map<string, string>();
   const clock = { now: 0 };
@@ -85,7 +87,8 @@ export function stage(
         };
         if (held && message.command !== 'ping' && (heldOnly ?? message.command) === message.command) held.push(answer);
         else answer();
-      } else if (c.kind === 'call-ended') {
+      } else if (c.kind === 'route') asked.push(c);
+      else if (c.kind === 'call-ended') {
         ended.push(`${c.call.status} ${c.call.reason}`);
         snapshots.delete(c.call.id);
       } else if (c.kind === 'remember') snapshots.set(c.call.id, JSON.stringify(c.call));
@@ -255,6 +258,12 @@ export function stage(
     alive,
     relayLegs,
     ended,
+    asked,
+    /** Decides what becomes of the call that has waited for longest. */
+    decide: (decision: Decision) => {
+      core.handleRouted(asked.shift()!.id, { decision, steps: [] }, clock.now);
+      settle();
+    },
     snapshots,
     sentOn: (flow: Flow) => outbox.filter((o) => o.flow === flow).map((o) => o.message),
     clock,

@@ -68,7 +68,7 @@ export interface SipCoreOptions {
   readonly nonceSecret?: string;
   readonly admissionLimits?: AdmissionLimits;
   readonly trunks?: TrunkConfigs;
-  /** Finds the servers of trunks instead of the locator. */
+  /** Finds other servers instead of the locator. */
   readonly locate?: Locate;
   /** Whether an address is that of an edge proxy in front of this server. */
   readonly isEdge?: (address: string) => boolean;
@@ -177,7 +177,7 @@ export class SipCore {
       settings: options.settings ?? (() => DEFAULT_SETTINGS),
       mayPickUp: (user, of) =>
         Object.values(groups).some(({ members }) => members.includes(user) && members.includes(of)),
-      locate: (uri, nowMs, then) => this.locate(uri, nowMs, then),
+      locate: (uri, nowMs, then) => (options.locate ?? this.locate)(uri, nowMs, then),
       lookup: (user, nowMs, instance) => this.registrar.lookup(user, nowMs, instance),
       resolveGruu: (uri) => this.registrar.resolveGruu(uri),
       displayName: (user) => account(user)?.displayName ?? user,
