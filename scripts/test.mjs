@@ -1,7 +1,7 @@
 // `npm test`: everything that shows that Offhook works, in one run with one closing line.
 //   node scripts/test.mjs [check] [unit] [interop]      (none named: all three)
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,11 @@ const scratch = mkdtempSync(join(tmpdir(), 'offhook-test-'));
 
 const WORKSPACES = ['core', 'signaling', 'media-relay', 'turn', 'network-lab', 'web-phone', 'cli', 'bench'];
 const UNIT = [...WORKSPACES.map((name) => `${name}/src/**/*.test.ts`), 'scripts/**/*.test.mjs'];
-const INTEROP = ['interop-tests/**/*.test.ts'];
+const INTEROP = readdirSync(join(root, 'interop-tests'))
+  .filter((name) => name.endsWith('.test.ts'))
+  .map((name) => `interop-tests/${name}`);
+/** Where sound is measured nothing else may run: a busy machine makes jitter buffers stretch it. */
+const hasSound = (file) => /src\/(proof|browser|stage)\.ts|in-namespace/.test(readFileSync(join(root, file), 'utf8'));
 
 /** A test that hangs is a failure with a name, not a run that never ends. The longest takes a minute. */
 const TEST_MS = 240_000;
@@ -60,7 +64,17 @@ const stages = {
   },
   interop: () => {
     title('whole system with real peers');
-    const counts = nodeTest('interop', INTEROP, '--test-concurrency=1');
+    const silent = nodeTest(
+      'silent',
+      INTEROP.filter((file) => !hasSound(file)),
+      '--test-concurrency=2',
+    );
+    const sound = nodeTest('sound', INTEROP.filter(hasSound), '--test-concurrency=1');
+    const counts = {
+      passed: silent.passed + sound.passed,
+      failed: silent.failed + sound.failed,
+      skips: [...silent.skips, ...sound.skips],
+    };
     if (ci && counts.skips.length > 0) {
       process.stdout.write('With CI=true a skipped test of the whole system is a failure.\n');
       counts.failed += counts.skips.length;
