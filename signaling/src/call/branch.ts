@@ -10,7 +10,7 @@ import {
   SUPPORTED,
   SUPPORTED_UNRELIABLE,
 } from './context.ts';
-import type { Destination } from './destination.ts';
+import { addressOf, type Destination } from './destination.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, SDP, sdpOf } from './exchange.ts';
 import { goOn, redirected } from './hunt.ts';
@@ -42,7 +42,7 @@ export function startBranch(context: CallContext, call: Call, destination: Desti
 
 function newBranch(context: CallContext, call: Call, destination: Destination): Branch {
   const { options } = context;
-  const { user, uri, from, to, flow, route, instance, isWeb, isOutside, outgoing } = destination;
+  const { user, party, uri, from, to, flow, route, instance, isWeb, isOutside, outgoing } = destination;
   const dialog = new Dialog({
     callId: hex(options.crypto.randomBytes(16)),
     localTag: context.newTag(),
@@ -55,7 +55,7 @@ function newBranch(context: CallContext, call: Call, destination: Destination): 
   });
   // RFC 3327 5.4; what is learnt from the answer replaces it.
   dialog.routeSet = route;
-  const leg = newLeg(call, { dialog, user, instance, isWeb, isOutside, mediaTag: context.newTag() });
+  const leg = newLeg(call, { dialog, user, party, instance, isWeb, isOutside, mediaTag: context.newTag() });
   leg.line = outgoing;
   context.addLeg(leg);
   const ngCallId = nextPath(call);
@@ -82,7 +82,7 @@ function invite(
       ['Allow', ALLOW],
       ['Supported', (sdp === undefined ? SUPPORTED_UNRELIABLE : SUPPORTED).join(', ')],
       ['User-Agent', 'Offhook'],
-      ...(call.transfer ? [['Referred-By', `<sip:${call.transfer.by.user}@${context.options.domain}>`] as const] : []),
+      ...(call.transfer ? [['Referred-By', addressOf(context, call.transfer.by.user)] as const] : []),
       ...askAsClient(context, leg, atLeastS),
       ...(destination?.headers ?? []),
       ...(authorized ? [authorized] : []),
@@ -126,10 +126,10 @@ function refused(
   if (!branch.abandoned) {
     const wantedS = raised(message, Math.max(context.limits.sessionS, again.atLeastS));
     if (wantedS !== undefined) {
-      invite(context, branch, sdp, now, { ...again, atLeastS: wantedS });
+      invite(context, branch, sdp, now, { atLeastS: wantedS }); // a nonce-count is used once
       return;
     }
-    const isChallenge = (status === 401 || status === 407) && again.authorized === undefined;
+    const isChallenge = status === 401 || status === 407;
     const authorized = isChallenge ? branch.destination?.outgoing?.authorize(request, message) : undefined;
     if (authorized) {
       invite(context, branch, sdp, now, { ...again, authorized });
@@ -270,7 +270,7 @@ export function fail(context: CallContext, branch: Branch, status: number, words
   branch.failure ??= { status, reason: words };
   branch.leg.line?.release(nowMs);
   // RFC 3261 16.7: 6xx is for all phones of that user; other users, as in a group, may still answer.
-  if (status >= 600)
+  if (status >= 600 && !branch.leg.isOutside)
     for (const other of call.branches)
       if (other.leg.user === branch.leg.user) abandon(context, other, { words: 'declined elsewhere', status, nowMs });
   if (call.finalSent) {

@@ -54,7 +54,9 @@ export class CallTable {
   ringingAt(matches: (user: string) => boolean): Call[] {
     return [...this.#calls].filter(
       ({ state, finalSent, branches }) =>
-        state === 'ringing' && !finalSent && branches.some((b) => b.state !== 'failed' && matches(b.leg.user)),
+        state === 'ringing' &&
+        !finalSent &&
+        branches.some((b) => b.state !== 'failed' && !b.abandoned && matches(b.leg.user)),
     );
   }
 

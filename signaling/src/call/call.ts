@@ -2,7 +2,7 @@ import type { SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import type { Gruu } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
-import type { Arrived } from '../trunk/index.ts';
+import type { Arrived, Outgoing } from '../trunk/index.ts';
 import type { Destination } from './destination.ts';
 import type { Failure } from './failures.ts';
 import type { Hunt } from './hunt.ts';
@@ -63,10 +63,14 @@ export interface Leg extends MediaSide {
   earlyTag?: string;
   /** It has sent a REFER before. */
   referred?: boolean;
+  /** Who it is in call lists and to routing: an account, or the number or address of somebody elsewhere. */
+  readonly party: string;
+  /** The other side is not to be told who it is. */
+  readonly isPrivate?: boolean;
   /** It goes to another server, not to a phone that registers here. */
   readonly isOutside?: boolean;
   /** The line of a trunk that it has. */
-  line?: { readonly release: (nowMs: number) => void };
+  line?: Pick<Outgoing, 'release'> & Partial<Pick<Outgoing, 'authorize'>>;
   /** What waits for a better moment (`timers.again`). */
   again?: (nowMs: number) => void;
   readonly timers: Readonly<
@@ -232,7 +236,7 @@ export function newCall(
 /** A leg of that call; the layer has to know it before it is used (`CallContext.addLeg`). */
 export function newLeg(
   call: Call,
-  parts: Pick<Leg, 'dialog' | 'user' | 'instance' | 'isWeb' | 'isOutside' | 'mediaTag'>,
+  parts: Pick<Leg, 'dialog' | 'user' | 'party' | 'isPrivate' | 'instance' | 'isWeb' | 'isOutside' | 'mediaTag'>,
 ): Leg {
   const leg = {
     call,
@@ -270,4 +274,9 @@ export function newLeg(
 export function otherLeg(leg: Leg): Leg | undefined {
   const { call } = leg;
   return leg === call.a ? call.b : call.a;
+}
+
+/** A leg as words for the other side name it. */
+export function spoken(leg: Leg): string {
+  return leg.isPrivate ? 'the caller' : leg.party;
 }

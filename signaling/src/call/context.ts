@@ -58,6 +58,7 @@ export interface CallLayerOptions {
   readonly lookup: (user: string, nowMs: number, instance?: string) => readonly Binding[];
   /** The one phone that a GRUU means; undefined for what is none of ours. */
   readonly resolveGruu: (uri: SipUri) => Gruu | undefined;
+  readonly isUser: (user: string) => boolean;
   /** The name that phones show for a caller. */
   readonly displayName: (user: string) => string;
   readonly domain: string;

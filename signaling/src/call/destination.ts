@@ -10,6 +10,8 @@ import { isWebTransport } from './media.ts';
 export interface Destination {
   /** Whose leg it is: a user, or `trunk <name>`. */
   readonly user: string;
+  /** Who that is in call lists. */
+  readonly party: string;
   /** Request-URI. */
   readonly uri: string;
   /** From and To, without tags. */
@@ -26,6 +28,8 @@ export interface Destination {
   readonly headers: readonly (readonly [string, string])[];
   /** The line of a trunk. */
   readonly outgoing?: Outgoing;
+  /** A redirection by its phone is followed: its user is rung alone. */
+  readonly mayDivert?: boolean;
   /** Another way to the same target: its next address (RFC 3263 4.3), or the phone's other flow (RFC 5626 7). */
   readonly next?: (nowMs: number) => void;
   /** Whether that status says that this way is no good, rather than the target; silence always does. */
@@ -42,6 +46,8 @@ export interface Diversion {
 export function destinationOf(context: CallContext, call: Call, binding: Binding): Destination {
   return {
     user: binding.user,
+    // A temporary GRUU says nothing of who is behind it.
+    party: call.only?.user === binding.user ? call.callee : binding.user,
     uri: binding.contact.toString(),
     from: callerParty(context, call),
     to: addressOf(context, binding.user),
@@ -60,6 +66,7 @@ export function destinationAt(context: CallContext, call: Call, uri: string, at:
   const from = callerParty(context, call);
   const destination: Destination = {
     user: uri,
+    party: uri,
     uri,
     from,
     to,
@@ -83,6 +90,7 @@ export function destinationOver(
   const all = [...headers, ...diversionHeaders(context, call)];
   return {
     user: `trunk ${outgoing.trunk}`,
+    party: outgoing.number,
     uri,
     from,
     to,
@@ -113,12 +121,13 @@ function callerParty(context: CallContext, call: Call): string {
   const { showAs } = call.hunt ?? {};
   const user = showAs?.from ?? call.caller;
   // A number that an outside caller shows is no account's, whatever it looks like.
-  const own = call.arrived ? (call.arrived.displayName ?? user) : displayName(user);
+  const own = call.a.isOutside ? (call.arrived?.displayName ?? user) : displayName(user);
   const name = showAs?.displayName ?? own;
   return new NameAddr(new SipUri({ user, host: domain }), undefined, name).toString();
 }
 
-function addressOf(context: CallContext, user: string): string {
+/** A user's address here. */
+export function addressOf(context: CallContext, user: string): string {
   return new NameAddr(new SipUri({ user, host: context.options.domain })).toString();
 }
 

@@ -311,3 +311,54 @@ test('a malformed Replaces, two, or one with Join is a bad request', () => {
     s.assertNothingLeft();
   }
 });
+
+test('a fetched phone that hangs up right after its answer: the other side hears it and is not left alone', () => {
+  const p = people();
+  const { s, bob, carol } = p;
+  const { reinvite } = parked(p);
+  call(carol, '611');
+  const toBob = last(bob.take());
+  s.hold('answer');
+  bob.answer(toBob, 200, ANSWER);
+  bob.within(reinvite, 'BYE', { cseq: 5 });
+  s.release();
+  assert.equal(words(last(carol.take())), '480 bob has hung up');
+  s.assertNothingLeft();
+});
+
+test('the far end of an attended transfer hangs up while it is asked: who asked is told, and has the first call still', () => {
+  const p = people();
+  const { s, alice, bob, carol } = p;
+  const { ok } = established(alice, bob);
+  const [consulted] = call(alice, 'carol').slice(-1);
+  assert.equal(consulted?.status, 100);
+  const ring = last(carol.take());
+  carol.answer(ring, 200, CAROLS);
+  const second = last(alice.take());
+  alice.within(second, 'ACK', { cseq: 1 });
+  carol.take();
+  const replaces = `${second.callId}%3Bto-tag%3D${second.to.tag}%3Bfrom-tag%3Dtag-alice`;
+  s.hold();
+  alice.within(ok, 'REFER', { cseq: 2, headers: [['Refer-To', `<sip:carol@${DOMAIN}?Replaces=${replaces}>`]] });
+  carol.within(ring, 'BYE', { cseq: 1 });
+  s.release();
+  const notifies = alice.take().filter((m) => m.method === 'NOTIFY' && m.kind === 'request');
+  for (const m of notifies) alice.answer(m, 200);
+  assert.match(notifies.at(-1)?.bodyText ?? '', /480/);
+  assert.deepEqual(talks(s), ['alice–bob']);
+  alice.within(ok, 'BYE', { cseq: 3 });
+  s.assertNothingLeft();
+});
+
+test('a caller’s own early dialog can’t be taken over (RFC 3891 3)', () => {
+  const p = people({ groups: { team: { members: ['alice', 'dave'], ring: 'parallel', ringS: 20 } } });
+  const { s, alice, bob, dave } = p;
+  alice.request('INVITE', { sdp: OFFER });
+  const invite = last(bob.take());
+  bob.answer(invite, 180);
+  const ringing = last(alice.take());
+  const named = `${ringing.callId};to-tag=${ringing.to.tag};from-tag=tag-alice`;
+  assert.equal(words(last(call(dave, 'bob', { headers: [['Replaces', named]] }))), '481 that call is not answered yet');
+  bob.answer(invite, 486);
+  s.assertNothingLeft();
+});

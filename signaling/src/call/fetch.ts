@@ -1,4 +1,4 @@
-import type { Branch, Call, Fetched, Leg, Move } from './call.ts';
+import { type Branch, type Call, type Fetched, type Leg, type Move, spoken } from './call.ts';
 import type { CallContext } from './context.ts';
 import { adoptAnswer, carryAnswer, carryOffer, restore, sdpOf } from './exchange.ts';
 import { goOn } from './hunt.ts';
@@ -34,7 +34,8 @@ export function fetchLeg(context: CallContext, call: Call, leg: Leg, fetched: Fe
     if (!isUnwanted && problem === undefined) return true;
     if (isUnwanted)
       failFetch(context, branch, { status: 487, words: 'the call is over, or was answered elsewhere' }, now);
-    else if (from.state === 'ended') failFetch(context, branch, { status: 480, words: `${leg.user} has hung up` }, now);
+    else if (from.state === 'ended')
+      failFetch(context, branch, { status: 480, words: `${spoken(leg)} has hung up` }, now);
     else failFetch(context, branch, { status: statusOf(problem!), words: problem! }, now);
     return false;
   };
@@ -86,13 +87,22 @@ export function settleFetched(context: CallContext, call: Call, nowMs: number): 
     if (from.state !== 'answered') continue;
     const { transfer } = call;
     const words = transfer
-      ? `${call.caller} was transferred to ${call.callee} by ${transfer.by.user}`
+      ? `${call.caller} was transferred to ${call.callee} by ${spoken(transfer.by)}`
       : leaving
-        ? `${leg.user} goes on with ${call.caller}, who takes the place of ${leaving.user}`
-        : `${leg.user} goes on with ${call.a === leg ? call.callee : call.caller}`;
+        ? `${spoken(leg)} goes on with ${call.caller}, who takes the place of ${spoken(leaving)}`
+        : `${spoken(leg)} goes on with ${call.a === leg ? call.callee : call.caller}`;
     if (leaving) context.bye(leaving, words, nowMs);
     context.end(from, { status: 200, words }, nowMs);
   }
+}
+
+/** The phone that is being fetched has hung up, or its call has ended: whoever wanted it hears so. */
+export function fetchedGone(context: CallContext, call: Call, from: Call, nowMs: number): void {
+  const branch = call.branches.find((b) => b.fetched?.from === from && b.state !== 'failed');
+  if (!branch || branch.leg.call === call) return;
+  const why = { status: 480, words: `${spoken(branch.leg)} has hung up` };
+  if (branch.state === 'answered') tearDown(context, call, { ...why, nowMs, calleeIsGone: true });
+  else failFetch(context, branch, why, nowMs);
 }
 
 function failFetch(context: CallContext, branch: Branch, why: { status: number; words: string }, nowMs: number): void {

@@ -2,6 +2,7 @@ import { parseUri, type SipMessage } from '@offhook/core';
 import type { Located } from '../locate/index.ts';
 import { type Binding, isSender, targets } from '../registrar/index.ts';
 import type { Decision, RingStep, Target } from '../routing/index.ts';
+import type { OutgoingCaller } from '../trunk/index.ts';
 import { startBranch } from './branch.ts';
 import type { Branch, Call } from './call.ts';
 import type { CallContext } from './context.ts';
@@ -21,12 +22,17 @@ const MAX_DIVERSIONS = 5;
 /** RFC 5393 5.3.3: how many branches a request may have at once where nobody has said. */
 const MAX_BREADTH = 60;
 /** Steps that may wait, those that forwarding adds included. */
-const MAX_STEPS = 50;
+const MAX_STEPS = 200;
 
 /** Some of a user's phones, or what the user wants when they have not answered. */
 type Inner =
   | Target
-  | { readonly kind: 'contacts'; readonly user: string; readonly bindings: readonly Binding[] }
+  | {
+      readonly kind: 'contacts';
+      readonly user: string;
+      readonly bindings: readonly Binding[];
+      readonly mayDivert: boolean;
+    }
   | { readonly kind: 'unanswered'; readonly user: string };
 
 interface Step {
@@ -40,8 +46,10 @@ export interface Hunt {
   readonly diversions: Diversion[];
   /** Of targets that could not even be rung. */
   readonly failures: Failure[];
-  /** Answers of routing, of name servers and of connections that are waited for. */
+  /** Answers of routing, of name servers and of connections that this step waits for. */
   waiting: number;
+  /** Counts the steps that were begun: what an earlier one waited for is of no use any more. */
+  step: number;
   /** A step is just being begun. */
   isStepping: boolean;
   readonly showAs?: { readonly from?: string; readonly displayName?: string };
@@ -59,7 +67,7 @@ export function hunt(
 }
 
 function newHunt(steps: readonly RingStep[]): Hunt {
-  return { steps: steps.slice(0, MAX_STEPS), diversions: [], failures: [], waiting: 0, isStepping: false };
+  return { steps: steps.slice(0, MAX_STEPS), diversions: [], failures: [], waiting: 0, step: 0, isStepping: false };
 }
 
 /** A branch that may still answer. */
@@ -92,6 +100,8 @@ function nextStep(context: CallContext, call: Call, nowMs: number): void {
   context.clearTimer(call.ring);
   for (let step = search?.steps.shift(); search && step; step = search.steps.shift()) {
     const before = call.branches.length;
+    search.step++;
+    search.waiting = 0;
     search.isStepping = true;
     for (const target of step.targets)
       ring(context, call, target, { isAlone: step.targets.length === 1, ringS: step.ringS, nowMs });
@@ -116,6 +126,8 @@ function isOver(call: Call): boolean {
 
 interface How {
   readonly isAlone: boolean;
+  /** Rung as a member of a group: personal forwarding does not hold. */
+  readonly isMember?: boolean;
   readonly ringS?: number;
   readonly nowMs: number;
 }
@@ -125,7 +137,7 @@ function ring(context: CallContext, call: Call, target: Inner, how: How): void {
   const search = call.hunt!;
   switch (target.kind) {
     case 'user':
-      ringUser(context, call, target.user, how);
+      ringUser(context, call, target.user, { ...how, isMember: target.isMember });
       return;
     case 'contacts': {
       // RFC 5393 5.3.3: what breadth the request has is shared among those that ring at once.
@@ -135,7 +147,7 @@ function ring(context: CallContext, call: Call, target: Inner, how: How): void {
       if (rung.length < phones.length)
         search.failures.push({ status: 440, reason: 'the call was forked into too many branches on its way' });
       const share = ['Max-Breadth', String(Math.max(1, Math.floor(free / Math.max(1, rung.length))))] as const;
-      for (const flows of rung) ringPhone(context, call, { flows, share, nowMs });
+      for (const flows of rung) ringPhone(context, call, { flows, share, mayDivert: target.mayDivert, nowMs });
       return;
     }
     case 'unanswered':
@@ -148,10 +160,10 @@ function ring(context: CallContext, call: Call, target: Inner, how: How): void {
       });
       return;
     case 'trunk': {
-      const caller = { user: call.caller, displayName: call.arrived?.displayName, isPrivate: isPrivate(call) };
+      const caller = outgoingCaller(context, call);
       const outgoing = context.options.trunks.dial({ trunk: target.trunk, number: target.number, caller }, nowMs);
       if ('status' in outgoing) {
-        search.failures.push({ status: outgoing.status, reason: outgoing.words });
+        search.failures.push({ status: notOurs(outgoing.status), reason: outgoing.words });
         return;
       }
       awaitWay(context, call, {
@@ -170,7 +182,7 @@ function ring(context: CallContext, call: Call, target: Inner, how: How): void {
 function ringPhone(
   context: CallContext,
   call: Call,
-  how: { flows: readonly Binding[]; share: readonly [string, string]; nowMs: number },
+  how: { flows: readonly Binding[]; share: readonly [string, string]; mayDivert: boolean; nowMs: number },
 ): void {
   const [binding, ...others] = how.flows;
   if (!binding) return;
@@ -182,6 +194,7 @@ function ringPhone(
     {
       ...destination,
       headers: [...destination.headers, how.share],
+      mayDivert: how.mayDivert,
       next: others.length > 0 ? next : undefined,
     },
     how.nowMs,
@@ -191,6 +204,23 @@ function ringPhone(
 function breadthOf({ invite }: Call): number {
   const told = invite.header('max-breadth')?.trim() ?? '';
   return /^\d{1,9}$/.test(told) ? Math.min(Number(told), MAX_BREADTH) : MAX_BREADTH;
+}
+
+/** A failure of somebody else's says nothing of this server (RFC 3261 16.7): phones would take it for down. */
+function notOurs(status: number): number {
+  return status === 503 ? 480 : status;
+}
+
+/** Whom a trunk is told of, and whose call it is. */
+function outgoingCaller(context: CallContext, call: Call): OutgoingCaller {
+  const { showAs, diversions = [] } = call.hunt ?? {};
+  const own = call.a.isOutside ? call.arrived?.displayName : context.options.displayName(call.a.user);
+  return {
+    user: showAs?.from ?? call.caller,
+    displayName: showAs?.displayName ?? own,
+    payer: diversions.at(-1)?.user ?? call.transfer?.by.user ?? call.a.user,
+    isPrivate: isPrivate(call),
+  };
 }
 
 interface Search {
@@ -203,25 +233,26 @@ interface Search {
 /** A branch for each way that is found, one after the other, as long as the one before did not get through. */
 function awaitWay(context: CallContext, call: Call, { locate, to, giveBack }: Search): void {
   const search = call.hunt!;
+  const { step } = search;
   let isAwaited = true;
   search.waiting++;
   locate((result, now) => {
     if (!isAwaited) return;
     isAwaited = false;
-    search.waiting--;
-    if (isOver(call)) {
+    if (search.step === step) search.waiting--;
+    if (isOver(call) || search.step !== step) {
       giveBack?.(now);
       return;
     }
     if ('error' in result) {
       giveBack?.(now);
-      search.failures.push({ status: 503, reason: result.error });
+      search.failures.push({ status: 480, reason: result.error });
       goOn(context, call, now);
       return;
     }
     const next = (nowMs: number) => {
       isAwaited = true;
-      search.waiting++;
+      if (search.step === step) search.waiting++;
       result.next(nowMs);
     };
     startBranch(context, call, to({ flow: result.flow, next }), now);
@@ -235,7 +266,7 @@ function ringUser(context: CallContext, call: Call, user: string, how: How): voi
   const { only } = call;
   const isOnly = only?.user === user;
   // A call to one phone of the user's goes nowhere else.
-  const isAlone = how.isAlone && !isOnly;
+  const isAlone = how.isAlone && !isOnly && !how.isMember;
   const { doNotDisturb, forward } = context.options.settings(user);
   if (isAlone && forward.always !== undefined) {
     divert(context, call, { user, reason: 'unconditional', to: forward.always, nowMs });
@@ -265,7 +296,7 @@ function ringUser(context: CallContext, call: Call, user: string, how: How): voi
   const ringS = isAlone && forward.noAnswer !== undefined ? Math.min(forward.noAnswerS, how.ringS ?? 3600) : how.ringS;
   const levels = [...new Set(bindings.map(({ q }) => q))].sort((a, b) => b - a);
   const steps: Step[] = levels.map((level) => ({
-    targets: [{ kind: 'contacts', user, bindings: bindings.filter(({ q }) => q === level) }],
+    targets: [{ kind: 'contacts', user, bindings: bindings.filter(({ q }) => q === level), mayDivert: isAlone }],
     ringS,
   }));
   if (!how.isAlone) {
@@ -307,14 +338,17 @@ function divert(context: CallContext, call: Call, how: Diversion & { to: string;
   }
   search.diversions.push({ user, reason });
   forwarding(context, call, nowMs);
+  const { step } = search;
   search.waiting++;
   let isAwaited = true;
   context.options.route({ account: user, from: call.caller, to }, nowMs, ({ decision }, now) => {
     if (!isAwaited) return;
     isAwaited = false;
+    if (isOver(call) || search.step !== step) return;
     search.waiting--;
-    if (isOver(call)) return;
-    if (decision.kind === 'ring') search.steps.unshift(...decision.steps.slice(0, MAX_STEPS));
+    if (decision.kind === 'ring' && search.steps.length + decision.steps.length > MAX_STEPS)
+      search.failures.push({ status: 482, reason: 'the call would have to ring in too many places' });
+    else if (decision.kind === 'ring') search.steps.unshift(...decision.steps);
     else if (decision.kind === 'reject') search.failures.push(decision);
     else search.failures.push({ status: 480, reason: `${user} passes calls on to ${to}, which can’t take them` });
     goOn(context, call, now);
@@ -325,7 +359,7 @@ function divert(context: CallContext, call: Call, how: Diversion & { to: string;
 export function redirected(context: CallContext, branch: Branch, message: SipMessage, nowMs: number): void {
   const { call, leg, destination } = branch;
   const { contacts } = message;
-  if (!call.hunt || contacts === '*' || contacts === undefined || destination?.outgoing) return;
+  if (!call.hunt || contacts === '*' || contacts === undefined || !destination?.mayDivert) return;
   const q = (contact: (typeof contacts)[number]) => Number(contact.params.get('q') ?? 1) || 0;
   const [best] = contacts
     .filter(({ uri }) => uri.isSip && uri.user !== undefined && context.options.isLocal(uri.host))

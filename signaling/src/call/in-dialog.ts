@@ -1,6 +1,6 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
-import { type Call, type Leg, otherLeg } from './call.ts';
+import { type Call, type Leg, otherLeg, spoken } from './call.ts';
 import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } from './context.ts';
 import { changeByCaller } from './early-change.ts';
 import { endToEnd } from './end-to-end.ts';
@@ -62,7 +62,7 @@ export function handleBye(context: CallContext, leg: Leg, got: InDialog, nowMs: 
     return;
   }
   if (other) context.bye(other, words, nowMs);
-  context.end(call, { status: 200, words: words ?? `ended by ${leg.user}` }, nowMs);
+  context.end(call, { status: 200, words: words ?? `ended by ${spoken(leg)}` }, nowMs);
 }
 
 /** Who is transferred waits in the new call, its media path with it; then the old one may end. */
@@ -72,7 +72,7 @@ function leave(context: CallContext, pending: Call, other: Leg, nowMs: number): 
   transfer!.isOver = true;
   bring(context, pending, nowMs, (problem, now) => {
     if (old.state !== 'answered') return;
-    const words = `${by.user} transferred ${other.user} and left`;
+    const words = `${spoken(by)} transferred ${spoken(other)} and left`;
     old.pending = undefined;
     if (problem === undefined && pending.state !== 'ended') other.call = pending;
     else {
@@ -91,7 +91,12 @@ function endEarly(
 ): void {
   if (leg === call.a) giveUp(context, call, { status: 487, words: 'ended by the caller', nowMs });
   else if (leg === call.b)
-    tearDown(context, call, { status: 480, words: words ?? `${leg.user} hung up at once`, nowMs, calleeIsGone: true });
+    tearDown(context, call, {
+      status: 480,
+      words: words ?? `${spoken(leg)} hung up at once`,
+      nowMs,
+      calleeIsGone: true,
+    });
 }
 
 /** INFO (DTMF of some phones) and MESSAGE go to the other side as they are; its answer comes back. */

@@ -15,7 +15,7 @@ import {
 } from './context.ts';
 import { handleInDialog, handleInEarlyDialog } from './dispatch.ts';
 import { acknowledge } from './exchange.ts';
-import { returnFetched } from './fetch.ts';
+import { fetchedGone, returnFetched } from './fetch.ts';
 import { CallFigures } from './figures.ts';
 import { handleAck } from './in-dialog.ts';
 import { LegTable } from './leg-table.ts';
@@ -73,6 +73,11 @@ export class CallLayer implements CallContext {
   /** Dialogs, early ones included. */
   get dialogs(): number {
     return this.#legs.size;
+  }
+
+  /** What is kept beside calls and dialogs: BYEs under way, requests of ours and commands that wait for their answers. */
+  get remnants(): number {
+    return this.#legs.remnants + this.#clients.size + this.#media.size;
   }
 
   calls(): CallSummary[] {
@@ -192,7 +197,6 @@ export class CallLayer implements CallContext {
       if (routeSet) leg.dialog.routeSet = routeSet;
       else if (flow === binding.flow) continue;
       this.moveTo(leg, binding.flow, nowMs);
-      this.payDebt(leg, nowMs);
     }
   }
 
@@ -203,6 +207,7 @@ export class CallLayer implements CallContext {
     this.clearTimer(leg.timers.lost);
     this.changed(leg.call);
     resumeRenegotiation(this, leg, nowMs);
+    this.payDebt(leg, nowMs);
   }
 
   /** Ends every call: the server stops for good. */
@@ -417,8 +422,23 @@ export class CallLayer implements CallContext {
     // A 2xx is acknowledged first, whatever comes of it (RFC 3261 13.2.2.4).
     if (leg.unacknowledged !== undefined) acknowledge(this, { leg }, leg.unacknowledged, undefined);
     const headers = reason === undefined ? [] : [['Reason', reasonHeader(200, reason)] as const];
-    const id = this.options.transactions.request(leg.dialog.request('BYE', { headers }), leg.dialog.flow, nowMs);
+    this.#sendBye(leg, headers, nowMs);
+  }
+
+  /** A provider may ask for the password once more; a BYE that it does not take leaves a call up that is paid for. */
+  #sendBye(leg: Leg, headers: readonly (readonly [string, string])[], nowMs: number): void {
+    const request = leg.dialog.request('BYE', { headers });
+    const id = this.options.transactions.request(request, leg.dialog.flow, nowMs);
     this.#legs.closing(leg, id);
+    const { line } = leg;
+    if (!line?.authorize) return;
+    this.follow(id, {
+      response: (answer, _flow, now) => {
+        const credentials = line.authorize?.(request, answer);
+        if (credentials) this.#sendBye(leg, [...headers.filter(([name]) => name === 'Reason'), credentials], now);
+      },
+      failed: () => {},
+    });
   }
 
   hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void {
@@ -431,10 +451,10 @@ export class CallLayer implements CallContext {
     if (call.state === 'ended') return;
     this.counters.countEnd(why.status, call.answeredAtMs === undefined ? undefined : nowMs - call.answeredAtMs);
     const { renegotiation: r, pending } = call;
-    if (pending?.transfer) {
+    if (pending?.transfer?.old === call) {
       pending.transfer.isOver = true; // a NOTIFY has no dialog any more
       giveUp(this, pending, { status: 487, words: 'who was to be transferred has hung up', nowMs });
-    }
+    } else if (pending) fetchedGone(this, pending, call, nowMs);
     if (r) {
       const refused = refusal(r.request, 487, 'the call has ended', r.from.tag);
       this.respond(r.serverTransaction, refused, nowMs);

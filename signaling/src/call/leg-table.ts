@@ -22,6 +22,11 @@ export class LegTable {
     return this.#legs.size;
   }
 
+  /** What is kept of dialogs that are over, for what may still come. */
+  get remnants(): number {
+    return this.#closing.size + this.#former.size + this.#byes.size + this.#owed.size;
+  }
+
   add(leg: Leg): void {
     this.#legs.set(leg.tag, leg);
     const siblings = this.#byUser.get(leg.user);

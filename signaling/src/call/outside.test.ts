@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SipMessage } from '@offhook/core';
+import { type SipMessage, text } from '@offhook/core';
 import type { Locate } from '../locate/index.ts';
 import type { Decision, Target } from '../routing/index.ts';
 import { ANSWER, DOMAIN, last, OFFER, type Phone, type Stage, stage } from './test-kit.ts';
@@ -67,7 +67,7 @@ test('an address that is busy (503), silent or gone gives way to the next (RFC 3
   assert.equal(last(third.take()).method, 'INVITE');
   s.core.handleFlowClosed(third.flow, s.clock.now);
   s.settle();
-  assert.equal(refusedWith(alice), '503 far.example does not answer');
+  assert.equal(refusedWith(alice), '480 far.example does not answer');
   first.take();
   s.assertNothingLeft();
 });
@@ -140,10 +140,121 @@ test('the connection of a leg to another server goes: it is found again, and the
   ways.shift();
   s.core.handleFlowClosed(first.flow, s.clock.now);
   s.settle();
-  assert.deepEqual(found, [FAR, 'sip:zoe@192.0.2.77;transport=tcp']);
+  assert.deepEqual(found, [FAR, FAR], 'the Contact of the other side may be any address');
   s.advance(31_000);
   assert.equal(s.core.calls.size, 1, 'the time of grace has not ended it');
   alice.within(ok, 'BYE', { cseq: 2 });
   assert.equal(last(second.take()).method, 'BYE');
   s.assertNothingLeft();
 });
+
+/** zoe, who is elsewhere, talks with alice. */
+function talking() {
+  const o = outside(1);
+  o.call();
+  o.s.decide(ring({ kind: 'uri', uri: FAR }));
+  const [zoe] = o.ways as [Phone];
+  const invite = last(zoe.take());
+  zoe.answer(invite, 200, ANSWER);
+  const ok = last(o.alice.take());
+  o.alice.within(ok, 'ACK', { cseq: 1 });
+  zoe.take();
+  return { ...o, zoe, invite, ok };
+}
+
+test('whoever is elsewhere can’t have calls made here: neither by REFER nor by a redirection', () => {
+  const { s, alice, zoe, invite, ok } = talking();
+  zoe.within(invite, 'REFER', { cseq: 1, headers: [['Refer-To', `<sip:0900123@${DOMAIN}>`]] });
+  assert.equal(words(last(zoe.take())), '403 only users of this server can transfer calls');
+  assert.equal(s.asked.length, 0, 'the rules are not even asked');
+  alice.within(ok, 'BYE', { cseq: 2 });
+  s.assertNothingLeft();
+
+  const other = outside(1);
+  other.call();
+  other.s.decide(ring({ kind: 'uri', uri: FAR }));
+  const [far] = other.ways as [Phone];
+  far.contact = `<sip:0900123@${DOMAIN}>`;
+  far.answer(last(far.take()), 302);
+  assert.equal(other.s.asked.length, 0);
+  assert.match(refusedWith(other.alice), /^480/);
+  other.s.assertNothingLeft();
+});
+
+test('the connection of a leg goes and its other side hangs up before it is found again: it gets its BYE', () => {
+  const { s, alice, ways, zoe, ok } = talking();
+  const later = s.phone('zoe', 'udp');
+  let found: (() => void) | undefined;
+  const locate: Locate = (_uri, nowMs, then) => {
+    found = () => then({ flow: later.flow, next: () => {} }, nowMs);
+  };
+  (s.core.calls.options as { locate: Locate }).locate = locate;
+  ways.length = 0;
+  s.core.handleFlowClosed(zoe.flow, s.clock.now);
+  alice.within(ok, 'BYE', { cseq: 2 });
+  found!();
+  s.core.handleTimeout(s.clock.now);
+  s.settle();
+  assert.deepEqual(later.seen(), ['BYE']);
+  s.advance(100_000);
+  assert.equal(s.core.calls.remnants, 0);
+});
+
+test('a slow search for one step’s way does not hold the next one up, and comes too late when it is over', () => {
+  const { s, alice } = outside(0);
+  const bob = s.phone('bob');
+  bob.register();
+  const far = s.phone('zoe', 'udp');
+  let found: (() => void) | undefined;
+  (s.core.calls.options as { locate: Locate }).locate = (_uri, nowMs, then) => {
+    found = () => then({ flow: far.flow, next: () => {} }, nowMs);
+  };
+  alice.request('INVITE', { uri: `sip:9@${DOMAIN}`, to: `<sip:9@${DOMAIN}>`, sdp: OFFER });
+  s.decide({
+    kind: 'ring',
+    steps: [{ targets: [{ kind: 'uri', uri: FAR }], ringS: 5 }, { targets: [{ kind: 'user', user: 'bob' }] }],
+  });
+  s.advance(5001);
+  const invite = last(bob.take());
+  assert.equal(invite.method, 'INVITE');
+  found!();
+  s.settle();
+  assert.deepEqual(far.seen(), [], 'its step is over');
+  bob.answer(invite, 200, ANSWER);
+  const ok = last(alice.take());
+  alice.within(ok, 'ACK', { cseq: 1 });
+  alice.within(ok, 'BYE', { cseq: 2 });
+  s.assertNothingLeft();
+});
+
+test('a private caller is not named to the other side: not when transferred, not when the connection goes', () => {
+  const { bob, carol } = privately();
+  const said = [...carol.take(), ...bob.take()].map((m) => text(m.serialize()));
+  for (const one of said) assert.doesNotMatch(one, /alice/i);
+  assert.ok(said.some((one) => one.startsWith('INVITE')) && said.some((one) => one.startsWith('BYE')));
+});
+
+/** alice calls bob privately; he transfers her to carol; in another such call her connection goes. */
+function privately() {
+  const s = stage();
+  const [alice, bob, carol] = [s.phone('alice'), s.phone('bob'), s.phone('carol')];
+  bob.register();
+  carol.register();
+  const call = (branch: string) => {
+    alice.request('INVITE', { sdp: OFFER, headers: [['Privacy', 'id']], branch, callId: branch, tag: branch });
+    const invite = last(bob.take());
+    bob.answer(invite, 200, ANSWER);
+    const ok = last(alice.take());
+    alice.within(ok, 'ACK', { cseq: 1 });
+    bob.take();
+    return invite;
+  };
+  const first = call('one');
+  bob.within(first, 'REFER', { cseq: 1, headers: [['Refer-To', `<sip:carol@${DOMAIN}>`]] });
+  bob.take();
+  call('two');
+  s.core.handleFlowClosed(alice.flow, s.clock.now);
+  s.settle();
+  s.advance(31_000);
+  return { s, alice, bob, carol };
+}

@@ -1,19 +1,19 @@
-import { parseNameAddr } from '@offhook/core';
 import type { Leg } from './call.ts';
 import type { CallContext } from './context.ts';
 
 /**
- * The connection to another server is gone. No phone will register there and bring the leg back, so a new way is looked for
- * (RFC 5923 8.4: connections are opened when they are needed); as long as there is none, the leg has its time of grace.
+ * The connection to another server is gone. No phone will register there and bring the leg back, so a new one is opened to
+ * where the call went, or came from: never to what the other side's Contact says, which may be any address.
  */
 export function findAgain(context: CallContext, leg: Leg, nowMs: number): void {
   if (!leg.isOutside) return;
-  const [first] = leg.dialog.routeSet;
-  const next = (first === undefined ? undefined : parseNameAddr(first)?.uri.toString()) ?? leg.dialog.remoteTarget;
   let isAwaited = true;
-  context.options.locate(next, nowMs, (result, now) => {
+  const then: Parameters<CallContext['options']['locate']>[2] = (result, now) => {
     if (!isAwaited) return;
     isAwaited = false;
     if (!('error' in result) && leg.isLost) context.moveTo(leg, result.flow, now);
-  });
+  };
+  const trunk = /^trunk (.*)$/.exec(leg.user)?.[1];
+  if (trunk === undefined) context.options.locate(leg.user, nowMs, then);
+  else context.options.trunks.find(trunk, nowMs, then);
 }

@@ -18,7 +18,8 @@ export function pickUp(context: CallContext, call: Call, user: string | undefine
     reject(context, call, 403, `${by} may not pick up calls of ${user}: they are in no group together`, nowMs);
     return;
   }
-  const [oldest] = ringing.filter((other) => other !== call);
+  const others = ringing.filter((other) => other !== call);
+  const oldest = others.find(({ invite }) => sdpOf(invite) !== undefined) ?? others[0];
   if (!oldest) {
     reject(context, call, 404, user === undefined ? 'nothing rings in your groups' : `nothing rings at ${user}`, nowMs);
     return;

@@ -1,6 +1,6 @@
 import type { SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
-import type { Branch, Leg } from './call.ts';
+import { type Branch, type Leg, spoken } from './call.ts';
 import { type CallContext, noteAllow } from './context.ts';
 import { sdpOf } from './exchange.ts';
 import { goOn } from './hunt.ts';
@@ -119,7 +119,7 @@ export function lost(context: CallContext, early: EarlyDialog, nowMs: number): v
   if (leg.early?.get(dialog.remoteTag) !== early) return;
   leg.early.delete(dialog.remoteTag);
   if (leg.early.size > 0 || branch.state !== 'inviting' || branch.abandoned) return;
-  const words = `${leg.user}'s phone knows the call no more`;
+  const words = `${spoken(leg)}'s phone knows the call no more`;
   branch.failure ??= { status: 480, reason: words };
   abandon(context, branch, { status: 481, words, nowMs });
   goOn(context, branch.call, nowMs);

@@ -18,6 +18,11 @@ export function handleRefer(context: CallContext, leg: Leg, got: InDialog, nowMs
   const refuse = (status: number, words: string) =>
     context.respond(id, refusal(message, status, words, leg.tag), nowMs);
   const { call } = leg;
+  // Whoever is elsewhere would have calls made here that its own users pay for.
+  if (leg.isOutside) {
+    refuse(403, 'only users of this server can transfer calls');
+    return;
+  }
   const other = otherLeg(leg);
   const known = other && ownDescription(call, other);
   if (!other || !known) {
@@ -77,7 +82,7 @@ export function handleRefer(context: CallContext, leg: Leg, got: InDialog, nowMs
   }
   // Who transfers answers for the new call: what it may reach is what the one who transfers may call.
   const gruu = context.options.resolveGruu(uri);
-  const facts = { account: leg.user, from: other.user, to: gruu?.user ?? uri.user ?? '' };
+  const facts = { account: leg.user, from: other.party, to: gruu?.user ?? uri.user ?? '' };
   context.options.route(facts, nowMs, ({ decision }, now) => {
     if (call.state !== 'answered' || call.pending) refuse(491, 'another change of this call was quicker');
     else if (decision.kind === 'reject') refuse(decision.status, decision.reason);
@@ -133,21 +138,23 @@ function transferredCall(
   const invite = createRequest({
     method: 'INVITE',
     uri: `sip:${domain}`,
-    from: new NameAddr(new SipUri({ user: leg.user, host: domain })).toString(),
+    from: new NameAddr(new SipUri({ user: leg.party, host: domain })).toString(),
     to: new NameAddr(new SipUri({ user: callee, host: domain })).toString(),
     callId: leg.dialog.callId,
     cseq: 1,
+    headers: leg.isPrivate ? [['Privacy', 'id']] : [],
     body: { type: SDP, bytes: description },
   });
   const call = newCall({
     id: newCallId(context),
-    caller: leg.user,
+    caller: leg.party,
     callee,
     startedAtMs: nowMs,
     kind: 'user',
     invite,
     transfer,
     isTerminated: true,
+    arrived: leg === transfer.old.a ? transfer.old.arrived : undefined,
     a: leg,
   });
   context.addCall(call);

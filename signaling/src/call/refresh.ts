@@ -1,5 +1,5 @@
 import type { SipMessage } from '@offhook/core';
-import type { Call, Leg } from './call.ts';
+import { type Call, type Leg, spoken } from './call.ts';
 import { ALLOW, type CallContext, SUPPORTED_UNRELIABLE } from './context.ts';
 import { acknowledge, acknowledgedAgain, adoptAnswer, asOffer, SDP, sdpOf } from './exchange.ts';
 import { isBusy, oursUnderWay } from './rejoin.ts';
@@ -13,7 +13,7 @@ export function sessionDue(context: CallContext, leg: Leg, nowMs: number): void 
   const { call, session } = leg;
   if (!session || call.state !== 'answered') return;
   if (session.refresher === 'them') {
-    context.hangUp(call, { status: 408, words: `${leg.user}'s phone did not refresh the session in time` }, nowMs);
+    context.hangUp(call, { status: 408, words: `${spoken(leg)}'s phone did not refresh the session in time` }, nowMs);
     return;
   }
   if (leg.isLost || isBusy(leg)) again(context, leg, nowMs);
@@ -85,5 +85,5 @@ function refused(
 }
 
 function gone(context: CallContext, call: Call, leg: Leg, nowMs: number): void {
-  context.hangUp(call, { status: 408, words: `${leg.user}'s phone is gone: it did not answer a refresh` }, nowMs);
+  context.hangUp(call, { status: 408, words: `${spoken(leg)}'s phone is gone: it did not answer a refresh` }, nowMs);
 }

@@ -1,5 +1,5 @@
 import type { SipMessage } from '@offhook/core';
-import type { Leg } from './call.ts';
+import { type Leg, spoken } from './call.ts';
 import { ALLOW, type CallContext, SUPPORTED_UNRELIABLE } from './context.ts';
 import { acknowledge, acknowledgedAgain, asOffer, SDP, sdpOf } from './exchange.ts';
 import { askAsClient, learnAsClient } from './session-timer.ts';
@@ -26,7 +26,7 @@ export function rejoin(
   let tries = 0;
   const again = (inMs: number, now: number): void => {
     if (++tries > TRIES) {
-      then({ status: 491, words: `${leg.user}'s phone is busy with another change` }, now);
+      then({ status: 491, words: `${spoken(leg)}'s phone is busy with another change` }, now);
       return;
     }
     leg.again = attempt;
@@ -34,7 +34,7 @@ export function rejoin(
   };
   const attempt = (now: number): void => {
     leg.again = undefined;
-    if (leg.call.state === 'ended') then({ status: 481, words: `${leg.user} has hung up` }, now);
+    if (leg.call.state === 'ended') then({ status: 481, words: `${spoken(leg)} has hung up` }, now);
     else if (leg.isLost || isBusy(leg)) again(BUSY_MS, now);
     else ask(context, leg, { sdp, again, then }, now);
   };
@@ -75,26 +75,26 @@ function ask(
         over();
         if (message.status === 491)
           again(GLARE_MS.least + context.options.crypto.randomBytes(1)[0]! * (GLARE_MS.spread / 255), now);
-        else then({ status: message.status, words: `${leg.user}'s phone does not take the new connection` }, now);
+        else then({ status: message.status, words: `${spoken(leg)}'s phone does not take the new connection` }, now);
         return;
       }
       if (acknowledgedAgain(context, leg, cseq)) return;
       acknowledge(context, { leg }, cseq, undefined);
       over();
       if (leg.call.state === 'ended') {
-        then({ status: 481, words: `${leg.user} has hung up` }, now);
+        then({ status: 481, words: `${spoken(leg)} has hung up` }, now);
         return;
       }
       dialog.retarget(message);
       learnAsClient(context, leg, message, now);
       leg.sent = offer;
       const answer = sdpOf(message);
-      if (answer === undefined) then({ status: 488, words: `${leg.user}'s phone gave no answer` }, now);
+      if (answer === undefined) then({ status: 488, words: `${spoken(leg)}'s phone gave no answer` }, now);
       else then({ sdp: answer }, now);
     },
     failed: (_why, now) => {
       over();
-      then({ status: 408, words: `${leg.user}'s phone does not answer` }, now);
+      then({ status: 408, words: `${spoken(leg)}'s phone does not answer` }, now);
     },
   });
 }

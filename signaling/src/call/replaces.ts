@@ -41,6 +41,8 @@ export function replacedBy(
   if (leg.user !== by && !context.options.mayPickUp(by, leg.user))
     return { status: 403, words: `${by} may not take calls of ${leg.user}: they are in no group together` };
   const { call } = leg;
+  // RFC 3891 3: an early dialog is replaced on the side that is called.
+  if (leg === call.a && call.state !== 'answered') return { status: 481, words: 'that call is not answered yet' };
   if (call.state === 'setup' || call.state === 'ringing') return { ringing: call };
   if (replaces.isEarlyOnly) return { status: 486, words: 'the call to be replaced was answered already' };
   if (call.state !== 'answered' || !otherLeg(leg)) return { status: 603, words: 'the call to be replaced is over' };

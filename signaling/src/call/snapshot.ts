@@ -31,6 +31,8 @@ export interface LegSnapshot {
   readonly instance?: string;
   readonly isWeb?: boolean;
   readonly isOutside?: boolean;
+  readonly party?: string;
+  readonly isPrivate?: boolean;
   readonly allows: readonly string[];
   readonly sent?: string;
   readonly profile?: MediaProfile;
@@ -93,6 +95,8 @@ function legSnapshot(leg: Leg): LegSnapshot {
     instance: leg.instance,
     isWeb: leg.isWeb,
     isOutside: leg.isOutside,
+    party: leg.party,
+    isPrivate: leg.isPrivate,
     allows: [...leg.allows],
     sent: leg.sent,
     profile: leg.profile,
@@ -151,8 +155,9 @@ function restoredLeg(context: CallContext, call: Call, s: LegSnapshot, reach: Re
   dialog.routeSet = s.routeSet;
   dialog.localCSeq = s.localCSeq + CSEQ_SLACK;
   dialog.remoteCSeq = s.remoteCSeq;
-  const { user, instance, isWeb, isOutside, mediaTag } = s;
-  const leg = newLeg(call, { dialog, user, instance, isWeb, isOutside, mediaTag });
+  const { user, instance, isWeb, isOutside, isPrivate, mediaTag } = s;
+  const party = s.party ?? user; // not told by snapshots of older versions
+  const leg = newLeg(call, { dialog, user, party, isPrivate, instance, isWeb, isOutside, mediaTag });
   for (const method of s.allows) leg.allows.add(method);
   leg.isLost = isLost;
   leg.sent = s.sent;

@@ -5,6 +5,7 @@ import type { Flow } from '../transaction/index.ts';
 import type { Arrived, Line } from '../trunk/index.ts';
 import { type Call, type Leg, newCall, newLeg } from './call.ts';
 import { type CallContext, noteAllow, refusal } from './context.ts';
+import { isPrivate } from './destination.ts';
 import { sdpOf } from './exchange.ts';
 import { hunt } from './hunt.ts';
 import { echoCommand, isWebTransport, profileOf, sdpProblem, statusOf } from './media.ts';
@@ -29,7 +30,7 @@ export interface FirstInvite {
 export function startCall(context: CallContext, got: FirstInvite, nowMs: number): void {
   const { message, id, trunk } = got;
   const { options, counters } = context;
-  const arrived = trunk === undefined ? undefined : options.trunks.arrived(message, trunk);
+  const arrived = trunk === undefined ? undefined : noUserOfOurs(context, options.trunks.arrived(message, trunk));
   const user = arrived ? `trunk ${arrived.trunk}` : (got.account ?? '');
   let line: Line | undefined;
   const refuse = (response: SipMessage, now: number) => {
@@ -106,6 +107,10 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
 
 /** Does what routing has decided with a call that has begun. */
 export function carryOut(context: CallContext, call: Call, decision: Decision, nowMs: number): void {
+  if (call.arrived && !call.transfer && (decision.kind === 'park' || decision.kind === 'pickup')) {
+    reject(context, call, 403, 'that is for users of this server only', nowMs);
+    return;
+  }
   switch (decision.kind) {
     case 'ring':
       hunt(context, call, decision, nowMs);
@@ -135,6 +140,12 @@ export function carryOut(context: CallContext, call: Call, decision: Decision, n
 /** The first value of each header field. */
 function firstValues(message: SipMessage): Record<string, string> {
   return Object.fromEntries(message.names().map((name) => [name, message.header(name) ?? '']));
+}
+
+/** A stranger whose number is the name of an account here is not taken for its user, in lists and by phones that call back. */
+function noUserOfOurs({ options }: CallContext, arrived: Arrived | undefined): Arrived | undefined {
+  if (!arrived || !options.isUser(arrived.from)) return arrived;
+  return { ...arrived, from: `${arrived.from}@${arrived.trunk}` };
 }
 
 /** What is wrong with an INVITE itself. */
@@ -190,6 +201,8 @@ function callOf(
     instance: instanceOf(context, message),
     isWeb: isWebTransport(message.vias.at(-1)?.transport),
     isOutside: arrived && true,
+    party: call.caller,
+    isPrivate: isPrivate(call),
     mediaTag: context.newTag(),
   });
   noteAllow(a, message);

@@ -246,6 +246,7 @@ export function stage(
     advance(100_000);
     assert.equal(core.calls.size, 0, 'calls');
     assert.equal(core.calls.dialogs, 0, 'dialogs');
+    assert.equal(core.calls.remnants, 0, 'remnants of calls');
     assert.equal(core.transactions.size, 0, 'transactions');
     assert.equal(core.calls.nextTimeout(), undefined, 'timers');
     assert.deepEqual([...alive], [], 'calls at the relay');

@@ -1,4 +1,4 @@
-import type { Call, CallTimer } from './call.ts';
+import { type Call, type CallTimer, spoken } from './call.ts';
 import type { CallContext } from './context.ts';
 import { ringOver } from './hunt.ts';
 import { isUnknownCall, queryCommand } from './media.ts';
@@ -54,7 +54,7 @@ export function fire(context: CallContext, timer: CallTimer, nowMs: number): voi
       if (leg) leg.isLost = false; // a last BYE is sent where it was last seen
       context.hangUp(
         call,
-        { status: 480, words: `the connection of ${leg?.user ?? 'a phone'} did not come back` },
+        { status: 480, words: `the connection of ${leg ? spoken(leg) : 'a phone'} did not come back` },
         nowMs,
       );
       return;

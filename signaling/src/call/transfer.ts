@@ -1,5 +1,5 @@
 import { reasonPhrase } from '@offhook/core';
-import type { Call, Leg, Transfer } from './call.ts';
+import { type Call, type Leg, spoken, type Transfer } from './call.ts';
 import type { CallContext } from './context.ts';
 import { carryAnswer, restore, sdpOf } from './exchange.ts';
 import { moveLeg, returnLeg, settleFetched } from './fetch.ts';
@@ -125,7 +125,7 @@ function complete(context: CallContext, call: Call, nowMs: number): void {
   call.state = 'answered';
   call.answeredAtMs = nowMs;
   context.counters.transferred++;
-  const words = `${call.caller} was transferred to ${call.callee} by ${by.user}`;
+  const words = `${call.caller} was transferred to ${call.callee} by ${spoken(by)}`;
   if (old.state === 'answered') {
     context.bye(by, words, nowMs);
     context.end(old, { status: 200, words }, nowMs);

@@ -8,14 +8,16 @@ import { defaultRoute } from './default.ts';
 export function builtIn(facts: CallFacts, directory: Directory, how: 'forwarded' | 'as called'): Routed {
   const { account, trunk, did } = facts;
   if (account !== undefined) return defaultRoute(facts, directory);
-  if (how === 'as called') {
-    if (did && 'to' in did) return defaultRoute(did, directory);
+  const told = how === 'as called' && did && 'to' in did ? did.to : undefined;
+  if (how === 'as called' && told === undefined) {
     const whence = trunk === undefined ? 'a call from outside' : `a call over the trunk '${trunk}'`;
-    return refused(404, did?.nowhere ?? `nothing says what becomes of ${whence} to '${facts.to}'`);
+    const words = did && 'nowhere' in did ? did.nowhere : `nothing says what becomes of ${whence} to '${facts.to}'`;
+    return refused(404, words);
   }
-  const routed = defaultRoute(facts, directory);
+  const to = told ?? facts.to;
+  const routed = defaultRoute({ to }, directory);
   const { kind } = routed.decision;
-  if (kind === 'park' || kind === 'pickup') return refused(403, `${facts.to} is for users of this server only`);
+  if (kind === 'park' || kind === 'pickup') return refused(403, `${to} is for users of this server only`);
   return routed;
 }
 

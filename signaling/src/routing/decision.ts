@@ -17,8 +17,8 @@ export interface CallFacts {
 
 /** Who is to be rung. */
 export type Target =
-  /** Every phone of that user; with them rung alone, the user's own forwarding and do-not-disturb hold. */
-  | { readonly kind: 'user'; readonly user: string }
+  /** Every phone of that user; with them rung alone, and not as a member of a group, the user's own forwarding holds. */
+  | { readonly kind: 'user'; readonly user: string; readonly isMember?: true }
   /** A number over a trunk, in the form that the trunk takes. */
   | { readonly kind: 'trunk'; readonly trunk: string; readonly number: string }
   /** A SIP address of another server, found by RFC 3263. */

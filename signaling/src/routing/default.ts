@@ -22,7 +22,10 @@ export function defaultRoute({ to }: Pick<CallFacts, 'to'>, directory: Directory
   if (group) {
     const { members, ring, ringS } = group;
     const groups = ring === 'parallel' ? [members] : members.map((member) => [member]);
-    const steps = groups.map((users) => ({ targets: users.map((user) => ({ kind: 'user' as const, user })), ringS }));
+    const steps = groups.map((users) => ({
+      targets: users.map((user) => ({ kind: 'user' as const, user, isMember: true as const })),
+      ringS,
+    }));
     return {
       decision: { kind: 'ring', steps },
       steps: [`${to} is a group: ${members.join(', ')}, rung ${ring === 'parallel' ? 'at once' : 'in turn'}`],

@@ -24,12 +24,12 @@ export async function placesToRing(
         const { members } = group;
         if (places.length === 1 && group.ring === 'serial') {
           const steps = members.map((user) => ({
-            targets: [{ kind: 'user' as const, user }],
+            targets: [{ kind: 'user' as const, user, isMember: true as const }],
             ringS: ringS ?? group.ringS,
           }));
           return { steps, sentence: `rings the group '${name}' in turn: ${members.join(', ')}` };
         }
-        targets.push(...members.map((user) => ({ kind: 'user' as const, user })));
+        targets.push(...members.map((user) => ({ kind: 'user' as const, user, isMember: true as const })));
         told.push(`the group '${name}' (${members.join(', ')})`);
         if (places.length === 1) ringS ??= group.ringS;
       } else if (isUser || isGuess) {
@@ -47,6 +47,7 @@ export async function placesToRing(
 
 /** Nobody is rung twice at once. */
 function unique(targets: readonly Target[]): Target[] {
-  const seen = new Map(targets.map((target) => [JSON.stringify(target), target]));
+  const keyOf = (target: Target) => (target.kind === 'user' ? `user ${target.user}` : JSON.stringify(target));
+  const seen = new Map(targets.map((target) => [keyOf(target), target]));
   return [...seen.values()];
 }

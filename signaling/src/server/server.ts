@@ -266,6 +266,11 @@ export async function startSignaling(
       reloadAll([
         () => (certificate ? reloadCertificate(certificate, log) : (trouble ?? 'there is no TLS certificate')),
         ...(routing.router ? [() => routing.router!.reload()] : []),
+        () => {
+          // A password file may hold another password.
+          handle(() => core.configureTrunks(withPasswords(config.trunks ?? {}), monotonicMs()));
+          return 'trunks: passwords read';
+        },
       ]),
     details: () => ({
       accounts: accounts.size,

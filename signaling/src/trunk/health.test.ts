@@ -33,7 +33,7 @@ for (const [what, reply] of [
     assert.equal(s.status().isUp, false);
     assert.match(s.status().why, /sip:one.example is down: sip:one.example (answers|does not answer)/);
     const dialled = s.core.trunks.dial(
-      { trunk: 'p', number: '030123', caller: { user: 'bob', isPrivate: false } },
+      { trunk: 'p', number: '030123', caller: { user: 'bob', payer: 'bob', isPrivate: false } },
       s.clock.now,
     );
     assert.ok('status' in dialled && dialled.status === 503);

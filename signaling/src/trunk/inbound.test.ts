@@ -236,7 +236,10 @@ test('lines: as many calls come in as there are, one more hears 503 with Retry-A
   // Calls out take of the same lines.
   assert.ok(
     'status' in
-      s.core.trunks.dial({ trunk: 'p', number: '030123', caller: { user: 'bob', isPrivate: false } }, s.clock.now),
+      s.core.trunks.dial(
+        { trunk: 'p', number: '030123', caller: { user: 'bob', payer: 'bob', isPrivate: false } },
+        s.clock.now,
+      ),
   );
   s.advance(200_000);
   assert.equal(s.status().calls, 0);

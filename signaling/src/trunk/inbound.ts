@@ -1,4 +1,5 @@
 import { type NameAddr, parseNameAddr, parseUri, type SipMessage, type SipUri } from '@offhook/core';
+import type { Located } from '../locate/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { domainOf } from './config.ts';
 import type { Line } from './lines.ts';
@@ -27,6 +28,8 @@ export interface InboundTrunks {
   arrived(request: SipMessage, trunk: string): Arrived | undefined;
   /** A line for that call, or undefined: all are in use. To be released when the call is over. */
   take(trunk: string): Line | undefined;
+  /** A way to a server of that trunk, for a call that is up. */
+  find(trunk: string, nowMs: number, then: (result: Located, nowMs: number) => void): void;
 }
 
 /** Which trunk a request comes from. */

@@ -1,5 +1,5 @@
 import type { Crypto, SipMessage } from '@offhook/core';
-import type { Locate } from '../locate/index.ts';
+import type { Locate, Located } from '../locate/index.ts';
 import type { Flow, TransactionCommand, TransactionLayer } from '../transaction/index.ts';
 import type { TrunkConfig, TrunkConfigs } from './config.ts';
 import { type Arrived, arrivedOver, type InboundTrunks, leadsNowhere, type TrunkSource, trunkOf } from './inbound.ts';
@@ -7,6 +7,7 @@ import type { Line } from './lines.ts';
 import { dial } from './outgoing.ts';
 import type { Client } from './send.ts';
 import { statusOf, type TrunkStatus, trunkFigures } from './status.ts';
+import { inOrder, walk } from './targets.ts';
 import { Trunk } from './trunk.ts';
 import type { Outgoing, OutgoingCaller, Trunks } from './trunks.ts';
 
@@ -149,6 +150,15 @@ export class TrunkLayer implements Trunks, InboundTrunks {
 
   take(trunk: string): Line | undefined {
     return this.#trunks.get(trunk)?.lines.takeIn();
+  }
+
+  find(trunk: string, nowMs: number, then: (result: Located, nowMs: number) => void): void {
+    const known = this.#trunks.get(trunk);
+    if (!known) then({ error: `there is no trunk '${trunk}' any more` }, nowMs);
+    else
+      walk({ locate: known.locate, targets: inOrder(known.targets) }, nowMs, (found, now) =>
+        then('error' in found ? found : found.way, now),
+      );
   }
 
   status(nowMs: number): TrunkStatus[] {

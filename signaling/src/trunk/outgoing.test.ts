@@ -5,7 +5,7 @@ import type { TrunkConfig } from './config.ts';
 import { BY_ADDRESS, good, Provider, REGISTERING, registrar, trunkStage } from './test-kit.ts';
 import type { Outgoing, OutgoingCaller } from './trunks.ts';
 
-const BOB: OutgoingCaller = { user: 'bob', displayName: 'Bob "B"', isPrivate: false };
+const BOB: OutgoingCaller = { user: 'bob', payer: 'bob', displayName: 'Bob "B"', isPrivate: false };
 
 function staged(config: TrunkConfig, provider = new Provider('192.0.2.1', good)) {
   const s = trunkStage({ p: config }, { 'one.example': [provider] });
@@ -52,35 +52,35 @@ const SHOWN: readonly (readonly [string, Partial<TrunkConfig>, OutgoingCaller, s
   [
     'the trunk’s number for who has none',
     { identity: 'p-preferred-identity' },
-    { user: 'carol', isPrivate: false },
+    { user: 'carol', payer: 'carol', isPrivate: false },
     '<sip:+4930100@provider.example>',
     ['P-Preferred-Identity: <sip:+4930100@provider.example>'],
   ],
   [
     'a foreign number only where that is allowed: not',
     { identity: 'from' },
-    { user: '+15550100', isPrivate: false },
+    { user: '+15550100', payer: '+15550100', isPrivate: false },
     '<sip:+4930100@provider.example>',
     [],
   ],
   [
     'a foreign number only where that is allowed: yes',
     { identity: 'from', passCallerId: true },
-    { user: '+15550100', isPrivate: false },
+    { user: '+15550100', payer: '+15550100', isPrivate: false },
     '<sip:+15550100@provider.example>',
     [],
   ],
   [
     'an account name is never a number',
     { identity: 'from', passCallerId: true },
-    { user: 'mallory', isPrivate: false },
+    { user: 'mallory', payer: 'mallory', isPrivate: false },
     '<sip:+4930100@provider.example>',
     [],
   ],
   [
     'the account in From, the number in the identity',
     { fromUser: 'acct7' },
-    { user: 'bob', isPrivate: false },
+    { user: 'bob', payer: 'bob', isPrivate: false },
     '<sip:acct7@provider.example>',
     ['P-Asserted-Identity: <sip:+4930111@provider.example>'],
   ],
@@ -101,14 +101,14 @@ const SHOWN: readonly (readonly [string, Partial<TrunkConfig>, OutgoingCaller, s
   [
     'the old header',
     { identity: 'remote-party-id', numbers: { country: '49', format: 'national' } },
-    { user: 'bob', isPrivate: false },
+    { user: 'bob', payer: 'bob', isPrivate: false },
     '<sip:030111@provider.example>',
     ['Remote-Party-ID: <sip:030111@provider.example>;party=calling;screen=yes;privacy=off'],
   ],
   [
     'a name of several lines is one line',
     { identity: 'from' },
-    { user: 'bob', displayName: 'Bob\r\nX-Evil: 1', isPrivate: false },
+    { user: 'bob', payer: 'bob', displayName: 'Bob\r\nX-Evil: 1', isPrivate: false },
     '"Bob X-Evil: 1" <sip:+4930111@provider.example>',
     [],
   ],
@@ -151,7 +151,7 @@ test('calls of one user: at the limit and one more', () => {
   const { s, dial } = staged({ ...BY_ADDRESS, maxCallsPerUser: 2, maxCallsPerSecond: 100 });
   const [first] = [dial(), dial()].map(dialled);
   assert.match(refused(dial()), /^503 bob has 2 calls over trunk 'p' already/);
-  dialled(dial('030123', { user: 'alice', isPrivate: false }));
+  dialled(dial('030123', { user: 'alice', payer: 'alice', isPrivate: false }));
   first!.release(0);
   dialled(dial());
   s.stop();
@@ -161,10 +161,13 @@ test('new calls a second: at the limit and one more; what is refused for another
   const { s, dial } = staged({ ...BY_ADDRESS, maxCallsPerUser: 2, maxCallsPerSecond: 3 });
   [dial(), dial()].map(dialled);
   for (let i = 0; i < 5; i++) assert.match(refused(dial()), /already/);
-  dialled(dial('030123', { user: 'u3', isPrivate: false }));
-  assert.match(refused(dial('030123', { user: 'u4', isPrivate: false })), /^503 trunk 'p' takes 3 new calls a second/);
+  dialled(dial('030123', { user: 'u3', payer: 'u3', isPrivate: false }));
+  assert.match(
+    refused(dial('030123', { user: 'u4', payer: 'u4', isPrivate: false })),
+    /^503 trunk 'p' takes 3 new calls a second/,
+  );
   s.advance(334);
-  dialled(dial('030123', { user: 'u4', isPrivate: false }));
+  dialled(dial('030123', { user: 'u4', payer: 'u4', isPrivate: false }));
   s.stop();
 });
 
@@ -260,7 +263,7 @@ test('a challenge of the realm that the registrar named is answered, once, and o
   assert.ok(challenged(out, stale, { auth: answer }));
   assert.equal(challenged(out, stale, { auth: answer }), undefined);
   out.release(0);
-  assert.equal(challenged(out, OURS), undefined);
+  assert.ok(challenged(out, OURS), 'the BYE comes when the line is free again');
   s.stop();
 });
 
@@ -296,7 +299,12 @@ test('attack: whoever else asks for a password gets nothing made from it', () =>
   const second = { ...REGISTERING, targets: ['sip:two.example'], register: { user: 'acct2', password: 'pw2' } };
   const s = trunkStage({ p: REGISTERING, q: second, r: BY_ADDRESS }, { 'one.example': [own], 'two.example': [other] });
   const dial = (trunk: string) =>
-    dialled(s.core.trunks.dial({ trunk, number: '030123', caller: { user: trunk, isPrivate: false } }, s.clock.now));
+    dialled(
+      s.core.trunks.dial(
+        { trunk, number: '030123', caller: { user: trunk, payer: trunk, isPrivate: false } },
+        s.clock.now,
+      ),
+    );
   const [p, q, r] = ['p', 'q', 'r'].map(dial) as [Outgoing, Outgoing, Outgoing];
   // Another realm, one of another trunk, none at all, and a trunk without a password.
   assert.equal(challenged(p, 'Digest realm="evil.example", nonce="x", qop="auth"'), undefined);

@@ -23,8 +23,8 @@ export function dial(
   const targets = trunk.targets.filter((target) => target.isUp);
   if (targets.length === 0)
     return { status: 503, words: `no target of trunk '${name}' is up: ${trunk.targets[0]?.why ?? ''}` };
-  const line = trunk.lines.takeOut(what.caller.user, nowMs);
-  if (typeof line === 'string') return { status: 503, words: refusedWords(trunk, line, what.caller.user) };
+  const line = trunk.lines.takeOut(what.caller.payer, nowMs);
+  if (typeof line === 'string') return { status: 503, words: refusedWords(trunk, line, what.caller.payer) };
 
   const route = registration?.serviceRoute ?? [];
   const first = route[0] === undefined ? undefined : parseNameAddr(route[0])?.uri;
@@ -35,6 +35,7 @@ export function dial(
   let isOver = false;
   return {
     trunk: name,
+    number,
     uri,
     to: `<${uri}>`,
     ...callerId(trunk, what.caller),
@@ -62,7 +63,8 @@ export function dial(
         );
       });
     },
-    authorize: (request, challenge) => (isOver ? undefined : challenged.authorize(request, challenge)),
+    // Also when the line is free again: the BYE may be challenged.
+    authorize: (request, challenge) => challenged.authorize(request, challenge),
     release: () => {
       isOver = true;
       line.release();

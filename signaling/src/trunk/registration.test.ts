@@ -94,7 +94,7 @@ test('403 says that the password is refused, and a call out hears it', () => {
   const provider = one(() => ({ status: 403 }));
   const s = registering(provider);
   assert.match(s.status().why, /the provider refuses the password \(sip:one.example answers 403 Forbidden\)/);
-  const caller = { user: 'bob', isPrivate: false };
+  const caller = { user: 'bob', payer: 'bob', isPrivate: false };
   const dialled = s.core.trunks.dial({ trunk: 'p', number: '030123', caller }, 0);
   assert.ok('status' in dialled && dialled.status === 503);
   assert.match(dialled.words, /refuses the password/);
@@ -271,7 +271,10 @@ test('Service-Route is how calls travel from then on; unusable ones are left out
   );
   const edge = new Provider('192.0.2.8', good);
   const s = trunkStage({ p: REGISTERING }, { 'one.example': [provider], 'edge.example': [edge] });
-  const out = s.core.trunks.dial({ trunk: 'p', number: '030123', caller: { user: 'bob', isPrivate: false } }, 0);
+  const out = s.core.trunks.dial(
+    { trunk: 'p', number: '030123', caller: { user: 'bob', payer: 'bob', isPrivate: false } },
+    0,
+  );
   assert.ok('uri' in out);
   assert.deepEqual(out.route, ['<sip:edge@edge.example;lr>', '<sip:core.example;lr>']);
   out.locate(0, (result) => assert.equal('flow' in result && result.flow, edge.flow));

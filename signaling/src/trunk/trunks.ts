@@ -4,6 +4,8 @@ import type { Located } from '../locate/index.ts';
 /** One call on its way out over a trunk, which has given it a line. */
 export interface Outgoing {
   readonly trunk: string;
+  /** The called number, in its international form where that is known. */
+  readonly number: string;
   /** Request-URI. */
   readonly uri: string;
   /** From and To, without tags. */
@@ -32,8 +34,10 @@ export interface Trunks {
 
 /** Who calls out, as the trunk may show it. */
 export interface OutgoingCaller {
-  /** Account, or number when the call came over another trunk. */
+  /** Account, or number when the call came over another trunk: whom the called side is shown. */
   readonly user: string;
+  /** The account whose call it is: the caller's, or that of who passed the call on. */
+  readonly payer: string;
   readonly displayName?: string;
   /** The caller wants not to be shown (RFC 3323). */
   readonly isPrivate: boolean;
