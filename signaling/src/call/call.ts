@@ -17,6 +17,7 @@ export interface CallTimer {
   readonly leg?: Leg;
   readonly kind:
     | 'ring'
+    | 'still-ringing'
     | 'retransmit-2xx'
     | 'no-ack'
     | 'lost'
@@ -70,7 +71,7 @@ export interface Leg extends MediaSide {
   /** It goes to another server, not to a phone that registers here. */
   readonly isOutside?: boolean;
   /** The line of a trunk that it has. */
-  line?: Pick<Outgoing, 'release'> & Partial<Pick<Outgoing, 'authorize'>>;
+  line?: Pick<Outgoing, 'release'> & Partial<Pick<Outgoing, 'authorize' | 'payer'>>;
   /** What waits for a better moment (`timers.again`). */
   again?: (nowMs: number) => void;
   readonly timers: Readonly<
@@ -201,6 +202,8 @@ export interface Call {
   /** Whose early media the caller has been told of, under the tag that its leg has now. */
   earlyFrom?: Branch;
   readonly ring: CallTimer;
+  /** Time to tell the caller again that it rings. */
+  readonly stillRinging: CallTimer;
   /** The other side takes too long over a change. */
   readonly change: CallTimer;
   /** Time to ask the relay whether it still has the call. */
@@ -230,7 +233,12 @@ export function newCall(
     ...parts,
   } as unknown as Call;
   const timer = (kind: CallTimer['kind']): CallTimer => ({ call, kind });
-  return Object.assign(call, { ring: timer('ring'), change: timer('change'), check: timer('check') });
+  return Object.assign(call, {
+    ring: timer('ring'),
+    stillRinging: timer('still-ringing'),
+    change: timer('change'),
+    check: timer('check'),
+  });
 }
 
 /** A leg of that call; the layer has to know it before it is used (`CallContext.addLeg`). */
@@ -279,4 +287,9 @@ export function otherLeg(leg: Leg): Leg | undefined {
 /** A leg as words for the other side name it. */
 export function spoken(leg: Leg): string {
   return leg.isPrivate ? 'the caller' : leg.party;
+}
+
+/** The trunk that a leg goes over, undefined when it goes over none. No account's name has a space in it. */
+export function trunkOf({ user }: Leg): string | undefined {
+  return /^trunk (.*)$/.exec(user)?.[1];
 }

@@ -289,3 +289,33 @@ test('who wants not to be shown is not (RFC 3323)', () => {
   refusedWith(alice);
   s.assertNothingLeft();
 });
+
+test('as long as it rings the caller is told so every minute (RFC 3261 13.3.1.1)', () => {
+  const GROUP = { desk: { members: ['bob', 'carol', 'dave'], ring: 'serial', ringS: 60 } } as const;
+  const { s, alice, bob } = people({ groups: GROUP });
+  call(alice, 'desk');
+  const ring = last(bob.take());
+  bob.answer(ring, 180);
+  alice.take();
+  s.advance(120_000);
+  assert.deepEqual(alice.seen(), ['180 INVITE', '180 INVITE']);
+  s.core.hangUpAll('over', s.clock.now);
+  s.settle();
+  s.assertNothingLeft();
+});
+
+test('whoever takes a call to a group is told in it, and a redirection of one member is not for the group', () => {
+  const { s, alice, bob, carol, dave } = people({ groups: GROUPS });
+  call(alice, 'sales');
+  const [first, second] = [last(bob.take()), last(carol.take())];
+  bob.contact = `<sip:dave@${DOMAIN}>`;
+  bob.answer(first, 302);
+  assert.deepEqual(dave.seen(), []);
+  carol.answer(second, 200, ANSWER);
+  const ok = last(alice.take());
+  alice.within(ok, 'ACK', { cseq: 1 });
+  const [summary] = s.core.calls.calls();
+  assert.deepEqual([summary?.to, summary?.answeredBy, summary?.users], ['sales', 'carol', ['alice', 'bob', 'carol']]);
+  alice.within(ok, 'BYE', { cseq: 2 });
+  s.assertNothingLeft();
+});

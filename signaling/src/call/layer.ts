@@ -483,7 +483,7 @@ export class CallLayer implements CallContext {
     };
     returnTransferred(this, call, next);
     this.#calls.delete(call);
-    for (const timer of [call.ring, call.change, call.check]) this.clearTimer(timer);
+    for (const timer of [call.ring, call.stillRinging, call.change, call.check]) this.clearTimer(timer);
     for (const leg of [call.a, ...call.branches.map((b) => b.leg)]) {
       if (leg.call !== call) continue; // it went on into another call
       const { retransmit, noAck, lost } = leg.timers;

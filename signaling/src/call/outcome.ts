@@ -20,6 +20,7 @@ export function provisional(
   call.ringingSent = true;
   call.state = 'ringing';
   if (isNews) context.progress(call);
+  context.setTimer(call.stillRinging, how.now + STILL_RINGING_MS);
   if (call.transfer) {
     notify(context, call.transfer, how.status, how.now);
     return;
@@ -33,6 +34,17 @@ export function provisional(
     body,
   });
   sendProvisional(context, call, { response, carried: { message: how.carried, leg: how.branch.leg } }, how.now);
+}
+
+/** RFC 3261 13.3.1.1: a provisional response "at every minute", or proxies on the way give the call up. */
+const STILL_RINGING_MS = 55_000;
+
+export function stillRinging(context: CallContext, call: Call, nowMs: number): void {
+  if (call.finalSent || call.state !== 'ringing' || call.transfer) return;
+  const headers = [['Contact', `<${context.options.contact(call.a.flow)}>`] as const];
+  const response = createResponse(call.invite, 180, undefined, { toTag: call.a.tag, headers });
+  sendProvisional(context, call, { response }, nowMs);
+  context.setTimer(call.stillRinging, nowMs + STILL_RINGING_MS);
 }
 
 /**

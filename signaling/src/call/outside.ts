@@ -1,4 +1,4 @@
-import type { Leg } from './call.ts';
+import { type Leg, trunkOf } from './call.ts';
 import type { CallContext } from './context.ts';
 
 /**
@@ -13,7 +13,7 @@ export function findAgain(context: CallContext, leg: Leg, nowMs: number): void {
     isAwaited = false;
     if (!('error' in result) && leg.isLost) context.moveTo(leg, result.flow, now);
   };
-  const trunk = /^trunk (.*)$/.exec(leg.user)?.[1];
+  const trunk = trunkOf(leg);
   if (trunk === undefined) context.options.locate(leg.user, nowMs, then);
   else context.options.trunks.find(trunk, nowMs, then);
 }

@@ -1,7 +1,7 @@
 import { createRequest, type SocketAddress } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import type { Flow, SipTransportName } from '../transaction/index.ts';
-import { type Call, type Leg, newCall, newLeg } from './call.ts';
+import { type Call, type Leg, newCall, newLeg, trunkOf } from './call.ts';
 import type { CallContext } from './context.ts';
 import type { MediaProfile } from './media.ts';
 import type { SessionTimer } from './session-timer.ts';
@@ -31,6 +31,8 @@ export interface LegSnapshot {
   readonly instance?: string;
   readonly isWeb?: boolean;
   readonly isOutside?: boolean;
+  /** It has a line of its trunk: out for that payer, or in. */
+  readonly line?: { readonly payer?: string };
   readonly party?: string;
   readonly isPrivate?: boolean;
   readonly allows: readonly string[];
@@ -95,6 +97,7 @@ function legSnapshot(leg: Leg): LegSnapshot {
     instance: leg.instance,
     isWeb: leg.isWeb,
     isOutside: leg.isOutside,
+    line: leg.line && { payer: leg.line.payer },
     party: leg.party,
     isPrivate: leg.isPrivate,
     allows: [...leg.allows],
@@ -160,6 +163,8 @@ function restoredLeg(context: CallContext, call: Call, s: LegSnapshot, reach: Re
   const leg = newLeg(call, { dialog, user, party, isPrivate, instance, isWeb, isOutside, mediaTag });
   for (const method of s.allows) leg.allows.add(method);
   leg.isLost = isLost;
+  const trunk = trunkOf(leg);
+  if (s.line && trunk !== undefined) leg.line = context.options.trunks.retake(trunk, s.line.payer);
   leg.sent = s.sent;
   leg.profile = s.profile;
   leg.session = s.session;

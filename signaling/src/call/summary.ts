@@ -14,6 +14,12 @@ export interface CallSummary {
   readonly media: 'opaque' | 'terminated' | 'echo' | 'none';
   /** The phones in it, those that only ring included. */
   readonly legs: readonly { readonly user: string; readonly transport: Flow['transport'] }[];
+  /** Users whose phones ring, rang or talk. */
+  readonly users: readonly string[];
+  /** Who took it: an account, or the number of somebody elsewhere. */
+  readonly answeredBy?: string;
+  /** The caller is not to be shown to others. */
+  readonly isPrivate?: boolean;
   /** How it ended: status code and words. */
   readonly status?: number;
   readonly reason?: string;
@@ -28,6 +34,11 @@ export function summarise(call: Call, path: MediaPath): CallSummary {
     state: call.state,
     startedAtMs: call.startedAtMs,
     answeredAtMs: call.answeredAtMs,
+    users: [
+      ...new Set([call.a, ...call.branches.map((b) => b.leg)].flatMap((leg) => (leg.isOutside ? [] : [leg.user]))),
+    ],
+    answeredBy: call.answeredAtMs === undefined ? undefined : call.b?.party,
+    isPrivate: call.a.isPrivate,
     media: mediaOf(call, path),
     legs: legs.map((leg) => ({ user: leg.user, transport: leg.flow.transport })),
   };
@@ -37,4 +48,14 @@ function mediaOf(call: Call, path: MediaPath): CallSummary['media'] {
   if (call.kind === 'echo') return 'echo';
   if (!call.b) return 'none';
   return !call.isTerminated && isOpaque(call.a, call.b, path) ? 'opaque' : 'terminated';
+}
+
+/** Whether a user takes part in a call: as caller, as who is called, or with a phone that rings or talks. */
+export function isParty({ from, to, users }: CallSummary, user: string): boolean {
+  return from === user || to === user || users.includes(user);
+}
+
+/** A call as one of its parties may see it: a private caller's name is the caller's alone. */
+export function seenBy<C extends { readonly from: string; readonly isPrivate?: boolean }>(call: C, user: string): C {
+  return call.isPrivate && call.from !== user ? { ...call, from: 'anonymous' } : call;
 }

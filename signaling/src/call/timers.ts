@@ -2,7 +2,7 @@ import { type Call, type CallTimer, spoken } from './call.ts';
 import type { CallContext } from './context.ts';
 import { ringOver } from './hunt.ts';
 import { isUnknownCall, queryCommand } from './media.ts';
-import { giveUp } from './outcome.ts';
+import { giveUp, stillRinging } from './outcome.ts';
 import { sessionDue } from './refresh.ts';
 import { repeatProvisional } from './reliable.ts';
 import { cancelRenegotiation } from './renegotiate.ts';
@@ -15,6 +15,9 @@ export function fire(context: CallContext, timer: CallTimer, nowMs: number): voi
   switch (timer.kind) {
     case 'ring':
       ringOver(context, call, nowMs);
+      return;
+    case 'still-ringing':
+      stillRinging(context, call, nowMs);
       return;
     case 'retransmit-2xx': {
       // RFC 3261 13.3.1.4: T1, doubled up to T2, on reliable transports too.

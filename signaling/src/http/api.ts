@@ -1,7 +1,7 @@
 import { type Crypto, isLoopback, networkOf, turnRestPassword, turnRestUsername } from '@offhook/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Accounts, LONGEST_USER, Lockout, type NewSession, RateLimit, type Sessions } from '../auth/index.ts';
-import type { CallSummary } from '../call/index.ts';
+import { type CallSummary, isParty, seenBy } from '../call/index.ts';
 import { type Binding, secondsLeft } from '../registrar/index.ts';
 import { type Account, type Cdr, type CdrQuery, StoreError } from '../store/index.ts';
 import type { EventLog } from './event-log.ts';
@@ -156,8 +156,8 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
 
   app.get('/api/calls', async (request) => {
     const { user } = signedIn(request);
-    const mine = options.calls().filter((call) => call.from === user || call.to === user);
-    return mine.map((call) => describeCall(call, options.nowMs()));
+    const mine = options.calls().filter((call) => isParty(call, user));
+    return mine.map((call) => describeCall(seenBy(call, user), options.nowMs()));
   });
 
   addEvents(app, { events: options.events, signedIn });
@@ -166,11 +166,12 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
   app.get('/api/cdrs', async (request) => {
     const { user } = signedIn(request);
     const { limit, before } = request.query as Record<string, unknown>;
-    return options.cdrs({
+    const records = await options.cdrs({
       user,
       limit: wholeNumber(limit, 'limit', MAX_CDRS) ?? 50,
       before: wholeNumber(before, 'before', Number.MAX_SAFE_INTEGER),
     });
+    return records.map((record) => seenBy(record, user));
   });
 
   app.get('/api/registrations', async (request) => {

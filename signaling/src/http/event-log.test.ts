@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { concerns, EventLog, type ServerEvent } from './event-log.ts';
+import { EventLog, type ServerEvent, toldTo } from './event-log.ts';
 
 const online = (user: string): ServerEvent => ({ type: 'registration', user, online: true });
 
@@ -32,10 +32,24 @@ test('ids of another epoch, node or future, and ids too old, say that something 
 });
 
 test('calls are told to their parties only', () => {
-  const call: ServerEvent = { type: 'call', id: 'x', from: 'alice', to: 'bob', state: 'ringing' };
+  const call: ServerEvent = {
+    type: 'call',
+    id: 'x',
+    from: 'alice',
+    to: 'desk',
+    state: 'ringing',
+    users: ['alice', 'bob'],
+  };
+  const told = { type: 'call', id: 'x', from: 'alice', to: 'desk', state: 'ringing' };
   assert.deepEqual(
-    ['alice', 'bob', 'carol'].map((user) => concerns(call, user)),
-    [true, true, false],
+    ['alice', 'bob', 'carol'].map((user) => toldTo(call, user)),
+    [told, told, undefined],
   );
-  assert.equal(concerns(online('alice'), 'carol'), true);
+  const hidden = { ...call, isPrivate: true };
+  assert.deepEqual(
+    ['alice', 'bob'].map((user) => toldTo(hidden, user)),
+    [told, { ...told, from: 'anonymous' }],
+    'a private caller’s name is the caller’s alone',
+  );
+  assert.deepEqual(toldTo(online('alice'), 'carol'), online('alice'));
 });

@@ -1,3 +1,5 @@
+import { seenBy } from '../call/index.ts';
+
 /** What happened, as watchers are told it. */
 export type ServerEvent =
   | { readonly type: 'registration'; readonly user: string; readonly online: boolean }
@@ -6,6 +8,10 @@ export type ServerEvent =
       readonly id: string;
       readonly from: string;
       readonly to: string;
+      readonly answeredBy?: string;
+      readonly isPrivate?: boolean;
+      /** Users whose phones ring or talk; it is told to them too. */
+      readonly users: readonly string[];
       readonly state: 'setup' | 'ringing' | 'answered' | 'ended';
       /** How it ended: status code and words. */
       readonly status?: number;
@@ -68,7 +74,10 @@ export class EventLog {
   }
 }
 
-/** Whether an account may see an event: calls are their parties', who is online is everybody's. */
-export function concerns(event: ServerEvent, user: string): boolean {
-  return event.type === 'registration' || event.from === user || event.to === user;
+/** An event as an account may see it, if at all: calls are their parties', who is online is everybody's. */
+export function toldTo(event: ServerEvent, user: string): object | undefined {
+  if (event.type === 'registration') return event;
+  const { users, isPrivate: _, ...call } = event;
+  if (event.from !== user && event.to !== user && !users.includes(user)) return undefined;
+  return { ...call, from: seenBy(event, user).from };
 }

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ApiError } from './api.ts';
-import { concerns, type EventLog, type LoggedEvent } from './event-log.ts';
+import { type EventLog, type LoggedEvent, toldTo } from './event-log.ts';
 
 /** Streams of one account, and of all. */
 const PER_ACCOUNT = 8;
@@ -44,7 +44,8 @@ export function addEvents(app: FastifyInstance, { events, signedIn }: EventOptio
       if (raw.writableLength > SEND_BUFFER) raw.destroy();
     };
     const tell = (logged: LoggedEvent) => {
-      if (concerns(logged.event, user)) write(serialised(logged));
+      const told = toldTo(logged.event, user);
+      if (told) write(serialised(logged, told));
     };
     const after = lastSeen(request);
     if (after !== undefined) {
@@ -79,6 +80,6 @@ function lastSeen(request: FastifyRequest): string | undefined {
   return id?.slice(0, 100);
 }
 
-function serialised({ id, at, event }: LoggedEvent): string {
-  return `id: ${id}\nevent: ${event.type}\ndata: ${JSON.stringify({ at, ...event })}\n\n`;
+function serialised({ id, at, event: { type } }: LoggedEvent, told: object): string {
+  return `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify({ at, ...told })}\n\n`;
 }

@@ -114,6 +114,8 @@ export class Memory {
       status: call.status ?? 0,
       reason: call.reason ?? '',
       media: call.media,
+      answeredBy: call.answeredBy,
+      isPrivate: call.isPrivate,
     };
   }
 }

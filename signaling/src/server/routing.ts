@@ -1,4 +1,5 @@
 import { type AdminHandler, monotonicMs } from '@offhook/core/node';
+import { isParty } from '../call/index.ts';
 import {
   builtIn,
   type CallFacts,
@@ -25,7 +26,7 @@ export function openRouting({ core, isUser, path, log }: RoutingOptions) {
     group: (name) => core.directory.group(name),
     isTrunk: (name) => core.trunks.has(name),
     isSignedIn: (user) => phonesOf(user) > 0,
-    isInCall: (user) => core.calls.calls().some(({ from, to }) => from === user || to === user),
+    isInCall: (user) => core.calls.calls().some((call) => isParty(call, user)),
   };
   const router = path === undefined ? undefined : new Router({ path, directory, log });
   const decide = (facts: CallFacts, atMs?: number) =>

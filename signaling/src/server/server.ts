@@ -88,8 +88,8 @@ export async function startSignaling(
 
   const node = hex(nodeCrypto.hmac('sha256', utf8(config.sessionSecret), utf8('node'))).slice(0, 8);
   const events = new EventLog(node, Date.now());
-  const tellCall = ({ id, from, to, state, status, reason }: CallSummary) =>
-    events.add({ type: 'call', id, from, to, state, status, reason }, Date.now());
+  const tellCall = ({ id, from, to, state, users, answeredBy, isPrivate, status, reason }: CallSummary) =>
+    events.add({ type: 'call', id, from, to, state, users, answeredBy, isPrivate, status, reason }, Date.now());
   /** Refreshes are no news; a contact that goes is, when it was the last. */
   const tellRegistration = ({ kind, binding: { user } }: RegistrarEvent) => {
     const online = core.registrar.lookup(user, monotonicMs()).length > 0;
@@ -266,11 +266,16 @@ export async function startSignaling(
       reloadAll([
         () => (certificate ? reloadCertificate(certificate, log) : (trouble ?? 'there is no TLS certificate')),
         ...(routing.router ? [() => routing.router!.reload()] : []),
-        () => {
-          // A password file may hold another password.
-          handle(() => core.configureTrunks(withPasswords(config.trunks ?? {}), monotonicMs()));
-          return 'trunks: passwords read';
-        },
+        // A password file may hold another password.
+        ...(config.trunks && Object.keys(config.trunks).length > 0
+          ? [
+              () => {
+                const again = withPasswords(config.trunks ?? {});
+                handle(() => core.configureTrunks(again, monotonicMs()));
+                return 'the passwords of trunks were read';
+              },
+            ]
+          : []),
       ]),
     details: () => ({
       accounts: accounts.size,

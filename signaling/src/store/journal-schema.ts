@@ -3,6 +3,10 @@ export interface Cdr {
   readonly id: string;
   readonly from: string;
   readonly to: string;
+  /** Who took it. */
+  readonly answeredBy?: string;
+  /** The caller's name is the caller's alone. */
+  readonly isPrivate?: boolean;
   /** Unix milliseconds. */
   readonly startedAt: number;
   readonly answeredAt?: number;
@@ -43,7 +47,12 @@ export const SCHEMA = `
   CREATE TABLE IF NOT EXISTS binding (key TEXT PRIMARY KEY, snapshot TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS cdr (
     id TEXT PRIMARY KEY, caller TEXT NOT NULL, callee TEXT NOT NULL, started_at INTEGER NOT NULL, answered_at INTEGER,
-    ended_at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL, media TEXT NOT NULL) STRICT;
+    ended_at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL, media TEXT NOT NULL,
+    answered_by TEXT, private INTEGER) STRICT;
   CREATE INDEX IF NOT EXISTS cdr_caller ON cdr (caller, started_at);
   CREATE INDEX IF NOT EXISTS cdr_callee ON cdr (callee, started_at);
   CREATE INDEX IF NOT EXISTS cdr_started ON cdr (started_at);`;
+
+/** Columns of `cdr` that older files lack, and the index that needs them. */
+export const ADDED = { answered_by: 'TEXT', private: 'INTEGER' } as const;
+export const ADDED_INDEX = 'CREATE INDEX IF NOT EXISTS cdr_answered_by ON cdr (answered_by, started_at)';

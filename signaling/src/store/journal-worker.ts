@@ -1,6 +1,8 @@
 import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import {
+  ADDED,
+  ADDED_INDEX,
   type Cdr,
   type CdrQuery,
   type Entry,
@@ -18,6 +20,13 @@ const { path } = workerData as { path: string };
 const db = new DatabaseSync(path);
 db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;');
 db.exec(SCHEMA);
+const columns = db
+  .prepare("SELECT name FROM pragma_table_info('cdr')")
+  .all()
+  .map((row) => row.name);
+for (const [name, type] of Object.entries(ADDED))
+  if (!columns.includes(name)) db.exec(`ALTER TABLE cdr ADD COLUMN ${name} ${type}`);
+db.exec(ADDED_INDEX);
 db.prepare('DELETE FROM cdr WHERE started_at < ?').run(Date.now() - KEEP_MS);
 const putCall = db.prepare(
   'INSERT INTO call VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot',
@@ -28,7 +37,7 @@ const putBinding = db.prepare(
 );
 const dropBinding = db.prepare('DELETE FROM binding WHERE key = ?');
 // A call has one record, whichever process saw its end.
-const putCdr = db.prepare('INSERT OR IGNORE INTO cdr VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+const putCdr = db.prepare('INSERT OR IGNORE INTO cdr VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
 
 parentPort!.on('message', (request: JournalRequest) => {
   let reply: JournalReply;
@@ -74,8 +83,9 @@ function put(entry: Entry): void {
       putCall.run(entry.id, entry.snapshot);
       return;
     case 'cdr': {
-      const { id, from, to, startedAt, answeredAt, endedAt, status, reason, media } = entry.cdr;
-      putCdr.run(id, from, to, startedAt, answeredAt ?? null, endedAt, status, reason, media);
+      const { id, from, to, startedAt, answeredAt, endedAt, status, reason, media, answeredBy, isPrivate } = entry.cdr;
+      const times = [startedAt, answeredAt ?? null, endedAt] as const;
+      putCdr.run(id, from, to, ...times, status, reason, media, answeredBy ?? null, isPrivate ? 1 : 0);
       dropCall.run(id);
       return;
     }
@@ -97,9 +107,10 @@ function cdrs({ user, before, limit }: CdrQuery): Cdr[] {
       ? db.prepare('SELECT * FROM cdr WHERE started_at < ? ORDER BY started_at DESC LIMIT ?').all(until, limit)
       : db
           .prepare(
-            'SELECT * FROM cdr WHERE (caller = ? OR callee = ?) AND started_at < ? ORDER BY started_at DESC LIMIT ?',
+            `SELECT * FROM cdr WHERE (caller = ? OR callee = ? OR answered_by = ?) AND started_at < ?
+             ORDER BY started_at DESC LIMIT ?`,
           )
-          .all(user, user, until, limit);
+          .all(user, user, user, until, limit);
   return (rows as Record<string, string | number | null>[]).map((row) => ({
     id: String(row.id),
     from: String(row.caller),
@@ -110,5 +121,7 @@ function cdrs({ user, before, limit }: CdrQuery): Cdr[] {
     status: Number(row.status),
     reason: String(row.reason),
     media: String(row.media),
+    answeredBy: row.answered_by === null ? undefined : String(row.answered_by),
+    isPrivate: row.private === 1 || undefined,
   }));
 }

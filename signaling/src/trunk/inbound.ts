@@ -28,6 +28,8 @@ export interface InboundTrunks {
   arrived(request: SipMessage, trunk: string): Arrived | undefined;
   /** A line for that call, or undefined: all are in use. To be released when the call is over. */
   take(trunk: string): Line | undefined;
+  /** The line of a call that the process before this one had: out for that payer, or in. */
+  retake(trunk: string, payer: string | undefined): Line | undefined;
   /** A way to a server of that trunk, for a call that is up. */
   find(trunk: string, nowMs: number, then: (result: Located, nowMs: number) => void): void;
 }

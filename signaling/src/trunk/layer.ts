@@ -152,6 +152,10 @@ export class TrunkLayer implements Trunks, InboundTrunks {
     return this.#trunks.get(trunk)?.lines.takeIn();
   }
 
+  retake(trunk: string, payer: string | undefined): Line | undefined {
+    return this.#trunks.get(trunk)?.lines.retake(payer);
+  }
+
   find(trunk: string, nowMs: number, then: (result: Located, nowMs: number) => void): void {
     const known = this.#trunks.get(trunk);
     if (!known) then({ error: `there is no trunk '${trunk}' any more` }, nowMs);

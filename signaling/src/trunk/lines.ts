@@ -39,12 +39,7 @@ export class Lines {
     if (own >= maxCallsPerUser) return this.#refuse('user');
     // Last: what is refused for another reason costs nothing of the rate.
     if (!this.mayBegin('out', nowMs)) return this.#refuse('rate');
-    this.#perUser.set(user, own + 1);
-    return this.#take('out', () => {
-      const left = (this.#perUser.get(user) ?? 1) - 1;
-      if (left > 0) this.#perUser.set(user, left);
-      else this.#perUser.delete(user);
-    });
+    return this.#takeOf(user);
   }
 
   /** A line for a call that came in; undefined: all are in use. */
@@ -52,6 +47,21 @@ export class Lines {
     if (this.#used < this.limits.maxCalls) return this.#take('in', () => {});
     this.#refuse('lines');
     return undefined;
+  }
+
+  /** The line of a call that is up already, of the process before: limits are for new ones. */
+  retake(payer: string | undefined): Line {
+    if (payer === undefined) return this.#take('in', () => {});
+    return this.#takeOf(payer);
+  }
+
+  #takeOf(user: string): Line {
+    this.#perUser.set(user, (this.#perUser.get(user) ?? 0) + 1);
+    return this.#take('out', () => {
+      const left = (this.#perUser.get(user) ?? 1) - 1;
+      if (left > 0) this.#perUser.set(user, left);
+      else this.#perUser.delete(user);
+    });
   }
 
   /** Whether one more call may begin in that direction just now. */

@@ -35,6 +35,7 @@ export function dial(
   let isOver = false;
   return {
     trunk: name,
+    payer: what.caller.payer,
     number,
     uri,
     to: `<${uri}>`,

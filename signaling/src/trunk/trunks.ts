@@ -4,6 +4,8 @@ import type { Located } from '../locate/index.ts';
 /** One call on its way out over a trunk, which has given it a line. */
 export interface Outgoing {
   readonly trunk: string;
+  /** The account whose call it is. */
+  readonly payer: string;
   /** The called number, in its international form where that is known. */
   readonly number: string;
   /** Request-URI. */
