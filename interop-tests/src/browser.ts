@@ -9,11 +9,15 @@ export interface Phone {
   close(): Promise<void>;
 }
 
+export interface ChromiumOptions {
+  /** Without it the browser offers no 127.0.0.1 (default: true). */
+  readonly loopbackCandidates?: boolean;
+  /** Takes a server's certificate whoever has signed it. */
+  readonly anyCertificate?: boolean;
+}
+
 /** A Chromium process of its own whose microphone speaks the given WAV file over and over. */
-export async function openChromium(
-  microphonePath: string,
-  options: { loopbackCandidates?: boolean } = {},
-): Promise<Phone> {
+export async function openChromium(microphonePath: string, options: ChromiumOptions = {}): Promise<Phone> {
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     headless: true,
@@ -34,7 +38,7 @@ export async function openChromium(
       '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1',
     ],
   });
-  return openPage(browser);
+  return openPage(browser, options.anyCertificate);
 }
 
 /** Firefox ESR with its fake microphone; needs a PulseAudio sink (see `nullSink`) for its AudioContext to run. */
@@ -63,16 +67,25 @@ export async function openFirefox(env: NodeJS.ProcessEnv): Promise<Phone> {
   return openPage(browser);
 }
 
-async function openPage(browser: Browser): Promise<Phone> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-  const page = await context.newPage();
+async function openPage(browser: Browser, ignoreHTTPSErrors = false): Promise<Phone> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ignoreHTTPSErrors });
+  return watched(await context.newPage(), () => browser.close());
+}
+
+/** One more page in the same browser, with the same microphone. */
+export async function anotherPage(phone: Phone): Promise<Phone> {
+  const page = await phone.page.context().newPage();
+  return watched(page, () => page.close());
+}
+
+function watched(page: Page, close: () => Promise<void>): Phone {
   page.setDefaultTimeout(20_000);
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(`uncaught: ${error.message}`));
   page.on('console', (message) => {
     if (message.type() === 'error') errors.push(message.text());
   });
-  return { page, errors, close: () => browser.close() };
+  return { page, errors, close };
 }
 
 export type CallState = 'idle' | 'calling' | 'ringing' | 'incoming' | 'active' | 'ended';

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { waitUntil } from './system.ts';
@@ -9,8 +10,11 @@ export interface LinphoneOptions {
   readonly user: string;
   readonly password: string;
   readonly domain: string;
-  /** Port of the server's SIP over UDP on loopback. */
+  /** Port of the server's SIP over that transport on loopback. */
   readonly serverPort: number;
+  readonly transport?: 'udp' | 'tcp' | 'tls';
+  /** PEM file of those whose certificates it trusts; needed for TLS. */
+  readonly caPath?: string;
   /** What its microphone says; converted to the 16 kHz that its file player takes. */
   readonly speechPath: string;
   /** Free ports: SIP, and the first and last of RTP. */
@@ -111,10 +115,15 @@ export class Linphone {
 }
 
 function configuration(o: LinphoneOptions): string {
+  const transport = o.transport ?? 'udp';
+  // Its TLS finds no addresses in certificates, only names.
+  const server = `sip:${transport === 'tls' ? 'localhost' : '127.0.0.1'}:${o.serverPort};transport=${transport}`;
+  const port = (of: typeof transport) => (of === transport ? o.ports.sip : 0); // 0: not that one
   return `[sip]
-sip_port=${o.ports.sip}
-sip_tcp_port=0
-sip_tls_port=0
+sip_port=${port('udp')}
+sip_tcp_port=${port('tcp')}
+sip_tls_port=${port('tls')}
+${o.caPath === undefined ? '' : `root_ca=${o.caPath}\nverify_server_certs=1\nverify_server_cn=1\n`}\
 bind_address=127.0.0.1
 default_proxy=0
 media_encryption=none
@@ -130,9 +139,9 @@ audio_rtp_port=${o.ports.rtpMin}-${o.ports.rtpMax}
 [sound]
 echocancellation=0
 [proxy_0]
-reg_proxy=<sip:127.0.0.1:${o.serverPort};transport=udp>
+reg_proxy=<${server}>
 reg_identity=sip:${o.user}@${o.domain}
-reg_route=<sip:127.0.0.1:${o.serverPort};transport=udp;lr>
+reg_route=<${server};lr>
 reg_expires=60
 reg_sendregister=1
 publish=0
@@ -143,7 +152,7 @@ realm=${o.domain}
 domain=${o.domain}
 algorithm=MD5
 [misc]
-uuid=7c0e1f9a-3a55-4a57-9d0e-0a3c4a6f0001
+uuid=${randomUUID()}
 [storage]
 uri=null
 `;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Baresip, type BaresipOptions } from './baresip.ts';
-import { openChromium, openFirefox, type Phone } from './browser.ts';
-import { Linphone } from './linphone.ts';
+import { type ChromiumOptions, openChromium, openFirefox, type Phone } from './browser.ts';
+import { Linphone, type LinphoneOptions } from './linphone.ts';
 import { type Sentence, speak } from './speech.ts';
 import { type System, scratchFolder } from './system.ts';
 
@@ -26,7 +26,7 @@ export class Stage {
     this.bobsWords = speak('bob', this.folder);
   }
 
-  async chromium(words: Sentence, options?: { loopbackCandidates?: boolean }): Promise<Phone> {
+  async chromium(words: Sentence, options?: ChromiumOptions): Promise<Phone> {
     return this.#opened(await openChromium(words.path, options), (phone) => phone.close());
   }
 
@@ -58,16 +58,22 @@ export class Stage {
   }
 
   /** Makes the account and a registered linphonec for it. */
-  async linphone(system: System, user: string, words: Sentence): Promise<Linphone> {
+  async linphone(
+    system: System,
+    user: string,
+    words: Sentence,
+    options: Pick<LinphoneOptions, 'transport' | 'caPath'> = {},
+  ): Promise<Linphone> {
     const password = `pw-${user}-aA1`;
     await system.addUser(user, password);
     const ports = this.freePorts();
     const phone = await Linphone.start({
+      ...options,
       folder: join(this.folder, user),
       user,
       password,
       domain: system.domain,
-      serverPort: system.ports.udp!,
+      serverPort: system.ports[options.transport ?? 'udp']!,
       speechPath: words.longPath,
       ports: { sip: ports, rtpMin: ports + 2, rtpMax: ports + PORTS_EACH - 2 },
     });
