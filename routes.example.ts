@@ -13,16 +13,16 @@ export default [
   // Emergency numbers come first, so that no other rule can take them, and have a second way out.
   { name: 'emergency', source: 'user', called: ['110', '112'], do: { trunk: ['provider', 'backup'] } },
 
-  // Numbers that cost a lot.
-  {
-    name: 'premium numbers',
-    called: [{ prefix: '0900' }, { prefix: '+49900' }, { prefix: '0137' }],
-    do: { reject: 403, reason: 'premium numbers are blocked' },
-  },
-
   // One form for all numbers, for the rules below: +49…
   { name: 'international', source: 'user', called: '00{number}', rewrite: { called: '+{number}' } },
   { name: 'national', source: 'user', called: '0{number}', rewrite: { called: '+49{number}' } },
+
+  // Numbers that cost a lot: behind the rules that give all numbers one form, so that none has another way round.
+  {
+    name: 'premium numbers',
+    called: [{ prefix: '+49900' }, { prefix: '+49137' }],
+    do: { reject: 403, reason: 'premium numbers are blocked' },
+  },
 
   // Out: by the provider, and when that fails by the other one. The company's number is shown.
   {

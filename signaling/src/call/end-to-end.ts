@@ -71,7 +71,13 @@ const OURS: ReadonlySet<string> = new Set([
   'reply-to',
   'diversion',
   'history-info',
+  // Priority over others' calls, and where somebody is
+  'resource-priority',
+  'geolocation',
+  'geolocation-routing',
+  'n',
   // What a phone acts upon without its owner: intercom, auto-answer, reboot
+  'auto-answer',
   'alert-info',
   'call-info',
   'answer-mode',

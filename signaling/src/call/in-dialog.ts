@@ -99,6 +99,9 @@ function endEarly(
     });
 }
 
+/** Some desk phones let themselves be controlled by other bodies. */
+const FROM_OUTSIDE = /^(?:application\/(?:dtmf|dtmf-relay|media_control\+xml)|text\/plain)$/;
+
 /** INFO (DTMF of some phones) and MESSAGE go to the other side as they are; its answer comes back. */
 export function passOn(context: CallContext, leg: Leg, got: InDialog, nowMs: number): void {
   const { call } = leg;
@@ -112,6 +115,11 @@ export function passOn(context: CallContext, leg: Leg, got: InDialog, nowMs: num
   if (other.isLost) {
     const words = 'the other side’s connection is interrupted';
     context.respond(id, refusal(message, 480, words, leg.tag, [['Retry-After', 5]]), nowMs);
+    return;
+  }
+  if (leg.isOutside && message.body.length > 0 && !FROM_OUTSIDE.test(message.contentType ?? '')) {
+    const words = 'only key presses, requests for a picture and plain text come in from other servers';
+    context.respond(id, refusal(message, 415, words, leg.tag), nowMs);
     return;
   }
   const body =

@@ -51,11 +51,12 @@ export function refuseInterval(context: CallContext, request: SipMessage, toTag:
 
 /** Agrees on a timer as the server of a request that is about to be accepted; the headers of the 2xx (RFC 4028 9). */
 export function agreeAsServer(context: CallContext, leg: Leg, request: SipMessage, nowMs: number): Headers {
-  const { sessionS } = context.limits;
+  const { sessionS, minSessionS } = context.limits;
   const asked = sessionExpires(request);
   if (sessionS === 0 && !asked) return [];
   const knowsTimer = request.hasToken('supported', 'timer') || request.hasToken('require', 'timer');
-  const most = asked?.expiresS ?? Number.POSITIVE_INFINITY;
+  // Whoever knows no timer can't be told 422; a session of a second would have us refresh it without a pause.
+  const most = asked ? Math.max(asked.expiresS, minSessionS) : Number.POSITIVE_INFINITY;
   const expiresS = Math.min(most, Math.max(sessionS, minSe(request), asked && sessionS === 0 ? most : 0));
   // Table 2: who doesn't know the timer can't be the one to refresh.
   const refresher = knowsTimer ? (asked?.refresher ?? 'uac') : 'uas';
@@ -85,11 +86,16 @@ export function raised(response: SipMessage, triedS: number): number | undefined
 
 /** What a 2xx to an INVITE or UPDATE of ours says of the timer (RFC 4028 7.2). */
 export function learnAsClient(context: CallContext, leg: Leg, response: SipMessage, nowMs: number): void {
-  const { sessionS } = context.limits;
+  const { sessionS, minSessionS } = context.limits;
   const told = sessionExpires(response);
   // Without the header the phone knows no timer; we go on refreshing to see whether it is there.
   if (told)
-    start(context, leg, { expiresS: told.expiresS, refresher: told.refresher === 'uas' ? 'them' : 'us' }, nowMs);
+    start(
+      context,
+      leg,
+      { expiresS: Math.max(told.expiresS, minSessionS), refresher: told.refresher === 'uas' ? 'them' : 'us' },
+      nowMs,
+    );
   else if (sessionS > 0) start(context, leg, { expiresS: sessionS, refresher: 'us' }, nowMs);
 }
 

@@ -56,6 +56,15 @@ export function isParty({ from, to, users }: CallSummary, user: string): boolean
 }
 
 /** A call as one of its parties may see it: a private caller's name is the caller's alone. */
-export function seenBy<C extends { readonly from: string; readonly isPrivate?: boolean }>(call: C, user: string): C {
-  return call.isPrivate && call.from !== user ? { ...call, from: 'anonymous' } : call;
+export function seenBy<C extends Seen>(call: C, user: string): C {
+  const { from, legs } = call;
+  if (!call.isPrivate || from === user) return call;
+  const others = legs && { legs: legs.map((leg) => (leg.user === from ? { ...leg, user: 'anonymous' } : leg)) };
+  return { ...call, from: 'anonymous', users: [], ...others };
+}
+
+interface Seen {
+  readonly from: string;
+  readonly isPrivate?: boolean;
+  readonly legs?: CallSummary['legs'];
 }

@@ -1,5 +1,6 @@
 import type { CallFacts, Directory, Routed } from './decision.ts';
 import { defaultRoute } from './default.ts';
+import { printable } from './pattern.ts';
 
 /**
  * What becomes of a call that no rule takes. Users reach services, groups and users. A call from outside reaches what its
@@ -22,5 +23,6 @@ export function builtIn(facts: CallFacts, directory: Directory, how: 'forwarded'
 }
 
 function refused(status: number, reason: string): Routed {
-  return { decision: { kind: 'reject', status, reason }, steps: [reason] };
+  const words = printable(reason);
+  return { decision: { kind: 'reject', status, reason: words }, steps: [words] };
 }

@@ -1,4 +1,5 @@
 import type { CallFacts, Decision, Directory, Routed } from './decision.ts';
+import { printable } from './pattern.ts';
 
 /** Numbers that the system itself answers. */
 const ECHO = '600';
@@ -39,5 +40,6 @@ export function defaultRoute({ to }: Pick<CallFacts, 'to'>, directory: Directory
 }
 
 function rejected(status: number, reason: string): Routed {
-  return { decision: { kind: 'reject', status, reason }, steps: [reason] };
+  const words = printable(reason);
+  return { decision: { kind: 'reject', status, reason: words }, steps: [words] };
 }

@@ -30,6 +30,7 @@ import { MediaClient } from '../media/index.ts';
 import { type Binding, REGISTRATION_EXTENSIONS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import {
   AskedRoutes,
+  asDialled,
   builtIn,
   type CallFacts,
   type Directory,
@@ -283,8 +284,9 @@ export class SipCore {
    * answer.
    */
   route(facts: CallFacts, nowMs: number, then: (routed: Routed, nowMs: number) => void): void {
-    if (this.#options.routing === 'asked') this.#asked.ask(facts, then);
-    else then(builtIn(facts, this.directory, 'as called'), nowMs);
+    const dialled = asDialled(facts, this.directory);
+    if (this.#options.routing === 'asked') this.#asked.ask(dialled, then);
+    else then(builtIn(dialled, this.directory, 'as called'), nowMs);
   }
 
   /** The answer to a `route` command. */

@@ -1,6 +1,7 @@
 import { type AdminHandler, monotonicMs } from '@offhook/core/node';
 import { isParty } from '../call/index.ts';
 import {
+  asDialled,
   builtIn,
   type CallFacts,
   type Decision,
@@ -33,7 +34,7 @@ export function openRouting({ core, isUser, path, log }: RoutingOptions) {
     router ? router.route(facts, atMs) : Promise.resolve(builtIn(facts, directory, 'as called'));
   const route: AdminHandler = async (args): Promise<RouteReport> => {
     const { facts, atMs } = asked(args, { isUser, core });
-    const routed = await decide(facts, atMs);
+    const routed = await decide(asDialled(facts, directory), atMs);
     const phones = Object.fromEntries(usersIn(routed.decision).map((user) => [user, phonesOf(user)]));
     return { ...routed, rules: router?.state ?? 'built-in', warnings: router?.warnings ?? [], phones };
   };

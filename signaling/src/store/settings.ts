@@ -57,7 +57,7 @@ export function readSettings(json: string): UserSettings {
 }
 
 function isAddress(text: string): boolean {
-  return text.length <= 256 && /^(?:sips?:)?[A-Za-z0-9._+*#@:;=-]+$/.test(text);
+  return text.length <= 256 && /^(?:sips?:)?[A-Za-z0-9._+*#-]+(?:@[A-Za-z0-9.:-]+)?$/.test(text);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -42,6 +42,7 @@ export function userNameProblem(user: string): string | undefined {
   if (!/^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/.test(user))
     return `'${user}' can't be a user name: letters, digits and . _ + - are allowed, 64 at most, beginning with a letter or digit`;
   if (/^[67]\d\d$/.test(user)) return `'${user}' is a service number`;
+  if (/^tgruu\./i.test(user)) return `'${user}' would be taken for a temporary address of a phone (RFC 5627)`;
   return undefined;
 }
 

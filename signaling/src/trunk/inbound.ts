@@ -91,7 +91,7 @@ export function arrivedOver(trunk: Trunk, request: SipMessage): Arrived {
 }
 
 export function leadsNowhere(trunk: string, number: string): string {
-  return `the number ${number.slice(0, MAX_USER)} leads nowhere: no \`dids\` entry of trunk '${trunk}'`;
+  return `the number ${number.slice(0, MAX_USER).replace(/\p{Cc}/gu, '?')} leads nowhere: no \`dids\` entry of trunk '${trunk}'`;
 }
 
 /** What is no number is an address there: a stranger who calls himself like a user of ours is not taken for that user. */

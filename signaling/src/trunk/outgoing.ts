@@ -1,4 +1,4 @@
-import { parseNameAddr, type SipMessage, SipUri } from '@offhook/core';
+import { parseNameAddr, parseUri, type SipMessage, SipUri } from '@offhook/core';
 import type { Located } from '../locate/index.ts';
 import { callerId } from './caller-id.ts';
 import { domainOf } from './config.ts';
@@ -26,8 +26,11 @@ export function dial(
   const line = trunk.lines.takeOut(what.caller.payer, nowMs);
   if (typeof line === 'string') return { status: 503, words: refusedWords(trunk, line, what.caller.payer) };
 
-  const route = registration?.serviceRoute ?? [];
-  const first = route[0] === undefined ? undefined : parseNameAddr(route[0])?.uri;
+  // The password is answered where the request goes: to a host of the provider's, whatever the registrar says.
+  const told = registration?.serviceRoute ?? [];
+  const hop = told[0] === undefined ? undefined : parseNameAddr(told[0])?.uri;
+  const isTheirs = hop !== undefined && isHostOf(trunk, hop.host);
+  const [route, first] = isTheirs ? [told, hop] : [[], undefined];
   // RFC 3608 6.1: the first of the service route is where the request goes; without one it goes to the targets.
   const places = first ? [new Target(String(first))] : inOrder(targets);
   const uri = String(new SipUri({ user: plan.toTrunk(number), host: domainOf(config) }));
@@ -71,6 +74,15 @@ export function dial(
       line.release();
     },
   };
+}
+
+/** Whether a host is one of the trunk's targets, or of its domain. */
+function isHostOf({ config }: Trunk, host: string): boolean {
+  const domain = domainOf(config).toLowerCase();
+  const name = host.toLowerCase();
+  return (
+    name === domain || name.endsWith(`.${domain}`) || config.targets.some((target) => parseUri(target)?.host === name)
+  );
 }
 
 /** The challenges within one call: each request and its repetitions have an exchange of their own. */

@@ -265,19 +265,31 @@ test('a connection that goes is made anew within seconds', () => {
 test('Service-Route is how calls travel from then on; unusable ones are left out', () => {
   const provider = one((request) =>
     granted(request, [
-      ['Service-Route', '<sip:edge@edge.example;lr>, <sip:strict.example>'],
+      ['Service-Route', '<sip:edge@edge.provider.example;lr>, <sip:strict.example>'],
       ['Service-Route', '<sip:core.example;lr>'],
     ]),
   );
   const edge = new Provider('192.0.2.8', good);
-  const s = trunkStage({ p: REGISTERING }, { 'one.example': [provider], 'edge.example': [edge] });
+  const s = trunkStage({ p: REGISTERING }, { 'one.example': [provider], 'edge.provider.example': [edge] });
   const out = s.core.trunks.dial(
     { trunk: 'p', number: '030123', caller: { user: 'bob', payer: 'bob', isPrivate: false } },
     0,
   );
   assert.ok('uri' in out);
-  assert.deepEqual(out.route, ['<sip:edge@edge.example;lr>', '<sip:core.example;lr>']);
+  assert.deepEqual(out.route, ['<sip:edge@edge.provider.example;lr>', '<sip:core.example;lr>']);
   out.locate(0, (result) => assert.equal('flow' in result && result.flow, edge.flow));
+  out.release(0);
+  s.stop();
+});
+
+test("a Service-Route to a host that is not the provider's is not followed: its password would be answered there", () => {
+  const provider = one((request) => granted(request, [['Service-Route', '<sip:203.0.113.66;lr>']]));
+  const s = trunkStage({ p: REGISTERING }, { 'one.example': [provider] });
+  const caller = { user: 'bob', payer: 'bob', isPrivate: false };
+  const out = s.core.trunks.dial({ trunk: 'p', number: '030123', caller }, 0);
+  assert.ok('uri' in out);
+  assert.deepEqual(out.route, []);
+  out.locate(0, (result) => assert.equal('flow' in result && result.flow, provider.flow));
   out.release(0);
   s.stop();
 });
