@@ -16,6 +16,7 @@ import { STOP_GRACE_MS } from '../supervisor/part-process.ts';
 import { endOwn, isAlive, livingProcess, type OwnProcess, removePidFile } from '../supervisor/pid-file.ts';
 import { httpsRemedy } from '../words.ts';
 import { loginLink } from './start.ts';
+import { warningsOf } from './warnings.ts';
 
 const out = (line: string) => process.stdout.write(`${line}\n`);
 /** Signalling, TURN and media one after the other, each with five seconds before SIGKILL, and some to spare. */
@@ -100,7 +101,10 @@ export async function status(data: string, json: boolean): Promise<number> {
   else if (nothing) out(`nothing runs with the data folder ${data}`);
   else {
     out(supervisorWords(supervisor));
-    for (const part of parts) out(part.status ? inWords(part.status, supervisor) : silentWords(part));
+    for (const part of parts) {
+      out(part.status ? inWords(part.status, supervisor) : silentWords(part));
+      for (const words of warningsOf(part.status)) out(`  warning: ${words}`);
+    }
     for (const { part } of down) out(`${part.padEnd(14)} does not run; log: ${logOf(data, part)}`);
   }
   if (nothing) return 3;
@@ -121,7 +125,7 @@ function silentWords(part: FoundPart): string {
 function inWords({ part, pid, state, startedAt, ports, details }: PartStatus, supervisor?: FoundSupervisor): string {
   const where = Object.entries(ports).map(([name, port]) => `${name} ${port}`);
   const what = Object.entries(details).flatMap(([name, value]) =>
-    typeof value === 'object' ? [] : [`${name} ${value}`],
+    typeof value === 'object' || name === 'routesTrouble' ? [] : [`${name} ${value}`],
   );
   const { restarts = 0, lastEnd } = supervisor?.parts?.find((one) => one.part === part) ?? {};
   if (restarts > 0)

@@ -15,7 +15,7 @@ import {
   turnFinding,
   upgradeFinding,
 } from '../doctor/probes.ts';
-import { routesFindings } from '../doctor/routes.ts';
+import { routesFindings, runningRoutes } from '../doctor/routes.ts';
 import { workerCount } from '../parts.ts';
 import { type FoundPart, type FoundSupervisor, foundParts, foundSupervisor, logOf, runningReach } from '../running.ts';
 import { command } from '../spelling.ts';
@@ -121,7 +121,8 @@ async function system({ data, supervisor, parts }: Running, config: Config | und
   if (tcp) findings.push(await tcpFinding(tcp));
   if (https) findings.push(await handshakeFinding('HTTPS', https, ownCa));
   if (tls) findings.push(await handshakeFinding('SIP over TLS', tls, ownCa));
-  if (portsOf('signaling')) findings.push(...(await trunkFindings(data)));
+  const signaling = answering.find(({ part }) => part === 'signaling');
+  if (signaling) findings.push(...(await trunkFindings(data)), ...runningRoutes(signaling, config?.routes));
   const turn = portsOf('turn')?.udp;
   if (turn) findings.push(await turnFinding(turn));
   for (const { part, ports } of answering.filter(({ part }) => part.startsWith('media-relay'))) {

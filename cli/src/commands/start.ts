@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { serveAdmin } from '@offhook/core/node';
+import { type PartStatus, serveAdmin } from '@offhook/core/node';
 import { hostAddresses, loopbackAddresses } from '../addresses.ts';
 import { type Config, ConfigError, type ConfigFlags, loadConfig } from '../config/config.ts';
 import { pathProblem } from '../config/data-path.ts';
@@ -15,6 +15,7 @@ import { removePidFile, writePidFile } from '../supervisor/pid-file.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { httpsRemedy, ownCaPath, phoneWords } from '../words.ts';
 import { skippedPorts } from './skipped-ports.ts';
+import { warningsOf } from './warnings.ts';
 
 /** The accounts that the first start makes. */
 const DEMO_ACCOUNTS = ['alice', 'bob'];
@@ -107,6 +108,8 @@ async function greet({ config, own, supervisor, say }: Greeting): Promise<void> 
   const users = DEMO_ACCOUNTS.filter(
     (name) => config.demoAccounts && (passwords.has(name) || known.some(({ user }) => user === name)),
   );
+  for (const words of warningsOf((await ask(config.data, 'signaling', 'status')) as PartStatus))
+    say(`Warning: ${words}`);
   say('');
   say('Offhook is ready. Open a phone; each link signs in once:');
   for (const user of users) say(`  ${user.padEnd(8)} ${await loginLink(config.data, user, ports.http!)}`);

@@ -8,7 +8,12 @@ interface Listed {
   readonly why: string;
   readonly mode: 'register' | 'address';
   readonly registeredForS?: number;
-  readonly targets: readonly { readonly uri: string; readonly isUp: boolean; readonly why: string }[];
+  readonly targets: readonly {
+    readonly uri: string;
+    readonly isUp: boolean;
+    readonly isChecked: boolean;
+    readonly why: string;
+  }[];
   readonly calls: number;
   readonly maxCalls: number;
 }
@@ -19,7 +24,7 @@ const out = (line: string) => process.stdout.write(`${line}\n`);
 export async function trunks(data: string, json: boolean): Promise<number> {
   const list = (await ask(data, 'signaling', 'trunks')) as Listed[];
   if (json) out(JSON.stringify(list, undefined, 2));
-  else if (list.length === 0) out('no trunks are configured (docs/trunks.md says how)');
+  else if (list.length === 0) out('no trunks were configured when Offhook was started (docs/trunks.md says how)');
   else for (const one of list) for (const line of inWords(one)) out(line);
   return list.some(({ isUp }) => !isUp) ? 1 : 0;
 }
@@ -29,8 +34,14 @@ function inWords({ trunk, isUp, why, registeredForS, targets, calls, maxCalls }:
   const state = isUp ? 'up' : `down: ${why}`;
   return [
     `${trunk.padEnd(20)} ${state}${registered}; ${calls} of ${maxCalls} lines in use`,
-    ...targets.map((target) => `  ${target.uri} ${target.isUp ? 'up' : `down: ${target.why}`}`),
+    ...targets.map((target) => `  ${target.uri} ${targetState(target)}`),
   ];
+}
+
+function targetState({ isUp, isChecked, why }: Listed['targets'][number]): string {
+  if (!isUp) return `down: ${why}`;
+  if (!isChecked) return why === '' ? 'not asked (yet)' : `no answer yet: ${why}`;
+  return why === '' ? 'up' : `up, but ${why}`;
 }
 
 /** A line for each trunk: what keeps calls from going over it. */
@@ -49,5 +60,8 @@ function remedyFor(why: string): string {
   if (why.includes('refuses the password'))
     return 'compare user, authUser and password with what the provider gave; after a change: stop and start';
   if (why.includes('realm')) return 'set register.realm to the realm that the provider names';
+  if (why.includes('there is no name')) return 'look at the name’s spelling, and at the name servers of this machine';
+  if (why.includes('does not answer'))
+    return 'look at its address and port, at the firewall and at the provider’s state page; a server that never answers OPTIONS needs `optionsS: 0`';
   return 'look at the provider’s state page, at the firewall, and at the trunk’s targets';
 }

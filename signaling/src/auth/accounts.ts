@@ -62,6 +62,8 @@ export class Accounts {
     if (!this.#byUser.has(user)) throw new StoreError(`there is no user '${user}'`);
     const settings = changedSettings(this.settings(user), change);
     if ('problem' in settings) throw new StoreError(settings.problem);
+    const { always, busy, noAnswer } = settings.forward;
+    if ([always, busy, noAnswer].includes(user)) throw new StoreError(`${user}'s calls can't be forwarded to ${user}`);
     await this.#store.saveSettings(user, settings);
     await this.#reload();
     return settings;

@@ -39,6 +39,8 @@ export interface AuthenticatorOptions {
   readonly nonceLifetimeMs?: number;
   /** Keeps nonces of an earlier process recognisable; random when not given. */
   readonly nonceSecret?: string;
+  /** Told of wrong passwords. Only sources that were shown to receive what is sent to them get that far. */
+  readonly onWrongPassword?: (user: string, from: Source) => void;
 }
 
 /** Who a request is from, or the challenge to answer it with, or how long to wait after too many failures. */
@@ -101,6 +103,7 @@ export class Authenticator {
     if (!this.#isRight(answer, request, from)) {
       this.counters.wrongPassword++;
       this.#lockout.failed(answer.username, address, nowMs);
+      this.#options.onWrongPassword?.(answer.username, from);
       return this.challenge(request, from, nowMs, 'user name or password is wrong');
     }
     if (state === 'stale') {

@@ -106,10 +106,7 @@ test('a file that is bad from the beginning: the built-in way, with a warning, u
   await using stage = new RouterStage({ 'routes.ts': 'export default [' });
   const routed = await stage.router.route(fromAlice('bob'));
   assert.equal(brief(routed), 'bob');
-  assert.match(
-    routed.steps[0] ?? '',
-    /^the rules can't be used: the rules can’t be used, calls go the built-in way: routes\.ts:1: /,
-  );
+  assert.match(routed.steps[0] ?? '', /^the rules can’t be used, calls go the built-in way: routes\.ts:1: /);
   assert.equal((await stage.decides(fromTrunk('bob'))).slice(0, 3), '404');
   stage.write({ 'routes.ts': rules(ECHO) });
   await stage.heard('infos', /in use/);

@@ -130,6 +130,11 @@ export class Router {
     if (!this.#current) throw new Error(this.warnings[0] ?? 'the rules are not loaded');
   }
 
+  /** Why the newest version of the file is not in use, if so. */
+  get trouble(): string | undefined {
+    return this.#trouble ?? this.#pause?.words;
+  }
+
   /** What a person should know. */
   get warnings(): string[] {
     return [this.#trouble, this.#pause?.words, ...this.#missing].filter((words) => words !== undefined);
@@ -161,7 +166,7 @@ export class Router {
       call.timer = setTimeout(() => this.#late(call, thread), decideMs + graceMs);
       thread.ask(call.facts, call.atMs, (evaluated) => this.#answered(call, evaluated));
     } else if (!this.#loading) {
-      const why = `the rules can't be used: ${this.warnings[0] ?? 'they are not loaded'}`;
+      const why = this.trouble ?? 'the rules are not loaded';
       const { decision, steps } = this.#builtIn(call.facts, 'as called');
       this.#settle(call, { decision, steps: [why, ...steps.map((step) => `built-in: ${step}`)] });
     }

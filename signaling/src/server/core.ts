@@ -3,6 +3,7 @@ import {
   Admission,
   type AdmissionLimits,
   Authenticator,
+  type AuthenticatorOptions,
   Bearer,
   type BearerOptions,
   type DigestSetting,
@@ -67,6 +68,7 @@ export interface SipCoreOptions {
   readonly callLimits?: CallLimits;
   readonly nonceLifetimeMs?: number;
   readonly nonceSecret?: string;
+  readonly onWrongPassword?: AuthenticatorOptions['onWrongPassword'];
   readonly admissionLimits?: AdmissionLimits;
   readonly trunks?: TrunkConfigs;
   /** Finds other servers instead of the locator. */
@@ -138,6 +140,7 @@ export class SipCore {
       nonceLifetimeMs: options.nonceLifetimeMs,
       nonceSecret: options.nonceSecret,
       isNear,
+      onWrongPassword: options.onWrongPassword,
     });
     const { bearer, wallMs } = options;
     this.bearer = bearer && wallMs && new Bearer({ ...bearer, realm: domain, isUser }, () => wallMs() / 1000);

@@ -29,6 +29,7 @@ import { type NamedListener, Outside, outsideProblems } from './outside.ts';
 import { openRouting } from './routing.ts';
 import { openCertificate, reloadCertificate, TlsLog } from './tls.ts';
 import { withPasswords } from './trunk-passwords.ts';
+import { WrongPasswords } from './wrong-passwords.ts';
 
 /** How long running calls get to hear that the server stops. */
 const FAREWELL_MS = 300;
@@ -63,6 +64,10 @@ export async function startSignaling(
   const isLocal = localNames(config, () => certificate?.facts.names ?? []);
   const trunks = withPasswords(config.trunks ?? {});
   const edges = new Set(config.sip.edges);
+  const wrongPasswords = new WrongPasswords(
+    (user) => find(user) !== undefined,
+    (words) => log.warn(words),
+  );
   const core = new SipCore({
     crypto: nodeCrypto,
     domain,
@@ -82,9 +87,10 @@ export async function startSignaling(
     routing: config.routes === undefined ? 'built-in' : 'asked',
     isEdge: (address) => edges.has(address),
     bearer: bearerOf(config, sessions, log),
+    onWrongPassword: (user, from) => wrongPasswords.handle(user, from, monotonicMs()),
   });
   const isUser = (user: string) => find(user) !== undefined;
-  const routing = openRouting({ core, isUser, path: config.routes, log });
+  const routing = openRouting({ core, isUser, settings: (user) => accounts.settings(user), path: config.routes, log });
 
   const node = hex(nodeCrypto.hmac('sha256', utf8(config.sessionSecret), utf8('node'))).slice(0, 8);
   const events = new EventLog(node, Date.now());
@@ -256,6 +262,8 @@ export async function startSignaling(
     core.admission.overloaded = isLate;
   });
 
+  // Calls that come meanwhile wait for the rules; whoever starts the server is told whether they can be used.
+  await routing.router?.loaded().catch(() => {});
   return {
     ports: {
       ...firstPorts(listeners),
@@ -284,10 +292,12 @@ export async function startSignaling(
       ...trunkDetail(core.trunks.status(monotonicMs())),
       mediaRelay: core.media.healthy ? 'answers' : 'does not answer',
       ...(certificate ? { certificate: inWords(certificate.facts) } : {}),
-      ...(routing.router ? { routes: routing.router.state } : {}),
-      warnings: [trouble ?? certificate?.warning, ...(routing.router?.warnings ?? [])].filter(
-        (words) => words !== undefined,
-      ),
+      ...(routing.router ? { routes: routing.router.state, routesTrouble: routing.router.trouble } : {}),
+      warnings: [
+        trouble ?? certificate?.warning,
+        ...(routing.router?.warnings ?? []),
+        ...groupTroubles(config.groups, isUser),
+      ].filter((words) => words !== undefined),
     }),
     metrics: figures,
     verbs: { ...verbs({ accounts, sessions, core, journal, httpPort: http.local.port }), ...routing.verbs },
@@ -355,6 +365,11 @@ function verbs(of: {
     if (typeof value !== 'string' || value === '') throw new Error(`${what} is missing`);
     return value;
   };
+  const known = (user: unknown): string => {
+    const name = text(user, 'the user name');
+    if (!accounts.find(name)) throw new Error(`there is no user '${name}'`);
+    return name;
+  };
   const optional = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
   return {
     users: async ({ op, user, password, displayName, digest, change }) => {
@@ -374,7 +389,7 @@ function verbs(of: {
         case 'passwd':
           return accounts.setPassword(text(user, 'the user name'), optional(password), digest as DigestAlgorithm);
         case 'settings':
-          return accounts.settings(text(user, 'the user name'));
+          return accounts.settings(known(user));
         case 'change':
           return accounts.change(text(user, 'the user name'), change);
         case 'remove':
@@ -385,8 +400,7 @@ function verbs(of: {
       }
     },
     'login-link': ({ user }) => {
-      const name = text(user, 'the user name');
-      if (!accounts.find(name)) throw new Error(`there is no user '${name}'`);
+      const name = known(user);
       const token = sessions.makeLoginToken(name, Math.floor(Date.now() / 1000));
       return { token, url: `http://localhost:${of.httpPort}/#login=${token}` };
     },
@@ -400,4 +414,12 @@ function verbs(of: {
     trunks: () => core.trunks.status(monotonicMs()),
     registrations: () => core.registrar.all().map((binding) => describeBinding(binding, monotonicMs())),
   };
+}
+
+/** Groups that don't do what they seem to. */
+function groupTroubles(groups: SignalingConfig['groups'], isUser: (name: string) => boolean): string[] {
+  return Object.entries(groups ?? {}).flatMap(([name, { members }]) => [
+    ...(isUser(name) ? [`the group '${name}' has the name of a user, who is never called by it`] : []),
+    ...members.filter((member) => !isUser(member)).map((member) => `group '${name}': there is no user '${member}'`),
+  ]);
 }

@@ -25,12 +25,14 @@ const LONGEST_RING_S = 60;
 export function changedSettings(before: UserSettings, change: unknown): UserSettings | { readonly problem: string } {
   if (!isRecord(change)) return { problem: 'the settings are an object: doNotDisturb, forward' };
   const unknown = Object.keys(change).find((key) => key !== 'doNotDisturb' && key !== 'forward');
-  if (unknown !== undefined) return { problem: `there is no setting '${unknown.slice(0, 50)}'` };
+  if (unknown !== undefined)
+    return { problem: `there is no setting '${unknown.slice(0, 50)}'; there are doNotDisturb and forward` };
   const { doNotDisturb = before.doNotDisturb, forward = {} } = change;
   if (typeof doNotDisturb !== 'boolean') return { problem: 'doNotDisturb is true or false' };
   if (!isRecord(forward)) return { problem: 'forward is an object: always, busy, noAnswer, noAnswerS' };
   const strange = Object.keys(forward).find((key) => key !== 'noAnswerS' && !(WAYS as readonly string[]).includes(key));
-  if (strange !== undefined) return { problem: `there is no forwarding '${strange.slice(0, 50)}'` };
+  if (strange !== undefined)
+    return { problem: `there is no forwarding '${strange.slice(0, 50)}'; there are ${WAYS.join(', ')} and noAnswerS` };
   const after: { always?: string; busy?: string; noAnswer?: string } = {};
   for (const way of WAYS) {
     const to = forward[way] === undefined ? before.forward[way] : forward[way];

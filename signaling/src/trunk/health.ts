@@ -98,6 +98,7 @@ export class Health {
     this.#dueMs = nowMs + jittered((intervalMs || LEARN_MS) * 0.9, crypto, 0.22);
     target.failures = trouble === undefined ? 0 : target.failures + 1;
     const isUp = trouble === undefined || (target.isUp && target.failures < FAILURES_TO_DOWN);
+    target.isChecked = intervalMs > 0;
     target.why = trouble ?? '';
     if (isUp === target.isUp) return;
     target.isUp = isUp;

@@ -9,7 +9,13 @@ export interface TrunkStatus {
   readonly mode: 'register' | 'address';
   /** Seconds until the registration runs out, unless it is renewed. */
   readonly registeredForS?: number;
-  readonly targets: readonly { readonly uri: string; readonly isUp: boolean; readonly why: string }[];
+  readonly targets: readonly {
+    readonly uri: string;
+    /** Counts as up until it was asked. */
+    readonly isUp: boolean;
+    readonly isChecked: boolean;
+    readonly why: string;
+  }[];
   readonly calls: number;
   readonly maxCalls: number;
 }
@@ -22,7 +28,7 @@ export function statusOf(trunk: Trunk, nowMs: number): TrunkStatus {
     why: whyDown(trunk),
     mode: trunk.registration ? 'register' : 'address',
     ...(until === undefined ? {} : { registeredForS: Math.max(0, Math.round((until - nowMs) / 1000)) }),
-    targets: trunk.targets.map(({ uri, isUp, why }) => ({ uri, isUp, why })),
+    targets: trunk.targets.map(({ uri, isUp, isChecked, why }) => ({ uri, isUp, isChecked, why })),
     calls: trunk.lines.used,
     maxCalls: trunk.lines.limits.maxCalls,
   };

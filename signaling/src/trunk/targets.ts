@@ -11,6 +11,8 @@ const ADDRESS_MS = 24 * 3_600_000;
 export class Target {
   readonly uri: string;
   isUp = true;
+  /** Whether it was asked yet, and is asked at all. */
+  isChecked = false;
   /** In words, when it is down. */
   why = '';
   /** Failures one after the other. */
