@@ -42,7 +42,7 @@ test(`${2 * CALLS} calls of two SIPp phones with 100rel: early media acknowledge
     port: PHONE_PORT,
   });
   assert.equal(registered.failed, 0, registered.output);
-  await using _phone = sippPhone(PHONE_PORT, folder.path, 'reliable-phone.xml');
+  await using _phone = await sippPhone(PHONE_PORT, folder.path, 'reliable-phone.xml');
   for (const need of ['Supported', 'Require']) {
     const run = await sipp({
       ...as('tester', 'correct-Horse-7'),

@@ -98,7 +98,7 @@ test(`kill -9 of signalling with ${CALLS} calls between two phones up: the BYE o
     port: PHONE_PORT,
   });
   assert.equal(registered.failed, 0, registered.output);
-  await using _phone = sippPhone(PHONE_PORT, folder.path);
+  await using _phone = await sippPhone(PHONE_PORT, folder.path);
   await acrossTheDeath('desk', '');
   assert.equal((await system.status('signaling')).details.registrations, 1, 'its contact was remembered too');
 });

@@ -1,4 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -57,7 +59,7 @@ export async function sipp(o: SippOptions): Promise<SippRun> {
         '-i',
         '127.0.0.1',
       ],
-      ...['-mi', '127.0.0.1', '-mp', '31000', '-t', o.transport ?? 'u1'],
+      ...['-mi', '127.0.0.1', '-mp', String(await mediaPort()), '-t', o.transport ?? 'u1'],
       ...(o.port === undefined ? [] : ['-p', String(o.port)]),
       ...[
         '-m',
@@ -115,11 +117,12 @@ export function alawPcap(): string {
  * SIPp as a phone that takes every call and waits for its end, or does what a file of scenarios/ says; it must be
  * registered from the same port.
  */
-export function sippPhone(port: number, folder: string, scenario?: string): AsyncDisposable {
+export async function sippPhone(port: number, folder: string, scenario?: string): Promise<AsyncDisposable> {
   const does = scenario === undefined ? ['-sn', 'uas'] : ['-sf', fileURLToPath(scenarioUrl(scenario))];
+  const media = String(await mediaPort());
   const child = spawn(
     'timeout',
-    ['-s', 'KILL', '120', 'sipp', ...does, '-i', '127.0.0.1', '-p', String(port), '-mp', '33000', '-nostdin'],
+    ['-s', 'KILL', '120', 'sipp', ...does, '-i', '127.0.0.1', '-p', String(port), '-mp', media, '-nostdin'],
     { cwd: folder, stdio: 'ignore' },
   );
   const gone = new Promise((resolve) => child.once('close', resolve));
@@ -133,4 +136,25 @@ export function sippPhone(port: number, folder: string, scenario?: string): Asyn
 
 function scenarioUrl(name: string): URL {
   return new URL(`../scenarios/${name}`, import.meta.url);
+}
+
+/** A port whose four are free: SIPp takes them for sound and pictures, whether its scenario has any or not. */
+async function mediaPort(): Promise<number> {
+  for (;;) {
+    const port = 31_000 + 4 * Math.floor(Math.random() * 1000);
+    if ((await Promise.all([0, 1, 2, 3].map((more) => isFree(port + more)))).every((free) => free)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const socket = createSocket('udp4');
+  try {
+    socket.bind(port, '127.0.0.1');
+    await once(socket, 'listening');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.close();
+  }
 }

@@ -1,6 +1,7 @@
 import { hex, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import { type Branch, type Call, newLeg } from './call.ts';
+import { type Credentials, credentialsFor } from './challenge.ts';
 import {
   ALLOW,
   type CallContext,
@@ -12,7 +13,7 @@ import {
 } from './context.ts';
 import { addressOf, type Destination } from './destination.ts';
 import { endToEnd } from './end-to-end.ts';
-import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, SDP, sdpOf } from './exchange.ts';
+import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, prove, SDP, sdpOf } from './exchange.ts';
 import { goOn, redirected } from './hunt.ts';
 import { deleteCommand } from './media.ts';
 import { abandon, accept, endGivenUp, provisional, tearDown } from './outcome.ts';
@@ -67,12 +68,17 @@ export function nextPath(call: Call): string {
   return `${call.id}-${call.branches.length}`;
 }
 
+interface Again {
+  readonly atLeastS: number;
+  readonly authorized?: Credentials;
+}
+
 function invite(
   context: CallContext,
   branch: Branch,
   sdp: string | undefined,
   nowMs: number,
-  again: { atLeastS: number; authorized?: readonly [string, string] } = { atLeastS: 0 },
+  again: Again = { atLeastS: 0 },
 ): void {
   const { call, leg, destination } = branch;
   const { atLeastS, authorized } = again;
@@ -92,6 +98,7 @@ function invite(
   });
   request.set('max-forwards', (call.invite.maxForwards ?? 70) - 1);
   const cseq = request.cseq.number;
+  prove(leg, request, authorized);
   branch.state = 'inviting';
   branch.transaction = context.options.transactions.request(request, leg.dialog.flow, nowMs);
   context.follow(branch.transaction, {
@@ -117,7 +124,7 @@ function refused(
     request: SipMessage;
     message: SipMessage;
     sdp: string | undefined;
-    again: { atLeastS: number; authorized?: readonly [string, string] };
+    again: Again;
     now: number;
   },
 ): void {
@@ -129,8 +136,7 @@ function refused(
       invite(context, branch, sdp, now, { atLeastS: wantedS }); // a nonce-count is used once
       return;
     }
-    const isChallenge = status === 401 || status === 407;
-    const authorized = isChallenge ? branch.destination?.outgoing?.authorize(request, message) : undefined;
+    const authorized = credentialsFor(branch.leg, request, message);
     if (authorized) {
       invite(context, branch, sdp, now, { ...again, authorized });
       return;
@@ -268,7 +274,7 @@ export function fail(context: CallContext, branch: Branch, status: number, words
   const wasLive = !branch.abandoned;
   close(context, branch, nowMs);
   branch.failure ??= { status, reason: words };
-  branch.leg.line?.release(nowMs);
+  branch.leg.line?.release();
   // RFC 3261 16.7: 6xx is for all phones of that user; other users, as in a group, may still answer.
   if (status >= 600 && !branch.leg.isOutside)
     for (const other of call.branches)

@@ -2,7 +2,7 @@ import type { SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import type { Gruu } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
-import type { Arrived, Outgoing } from '../trunk/index.ts';
+import type { Arrived, Line } from '../trunk/index.ts';
 import type { Destination } from './destination.ts';
 import type { Failure } from './failures.ts';
 import type { Hunt } from './hunt.ts';
@@ -71,7 +71,9 @@ export interface Leg extends MediaSide {
   /** It goes to another server, not to a phone that registers here. */
   readonly isOutside?: boolean;
   /** The line of a trunk that it has. */
-  line?: Pick<Outgoing, 'release'> & Partial<Pick<Outgoing, 'authorize' | 'payer'>>;
+  line?: Line;
+  /** What our newest INVITE proved the password with: its ACK says the same (RFC 3261 13.2.2.4). */
+  proof?: { readonly cseq: number; readonly header: readonly [string, string] };
   /** What waits for a better moment (`timers.again`). */
   again?: (nowMs: number) => void;
   readonly timers: Readonly<

@@ -1,6 +1,7 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import type { Branch, Call, Leg, Renegotiation } from './call.ts';
+import { type Credentials, credentialsFor } from './challenge.ts';
 import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } from './context.ts';
 import { carryAnswer, carryOffer, restore, SDP, sdpOf } from './exchange.ts';
 import type { InDialog } from './in-dialog.ts';
@@ -127,14 +128,16 @@ function change(context: CallContext, what: Change, nowMs: number): void {
   });
 }
 
-function ask(context: CallContext, r: Renegotiation, what: Change & { offer: string }, nowMs: number): void {
-  const { to, branch, got, offer } = what;
+function ask(
+  context: CallContext,
+  r: Renegotiation,
+  what: Change & { offer: string; authorized?: Credentials },
+  nowMs: number,
+): void {
+  const { to, branch, got, offer, authorized } = what;
   const { call } = branch;
   const request = to.dialog.request('UPDATE', {
-    headers: [
-      ['Allow', ALLOW],
-      ['Supported', SUPPORTED.join(', ')],
-    ],
+    headers: [['Allow', ALLOW], ['Supported', SUPPORTED.join(', ')], ...(authorized ? [authorized] : [])],
     body: { type: SDP, bytes: offer },
   });
   request.set('max-forwards', (got.message.maxForwards ?? 70) - 1);
@@ -152,6 +155,12 @@ function ask(context: CallContext, r: Renegotiation, what: Change & { offer: str
       // Who asked has had its 504 meanwhile: then nobody is told of this answer.
       if (message.status < 300 && answer !== undefined && !r.cancelled) {
         answered(context, r, { ...what, message, answer }, now);
+        return;
+      }
+      const proof = r.cancelled ? undefined : credentialsFor(branch.leg, request, message);
+      if (proof) {
+        to.leg.sent = before;
+        ask(context, r, { ...what, authorized: proof }, now);
         return;
       }
       failed(message.status, reasonWords(message) ?? 'the other side refused the change', now);

@@ -1,6 +1,7 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { NgResult } from '../media/index.ts';
 import type { Branch, Call, Leg } from './call.ts';
+import type { Credentials } from './challenge.ts';
 import { ALLOW, type CallContext, SUPPORTED } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import {
@@ -43,6 +44,11 @@ export function okWith(
   });
 }
 
+/** Notes what an INVITE of ours proves the password with. */
+export function prove(leg: Leg, invite: SipMessage, authorized: Credentials | undefined): void {
+  if (authorized) leg.proof = { cseq: invite.cseq.number, header: authorized };
+}
+
 /** ACK for a 2xx, kept for when the 2xx is repeated. */
 export function acknowledge(
   context: CallContext,
@@ -51,7 +57,11 @@ export function acknowledge(
   sdp: string | undefined,
 ): void {
   const { leg } = branch;
-  const message = leg.dialog.request('ACK', { cseq, body: sdp === undefined ? undefined : { type: SDP, bytes: sdp } });
+  const message = leg.dialog.request('ACK', {
+    cseq,
+    headers: leg.proof?.cseq === cseq ? [leg.proof.header] : [],
+    body: sdp === undefined ? undefined : { type: SDP, bytes: sdp },
+  });
   if (sdp !== undefined) leg.sent = sdp;
   leg.ack = { cseq, message: message.clone() };
   if (leg.unacknowledged === cseq) leg.unacknowledged = undefined;

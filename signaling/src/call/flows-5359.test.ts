@@ -204,3 +204,26 @@ test('2.5 attended transfer: bob holds alice, talks with carol, joins the two an
   const joined = '200 alice was transferred to carol by bob';
   assertOver(s, joined, joined, '200 ended by carol');
 });
+
+test('2.10 three-way conference, the third party is added: the phone that mixes has both calls up at once', () => {
+  const { s, alice, bob, carol, ok, invite } = talking();
+  change(alice, bob, {
+    of: ok,
+    cseq: 2,
+    offer: directed(OFFER, 'sendonly'),
+    answer: directed(ANSWER, 'recvonly'),
+  });
+  const third = consult(alice, carol);
+  // Back to bob, who hears the mix from now on; the call to carol does not notice.
+  change(alice, bob, { of: ok, cseq: 3, offer: directed(OFFER, 'sendrecv'), answer: directed(ANSWER, 'sendrecv') });
+  assert.deepEqual(
+    s.core.calls.calls().map(({ to, state }) => `${to} ${state}`),
+    ['bob answered', 'carol answered'],
+  );
+  assert.deepEqual(carol.take(), []);
+  bob.within(invite, 'BYE', { cseq: 1 });
+  assert.equal(last(alice.take()).method, 'BYE');
+  alice.within(third.ok, 'BYE', { cseq: 2 });
+  assert.equal(last(carol.take()).method, 'BYE');
+  s.assertNothingLeft();
+});

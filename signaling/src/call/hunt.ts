@@ -169,7 +169,7 @@ function ring(context: CallContext, call: Call, target: Inner, how: How): void {
       awaitWay(context, call, {
         locate: (then) => outgoing.locate(nowMs, then),
         to: (at) => destinationOver(context, call, outgoing, at),
-        giveBack: (now) => outgoing.release(now),
+        giveBack: () => outgoing.release(),
       });
       return;
     }

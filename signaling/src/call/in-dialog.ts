@@ -1,6 +1,7 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import { type Call, type Leg, otherLeg, spoken } from './call.ts';
+import { type Credentials, credentialsFor, isChallenge, statusFor } from './challenge.ts';
 import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } from './context.ts';
 import { changeByCaller } from './early-change.ts';
 import { endToEnd } from './end-to-end.ts';
@@ -124,24 +125,42 @@ export function passOn(context: CallContext, leg: Leg, got: InDialog, nowMs: num
   }
   const body =
     message.body.length > 0 ? { type: message.header('content-type') ?? 'text/plain', bytes: message.body } : undefined;
-  const request = other.dialog.request(message.method, {
+  carry(context, { from: leg, to: other, got, body }, nowMs);
+}
+
+function carry(
+  context: CallContext,
+  what: {
+    from: Leg;
+    to: Leg;
+    got: InDialog;
+    body: { type: string; bytes: Uint8Array } | undefined;
+    authorized?: Credentials;
+  },
+  nowMs: number,
+): void {
+  const { from, to, got, body, authorized } = what;
+  const { id, message } = got;
+  const request = to.dialog.request(message.method, {
     body,
-    headers: endToEnd(message),
+    headers: [...endToEnd(message), ...(authorized ? [authorized] : [])],
   });
   request.set('max-forwards', (message.maxForwards ?? 70) - 1);
-  context.follow(context.options.transactions.request(request, other.dialog.flow, nowMs), {
+  context.follow(context.options.transactions.request(request, to.dialog.flow, nowMs), {
     response: (answer, _flow, now) => {
-      if (answer.status >= 200)
-        context.respond(
-          id,
-          createResponse(message, answer.status, answer.reason, { toTag: leg.tag, headers: endToEnd(answer) }),
-          now,
-        );
+      if (answer.status < 200) return;
+      const proof = credentialsFor(to, request, answer);
+      if (proof && to.call.state === 'answered') carry(context, { ...what, authorized: proof }, now);
+      else {
+        const headers = endToEnd(answer);
+        const reason = isChallenge(answer) ? undefined : answer.reason;
+        context.respond(id, createResponse(message, statusFor(answer), reason, { toTag: from.tag, headers }), now);
+      }
     },
     failed: (why, now) =>
       context.respond(
         id,
-        refusal(message, why === 'timeout' ? 408 : 480, 'the other side does not answer', leg.tag),
+        refusal(message, why === 'timeout' ? 408 : 480, 'the other side does not answer', from.tag),
         now,
       ),
   });

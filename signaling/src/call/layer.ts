@@ -4,6 +4,7 @@ import { type Binding, rerouted } from '../registrar/index.ts';
 import type { Flow, TransactionCommand } from '../transaction/index.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import { CallTable } from './call-table.ts';
+import { credentialsFor } from './challenge.ts';
 import {
   CALL_LIMITS,
   type CallContext,
@@ -430,11 +431,10 @@ export class CallLayer implements CallContext {
     const request = leg.dialog.request('BYE', { headers });
     const id = this.options.transactions.request(request, leg.dialog.flow, nowMs);
     this.#legs.closing(leg, id);
-    const { line } = leg;
-    if (!line?.authorize) return;
+    if (!leg.line?.authorize) return;
     this.follow(id, {
       response: (answer, _flow, now) => {
-        const credentials = line.authorize?.(request, answer);
+        const credentials = credentialsFor(leg, request, answer);
         if (credentials) this.#sendBye(leg, [...headers.filter(([name]) => name === 'Reason'), credentials], now);
       },
       failed: () => {},
@@ -494,7 +494,7 @@ export class CallLayer implements CallContext {
       this.#legs.delete(leg);
       if (leg === call.a && leg.reliable?.stopped.length && this.options.transactions.isOpen(call.inviteTransaction))
         this.#legs.closing(leg, call.inviteTransaction);
-      leg.line?.release(nowMs);
+      leg.line?.release();
       leg.again?.(nowMs); // what waited for a better moment has waited in vain
     }
   }

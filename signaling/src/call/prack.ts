@@ -1,6 +1,7 @@
 import type { SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import { type Branch, type Leg, spoken } from './call.ts';
+import { type Credentials, credentialsFor } from './challenge.ts';
 import { type CallContext, noteAllow } from './context.ts';
 import { sdpOf } from './exchange.ts';
 import { goOn } from './hunt.ts';
@@ -95,13 +96,25 @@ export function sequenceNumber(text: string): number | undefined {
   return value >= 1 && value <= 0xffffffff ? value : undefined;
 }
 
-function acknowledge(context: CallContext, early: EarlyDialog, rseq: number, nowMs: number): void {
+function acknowledge(
+  context: CallContext,
+  early: EarlyDialog,
+  rseq: number,
+  nowMs: number,
+  authorized: readonly Credentials[] = [],
+): void {
   const { branch, dialog, cseq } = early;
-  const prack = dialog.request('PRACK', { headers: [['RAck', `${rseq} ${cseq} INVITE`]] });
+  const prack = dialog.request('PRACK', { headers: [['RAck', `${rseq} ${cseq} INVITE`], ...authorized] });
   const id = context.options.transactions.request(prack, branch.leg.dialog.flow, nowMs);
   context.follow(id, {
-    response: ({ status }, _flow, now) => {
+    response: (answer, _flow, now) => {
+      const { status } = answer;
       if (status < 300) return;
+      const proof = credentialsFor(branch.leg, prack, answer);
+      if (proof && branch.leg.early?.get(dialog.remoteTag) === early) {
+        acknowledge(context, early, rseq, now, [proof]);
+        return;
+      }
       context.counters.prackFailed++;
       if (status === 481) lost(context, early, now);
     },

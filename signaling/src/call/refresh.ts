@@ -1,7 +1,8 @@
 import type { SipMessage } from '@offhook/core';
 import { type Call, type Leg, spoken } from './call.ts';
+import { type Credentials, credentialsFor } from './challenge.ts';
 import { ALLOW, type CallContext, SUPPORTED_UNRELIABLE } from './context.ts';
-import { acknowledge, acknowledgedAgain, adoptAnswer, asOffer, SDP, sdpOf } from './exchange.ts';
+import { acknowledge, acknowledgedAgain, adoptAnswer, asOffer, prove, SDP, sdpOf } from './exchange.ts';
 import { isBusy, oursUnderWay } from './rejoin.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
@@ -25,17 +26,19 @@ function again(context: CallContext, leg: Leg, nowMs: number): void {
 }
 
 /** UPDATE without a description where the phone knows it, else a re-INVITE with the description it has (RFC 4028 7.4). */
-function refresh(context: CallContext, leg: Leg, atLeastS: number, nowMs: number): void {
+function refresh(context: CallContext, leg: Leg, atLeastS: number, nowMs: number, authorized?: Credentials): void {
   const { call, dialog } = leg;
   const method = leg.allows.has('UPDATE') || leg.sent === undefined ? 'UPDATE' : 'INVITE';
   const headers = [
     ['Allow', ALLOW] as const,
     ['Supported', SUPPORTED_UNRELIABLE.join(', ')] as const,
     ...askAsClient(context, leg, atLeastS),
+    ...(authorized ? [authorized] : []),
   ];
   const body = method === 'INVITE' ? { type: SDP, bytes: asOffer(leg.sent!) } : undefined;
   const request = dialog.request(method, { headers, body });
   const cseq = request.cseq.number;
+  if (method === 'INVITE') prove(leg, request, authorized);
   const { id, over } = oursUnderWay(context, leg, request, nowMs);
   context.follow(id, {
     response: (message, _flow, now) => {
@@ -46,7 +49,9 @@ function refresh(context: CallContext, leg: Leg, atLeastS: number, nowMs: number
       }
       if (call.state === 'ended') return;
       over();
+      const proof = credentialsFor(leg, request, message);
       if (message.status < 300) refreshed(context, leg, message, now);
+      else if (proof) refresh(context, leg, atLeastS, now, proof);
       else refused(context, leg, { message, method, triedS: Math.max(atLeastS, leg.session?.expiresS ?? 0), now });
     },
     failed: (why, now) => {

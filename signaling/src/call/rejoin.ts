@@ -1,7 +1,8 @@
 import type { SipMessage } from '@offhook/core';
 import { type Leg, spoken } from './call.ts';
+import { type Credentials, credentialsFor } from './challenge.ts';
 import { ALLOW, type CallContext, SUPPORTED_UNRELIABLE } from './context.ts';
-import { acknowledge, acknowledgedAgain, asOffer, SDP, sdpOf } from './exchange.ts';
+import { acknowledge, acknowledgedAgain, asOffer, prove, SDP, sdpOf } from './exchange.ts';
 import { askAsClient, learnAsClient } from './session-timer.ts';
 
 /** A leg that is just being changed is asked again after this. */
@@ -56,24 +57,37 @@ export function isBusy(leg: Leg): boolean {
 function ask(
   context: CallContext,
   leg: Leg,
-  what: { sdp: string; again: (inMs: number, now: number) => void; then: (result: Rejoined, now: number) => void },
+  what: {
+    sdp: string;
+    again: (inMs: number, now: number) => void;
+    then: (result: Rejoined, now: number) => void;
+    authorized?: Credentials;
+  },
   nowMs: number,
 ): void {
   const { dialog } = leg;
-  const { again, then } = what;
+  const { again, then, authorized } = what;
   const offer = asOffer(what.sdp);
   const request = dialog.request('INVITE', {
-    headers: [['Allow', ALLOW], ['Supported', SUPPORTED_UNRELIABLE.join(', ')], ...askAsClient(context, leg)],
+    headers: [
+      ['Allow', ALLOW],
+      ['Supported', SUPPORTED_UNRELIABLE.join(', ')],
+      ...askAsClient(context, leg),
+      ...(authorized ? [authorized] : []),
+    ],
     body: { type: SDP, bytes: offer },
   });
   const cseq = request.cseq.number;
+  prove(leg, request, authorized);
   const { id, over } = oursUnderWay(context, leg, request, nowMs);
   context.follow(id, {
     response: (message, _flow, now) => {
       if (message.status < 200) return;
       if (message.status >= 300) {
         over();
-        if (message.status === 491)
+        const proof = leg.call.state === 'ended' ? undefined : credentialsFor(leg, request, message);
+        if (proof) ask(context, leg, { ...what, authorized: proof }, now);
+        else if (message.status === 491)
           again(GLARE_MS.least + context.options.crypto.randomBytes(1)[0]! * (GLARE_MS.spread / 255), now);
         else then({ status: message.status, words: `${spoken(leg)}'s phone does not take the new connection` }, now);
         return;

@@ -1,7 +1,18 @@
 import { createResponse, type SipMessage } from '@offhook/core';
 import type { Call, Leg, Renegotiation } from './call.ts';
+import { type Credentials, credentialsFor, statusFor } from './challenge.ts';
 import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED_UNRELIABLE } from './context.ts';
-import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, okWith, restore, SDP, sdpOf } from './exchange.ts';
+import {
+  acknowledge,
+  acknowledgedAgain,
+  carryAnswer,
+  carryOffer,
+  okWith,
+  prove,
+  restore,
+  SDP,
+  sdpOf,
+} from './exchange.ts';
 import { echoCommand, statusOf } from './media.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
@@ -115,9 +126,15 @@ function carry(context: CallContext, renegotiation: Renegotiation, nowMs: number
 function forward(
   context: CallContext,
   call: Call,
-  what: { renegotiation: Renegotiation; sdp: string | undefined; nowMs: number; atLeastS?: number },
+  what: {
+    renegotiation: Renegotiation;
+    sdp: string | undefined;
+    nowMs: number;
+    atLeastS?: number;
+    authorized?: Credentials;
+  },
 ): void {
-  const { renegotiation: r, sdp, nowMs, atLeastS = 0 } = what;
+  const { renegotiation: r, sdp, nowMs, atLeastS = 0, authorized } = what;
   const { dialog } = r.to!;
   if (sdp !== undefined) r.to!.sent = sdp;
   const request = dialog.request('INVITE', {
@@ -125,24 +142,29 @@ function forward(
       ['Allow', ALLOW],
       ['Supported', SUPPORTED_UNRELIABLE.join(', ')],
       ...askAsClient(context, r.to!, atLeastS),
+      ...(authorized ? [authorized] : []),
     ],
     body: sdp === undefined ? undefined : { type: SDP, bytes: sdp },
   });
   request.set('max-forwards', (r.request.maxForwards ?? 70) - 1);
   r.clientCSeq = request.cseq.number;
+  prove(r.to!, request, authorized);
   r.clientTransaction = context.options.transactions.request(request, dialog.flow, nowMs);
   context.follow(r.clientTransaction, {
     response: (message, _flow, now) => {
       if (message.status >= 300) {
+        const isWanted = !r.cancelled && call.renegotiation === r;
         const wantedS = raised(message, Math.max(atLeastS, r.to!.session?.expiresS ?? 0));
-        if (wantedS !== undefined && !r.cancelled)
+        const proof = isWanted ? credentialsFor(r.to!, request, message) : undefined;
+        if (wantedS !== undefined && isWanted)
           forward(context, call, { renegotiation: r, sdp, nowMs: now, atLeastS: wantedS });
+        else if (proof) forward(context, call, { renegotiation: r, sdp, nowMs: now, atLeastS, authorized: proof });
         else if (message.status === 481 || message.status === 408)
           endByPeer(context, call, { renegotiation: r, status: message.status, nowMs: now });
         else
           finish(context, call, {
             renegotiation: r,
-            status: message.status,
+            status: statusFor(message),
             words: reasonWords(message) ?? 'the other side refused the change',
             nowMs: now,
           });

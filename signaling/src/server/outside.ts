@@ -86,12 +86,12 @@ export class Outside {
   #overUdp(hop: Hop): Opened {
     const { address, port } = hop;
     const family = ipFamily(address);
-    const at = this.#listeners.find(({ listener: { local, flowTo } }) => {
-      if (!flowTo) return false;
+    const at = this.#listeners.find(({ listener: { local, flowToServer } }) => {
+      if (!flowToServer) return false;
       if (isAny(local.address)) return ipFamily(local.address) === family || local.address === '::';
       return ipFamily(local.address) === family && isLoopback(local.address) === isLoopback(address);
     });
-    if (at) return { flow: at.listener.flowTo!({ address, port }) };
+    if (at) return { flow: at.listener.flowToServer!({ address, port }) };
     const where = this.#listeners.filter(({ name }) => name === 'udp').map(({ listener }) => listener.local.address);
     const error = `${hopLabel(hop)} (${address}) can’t be reached over UDP: we listen on ${where.join(', ') || 'none'} alone`;
     return { error };

@@ -8,7 +8,11 @@ import type { Flow } from '../transaction/index.ts';
 import { listenUdp, TransportHub } from './index.ts';
 
 /** A phone registered over UDP whose TCP port, the same, is open or not, and the server's side of it. */
-async function phone(t: TestContext, tcp: 'answers' | 'swallows' | 'closed') {
+async function phone(
+  t: TestContext,
+  tcp: 'answers' | 'swallows' | 'closed',
+  who: 'flowTo' | 'flowToServer' = 'flowTo',
+) {
   const waiting: (() => void)[] = [];
   const wake = () => {
     for (const one of waiting.splice(0)) one();
@@ -54,7 +58,7 @@ async function phone(t: TestContext, tcp: 'answers' | 'swallows' | 'closed') {
     mayAnswer: () => true,
   });
   const listener = await listenUdp(hub, { address: '127.0.0.1', port: 0 });
-  const flow = listener.flowTo!({ address: '127.0.0.1', port });
+  const flow = listener[who]!({ address: '127.0.0.1', port });
   t.after(async () => {
     hub.close();
     await listener.close();
@@ -127,4 +131,16 @@ test('a connection that swallows a request is given up: its third repeat goes by
   for (let repeat = 1; repeat <= 3; repeat++) again();
   await until(() => got.length === 2);
   assert.deepEqual(ways(), ['INVITE tcp TCP', 'INVITE udp UDP']);
+});
+
+test('another server is asked by TCP whomever the request is for, and by UDP when it listens there alone', async (t) => {
+  for (const [tcp, over] of [
+    ['answers', 'INVITE tcp TCP'],
+    ['closed', 'INVITE udp UDP'],
+  ] as const) {
+    const { send, until, got, ways } = await phone(t, tcp, 'flowToServer');
+    send('INVITE', { length: 1400, contact: 'sip:+4930123@provider.example' });
+    await until(() => got.length === 1);
+    assert.deepEqual(ways(), [over]);
+  }
 });

@@ -28,16 +28,22 @@ interface Phone {
 }
 
 /**
- * Requests of ours that are too long for a datagram go to a phone registered over UDP by TCP, if it can be reached so (RFC
- * 3261 18.1.1): tried when its contact is where it sends from, because behind a NAT nobody would answer; remembered per
- * phone; and back to UDP when the connection is refused, slow, or swallows requests without an answer.
+ * Requests of ours that are too long for a datagram go by TCP to other servers, and to a phone registered over UDP, if it can
+ * be reached so (RFC 3261 18.1.1): tried when its contact is where it sends from, because behind a NAT nobody would answer;
+ * remembered for each; and back to UDP when the connection is refused, slow, or swallows requests without an answer.
  */
 export class LargeRequests {
   readonly #hub: TransportHub;
   readonly #phones = new Map<string, Phone>();
+  readonly #servers = new WeakSet<Flow>();
 
   constructor(hub: TransportHub) {
     this.#hub = hub;
+  }
+
+  /** There is a server (RFC 3263), behind no NAT: whatever the URIs of requests say, TCP is tried. */
+  isServer(flow: Flow): void {
+    this.#servers.add(flow);
   }
 
   /** Whether it has taken the message over; then it goes by TCP, or by `datagram` when that can't be. */
@@ -64,7 +70,7 @@ export class LargeRequests {
       return true;
     }
     if (phone?.state === 'refused' && performance.now() < phone.untilMs) return false;
-    if (!isDirect(head.uri, to)) return false;
+    if (!this.#servers.has(flow) && !isDirect(head.uri, to)) return false;
     this.#try(flow, to, { branch: head.branch, bytes, datagram });
     return true;
   }

@@ -15,6 +15,8 @@ export interface Listener {
   readonly local: SocketAddress;
   /** The flow to a remote address, as if it had just sent something; connections can't be had this way. */
   readonly flowTo?: (remote: SocketAddress) => Flow;
+  /** The same to another server, which listens over TCP at the same port (RFC 3261 18.2.1). */
+  readonly flowToServer?: (remote: SocketAddress) => Flow;
   close(): Promise<void>;
 }
 
@@ -90,6 +92,11 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
   return {
     local,
     flowTo: (remote) => flowOf(remote, remote.port),
+    flowToServer: (remote) => {
+      const flow = flowOf(remote, remote.port);
+      large.isServer(flow);
+      return flow;
+    },
     close: () =>
       new Promise((resolve) => {
         open = false;

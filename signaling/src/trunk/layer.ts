@@ -4,7 +4,7 @@ import type { Flow, TransactionCommand, TransactionLayer } from '../transaction/
 import type { TrunkConfig, TrunkConfigs } from './config.ts';
 import { type Arrived, arrivedOver, type InboundTrunks, leadsNowhere, type TrunkSource, trunkOf } from './inbound.ts';
 import type { Line } from './lines.ts';
-import { dial } from './outgoing.ts';
+import { dial, withPassword } from './outgoing.ts';
 import type { Client } from './send.ts';
 import { statusOf, type TrunkStatus, trunkFigures } from './status.ts';
 import { inOrder, walk } from './targets.ts';
@@ -153,7 +153,10 @@ export class TrunkLayer implements Trunks, InboundTrunks {
   }
 
   retake(trunk: string, payer: string | undefined): Line | undefined {
-    return this.#trunks.get(trunk)?.lines.retake(payer);
+    const known = this.#trunks.get(trunk);
+    const line = known?.lines.retake(payer);
+    // A call that came in has no credentials: whoever challenges within it gets none.
+    return known && line && payer !== undefined ? withPassword(known, line, payer) : line;
   }
 
   find(trunk: string, nowMs: number, then: (result: Located, nowMs: number) => void): void {

@@ -1,3 +1,4 @@
+import type { SipMessage } from '@offhook/core';
 import { RateLimit } from '../auth/rate-limit.ts';
 
 export interface LineLimits {
@@ -12,6 +13,10 @@ export type LineRefusal = 'lines' | 'user' | 'rate';
 /** A call's place on a trunk. Giving it back once more does nothing. */
 export interface Line {
   release(): void;
+  /** Of a call out: the user whose share it counts to. */
+  readonly payer?: string | undefined;
+  /** Answers a challenge to a request of the call; undefined when it may not be answered. */
+  authorize?(request: SipMessage, challenge: SipMessage): readonly [name: string, value: string] | undefined;
 }
 
 /** The lines of one trunk: calls of both directions share them. */

@@ -138,8 +138,8 @@ test('lines: as many as there are, one more is refused; release frees once', () 
   const calls = [dial(), dial(), dial()].map(dialled);
   assert.match(refused(dial()), /^503 all 3 lines of trunk 'p' are in use/);
   assert.equal(s.status().calls, 3);
-  calls[0]!.release(0);
-  calls[0]!.release(0);
+  calls[0]!.release();
+  calls[0]!.release();
   assert.equal(s.status().calls, 2);
   dialled(dial());
   assert.match(refused(dial()), /^503 all 3 lines/);
@@ -152,7 +152,7 @@ test('calls of one user: at the limit and one more', () => {
   const [first] = [dial(), dial()].map(dialled);
   assert.match(refused(dial()), /^503 bob has 2 calls over trunk 'p' already/);
   dialled(dial('030123', { user: 'alice', payer: 'alice', isPrivate: false }));
-  first!.release(0);
+  first!.release();
   dialled(dial());
   s.stop();
 });
@@ -177,7 +177,7 @@ test('settings that change leave the lines of running calls in use', () => {
   s.core.configureTrunks({ p: { ...BY_ADDRESS, maxCalls: 1 } }, s.clock.now);
   assert.equal(s.status().calls, 1);
   assert.match(refused(dial()), /all 1 lines/);
-  out.release(0);
+  out.release();
   dialled(dial());
   s.stop();
 });
@@ -197,10 +197,10 @@ test('ways: all addresses of the first target, then of the next; what is down is
     assert.ok('uri' in out);
     out.locate(s.clock.now, (result, now) => {
       ways.push('flow' in result ? result.flow.remote.address : result.error);
-      if (ways.length === stopAfter) out.release(now);
+      if (ways.length === stopAfter) out.release();
       if ('flow' in result) result.next(now);
     });
-    out.release(0);
+    out.release();
     s.advance(1000);
     return [...ways];
   };
@@ -262,7 +262,7 @@ test('a challenge of the realm that the registrar named is answered, once, and o
   assert.ok(challenged(out, stale, { auth: answer }));
   assert.ok(challenged(out, stale, { auth: answer }));
   assert.equal(challenged(out, stale, { auth: answer }), undefined);
-  out.release(0);
+  out.release();
   assert.ok(challenged(out, OURS), 'the BYE comes when the line is free again');
   s.stop();
 });

@@ -3,7 +3,7 @@ import type { Located } from '../locate/index.ts';
 import { callerId } from './caller-id.ts';
 import { domainOf } from './config.ts';
 import type { Exchange } from './credentials.ts';
-import type { LineRefusal } from './lines.ts';
+import type { Line, LineRefusal } from './lines.ts';
 import { inOrder, Target, walk } from './targets.ts';
 import type { Trunk } from './trunk.ts';
 import type { Outgoing, OutgoingCaller } from './trunks.ts';
@@ -83,6 +83,16 @@ function isHostOf({ config }: Trunk, host: string): boolean {
   return (
     name === domain || name.endsWith(`.${domain}`) || config.targets.some((target) => parseUri(target)?.host === name)
   );
+}
+
+/** The line of a call out that is up already: its challenges are answered as before. */
+export function withPassword(trunk: Trunk, line: Line, payer: string): Line {
+  const challenged = new Challenged(trunk);
+  return {
+    payer,
+    authorize: (request, challenge) => challenged.authorize(request, challenge),
+    release: () => line.release(),
+  };
 }
 
 /** The challenges within one call: each request and its repetitions have an exchange of their own. */

@@ -278,7 +278,7 @@ test('Service-Route is how calls travel from then on; unusable ones are left out
   assert.ok('uri' in out);
   assert.deepEqual(out.route, ['<sip:edge@edge.provider.example;lr>', '<sip:core.example;lr>']);
   out.locate(0, (result) => assert.equal('flow' in result && result.flow, edge.flow));
-  out.release(0);
+  out.release();
   s.stop();
 });
 
@@ -290,7 +290,7 @@ test("a Service-Route to a host that is not the provider's is not followed: its 
   assert.ok('uri' in out);
   assert.deepEqual(out.route, []);
   out.locate(0, (result) => assert.equal('flow' in result && result.flow, provider.flow));
-  out.release(0);
+  out.release();
   s.stop();
 });
 

@@ -22,7 +22,7 @@ export interface Outgoing {
   /** The Authorization or Proxy-Authorization for a challenged request; undefined when that realm gets no password of ours. */
   authorize(request: SipMessage, challenge: SipMessage): readonly [string, string] | undefined;
   /** The call is over, or never came to be: its line is free again. Once more does nothing. */
-  release(nowMs: number): void;
+  release(): void;
 }
 
 /** The trunks as calls see them. */
