@@ -8,7 +8,7 @@ import { OFFER, type Stage, stage, VIDEO } from './test-kit.ts';
 // ringing and who must be talking with whom; after each step the server, every phone and the relay have to agree with it.
 
 /** Histories in `npm test`; a longer study sets the variable. */
-const RUNS = Number(process.env.CALL_MODEL_RUNS ?? 2000);
+const RUNS = Number(process.env.CALL_MODEL_RUNS ?? 600);
 const RING_MS = 60_000;
 const GRACE_MS = 30_000;
 /** What goes on longer than that goes on for ever. */
