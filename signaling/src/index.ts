@@ -6,3 +6,4 @@ export { SipCore, type SipCoreCommand, type SipCoreOptions } from './server/core
 export { startSignaling } from './server/server.ts';
 export { type Account, openStore, type Store, StoreError } from './store/index.ts';
 export { type Admission, type Flow, type TransactionCommand, TransactionLayer } from './transaction/index.ts';
+export type { TrunkStatus } from './trunk/index.ts';

@@ -125,7 +125,7 @@ function silentWords(part: FoundPart): string {
 function inWords({ part, pid, state, startedAt, ports, details }: PartStatus, supervisor?: FoundSupervisor): string {
   const where = Object.entries(ports).map(([name, port]) => `${name} ${port}`);
   const what = Object.entries(details).flatMap(([name, value]) =>
-    typeof value === 'object' || name === 'routesTrouble' ? [] : [`${name} ${value}`],
+    typeof value === 'object' ? [] : [`${name} ${value}`],
   );
   const { restarts = 0, lastEnd } = supervisor?.parts?.find((one) => one.part === part) ?? {};
   if (restarts > 0)

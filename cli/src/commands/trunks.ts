@@ -1,35 +1,19 @@
+import type { TrunkStatus } from '@offhook/signaling';
 import type { Finding } from '../doctor/finding.ts';
 import { ask } from '../running.ts';
-
-/** A trunk as signalling tells it. */
-interface Listed {
-  readonly trunk: string;
-  readonly isUp: boolean;
-  readonly why: string;
-  readonly mode: 'register' | 'address';
-  readonly registeredForS?: number;
-  readonly targets: readonly {
-    readonly uri: string;
-    readonly isUp: boolean;
-    readonly isChecked: boolean;
-    readonly why: string;
-  }[];
-  readonly calls: number;
-  readonly maxCalls: number;
-}
 
 const out = (line: string) => process.stdout.write(`${line}\n`);
 
 /** The trunks of the running system. Exit code 1 when one of them is down. */
 export async function trunks(data: string, json: boolean): Promise<number> {
-  const list = (await ask(data, 'signaling', 'trunks')) as Listed[];
+  const list = (await ask(data, 'signaling', 'trunks')) as TrunkStatus[];
   if (json) out(JSON.stringify(list, undefined, 2));
   else if (list.length === 0) out('no trunks were configured when Offhook was started (docs/trunks.md says how)');
   else for (const one of list) for (const line of inWords(one)) out(line);
   return list.some(({ isUp }) => !isUp) ? 1 : 0;
 }
 
-function inWords({ trunk, isUp, why, registeredForS, targets, calls, maxCalls }: Listed): string[] {
+function inWords({ trunk, isUp, why, registeredForS, targets, calls, maxCalls }: TrunkStatus): string[] {
   const registered = registeredForS === undefined ? '' : `, registered for ${registeredForS} s more`;
   const state = isUp ? 'up' : `down: ${why}`;
   return [
@@ -38,7 +22,7 @@ function inWords({ trunk, isUp, why, registeredForS, targets, calls, maxCalls }:
   ];
 }
 
-function targetState({ isUp, isChecked, why }: Listed['targets'][number]): string {
+function targetState({ isUp, isChecked, why }: TrunkStatus['targets'][number]): string {
   if (!isUp) return `down: ${why}`;
   if (!isChecked) return why === '' ? 'not asked (yet)' : `no answer yet: ${why}`;
   return why === '' ? 'up' : `up, but ${why}`;
@@ -46,7 +30,7 @@ function targetState({ isUp, isChecked, why }: Listed['targets'][number]): strin
 
 /** A line for each trunk: what keeps calls from going over it. */
 export async function trunkFindings(data: string): Promise<Finding[]> {
-  const list = (await ask(data, 'signaling', 'trunks').catch(() => [])) as Listed[];
+  const list = (await ask(data, 'signaling', 'trunks').catch(() => [])) as TrunkStatus[];
   return list.map(({ trunk, isUp, why, targets }) => {
     const what = `trunk ${trunk}`;
     const down = targets.filter((target) => !target.isUp);

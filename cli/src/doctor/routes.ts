@@ -17,10 +17,11 @@ export async function routesFindings({ routes }: Pick<Config, 'routes'>): Promis
 
 /** Whether the running system goes by the file: it may be wrong, or have come after the start. */
 export function runningRoutes({ details }: Pick<PartStatus, 'details'>, file: string | undefined): Finding[] {
-  const { routes, routesTrouble } = details;
+  const { routes } = details;
+  const trouble = (details.trouble as { routes?: string } | undefined)?.routes;
   const what = 'routes';
-  if (typeof routesTrouble === 'string')
-    return [{ what, state: 'bad', words: routesTrouble, remedy: `mend ${file ?? 'the file'}; it is read by itself` }];
+  if (trouble !== undefined)
+    return [{ what, state: 'bad', words: trouble, remedy: `mend ${file ?? 'the file'}; it is read by itself` }];
   if (routes !== undefined) return [{ what, state: 'good', words: `${String(routes)} in use` }];
   if (file === undefined) return [];
   const remedy = `${command('stop')}, then ${command('start')}`;

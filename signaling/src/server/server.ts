@@ -292,7 +292,7 @@ export async function startSignaling(
       ...trunkDetail(core.trunks.status(monotonicMs())),
       mediaRelay: core.media.healthy ? 'answers' : 'does not answer',
       ...(certificate ? { certificate: inWords(certificate.facts) } : {}),
-      ...(routing.router ? { routes: routing.router.state, routesTrouble: routing.router.trouble } : {}),
+      ...(routing.router ? { routes: routing.router.state, trouble: { routes: routing.router.trouble } } : {}),
       warnings: [
         trouble ?? certificate?.warning,
         ...(routing.router?.warnings ?? []),
