@@ -227,7 +227,7 @@ interface Search {
   readonly locate: (then: (result: Located, nowMs: number) => void) => void;
   readonly to: (at: Pick<Destination, 'flow' | 'next'>) => Destination;
   /** No way is needed any more, or there is none. */
-  readonly giveBack?: (nowMs: number) => void;
+  readonly giveBack?: () => void;
 }
 
 /** A branch for each way that is found, one after the other, as long as the one before did not get through. */
@@ -241,11 +241,11 @@ function awaitWay(context: CallContext, call: Call, { locate, to, giveBack }: Se
     isAwaited = false;
     if (search.step === step) search.waiting--;
     if (isOver(call) || search.step !== step) {
-      giveBack?.(now);
+      giveBack?.();
       return;
     }
     if ('error' in result) {
-      giveBack?.(now);
+      giveBack?.();
       search.failures.push({ status: 480, reason: result.error });
       goOn(context, call, now);
       return;

@@ -10,7 +10,6 @@ const REASONS = 3;
 
 export interface AttemptOptions extends Omit<SearchOptions, 'onProgress'> {
   readonly grey: Greylist;
-  readonly allows?: (address: string) => boolean;
   readonly open: (hop: Hop, then: (opened: Opened, nowMs: number) => void) => void;
   /** Nothing good came of a connection. */
   readonly doubt: (flow: Flow) => void;
@@ -49,13 +48,8 @@ export class Attempt {
   }
 
   #choose(nowMs: number): Hop | undefined {
-    const { grey, allows } = this.#options;
-    const left = this.#search.hops.filter((hop) => {
-      if (this.#tried.has(hopKey(hop))) return false;
-      if (allows?.(hop.address) !== false) return true;
-      this.#reasons.add(`${hopLabel(hop)} is at ${hop.address}, where nothing is sent from here`);
-      return false;
-    });
+    const { grey } = this.#options;
+    const left = this.#search.hops.filter((hop) => !this.#tried.has(hopKey(hop)));
     return left.find((hop) => !grey.has(hop, nowMs)) ?? (this.#search.isDone ? left[0] : undefined);
   }
 

@@ -13,10 +13,9 @@ export interface LocatorOptions {
   readonly sends?: (transport: HopTransport, family: 4 | 6) => boolean;
 }
 
-/** What is special about one peer: how TLS is done with it, and which addresses its names may lead to (default: any). */
+/** What is special about one peer: how TLS is done with it. */
 export interface PeerOptions {
   readonly tls?: TlsPeer;
-  readonly allows?: (address: string) => boolean;
 }
 
 /**
@@ -79,7 +78,7 @@ export class Locator {
       const shared = { ...this.#options, resolver: this.#resolver, grey: this.#grey };
       const open = (hop: Hop, opened: (result: Opened, nowMs: number) => void) => this.#open(hop, peer.tls, opened);
       const doubt = (flow: Flow) => this.#commands.push({ kind: 'doubt', flow });
-      new Attempt(target, { ...shared, allows: peer.allows, open, doubt, then }).start(nowMs);
+      new Attempt(target, { ...shared, open, doubt, then }).start(nowMs);
     };
   }
 
