@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { type DigestAlgorithm, hex, type SocketAddress, utf8 } from '@offhook/core';
-import { type AdminHandler, MachineTimer, monotonicMs, nodeCrypto, type RunningPart } from '@offhook/core/node';
+import { hex, type SocketAddress, utf8 } from '@offhook/core';
+import { MachineTimer, monotonicMs, nodeCrypto, type RunningPart } from '@offhook/core/node';
 import { type Logger, pino } from 'pino';
 import { Accounts, Sessions } from '../auth/index.ts';
 import type { CallSummary } from '../call/index.ts';
 import { type SignalingConfig, signalingConfigProblems } from '../config.ts';
-import { describeBinding, describeCall, EventLog, type HttpServer, openHttpServer } from '../http/index.ts';
+import { EventLog, type HttpServer, openHttpServer } from '../http/index.ts';
 import { openRelaySockets, parseRelay } from '../media/index.ts';
 import type { RegistrarEvent } from '../registrar/index.ts';
 import { Journal, openStore } from '../store/index.ts';
@@ -29,6 +29,7 @@ import { type NamedListener, Outside, outsideProblems } from './outside.ts';
 import { openRouting } from './routing.ts';
 import { openCertificate, reloadCertificate, TlsLog } from './tls.ts';
 import { withPasswords } from './trunk-passwords.ts';
+import { adminVerbs } from './verbs.ts';
 import { WrongPasswords } from './wrong-passwords.ts';
 
 /** How long running calls get to hear that the server stops. */
@@ -59,15 +60,13 @@ export async function startSignaling(
   const journal = await Journal.open(join(config.dataDir, 'offhook.sqlite'));
   journal.onError = (words) => log.error(words);
   const find = (user: string) => accounts.find(user);
+  const isUser = (user: string) => find(user) !== undefined;
   const sessions = new Sessions({ crypto: nodeCrypto, secret: config.sessionSecret, account: find });
   const relays = config.media.relays.flatMap((relay) => parseRelay(relay) ?? []);
   const isLocal = localNames(config, () => certificate?.facts.names ?? []);
   const trunks = withPasswords(config.trunks ?? {});
   const edges = new Set(config.sip.edges);
-  const wrongPasswords = new WrongPasswords(
-    (user) => find(user) !== undefined,
-    (words) => log.warn(words),
-  );
+  const wrongPasswords = new WrongPasswords(isUser, (words) => log.warn(words));
   const core = new SipCore({
     crypto: nodeCrypto,
     domain,
@@ -89,7 +88,6 @@ export async function startSignaling(
     bearer: bearerOf(config, sessions, log),
     onWrongPassword: (user, from) => wrongPasswords.handle(user, from, monotonicMs()),
   });
-  const isUser = (user: string) => find(user) !== undefined;
   const routing = openRouting({ core, isUser, settings: (user) => accounts.settings(user), path: config.routes, log });
 
   const node = hex(nodeCrypto.hmac('sha256', utf8(config.sessionSecret), utf8('node'))).slice(0, 8);
@@ -300,7 +298,7 @@ export async function startSignaling(
       ].filter((words) => words !== undefined),
     }),
     metrics: figures,
-    verbs: { ...verbs({ accounts, sessions, core, journal, httpPort: http.local.port }), ...routing.verbs },
+    verbs: { ...adminVerbs({ accounts, sessions, core, journal, httpPort: http.local.port }), ...routing.verbs },
     drain: () => core.drain(),
     stop: async () => {
       core.drain();
@@ -350,70 +348,6 @@ function firstPorts(listeners: readonly { name: string; listener: Listener }[]):
   const ports: Record<string, number> = {};
   for (const { name, listener } of listeners) ports[name] ??= listener.local.port;
   return ports;
-}
-
-/** The admin socket's verbs beside those that every part has. */
-function verbs(of: {
-  readonly accounts: Accounts;
-  readonly sessions: Sessions;
-  readonly core: SipCore;
-  readonly journal: Journal;
-  readonly httpPort: number;
-}): Record<string, AdminHandler> {
-  const { accounts, sessions, core, journal } = of;
-  const text = (value: unknown, what: string): string => {
-    if (typeof value !== 'string' || value === '') throw new Error(`${what} is missing`);
-    return value;
-  };
-  const known = (user: unknown): string => {
-    const name = text(user, 'the user name');
-    if (!accounts.find(name)) throw new Error(`there is no user '${name}'`);
-    return name;
-  };
-  const optional = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
-  return {
-    users: async ({ op, user, password, displayName, digest, change }) => {
-      switch (op) {
-        case 'list':
-          return accounts.all().map((a) => ({
-            user: a.user,
-            displayName: a.displayName,
-            createdAt: a.createdAt,
-            online: core.registrar.lookup(a.user, monotonicMs()).length > 0,
-          }));
-        case 'add':
-          return accounts.add(text(user, 'the user name'), optional(password), {
-            displayName: optional(displayName),
-            digest: digest as DigestAlgorithm | undefined, // the store looks at it
-          });
-        case 'passwd':
-          return accounts.setPassword(text(user, 'the user name'), optional(password), digest as DigestAlgorithm);
-        case 'settings':
-          return accounts.settings(known(user));
-        case 'change':
-          return accounts.change(text(user, 'the user name'), change);
-        case 'remove':
-          await accounts.remove(text(user, 'the user name'));
-          return { removed: user };
-        default:
-          throw new Error('op is one of list, add, passwd, remove, settings, change');
-      }
-    },
-    'login-link': ({ user }) => {
-      const name = known(user);
-      const token = sessions.makeLoginToken(name, Math.floor(Date.now() / 1000));
-      return { token, url: `http://localhost:${of.httpPort}/#login=${token}` };
-    },
-    calls: () => core.calls.calls().map((call) => describeCall(call, monotonicMs())),
-    cdrs: ({ user, limit, before }) =>
-      journal.cdrs({
-        user: optional(user),
-        limit: typeof limit === 'number' ? limit : 50,
-        before: typeof before === 'number' ? before : undefined,
-      }),
-    trunks: () => core.trunks.status(monotonicMs()),
-    registrations: () => core.registrar.all().map((binding) => describeBinding(binding, monotonicMs())),
-  };
 }
 
 /** Groups that don't do what they seem to. */

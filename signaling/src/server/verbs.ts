@@ -1,0 +1,70 @@
+import type { DigestAlgorithm } from '@offhook/core';
+import { type AdminHandler, monotonicMs } from '@offhook/core/node';
+import type { Accounts, Sessions } from '../auth/index.ts';
+import { describeBinding, describeCall } from '../http/index.ts';
+import type { Journal } from '../store/index.ts';
+import type { SipCore } from './core.ts';
+
+/** The admin socket's verbs beside those that every part has. */
+export function adminVerbs(of: {
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  readonly core: SipCore;
+  readonly journal: Journal;
+  readonly httpPort: number;
+}): Record<string, AdminHandler> {
+  const { accounts, sessions, core, journal } = of;
+  const text = (value: unknown, what: string): string => {
+    if (typeof value !== 'string' || value === '') throw new Error(`${what} is missing`);
+    return value;
+  };
+  const known = (user: unknown): string => {
+    const name = text(user, 'the user name');
+    if (!accounts.find(name)) throw new Error(`there is no user '${name}'`);
+    return name;
+  };
+  const optional = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+  return {
+    users: async ({ op, user, password, displayName, digest, change }) => {
+      switch (op) {
+        case 'list':
+          return accounts.all().map((a) => ({
+            user: a.user,
+            displayName: a.displayName,
+            createdAt: a.createdAt,
+            online: core.registrar.lookup(a.user, monotonicMs()).length > 0,
+          }));
+        case 'add':
+          return accounts.add(text(user, 'the user name'), optional(password), {
+            displayName: optional(displayName),
+            digest: digest as DigestAlgorithm | undefined, // the store looks at it
+          });
+        case 'passwd':
+          return accounts.setPassword(text(user, 'the user name'), optional(password), digest as DigestAlgorithm);
+        case 'settings':
+          return accounts.settings(known(user));
+        case 'change':
+          return accounts.change(text(user, 'the user name'), change);
+        case 'remove':
+          await accounts.remove(text(user, 'the user name'));
+          return { removed: user };
+        default:
+          throw new Error('op is one of list, add, passwd, remove, settings, change');
+      }
+    },
+    'login-link': ({ user }) => {
+      const name = known(user);
+      const token = sessions.makeLoginToken(name, Math.floor(Date.now() / 1000));
+      return { token, url: `http://localhost:${of.httpPort}/#login=${token}` };
+    },
+    calls: () => core.calls.calls().map((call) => describeCall(call, monotonicMs())),
+    cdrs: ({ user, limit, before }) =>
+      journal.cdrs({
+        user: optional(user),
+        limit: typeof limit === 'number' ? limit : 50,
+        before: typeof before === 'number' ? before : undefined,
+      }),
+    trunks: () => core.trunks.status(monotonicMs()),
+    registrations: () => core.registrar.all().map((binding) => describeBinding(binding, monotonicMs())),
+  };
+}
