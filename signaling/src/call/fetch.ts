@@ -1,3 +1,4 @@
+import { nextPath } from './branch.ts';
 import { type Branch, type Call, type Fetched, type Leg, type Move, spoken } from './call.ts';
 import type { CallContext } from './context.ts';
 import { adoptAnswer, carryAnswer, carryOffer, restore, sdpOf } from './exchange.ts';
@@ -14,7 +15,7 @@ import { rejoin } from './rejoin.ts';
  * caller's description, and its answer is the call's. When that comes to nothing, everything is led back.
  */
 export function fetchLeg(context: CallContext, call: Call, leg: Leg, fetched: Fetched, nowMs: number): void {
-  const ngCallId = `${call.id}-${call.branches.length}`;
+  const ngCallId = nextPath(call);
   const branch: Branch = { call, ngCallId, leg, fetched, state: 'offering', abandoned: false, strays: new Map() };
   const sdp = sdpOf(call.invite);
   const { from, move } = fetched;

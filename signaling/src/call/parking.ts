@@ -1,8 +1,8 @@
 import type { Call } from './call.ts';
 import type { CallContext } from './context.ts';
+import { startSilence } from './echo.ts';
 import { fetchLeg } from './fetch.ts';
 import { reject } from './outcome.ts';
-import { startSilence } from './start.ts';
 
 /** A transfer to a parking slot: who is transferred waits there in silence until somebody calls the slot. */
 export function park(context: CallContext, call: Call, slot: string, nowMs: number): void {

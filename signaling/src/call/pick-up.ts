@@ -1,9 +1,9 @@
 import type { Call } from './call.ts';
 import type { CallContext } from './context.ts';
+import { startSilence } from './echo.ts';
 import { sdpOf } from './exchange.ts';
 import { fetchLeg } from './fetch.ts';
 import { reject } from './outcome.ts';
-import { startSilence } from './start.ts';
 
 /**
  * Takes a call that rings elsewhere. Both have made an offer, so who picks up is answered in silence first, and then given

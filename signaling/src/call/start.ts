@@ -6,10 +6,11 @@ import type { Arrived, Line } from '../trunk/index.ts';
 import { type Call, type Leg, newCall, newLeg } from './call.ts';
 import { type CallContext, noteAllow, refusal } from './context.ts';
 import { isPrivate } from './destination.ts';
+import { startEcho } from './echo.ts';
 import { sdpOf } from './exchange.ts';
 import { hunt } from './hunt.ts';
-import { echoCommand, isWebTransport, profileOf, sdpProblem, statusOf } from './media.ts';
-import { accept, reject } from './outcome.ts';
+import { isWebTransport, profileOf, sdpProblem } from './media.ts';
+import { reject } from './outcome.ts';
 import { fetchParked, park } from './parking.ts';
 import { pickUp } from './pick-up.ts';
 import { replace, replacedBy } from './replaces.ts';
@@ -116,7 +117,6 @@ export function carryOut(context: CallContext, call: Call, decision: Decision, n
       hunt(context, call, decision, nowMs);
       return;
     case 'echo':
-      call.kind = 'echo';
       startEcho(context, call, nowMs);
       return;
     case 'park':
@@ -213,33 +213,4 @@ function callOf(
   context.addCall(call);
   context.addLeg(a);
   return call;
-}
-
-/** Answers a call to the echo: the relay makes the answer. */
-export function startEcho(context: CallContext, call: Call, nowMs: number): void {
-  answerItself(context, call, { what: 'the echo', nowMs });
-}
-
-/** Answers a call and lets it wait in silence: the relay makes the answer. */
-export function startSilence(context: CallContext, call: Call, nowMs: number): void {
-  call.kind = 'parked';
-  answerItself(context, call, { what: 'a waiting call', nowMs });
-}
-
-function answerItself(context: CallContext, call: Call, { what, nowMs }: { what: string; nowMs: number }): void {
-  const sdp = sdpOf(call.invite);
-  if (sdp === undefined) {
-    reject(context, call, 488, `${what} needs an offer in the INVITE`, nowMs);
-    return;
-  }
-  if (!context.options.relayOffers('echo')) {
-    reject(context, call, 503, `the media relay in use has no echo, which ${what} needs`, nowMs);
-    return;
-  }
-  call.ngCallId = `${call.id}-echo`;
-  const command = echoCommand({ ngCallId: call.ngCallId, from: call.a, sdp, isSilent: call.kind === 'parked' });
-  context.media(call, command, nowMs, (result, now) => {
-    if ('error' in result) reject(context, call, statusOf(result.error), result.error, now);
-    else accept(context, call, { sdp: String(result.ok.sdp ?? '') }, now);
-  });
 }
