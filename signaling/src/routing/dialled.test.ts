@@ -18,8 +18,19 @@ test('names, accounts that look like numbers, and services stay as they are', ()
   for (const name of ['a-b', '1.5', '**bob', '*8', 'sip:0-1@example.org']) assert.equal(dialled(name), name);
 });
 
-test('what else is known of the call stays', () => {
-  const facts = { to: '0-1', from: 'bob' } as unknown as CallFacts;
-  const seen = asDialled(facts, directory) as CallFacts & { from: string };
-  assert.equal(seen.from, 'bob');
+test('what else is known of the call stays, also when it goes to the thread of the rules', () => {
+  const facts = {
+    account: 'bob',
+    from: 'bob',
+    to: '+49-900-1',
+    get headers() {
+      return { subject: 'tea' };
+    },
+  };
+  assert.deepEqual(structuredClone(asDialled(facts, directory)), {
+    account: 'bob',
+    from: 'bob',
+    to: '+499001',
+    headers: { subject: 'tea' },
+  });
 });

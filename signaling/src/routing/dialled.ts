@@ -11,8 +11,5 @@ export function asDialled(facts: CallFacts, { isUser }: Pick<Directory, 'isUser'
   const { to } = facts;
   if (!WITH_SEPARATORS.test(to) || isUser(to)) return facts;
   const bare = to.replace(/[\s().\-/]/g, '');
-  // Facts may have a getter: what is not changed stays as it is.
-  return bare === to
-    ? facts
-    : Object.defineProperty(Object.create(facts) as CallFacts, 'to', { value: bare, enumerable: true });
+  return bare === to ? facts : { ...facts, to: bare };
 }

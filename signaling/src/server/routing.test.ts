@@ -95,3 +95,16 @@ test('the part runs the user’s routes, reads them anew, and warns when it keep
   assert.match(details.warnings.join(), /the old rules are kept/);
   assert.equal(details.routes, '1 rule of routes.ts');
 });
+
+test('a number with separators is to the rules’ thread what it is without, and still a user’s call', async () => {
+  const routes = join(folder, 'separators.ts');
+  writeFileSync(
+    routes,
+    "export default [{ name: 'premium', source: 'user', called: '0900{n}', do: { reject: 403, reason: 'dear' } }];",
+  );
+  await using server = await startServer({ routes });
+  for (const to of ['09001', '0-900-1', '0900 1']) {
+    const report = (await server.verb('route', { from: 'alice', to })) as { decision: object };
+    assert.deepEqual(report.decision, { kind: 'reject', status: 403, reason: 'dear' }, to);
+  }
+});
