@@ -22,6 +22,8 @@ export interface NewPassword {
 export class Accounts {
   /** Called after an account was removed or got another password: what it had open has to end. */
   onChanged: ((user: string, change: 'removed' | 'password') => void) | undefined;
+  /** Called after a user's settings were changed. */
+  onSettings: ((user: string) => void) | undefined;
   readonly #store: Store;
   readonly #crypto: Crypto;
   readonly #realm: string;
@@ -66,6 +68,7 @@ export class Accounts {
     if ([always, busy, noAnswer].includes(user)) throw new StoreError(`${user}'s calls can't be forwarded to ${user}`);
     await this.#store.saveSettings(user, settings);
     await this.#reload();
+    this.onSettings?.(user);
     return settings;
   }
 

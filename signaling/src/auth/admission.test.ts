@@ -94,7 +94,7 @@ test('what is wrong with a request is said by the code that RFC 3261 8.2 has for
     ['a registration', request('REGISTER'), 'accepted alice'],
     ['a call', request('INVITE', { uri: 'sip:bob@example.test' }), 'accepted alice'],
     ['an unknown method', request('X'), 501],
-    ['a known method that is not served', request('SUBSCRIBE'), 405],
+    ['a known method that is not served', request('REFER'), 405],
     ['BYE without a call', request('BYE'), 481],
     ['a request within a dialog of ours', request('BYE', { to: '<sip:a@b>;tag=ours' }), 'accepted alice'],
     ['a request within no dialog', request('BYE', { to: '<sip:a@b>;tag=theirs' }), 481],

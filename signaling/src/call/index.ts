@@ -1,4 +1,5 @@
-export { ALLOW, type CallLimits, refusal, SUPPORTED, unknownNeeds } from './context.ts';
+export { ALLOW, type CallLimits, reasonWords, refusal, SUPPORTED, unknownNeeds } from './context.ts';
+export { endToEnd } from './end-to-end.ts';
 export * from './layer.ts';
 export type { MediaPath } from './media.ts';
 export type { CallSnapshot, FlowSnapshot, Reach } from './snapshot.ts';

@@ -1,5 +1,5 @@
-import { parseUri, type SipMessage } from '@offhook/core';
-import { type Binding, isSameInstance } from '../registrar/index.ts';
+import type { SipMessage } from '@offhook/core';
+import { type Binding, isPhone } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import type { Leg } from './call.ts';
 import type { EarlyDialog } from './prack.ts';
@@ -109,7 +109,7 @@ export class LegTable {
   /** Legs, of ended calls too while a BYE is owed, of the phone that has registered. */
   ofPhone(binding: Binding): Leg[] {
     return [...(this.#byUser.get(binding.user) ?? []), ...this.#owed.keys()].filter(
-      (leg) => leg.user === binding.user && isOfPhone(leg, binding),
+      (leg) => leg.user === binding.user && isPhone(binding, ofLeg(leg)),
     );
   }
 
@@ -146,13 +146,6 @@ export class LegTable {
   }
 }
 
-/**
- * Whether a leg is that of the phone behind a binding: the same instance (RFC 5626 4.1), else the same contact. The port
- * of a connection that is gone says nothing: it was a client's, and the next one has another.
- */
-function isOfPhone(leg: Leg, { instanceId, contact }: Binding): boolean {
-  if (leg.instance !== undefined && instanceId !== undefined) return isSameInstance(instanceId, leg.instance);
-  const target = parseUri(leg.dialog.remoteTarget);
-  if (target?.user !== contact.user || target?.host !== contact.host) return false;
-  return target?.port === contact.port || (leg.isLost && leg.flow.transport !== 'udp');
+function ofLeg({ instance, dialog, flow, isLost }: Leg): Parameters<typeof isPhone>[1] {
+  return { instance, remoteTarget: dialog.remoteTarget, flow, isLost };
 }

@@ -11,8 +11,10 @@ import {
   seededCrypto,
 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
+import type { MessageNews, PagerMessage } from '../messaging/index.ts';
+import type { PresenceNews } from '../presence/index.ts';
 import type { Decision, RingGroup, RouteCommand } from '../routing/index.ts';
-import { SipCore, type SipCoreOptions } from '../server/core.ts';
+import { SipCore, type SipCoreCommand, type SipCoreOptions } from '../server/core.ts';
 import { type Account, DEFAULT_SETTINGS, type UserSettings } from '../store/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { CALL_LIMITS, type CallLimits } from './context.ts';
@@ -67,6 +69,20 @@ export function stage(
   const asked: RouteCommand[] = [];
   /** What a journal would hold. */
   const snapshots = new Map<string, string>();
+  /** What a journal would hold of messages, whether it works, and what watchers were told. */
+  const kept = new Map<string, PagerMessage>();
+  const disk = { isFull: false };
+  const news: MessageNews[] = [];
+  const seen: PresenceNews[] = [];
+  const journal = (command: Extract<SipCoreCommand, { kind: 'message' }>['command']) => {
+    if (command.kind === 'news') news.push(command.news);
+    else if (command.kind === 'forget') kept.delete(command.id);
+    else {
+      const { message } = command;
+      if (!disk.isFull) kept.set(message.id, message);
+      core.handleStored(message.id, !disk.isFull, clock.now);
+    }
+  };
   const clock = { now: 0 };
   let held: (() => void)[] | undefined;
   let heldOnly: string | undefined;
@@ -88,6 +104,8 @@ export function stage(
         if (held && message.command !== 'ping' && (heldOnly ?? message.command) === message.command) held.push(answer);
         else answer();
       } else if (c.kind === 'route') asked.push(c);
+      else if (c.kind === 'message') journal(c.command);
+      else if (c.kind === 'presence') seen.push(c.news);
       else if (c.kind === 'call-ended') {
         ended.push(`${c.call.status} ${c.call.reason}`);
         snapshots.delete(c.call.id);
@@ -162,6 +180,7 @@ export function stage(
           branch?: string;
           tag?: string;
           sdp?: string;
+          body?: { type: string; bytes: string };
           headers?: [string, string][];
         } = {},
       ) =>
@@ -174,7 +193,7 @@ export function stage(
             callId: over.callId ?? `call-of-${user}`,
             cseq: over.cseq ?? 1,
             headers: [['Contact', self.contact], ...(over.headers ?? [])],
-            body: over.sdp === undefined ? undefined : { type: 'application/sdp', bytes: over.sdp },
+            body: over.sdp === undefined ? over.body : { type: 'application/sdp', bytes: over.sdp },
           }).prepend('via', `SIP/2.0/WS x.invalid;branch=z9hG4bK${over.branch ?? `${user}${over.cseq ?? 1}${method}`}`),
         ),
       /** Registers; answers what else comes over the new connection at once. */
@@ -266,6 +285,10 @@ export function stage(
       settle();
     },
     snapshots,
+    kept,
+    disk,
+    news,
+    seen,
     sentOn: (flow: Flow) => outbox.filter((o) => o.flow === flow).map((o) => o.message),
     clock,
     advance,

@@ -2,6 +2,7 @@ import { type Crypto, isLoopback, networkOf, turnRestPassword, turnRestUsername 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Accounts, LONGEST_USER, Lockout, type NewSession, RateLimit, type Sessions } from '../auth/index.ts';
 import { type CallSummary, isParty, seenBy } from '../call/index.ts';
+import type { Presence } from '../presence/index.ts';
 import { type Binding, secondsLeft } from '../registrar/index.ts';
 import { type Account, type Cdr, type CdrQuery, StoreError } from '../store/index.ts';
 import type { EventLog } from './event-log.ts';
@@ -16,6 +17,7 @@ export interface ApiOptions extends OriginOptions {
   readonly turn: { readonly uris: readonly string[]; readonly secret: string; readonly ttlS: number };
   readonly calls: () => readonly CallSummary[];
   readonly bindings: (user: string) => readonly Binding[];
+  readonly presence: (user: string) => Presence;
   readonly events: EventLog;
   /** Records of ended calls. */
   readonly cdrs: (query: CdrQuery) => Promise<readonly Cdr[]>;
@@ -77,6 +79,15 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
     return session.account;
   };
 
+  const changed = async (user: string, change: unknown) => {
+    try {
+      return await accounts.change(user, change);
+    } catch (error) {
+      if (error instanceof StoreError) throw new ApiError(400, 'bad_settings', error.message);
+      throw error;
+    }
+  };
+
   app.post('/api/login', async (request) => {
     const address = request.ip;
     const now = options.nowMs();
@@ -129,12 +140,19 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
   // What is not named stays; null takes a forwarding away.
   app.patch('/api/settings', async (request) => {
     const { user } = signedIn(request);
-    try {
-      return await accounts.change(user, request.body);
-    } catch (error) {
-      if (error instanceof StoreError) throw new ApiError(400, 'bad_settings', error.message);
-      throw error;
-    }
+    return changed(user, request.body);
+  });
+
+  // How one wants to be seen; how one is seen, calls and all, is in the list of users.
+  app.get('/api/presence', async (request) => {
+    const { user } = signedIn(request);
+    return accounts.settings(user).presence ?? { status: 'available' };
+  });
+
+  app.put('/api/presence', async (request) => {
+    const { user } = signedIn(request);
+    const { presence } = await changed(user, { presence: request.body ?? {} });
+    return presence ?? { status: 'available' };
   });
 
   app.get('/api/turn', async (request) => {
@@ -151,6 +169,7 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
       user,
       displayName,
       online: options.bindings(user).length > 0,
+      ...options.presence(user),
     }));
   });
 

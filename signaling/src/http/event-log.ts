@@ -1,7 +1,11 @@
 import { seenBy } from '../call/index.ts';
+import type { MessageNews } from '../messaging/index.ts';
+import type { Presence } from '../presence/index.ts';
 
 /** What happened, as watchers are told it. */
 export type ServerEvent =
+  | ({ readonly type: 'message' } & MessageNews)
+  | ({ readonly type: 'presence'; readonly user: string } & Presence)
   | { readonly type: 'registration'; readonly user: string; readonly online: boolean }
   | {
       readonly type: 'call';
@@ -74,10 +78,19 @@ export class EventLog {
   }
 }
 
-/** An event as an account may see it, if at all: calls are their parties', who is online is everybody's. */
+/** An event as an account may see it, if at all: calls and messages are their parties', how somebody is is everybody's. */
 export function toldTo(event: ServerEvent, user: string): object | undefined {
-  if (event.type === 'registration') return event;
+  if (event.type === 'registration' || event.type === 'presence') return event;
+  if (event.type === 'message') return messageTo(event, user);
   const { users, isPrivate: _, ...call } = event;
   if (event.from !== user && event.to !== user && !users.includes(user)) return undefined;
   return { ...call, from: seenBy(event, user).from };
+}
+
+/** The sender knows the message by its own Call-ID; whoever gets it may not be told who sent it. */
+function messageTo(event: Extract<ServerEvent, { type: 'message' }>, user: string): object | undefined {
+  const { isPrivate, callId, ...rest } = event;
+  if (event.from === user) return { ...rest, callId };
+  if (event.to !== user || event.state === 'failed') return undefined;
+  return isPrivate ? { ...rest, from: 'anonymous' } : rest;
 }

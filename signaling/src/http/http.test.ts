@@ -120,8 +120,8 @@ test('people, own contacts and own calls', async () => {
   await browser.register({ user: 'alice', contact: '<sip:x@y.invalid>' });
   const people = await call(server, 'GET', '/api/users', { session });
   assert.deepEqual(people.body, [
-    { user: 'alice', displayName: 'alice', online: true },
-    { user: 'bob', displayName: 'bob', online: false },
+    { user: 'alice', displayName: 'alice', online: true, status: 'available' },
+    { user: 'bob', displayName: 'bob', online: false, status: 'offline' },
   ]);
   const mine = (await call(server, 'GET', '/api/registrations', { session })).body as unknown as { contact: string }[];
   assert.deepEqual(

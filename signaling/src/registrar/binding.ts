@@ -1,4 +1,4 @@
-import type { NameAddr, SipMessage, SipUri } from '@offhook/core';
+import { type NameAddr, parseUri, type SipMessage, type SipUri } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 
 /** One contact of a user (RFC 3261 10): where it said it is, and the flow that reaches it there. */
@@ -23,6 +23,8 @@ export interface Binding {
   readonly callId: string;
   readonly cseq: number;
   readonly userAgent?: string;
+  /** Media types of messages that the phone says it reads, lower case (RFC 3840 `type`). */
+  readonly reads?: readonly string[];
 }
 
 /** A binding, or a contact of the request at hand that will be one. */
@@ -37,6 +39,17 @@ export function identity({ params }: NameAddr): Pick<Binding, 'instanceId' | 're
   const instanceId = named === '' || named.length > LONGEST_INSTANCE ? undefined : named;
   const regId = params.get('reg-id') ?? '';
   return { instanceId, regId: instanceId !== undefined && /^[1-9]\d{0,9}$/.test(regId) ? regId : undefined };
+}
+
+/** Types that a phone may name. */
+const MOST_TYPES = 16;
+
+/** The media types of a Contact's `type` feature tag (RFC 3840 10.13); undefined when it names none. */
+export function typesRead({ params }: NameAddr): readonly string[] | undefined {
+  const value = params.get('type');
+  if (value === undefined || value === '' || value.length > 512) return undefined;
+  const types = value.split(',', MOST_TYPES).map((type) => type.trim().toLowerCase());
+  return types.filter((type) => /^[a-z0-9.+-]+\/[a-z0-9.+-]+$/.test(type));
 }
 
 /**
@@ -105,4 +118,23 @@ export function secondsLeft(binding: Binding, nowMs: number): number {
 
 export function isOutdated({ callId, cseq }: Renewable, message: SipMessage): boolean {
   return callId === message.callId && cseq !== undefined && message.cseq.number <= cseq;
+}
+
+/**
+ * Whether something that a phone began is that of the phone behind a binding: the same instance (RFC 5626 4.1), else the
+ * same contact. The port of a connection that is gone says nothing: it was a client's, and the next one has another.
+ */
+export function isPhone(
+  { instanceId, contact }: Binding,
+  of: {
+    readonly instance: string | undefined;
+    readonly remoteTarget: string;
+    readonly flow: Flow;
+    readonly isLost: boolean;
+  },
+): boolean {
+  if (of.instance !== undefined && instanceId !== undefined) return isSameInstance(instanceId, of.instance);
+  const target = parseUri(of.remoteTarget);
+  if (target?.user !== contact.user || target?.host !== contact.host) return false;
+  return target?.port === contact.port || (of.isLost && of.flow.transport !== 'udp');
 }

@@ -17,6 +17,7 @@ import {
   match,
   type Renewable,
   secondsLeft,
+  typesRead,
 } from './binding.ts';
 import { type Gruu, publicGruu, readPublicGruu, TemporaryGruus } from './gruu.ts';
 import { asksFor, type Outbound, outboundHeaders, outboundOf } from './outbound.ts';
@@ -239,6 +240,7 @@ export class Registrar {
       callId: message.callId,
       cseq: message.cseq.number,
       userAgent: message.header('user-agent')?.slice(0, 200),
+      reads: typesRead(contact),
     };
     this.#keep(binding);
     if (old) this.#succeed(old, binding);

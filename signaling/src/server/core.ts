@@ -1,4 +1,4 @@
-import { type Crypto, createResponse, isLoopback, parseUri, type SipMessage, utf8 } from '@offhook/core';
+import { type Crypto, createResponse, isLoopback, parseUri, type SipMessage, type SipUri, utf8 } from '@offhook/core';
 import {
   Admission,
   type AdmissionLimits,
@@ -28,6 +28,8 @@ import {
   type Opened,
 } from '../locate/index.ts';
 import { MediaClient } from '../media/index.ts';
+import { type MessageCommand, MessageLayer, type PagerMessage } from '../messaging/index.ts';
+import { PresenceLayer, type PresenceNews } from '../presence/index.ts';
 import { type Binding, REGISTRATION_EXTENSIONS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import {
   AskedRoutes,
@@ -93,6 +95,9 @@ export type SipCoreCommand =
   | { readonly kind: 'remember'; readonly call: CallSnapshot }
   | { readonly kind: 'call-progress'; readonly call: CallSummary }
   | { readonly kind: 'trunk'; readonly news: TrunkNews }
+  | { readonly kind: 'presence'; readonly news: PresenceNews }
+  /** What the journal has to do with a message (`store` is answered by `handleStored`), and what became of one. */
+  | { readonly kind: 'message'; readonly command: Exclude<MessageCommand, { kind: 'waiting' }> }
   | { readonly kind: 'call-ended'; readonly call: CallSummary };
 
 /**
@@ -108,6 +113,8 @@ export class SipCore {
   readonly calls: CallLayer;
   readonly media: MediaClient;
   readonly trunks: TrunkLayer;
+  readonly messages: MessageLayer;
+  readonly presence: PresenceLayer;
   readonly admission: Admission;
   /** Other servers: `locate` for URIs, `locator.for` for peers with certificates of their own. */
   readonly locator: Locator;
@@ -151,7 +158,7 @@ export class SipCore {
       isNear,
       isUser,
       isLocal: options.isLocal,
-      ownsDialog: (request) => this.calls.ownsDialog(request),
+      ownsDialog: (request) => this.calls.ownsDialog(request) || this.presence.notifier.ownsDialog(request),
       trunks: {
         trunkOf: (request, flow, nowMs) => this.trunks.trunkOf(request, flow, nowMs),
         mayCall: (trunk, nowMs) => this.trunks.mayCall(trunk, nowMs),
@@ -165,30 +172,39 @@ export class SipCore {
       admit: (message, flow, nowMs) => this.admission.admit(message, flow, nowMs),
       mayAnswer: (flow, nowMs) => this.admission.mayAnswer(flow, nowMs),
     });
+    const secret = options.nonceSecret === undefined ? crypto.randomBytes(16) : utf8(options.nonceSecret);
+    const settings = options.settings ?? (() => DEFAULT_SETTINGS);
+    const lookup = (user: string, nowMs: number, instance?: string) => this.registrar.lookup(user, nowMs, instance);
+    const resolveGruu = (uri: SipUri) => (options.isLocal(uri.host) ? this.registrar.resolveGruu(uri) : undefined);
+    const displayName = (user: string) => account(user)?.displayName ?? user;
+    const contact = (flow: Flow) => this.#contact(flow);
+    const mayPickUp = (user: string, of: string) =>
+      Object.values(groups).some(({ members }) => members.includes(user) && members.includes(of));
+    const shared = { crypto, transactions: this.transactions, domain, isUser, lookup, resolveGruu, settings };
+    this.messages = new MessageLayer({ ...shared, displayName, secret, wallMs: wallMs ?? (() => 0) });
+    this.presence = new PresenceLayer({
+      ...shared,
+      contact,
+      mayPickUp,
+      waiting: (user) => this.messages.waiting(user),
+    });
     this.locator = new Locator({ crypto, sends: options.sends });
     this.trunks = new TrunkLayer({
       crypto,
       transactions: this.transactions,
       locate: (tls) => options.locate ?? this.#locateFor(tls),
-      contact: (flow) => this.#contact(flow),
-      secret: options.nonceSecret === undefined ? crypto.randomBytes(16) : utf8(options.nonceSecret),
+      contact,
+      secret,
     });
     this.calls = new CallLayer({
+      ...shared,
       trunks: this.trunks,
-      transactions: this.transactions,
-      crypto,
       route: (facts, nowMs, then) => this.route(facts, nowMs, then),
-      settings: options.settings ?? (() => DEFAULT_SETTINGS),
-      mayPickUp: (user, of) =>
-        Object.values(groups).some(({ members }) => members.includes(user) && members.includes(of)),
+      mayPickUp,
       locate: (uri, nowMs, then) => (options.locate ?? this.locate)(uri, nowMs, then),
-      lookup: (user, nowMs, instance) => this.registrar.lookup(user, nowMs, instance),
-      resolveGruu: (uri) => (options.isLocal(uri.host) ? this.registrar.resolveGruu(uri) : undefined),
-      isUser,
-      displayName: (user) => account(user)?.displayName ?? user,
-      domain,
+      displayName,
       isLocal: options.isLocal,
-      contact: (flow) => this.#contact(flow),
+      contact,
       relayOffers: (verb) => this.media.offers(verb),
       mediaPath: options.mediaPath,
       limits: options.callLimits,
@@ -225,6 +241,8 @@ export class SipCore {
       this.calls.nextTimeout(),
       this.media.nextTimeout(),
       this.trunks.nextTimeout(),
+      this.messages.nextTimeout(),
+      this.presence.nextTimeout(),
     ]) {
       if (at !== undefined && (next === undefined || at < next)) next = at;
     }
@@ -237,6 +255,8 @@ export class SipCore {
     this.calls.handleTimeout(nowMs);
     this.media.handleTimeout(nowMs);
     this.trunks.handleTimeout(nowMs);
+    this.messages.handleTimeout(nowMs);
+    this.presence.handleTimeout(nowMs);
     this.#settle(nowMs);
   }
 
@@ -248,6 +268,7 @@ export class SipCore {
   handleFlowClosed(flow: Flow, nowMs: number): void {
     this.registrar.handleFlowClosed(flow);
     this.calls.handleFlowClosed(flow, nowMs);
+    this.presence.notifier.handleFlowClosed(flow);
     this.transactions.handleFlowClosed(flow);
     this.trunks.handleFlowClosed(flow, nowMs);
     this.#settle(nowMs);
@@ -298,6 +319,29 @@ export class SipCore {
     this.#settle(nowMs);
   }
 
+  /** The journal has a message, or could not take it. */
+  handleStored(id: string, ok: boolean, nowMs: number): void {
+    this.messages.handleStored(id, ok, nowMs);
+    this.#settle(nowMs);
+  }
+
+  /** A message that a process before this one kept. */
+  restoreMessage(message: PagerMessage, nowMs: number): void {
+    this.messages.restore(message, nowMs);
+  }
+
+  /** A user has changed what is done with calls, or how to be seen. */
+  handleSettings(user: string, nowMs: number): void {
+    this.presence.handleChanged(user, nowMs);
+    this.#settle(nowMs);
+  }
+
+  /** Watchers are told that they may watch elsewhere: the server stops. */
+  stopPresence(nowMs: number): void {
+    this.presence.notifier.stop(nowMs);
+    this.#settle(nowMs);
+  }
+
   /** A contact that a process before this one knew. */
   restoreBinding(binding: Binding, nowMs: number): void {
     this.registrar.restore(binding);
@@ -319,6 +363,8 @@ export class SipCore {
   /** An account is gone: so are its contacts. */
   handleAccountRemoved(user: string, nowMs: number): void {
     this.registrar.removeUser(user);
+    this.messages.removeUser(user, nowMs);
+    this.presence.removeUser(user, nowMs);
     this.#settle(nowMs);
   }
 
@@ -335,14 +381,17 @@ export class SipCore {
         busy = true;
         if (c.kind === 'send') this.#commands.push(c);
         else if (c.kind === 'request') this.#handleRequest(c, nowMs);
-        else if (!this.trunks.handle(c, nowMs)) this.calls.handle(c, nowMs);
+        else if (!this.#handleClient(c, nowMs)) this.calls.handle(c, nowMs);
       }
       for (let news = this.trunks.poll(); news; news = this.trunks.poll()) this.#commands.push({ kind: 'trunk', news });
       for (let c = this.calls.poll(); c; c = this.calls.poll()) {
         busy = true;
         if (c.kind === 'media') this.media.command(c.id, c.message, nowMs, c.near);
         else if (c.kind === 'remember') this.#commands.push(c);
-        else this.#commands.push({ kind: c.kind === 'ended' ? 'call-ended' : 'call-progress', call: c.call });
+        else {
+          this.presence.handleCall(c.call, nowMs);
+          this.#commands.push({ kind: c.kind === 'ended' ? 'call-ended' : 'call-progress', call: c.call });
+        }
       }
       for (let c = this.media.poll(); c; c = this.media.poll()) {
         busy = true;
@@ -353,10 +402,30 @@ export class SipCore {
       for (let c = this.#asked.poll(); c; c = this.#asked.poll()) this.#commands.push(c);
       for (let e = this.registrar.poll(); e; e = this.registrar.poll()) {
         busy = true;
-        if (e.kind !== 'removed') this.calls.handleRegistered(e.binding, nowMs, e.before);
+        if (e.kind !== 'removed') {
+          this.calls.handleRegistered(e.binding, nowMs, e.before);
+          this.presence.notifier.handleRegistered(e.binding, nowMs, e.before);
+          this.messages.handleRegistered(e.binding, nowMs);
+        }
+        this.presence.handleRegistration(e.binding.user, nowMs);
         this.#commands.push({ kind: 'registration', event: e });
       }
+      for (let c = this.messages.poll(); c; c = this.messages.poll()) {
+        if (c.kind === 'waiting') this.presence.handleWaiting(c.user, nowMs);
+        else this.#commands.push({ kind: 'message', command: c });
+      }
+      for (let news = this.presence.poll(); news; news = this.presence.poll())
+        this.#commands.push({ kind: 'presence', news });
     }
+  }
+
+  /** What became of a request of ours, unless it was one of a call. */
+  #handleClient(command: Exclude<TransactionCommand, { kind: 'send' | 'request' }>, nowMs: number): boolean {
+    return (
+      this.trunks.handle(command, nowMs) ||
+      this.messages.handleClient(command, nowMs) ||
+      this.presence.notifier.handleClient(command, nowMs)
+    );
   }
 
   #handleRequest(command: Extract<TransactionCommand, { kind: 'request' }>, nowMs: number): void {
@@ -367,8 +436,16 @@ export class SipCore {
         withTag(this.registrar.handleRegister(message, flow, account, nowMs), this.admission.tag(message)),
         nowMs,
       );
+    } else if (message.to.tag !== undefined && this.presence.notifier.ownsDialog(message)) {
+      this.presence.handleSubscribe(command, nowMs);
     } else if (message.to.tag !== undefined || message.method === 'INVITE') {
       this.calls.handle(command, nowMs);
+    } else if (message.method === 'MESSAGE') {
+      this.messages.handle(command, nowMs);
+    } else if (message.method === 'SUBSCRIBE') {
+      this.presence.handleSubscribe(command, nowMs);
+    } else if (message.method === 'PUBLISH') {
+      this.presence.handlePublish(command, nowMs);
     } else {
       // Admission lets only OPTIONS come this far.
       this.transactions.respond(id, this.#answerOptions(command, nowMs), nowMs);
@@ -390,7 +467,8 @@ export class SipCore {
         return refusal(message, 480, `${target?.user} is not registered: nobody is signed in under that name`, toTag);
     }
     const headers = [
-      ['Allow', `${ALLOW}, REGISTER`] as const,
+      ['Allow', `${ALLOW}, REGISTER, SUBSCRIBE, PUBLISH`] as const,
+      ['Allow-Events', this.presence.notifier.allowEvents] as const,
       ['Accept', 'application/sdp'] as const,
       ['Supported', [...SUPPORTED, ...REGISTRATION_EXTENSIONS].join(', ')] as const,
     ];

@@ -1,5 +1,6 @@
-import { parseUri, type SocketAddress } from '@offhook/core';
+import { base64, fromBase64, parseUri, type SocketAddress } from '@offhook/core';
 import type { CallSnapshot, CallSummary, FlowSnapshot } from '../call/index.ts';
+import type { PagerMessage } from '../messaging/index.ts';
 import type { Binding, RegistrarEvent } from '../registrar/index.ts';
 import type { Cdr, Entry } from '../store/index.ts';
 import type { Flow } from '../transaction/index.ts';
@@ -57,9 +58,30 @@ export class Memory {
     note({ kind: 'binding', key, snapshot: JSON.stringify(stored) });
   }
 
+  /** A message that its sender will be told is kept. */
+  message(message: PagerMessage): Entry {
+    const stored = { version: VERSION, message: { ...message, body: base64(message.body) } };
+    return { kind: 'message', id: message.id, snapshot: JSON.stringify(stored) };
+  }
+
   /** Takes over what a process before this one noted. Call it before any input. */
-  restore(calls: readonly string[], bindings: readonly string[], nowMs: number): { calls: number; bindings: number } {
-    const taken = { calls: 0, bindings: 0 };
+  restore(
+    noted: {
+      readonly calls: readonly string[];
+      readonly bindings: readonly string[];
+      readonly messages: readonly string[];
+    },
+    nowMs: number,
+  ): { calls: number; bindings: number; messages: number } {
+    const { calls, bindings, messages } = noted;
+    const taken = { calls: 0, bindings: 0, messages: 0 };
+    // Before the contacts: those are offered what waits.
+    for (const text of messages) {
+      const message = readMessage(text);
+      if (!message) continue;
+      this.#options.core.restoreMessage(message, nowMs);
+      taken.messages++;
+    }
     for (const text of bindings) {
       const binding = this.#readBinding(text, nowMs);
       if (!binding) continue;
@@ -118,6 +140,13 @@ export class Memory {
       isPrivate: call.isPrivate,
     };
   }
+}
+
+function readMessage(text: string): PagerMessage | undefined {
+  type Stored = { version?: number; message: Omit<PagerMessage, 'body'> & { body: string } };
+  const stored = parse(text) as Stored | undefined;
+  const body = stored?.version === VERSION ? fromBase64(stored.message.body) : undefined;
+  return stored && body ? { ...stored.message, body } : undefined;
 }
 
 function parse(text: string): unknown {

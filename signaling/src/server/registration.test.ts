@@ -131,7 +131,8 @@ test('OPTIONS needs an account and tells what is allowed; garbage and unknown me
   await browser.register({ user: 'alice', contact: '<sip:x@y.invalid>' });
   assert.equal((await about('alice')).status, 200);
   assert.equal((await browser.request('FROB', 'alice')).status, 501);
-  assert.equal((await browser.request('SUBSCRIBE', 'alice')).status, 405);
+  assert.equal((await browser.request('REFER', 'alice')).status, 405);
+  assert.equal((await browser.request('SUBSCRIBE', 'alice')).status, 489);
   assert.equal((await browser.request('INVITE', 'alice', [], 'sip:bob@elsewhere.test')).status, 404);
   await using stranger = await CLIENTS.UDP!(server);
   stranger.sendRaw('OPTIONS sip:x SIP/2.0\r\n\r\n');

@@ -20,7 +20,7 @@ import {
   TransportHub,
 } from '../transport/index.ts';
 import { bearerOf } from './bearer.ts';
-import { SipCore } from './core.ts';
+import { SipCore, type SipCoreCommand } from './core.ts';
 import { watchLag } from './lag.ts';
 import { Memory } from './memory.ts';
 import { allMetrics, numbers } from './metrics.ts';
@@ -153,6 +153,14 @@ export async function startSignaling(
         case 'trunk':
           log[command.news.level]({ trunk: command.news.trunk }, command.news.words);
           break;
+        case 'presence': {
+          const { user, presence } = command.news;
+          events.add({ type: 'presence', user, ...presence }, Date.now());
+          break;
+        }
+        case 'message':
+          carry(command.command);
+          break;
         case 'call-ended':
           tellCall(command.call);
           memory.ended(command.call);
@@ -172,6 +180,25 @@ export async function startSignaling(
       }
     }
     timer.arm(core.nextTimeout());
+  };
+  const carry = (command: Extract<SipCoreCommand, { kind: 'message' }>['command']): void => {
+    switch (command.kind) {
+      case 'store': {
+        const { id } = command.message;
+        void journal
+          .noteSurely(memory.message(command.message))
+          .then((isWritten) => handle(() => core.handleStored(id, isWritten, monotonicMs())));
+        break;
+      }
+      case 'forget':
+        journal.note({ kind: 'no-message', id: command.id });
+        break;
+      case 'news':
+        events.add({ type: 'message', ...command.news }, Date.now());
+        break;
+      default:
+        command satisfies never;
+    }
   };
   const timer = new MachineTimer((nowMs) => handle(() => core.handleTimeout(nowMs)));
   const hub = new TransportHub(
@@ -234,6 +261,7 @@ export async function startSignaling(
     isLocal,
     calls: () => core.calls.calls(),
     bindings: (user) => core.registrar.lookup(user, monotonicMs()),
+    presence: (user) => core.presence.presenceOf(user, monotonicMs()),
     cdrs: (query) => journal.cdrs(query),
     events,
     nowMs: monotonicMs,
@@ -247,12 +275,13 @@ export async function startSignaling(
     http.upgrades.closeUser(user);
     if (change === 'removed') handle(() => core.handleAccountRemoved(user, monotonicMs()));
   };
-  const [calls, bindings] = await Promise.all([journal.calls(), journal.bindings()]);
+  accounts.onSettings = (user) => handle(() => core.handleSettings(user, monotonicMs()));
+  const [calls, bindings, messages] = await Promise.all([journal.calls(), journal.bindings(), journal.messages()]);
   const waiting = early;
   early = undefined;
   handle(() => {
-    const taken = memory.restore(calls, bindings, monotonicMs());
-    if (taken.calls + taken.bindings > 0) log.info(taken, 'taken over from the process before');
+    const taken = memory.restore({ calls, bindings, messages }, monotonicMs());
+    if (taken.calls + taken.bindings + taken.messages > 0) log.info(taken, 'taken over from the process before');
   });
   for (const input of waiting) handle(input);
   handle(() => core.handleTimeout(monotonicMs()));
@@ -303,6 +332,7 @@ export async function startSignaling(
     stop: async () => {
       core.drain();
       handle(() => core.stopTrunks(monotonicMs()));
+      handle(() => core.stopPresence(monotonicMs()));
       handle(() => core.hangUpAll('the server is being stopped', monotonicMs()));
       await new Promise((resolve) => setTimeout(resolve, core.transactions.size > 0 ? FAREWELL_MS : 0));
       stopWatching();

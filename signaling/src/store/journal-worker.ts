@@ -36,6 +36,8 @@ const putBinding = db.prepare(
   'INSERT INTO binding VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET snapshot = excluded.snapshot',
 );
 const dropBinding = db.prepare('DELETE FROM binding WHERE key = ?');
+const putMessage = db.prepare('INSERT OR IGNORE INTO message (id, snapshot) VALUES (?, ?)');
+const dropMessage = db.prepare('DELETE FROM message WHERE id = ?');
 // A call has one record, whichever process saw its end.
 const putCdr = db.prepare('INSERT OR IGNORE INTO cdr VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
 
@@ -59,6 +61,10 @@ function answer(request: JournalRequest): unknown {
       return (db.prepare('SELECT snapshot FROM call').all() as { snapshot: string }[]).map((row) => row.snapshot);
     case 'bindings':
       return (db.prepare('SELECT snapshot FROM binding').all() as { snapshot: string }[]).map((row) => row.snapshot);
+    case 'messages':
+      return (db.prepare('SELECT snapshot FROM message ORDER BY place').all() as { snapshot: string }[]).map(
+        (row) => row.snapshot,
+      );
     case 'cdrs':
       return cdrs(request.query);
     default:
@@ -94,6 +100,12 @@ function put(entry: Entry): void {
       return;
     case 'no-binding':
       dropBinding.run(entry.key);
+      return;
+    case 'message':
+      putMessage.run(entry.id, entry.snapshot);
+      return;
+    case 'no-message':
+      dropMessage.run(entry.id);
       return;
     default:
       entry satisfies never;

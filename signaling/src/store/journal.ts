@@ -19,6 +19,7 @@ export class Journal {
   onError: ((words: string) => void) | undefined;
   readonly #worker: Worker;
   readonly #replies = new Map<number, (reply: JournalReply) => void>();
+  readonly #promised = new Map<Entry, (isWritten: boolean) => void>();
   #waiting: Entry[] = [];
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
@@ -56,11 +57,20 @@ export class Journal {
   note(entry: Entry): void {
     if (this.#closed) return;
     if (this.#waiting.length >= MAX_WAITING) {
-      this.#waiting.shift();
+      this.#settle([this.#waiting.shift()!], false);
       this.counters.dropped++;
     }
     this.#waiting.push(entry);
     this.#arm(BATCH_MS);
+  }
+
+  /** Notes what somebody is promised: whether it has been written. What could not be at once may still be, later. */
+  noteSurely(entry: Entry): Promise<boolean> {
+    if (this.#closed) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.#promised.set(entry, resolve);
+      this.note(entry);
+    });
   }
 
   async calls(): Promise<string[]> {
@@ -69,6 +79,11 @@ export class Journal {
 
   async bindings(): Promise<string[]> {
     return (await this.#ask({ kind: 'bindings' })) as string[];
+  }
+
+  /** The messages that are kept, in the order they came. */
+  async messages(): Promise<string[]> {
+    return (await this.#ask({ kind: 'messages' })) as string[];
   }
 
   async cdrs(query: CdrQuery): Promise<Cdr[]> {
@@ -106,17 +121,27 @@ export class Journal {
     this.#writing = this.#ask({ kind: 'write', entries }).then(
       () => {
         this.counters.written += entries.length;
+        this.#settle(entries, true);
       },
       (error: Error) => {
         this.counters.failed++;
         this.onError?.(`what has to be remembered could not be written: ${error.message}`);
         this.#waiting = [...entries, ...this.#waiting].slice(-MAX_WAITING);
+        this.#settle(entries, false);
         again = AGAIN_MS;
       },
     );
     await this.#writing;
     this.#writing = undefined;
     if (this.#waiting.length > 0) this.#arm(again);
+  }
+
+  #settle(entries: readonly Entry[], isWritten: boolean): void {
+    if (this.#promised.size === 0) return;
+    for (const entry of entries) {
+      this.#promised.get(entry)?.(isWritten);
+      this.#promised.delete(entry);
+    }
   }
 
   #ask(request: WithoutId<JournalRequest>): Promise<unknown> {

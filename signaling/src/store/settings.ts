@@ -10,10 +10,16 @@ export interface UserSettings {
     /** How long the user's phones ring before that, seconds. */
     readonly noAnswerS: number;
   };
+  /** How the user wants to be seen while signed in; calls count more. */
+  readonly presence?: { readonly status: (typeof STATUSES)[number]; readonly note?: string };
 }
+
+const STATUSES = ['available', 'busy', 'away'] as const;
+const LONGEST_NOTE = 200;
 
 export const DEFAULT_SETTINGS: UserSettings = { doNotDisturb: false, forward: { noAnswerS: 20 } };
 
+const SETTINGS = ['doNotDisturb', 'forward', 'presence'];
 const WAYS = ['always', 'busy', 'noAnswer'] as const;
 const SHORTEST_RING_S = 5;
 const LONGEST_RING_S = 60;
@@ -23,10 +29,10 @@ const LONGEST_RING_S = 60;
  * name stays, null takes a forwarding away.
  */
 export function changedSettings(before: UserSettings, change: unknown): UserSettings | { readonly problem: string } {
-  if (!isRecord(change)) return { problem: 'the settings are an object: doNotDisturb, forward' };
-  const unknown = Object.keys(change).find((key) => key !== 'doNotDisturb' && key !== 'forward');
+  if (!isRecord(change)) return { problem: `the settings are an object: ${SETTINGS.join(', ')}` };
+  const unknown = Object.keys(change).find((key) => !SETTINGS.includes(key));
   if (unknown !== undefined)
-    return { problem: `there is no setting '${unknown.slice(0, 50)}'; there are doNotDisturb and forward` };
+    return { problem: `there is no setting '${unknown.slice(0, 50)}'; there are ${SETTINGS.join(', ')}` };
   const { doNotDisturb = before.doNotDisturb, forward = {} } = change;
   if (typeof doNotDisturb !== 'boolean') return { problem: 'doNotDisturb is true or false' };
   if (!isRecord(forward)) return { problem: 'forward is an object: always, busy, noAnswer, noAnswerS' };
@@ -45,7 +51,22 @@ export function changedSettings(before: UserSettings, change: unknown): UserSett
   const isTime =
     Number.isInteger(noAnswerS) && Number(noAnswerS) >= SHORTEST_RING_S && Number(noAnswerS) <= LONGEST_RING_S;
   if (!isTime) return { problem: `forward.noAnswerS: ${SHORTEST_RING_S} to ${LONGEST_RING_S} seconds` };
-  return { doNotDisturb, forward: { ...after, noAnswerS: Number(noAnswerS) } };
+  const presence = change.presence === undefined ? before.presence : readPresence(change.presence);
+  if (presence !== undefined && 'problem' in presence) return presence;
+  return { doNotDisturb, forward: { ...after, noAnswerS: Number(noAnswerS) }, ...(presence ? { presence } : {}) };
+}
+
+/** A status with a note, if any; null means nothing said. */
+function readPresence(value: unknown): UserSettings['presence'] | { readonly problem: string } {
+  if (value === null) return undefined;
+  if (!isRecord(value)) return { problem: 'presence is an object: status, note' };
+  const status = STATUSES.find((known) => known === value.status);
+  if (!status) return { problem: `presence.status is one of ${STATUSES.join(', ')}` };
+  const { note } = value;
+  if (note === undefined || note === null || note === '') return { status };
+  if (typeof note !== 'string' || note.length > LONGEST_NOTE)
+    return { problem: `presence.note is a text of ${LONGEST_NOTE} characters at most` };
+  return { status, note };
 }
 
 /** What was stored; a value that can't be read any more counts as not said. */

@@ -24,6 +24,8 @@ export interface RegisterOptions {
   readonly spoil?: (authorization: string) => string;
 }
 
+const T1_MS = 500;
+
 /** A phone of a few lines: one request at a time over one transport. */
 export class SipClient implements AsyncDisposable {
   readonly closed: Promise<void>;
@@ -122,10 +124,11 @@ export class SipClient implements AsyncDisposable {
     });
     const branch = `z9hG4bK${hex(nodeCrypto.randomBytes(8))}`;
     message.prepend('via', `SIP/2.0/${this.#transport} client.invalid;branch=${branch};rport`);
-    return new Promise((resolve) => {
-      this.#waiting.set(cseq, resolve);
-      this.#send(message.serialize());
-    });
+    const bytes = message.serialize();
+    this.#send(bytes);
+    // Timer E (RFC 3261 17.1.2.2): a server that is behind drops what it expects to be repeated.
+    const again = this.#transport === 'UDP' ? setInterval(() => this.#send(bytes), T1_MS) : undefined;
+    return new Promise<SipMessage>((resolve) => this.#waiting.set(cseq, resolve)).finally(() => clearInterval(again));
   }
 
   /** REGISTER, and again with credentials when a password is given and a challenge comes. */

@@ -1,0 +1,387 @@
+import { type Crypto, createResponse, Deadlines, hex, type SipMessage, type SipUri, utf8 } from '@offhook/core';
+import { reasonWords, refusal } from '../call/index.ts';
+import type { Binding, Gruu } from '../registrar/index.ts';
+import type { TransactionCommand, TransactionLayer } from '../transaction/index.ts';
+import { copyFor, receiptFor } from './copy.ts';
+import { type Delivery, type Letter, type Mailbox, Mailboxes } from './mailbox.ts';
+import { isFleeting, MESSAGE_LIMITS, type MessageLimits, type MessageNews, type PagerMessage } from './message.ts';
+import { readMessage } from './read.ts';
+import { RECEIPT } from './receipt.ts';
+
+export interface MessageLayerOptions {
+  readonly crypto: Crypto;
+  readonly transactions: Pick<TransactionLayer, 'request' | 'respond'>;
+  /** The contacts of a user, or of one phone of theirs. */
+  readonly lookup: (user: string, nowMs: number, instance?: string) => readonly Binding[];
+  readonly resolveGruu: (uri: SipUri) => Gruu | undefined;
+  readonly isUser: (user: string) => boolean;
+  readonly displayName: (user: string) => string;
+  readonly domain: string;
+  /** What names of messages are made with; the same after a restart. */
+  readonly secret: Uint8Array;
+  /** Unix milliseconds. */
+  readonly wallMs: () => number;
+  readonly limits?: MessageLimits;
+}
+
+export type MessageCommand =
+  /** Write it down, and tell `handleStored` what came of it. */
+  | { readonly kind: 'store'; readonly message: PagerMessage }
+  | { readonly kind: 'forget'; readonly id: string }
+  | { readonly kind: 'news'; readonly news: MessageNews }
+  /** How many messages are kept for that user has changed. */
+  | { readonly kind: 'waiting'; readonly user: string };
+
+/** Outcomes that are remembered, so that a copy whose answer was lost is not delivered again. */
+const REMEMBERED = 5000;
+/** Copies of one message that wait for its answer together. */
+const MOST_SENDERS = 4;
+/** A letter that expires while a phone is being asked gets so much longer. */
+const A_LITTLE_MS = 5000;
+
+/**
+ * Messages between accounts (RFC 3428): offered to all phones of the user at once, one message after the other, and kept for
+ * a user whom no phone could give it to. Each is delivered in order and once; a copy that has to be sent again carries the
+ * same Call-ID, From tag and CSeq, so that a phone knows it. Pure: a journal is told what to remember by commands.
+ *
+ *     sender ─► queue of the user ─► phones ─ 2xx ─► 200, or a receipt when the sender was told 202 before
+ *                    │                  └ refused ─► that answer
+ *                    └ nobody there, nobody answers in 5 s ─► journal ─► 202
+ */
+export class MessageLayer {
+  readonly counters = { accepted: 0, delivered: 0, stored: 0, failed: 0, expired: 0, repeated: 0, refused: 0 };
+  readonly #options: MessageLayerOptions;
+  readonly #limits: MessageLimits;
+  readonly #boxes: Mailboxes;
+  /** When senders are told that their message is kept. */
+  readonly #answers = new Deadlines<Letter>();
+  /** When phones that are slower than the first one are not waited for any more. */
+  readonly #slow = new Deadlines<Mailbox>();
+  /** What our requests belong to; receipts belong to nothing. */
+  readonly #clients = new Map<string, { readonly box: Mailbox; readonly delivery: Delivery } | undefined>();
+  readonly #settled = new Map<string, number>();
+  readonly #commands: MessageCommand[] = [];
+
+  constructor(options: MessageLayerOptions) {
+    this.#options = options;
+    this.#limits = options.limits ?? MESSAGE_LIMITS;
+    this.#boxes = new Mailboxes(this.#limits);
+  }
+
+  /** Messages here: kept ones, and those on their way. */
+  get size(): number {
+    return this.#boxes.size;
+  }
+
+  /** What is kept beside them: requests of ours, and timers. */
+  get remnants(): number {
+    return this.#clients.size + this.#answers.size + this.#slow.size;
+  }
+
+  /** Messages that are kept for a user. */
+  waiting(user: string): number {
+    return this.#boxes.of(user)?.letters.filter(({ stored }) => stored === 'yes').length ?? 0;
+  }
+
+  poll(): MessageCommand | undefined {
+    return this.#commands.shift();
+  }
+
+  nextTimeout(): number | undefined {
+    const times = [this.#answers.next(), this.#slow.next(), this.#boxes.expiries.next()];
+    return times.reduce((a, b) => (a === undefined || (b !== undefined && b < a) ? b : a));
+  }
+
+  handleTimeout(nowMs: number): void {
+    const { expiries } = this.#boxes;
+    for (let l = this.#answers.expire(nowMs); l; l = this.#answers.expire(nowMs)) this.#keep(l, SLOW, nowMs);
+    for (let box = this.#slow.expire(nowMs); box; box = this.#slow.expire(nowMs)) this.#conclude(box, nowMs);
+    for (let l = expiries.expire(nowMs); l; l = expiries.expire(nowMs)) this.#expire(l, nowMs);
+  }
+
+  /** A MESSAGE of an account, outside of dialogs. */
+  handle(got: Extract<TransactionCommand, { kind: 'request' }>, nowMs: number): void {
+    const { id: transaction, message: request, account = '' } = got;
+    const read = readMessage(request, account, this.#options);
+    if ('status' in read) {
+      this.counters.refused++;
+      this.#refuse([{ transaction, request }], read, nowMs);
+      return;
+    }
+    const message = { ...read, id: this.#nameOf(request, account) };
+    const known = this.#boxes.find(message.id);
+    const settled = known?.promised ? 202 : this.#settled.get(message.id);
+    if (settled !== undefined || (known && known.senders.length >= MOST_SENDERS)) {
+      this.counters.repeated++;
+      this.#options.transactions.respond(transaction, this.#answer(request, settled ?? 202), nowMs);
+      return;
+    }
+    if (known) {
+      this.counters.repeated++;
+      known.senders.push({ transaction, request });
+      return;
+    }
+    const full = this.#boxes.problem(message);
+    if (full !== undefined) {
+      this.counters.refused++;
+      this.#refuse([{ transaction, request }], { status: 480, words: full }, nowMs);
+      return;
+    }
+    this.counters.accepted++;
+    const senders = [{ transaction, request }];
+    const letter: Letter = { message, senders, promised: false, stored: 'no', unreadable: false };
+    const box = this.#boxes.add(letter, nowMs + Math.max(A_LITTLE_MS, message.expiresAt - message.sentAt));
+    this.#answers.set(letter, nowMs + this.#limits.answerMs);
+    this.#offer(box, nowMs);
+  }
+
+  /** What became of a request of ours; false when it is none. */
+  handleClient(command: TransactionCommand, nowMs: number): boolean {
+    if (!('id' in command) || !this.#clients.has(command.id)) return false;
+    const { id } = command;
+    const of = this.#clients.get(id);
+    const binding = of?.delivery.open.get(id);
+    switch (command.kind) {
+      case 'response':
+        if (of && binding && command.message.status >= 200) this.#answered(of, id, command.message, nowMs);
+        return true;
+      case 'timeout':
+      case 'transport-error':
+        if (of && binding) this.#unreached(of, id, nowMs);
+        return true;
+      case 'terminated':
+        this.#clients.delete(id);
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  /** The journal has it, or could not take it. */
+  handleStored(id: string, ok: boolean, nowMs: number): void {
+    const letter = this.#boxes.find(id);
+    if (letter?.stored !== 'writing') return;
+    if (!ok) {
+      // It may still be written when the disk has room again: it is forgotten for good.
+      this.#fail(letter, { status: 500, words: 'the message could not be written down' }, nowMs);
+      return;
+    }
+    letter.stored = 'yes';
+    letter.promised = true;
+    this.counters.stored++;
+    this.#answerSenders(letter, 202, nowMs);
+    this.#news(letter, 'stored');
+    this.#commands.push({ kind: 'waiting', user: letter.message.to });
+  }
+
+  /** A message that a process before this one had kept. */
+  restore(message: PagerMessage, nowMs: number): void {
+    if (this.#boxes.find(message.id)) return;
+    const letter: Letter = { message, senders: [], promised: true, stored: 'yes', unreadable: false };
+    this.#boxes.add(letter, nowMs + Math.max(0, message.expiresAt - this.#options.wallMs()));
+  }
+
+  /** A phone has registered: what waits for its user is offered to it. */
+  handleRegistered({ user }: Binding, nowMs: number): void {
+    const box = this.#boxes.of(user);
+    if (!box) return;
+    for (const letter of box.letters) letter.unreadable = false;
+    if (box.delivery) this.#spread(box, box.delivery, nowMs);
+    else this.#offer(box, nowMs);
+  }
+
+  /** An account is gone, and all that waited for it. */
+  removeUser(user: string, nowMs: number): void {
+    const words = `there is no user '${user}'`;
+    for (const letter of [...(this.#boxes.of(user)?.letters ?? [])]) this.#fail(letter, { status: 404, words }, nowMs);
+  }
+
+  /** Offers the first letter that phones may be able to read; keeps all when there is no phone. */
+  #offer(box: Mailbox, nowMs: number): void {
+    if (box.delivery) return;
+    const letter = box.letters.find(({ unreadable }) => !unreadable);
+    if (!letter) return;
+    const { to, instance } = letter.message;
+    if (this.#options.lookup(to, nowMs, instance).length === 0) {
+      for (const one of [...box.letters]) this.#keep(one, `${to} is not signed in`, nowMs);
+      return;
+    }
+    box.delivery = {
+      letter,
+      open: new Map(),
+      tried: new Set(),
+      delivered: false,
+      unreachable: false,
+      unreadable: false,
+    };
+    this.#spread(box, box.delivery, nowMs);
+  }
+
+  /** To all phones of the user that it was not sent to yet. */
+  #spread(box: Mailbox, delivery: Delivery, nowMs: number): void {
+    const { message } = delivery.letter;
+    if (delivery.delivered) return;
+    for (const binding of this.#options.lookup(message.to, nowMs, message.instance)) {
+      if ([...delivery.tried].some(({ key, flow }) => key === binding.key && flow === binding.flow)) continue;
+      delivery.tried.add(binding);
+      const id = this.#options.transactions.request(copyFor(message, binding, this.#options), binding.flow, nowMs);
+      delivery.open.set(id, binding);
+      this.#clients.set(id, { box, delivery });
+    }
+  }
+
+  #answered(of: { box: Mailbox; delivery: Delivery }, id: string, answer: SipMessage, nowMs: number): void {
+    const { box, delivery } = of;
+    const { status } = answer;
+    delivery.open.delete(id);
+    // 8.2.2.2: who calls it a loop is just handling a copy of it.
+    if (status < 300 || status === 482) {
+      if (!delivery.delivered && this.#boxes.find(delivery.letter.message.id) === delivery.letter) {
+        delivery.delivered = true;
+        this.#delivered(delivery.letter, nowMs);
+        this.#slow.set(box, nowMs + this.#limits.slowPhoneMs);
+      }
+    } else if (CANNOT_READ.has(status)) delivery.unreadable = true;
+    else if (status === 408 || status === 430 || status === 480 || status === 481 || (status >= 500 && status < 600))
+      delivery.unreachable = true;
+    else if (!delivery.refusal || status >= 600) {
+      const words = reasonWords(answer) ?? `the phone of ${delivery.letter.message.to} does not want it`;
+      // A challenge of a phone is nothing that the sender could answer.
+      delivery.refusal = { status: status === 401 || status === 407 ? 403 : status, words };
+    }
+    if (delivery.open.size === 0) this.#conclude(box, nowMs);
+  }
+
+  #unreached({ box, delivery }: { box: Mailbox; delivery: Delivery }, id: string, nowMs: number): void {
+    delivery.open.delete(id);
+    delivery.unreachable = true;
+    if (delivery.open.size === 0) this.#conclude(box, nowMs);
+  }
+
+  /** The phones have answered, or were waited for long enough: on with the next letter, unless nobody can be reached. */
+  #conclude(box: Mailbox, nowMs: number): void {
+    const { delivery } = box;
+    if (!delivery) return;
+    box.delivery = undefined;
+    this.#slow.delete(box);
+    const { letter } = delivery;
+    if (!delivery.delivered && this.#boxes.find(letter.message.id) === letter) {
+      const { to } = letter.message;
+      if (delivery.unreachable) {
+        for (const one of [...box.letters]) this.#keep(one, `no phone of ${to} can be reached`, nowMs);
+        this.#boxes.tidy(box);
+        return;
+      }
+      if (delivery.refusal) this.#fail(letter, delivery.refusal, nowMs);
+      else {
+        letter.unreadable = true;
+        this.#keep(letter, `no phone of ${to} can read such a message`, nowMs);
+      }
+    }
+    this.#boxes.tidy(box);
+    this.#offer(box, nowMs);
+  }
+
+  #delivered(letter: Letter, nowMs: number): void {
+    this.counters.delivered++;
+    this.#take(letter);
+    this.#settle(letter, 200);
+    this.#answerSenders(letter, 200, nowMs);
+    this.#news(letter, 'delivered');
+    if (letter.promised) this.#sendReceipt(letter, 'delivered', nowMs);
+  }
+
+  /** It can't be delivered now. What makes no sense later fails instead. */
+  #keep(letter: Letter, words: string, nowMs: number): void {
+    this.#answers.delete(letter);
+    if (letter.stored !== 'no') return;
+    if (isFleeting(letter.message)) {
+      this.#fail(letter, { status: 480, words }, nowMs);
+      return;
+    }
+    letter.stored = 'writing';
+    this.#commands.push({ kind: 'store', message: letter.message });
+  }
+
+  #fail(letter: Letter, why: { readonly status: number; readonly words: string }, nowMs: number): void {
+    this.counters.failed++;
+    this.#take(letter);
+    this.#settle(letter, why.status);
+    this.#refuse(letter.senders, why, nowMs);
+    letter.senders = [];
+    this.#news(letter, 'failed', why.words);
+    if (letter.promised) this.#sendReceipt(letter, 'failed', nowMs);
+  }
+
+  #expire(letter: Letter, nowMs: number): void {
+    const box = this.#boxes.of(letter.message.to);
+    if (letter.stored === 'writing' || box?.delivery?.letter === letter) {
+      this.#boxes.expiries.set(letter, nowMs + A_LITTLE_MS);
+      return;
+    }
+    this.counters.expired++;
+    this.#take(letter);
+    this.#refuse(letter.senders, { status: 480, words: `${letter.message.to} did not come in time` }, nowMs);
+    letter.senders = [];
+    this.#news(letter, 'expired');
+    if (letter.promised) this.#sendReceipt(letter, 'failed', nowMs);
+  }
+
+  /** Out of the mailbox, and of the journal. */
+  #take(letter: Letter): void {
+    this.#boxes.remove(letter);
+    this.#answers.delete(letter);
+    if (letter.stored === 'no') return;
+    this.#commands.push({ kind: 'forget', id: letter.message.id });
+    if (letter.stored === 'yes') this.#commands.push({ kind: 'waiting', user: letter.message.to });
+  }
+
+  #settle({ message: { id } }: Letter, status: number): void {
+    if (this.#settled.size >= REMEMBERED) this.#settled.delete(this.#settled.keys().next().value!);
+    this.#settled.set(id, status);
+  }
+
+  #answerSenders(letter: Letter, status: number, nowMs: number): void {
+    for (const { transaction, request } of letter.senders)
+      this.#options.transactions.respond(transaction, this.#answer(request, status), nowMs);
+    letter.senders = [];
+  }
+
+  #refuse(senders: Letter['senders'], why: { status: number; words: string }, nowMs: number): void {
+    for (const { transaction, request } of senders)
+      this.#options.transactions.respond(transaction, refusal(request, why.status, why.words, this.#tag()), nowMs);
+  }
+
+  #answer(request: SipMessage, status: number): SipMessage {
+    if (status < 300) return createResponse(request, status, undefined, { toTag: this.#tag() });
+    return refusal(request, status, 'a copy of this message had this answer', this.#tag());
+  }
+
+  #news({ message }: Letter, state: MessageNews['state'], reason?: string): void {
+    const { id, from, to, callId, isPrivate } = message;
+    this.#commands.push({ kind: 'news', news: { id, from, to, callId, isPrivate, state, reason } });
+  }
+
+  /** To those phones of the sender that say they can read it (RFC 3840 `type`). */
+  #sendReceipt({ message }: Letter, status: 'delivered' | 'failed', nowMs: number): void {
+    for (const binding of this.#options.lookup(message.from, nowMs)) {
+      if (!binding.reads?.includes(RECEIPT)) continue;
+      const request = receiptFor(message, status, binding, this.#options);
+      this.#clients.set(this.#options.transactions.request(request, binding.flow, nowMs), undefined);
+    }
+  }
+
+  /** RFC 3261 8.1.1: Call-ID, From tag and CSeq tell requests of one sender apart. */
+  #nameOf({ callId, from, cseq }: SipMessage, sender: string): string {
+    const what = utf8([sender, cseq.number, from.tag, callId].join('\n'));
+    return hex(this.#options.crypto.hmac('sha256', this.#options.secret, what).subarray(0, 16));
+  }
+
+  #tag(): string {
+    return hex(this.#options.crypto.randomBytes(8));
+  }
+}
+
+const SLOW = 'no phone has answered yet';
+/** Method, type, encoding or extension not known there: another phone may. */
+const CANNOT_READ: ReadonlySet<number> = new Set([405, 415, 420, 488, 501, 606]);

@@ -1,0 +1,60 @@
+import { SaxesParser } from 'saxes';
+
+/** Text and attribute values as XML has them; what no document may hold is left out (XML 1.0 2.2). */
+export function xmlText(text: string): string {
+  return text
+    .replace(/[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu, '')
+    .replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+}
+
+export const XML = '<?xml version="1.0" encoding="UTF-8"?>';
+
+/** An element of a document that is read, and the texts within it. */
+export interface XmlElement {
+  readonly uri: string;
+  readonly local: string;
+  readonly children: XmlElement[];
+  text: string;
+}
+
+const MOST_ELEMENTS = 500;
+const DEEPEST = 16;
+
+/** Reads a document from outside; undefined when it is malformed, has a DTD, or is larger than any presence is. */
+export function readXml(text: string): XmlElement | undefined {
+  const parser = new SaxesParser({ xmlns: true, position: false });
+  const open: XmlElement[] = [];
+  let root: XmlElement | undefined;
+  let elements = 0;
+  let isFine = true;
+  const spoil = () => {
+    isFine = false;
+  };
+  parser.on('error', spoil);
+  parser.on('doctype', spoil);
+  parser.on('opentag', ({ uri, local }) => {
+    if (!isFine || ++elements > MOST_ELEMENTS || open.length >= DEEPEST) {
+      isFine = false;
+      return;
+    }
+    const element: XmlElement = { uri, local, children: [], text: '' };
+    open.at(-1)?.children.push(element);
+    root ??= element;
+    open.push(element);
+  });
+  parser.on('closetag', () => void open.pop());
+  parser.on('text', (more) => {
+    const element = open.at(-1);
+    if (element) element.text += more;
+  });
+  parser.on('cdata', (more) => {
+    const element = open.at(-1);
+    if (element) element.text += more;
+  });
+  try {
+    parser.write(text).close();
+  } catch {
+    return undefined;
+  }
+  return isFine ? root : undefined;
+}
