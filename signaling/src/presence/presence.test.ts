@@ -43,12 +43,11 @@ const publish = (phone: Phone, body: string | undefined, headers: [string, strin
   return answers[0]!;
 };
 
-/** What a watcher has got: the answer to its SUBSCRIBE, if any, and the NOTIFYs, which it answers. */
+/** The NOTIFYs that a watcher gets: it answers each, whereupon the next may come. */
 function told(phone: Phone, status = 200): SipMessage[] {
-  const all = phone.take();
-  const notifies = all.filter((m) => m.kind === 'request' && m.method === 'NOTIFY');
+  const notifies = phone.take().filter((m) => m.kind === 'request' && m.method === 'NOTIFY');
   for (const notify of notifies) phone.answer(notify, status);
-  return notifies;
+  return notifies.length === 0 ? [] : [...notifies, ...told(phone, status)];
 }
 
 const activity = (notify: SipMessage): string => {
