@@ -24,6 +24,8 @@ export interface BaresipOptions {
   /** Further account parameters, such as `mediaenc=dtls_srtp;medianat=ice`. */
   readonly account?: string;
   readonly rtcpMux?: boolean;
+  /** Users whose presence it watches. */
+  readonly watches?: readonly string[];
 }
 
 interface BaresipEvent {
@@ -232,6 +234,7 @@ function writeConfiguration(o: BaresipOptions): void {
       'module_tmp uuid.so',
       'module_tmp account.so',
       'module_app menu.so',
+      ...(o.watches ? ['module_app contact.so', 'module_app presence.so'] : []),
       'module_app debug_cmd.so',
       'module_app ctrl_tcp.so',
       `ctrl_tcp_listen 127.0.0.1:${o.ports.control}`,
@@ -250,5 +253,6 @@ function writeConfiguration(o: BaresipOptions): void {
     join(o.folder, 'accounts'),
     `<sip:${o.user}@${o.domain};transport=${transport}>;auth_pass=${o.password};outbound="sip:${o.server};transport=${transport}";regint=60;answermode=manual;mwi=no;audio_codecs=${o.codecs.join(',')}${extra}\n`,
   );
-  writeFileSync(join(o.folder, 'contacts'), '');
+  const contacts = (o.watches ?? []).map((user) => `"${user}" <sip:${user}@${o.domain}>;presence=p2p\n`);
+  writeFileSync(join(o.folder, 'contacts'), contacts.join(''));
 }
