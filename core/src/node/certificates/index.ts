@@ -1,3 +1,4 @@
 export * from './facts.ts';
 export * from './files.ts';
 export * from './own.ts';
+export * from './trouble.ts';

@@ -70,6 +70,24 @@ export function ownCertificate(options: OwnCertificateOptions): OwnCertificate {
   };
 }
 
+/**
+ * A certificate for these names by the own CA, for another server of this machine; nothing is written. Undefined when
+ * there is no CA yet. Throws CertificateError when the CA's files don't belong together.
+ */
+export function certificateByOwnCa({
+  folder,
+  names,
+  nowMs,
+}: OwnCertificateOptions): (IssuedCertificate & { readonly caPath: string }) | undefined {
+  const ca = readOwnCa(folder);
+  return ca && { ...makeServer(ca, usable(names), nowMs), caPath: join(folder, 'ca.pem') };
+}
+
+/** A certificate that nobody has signed, kept nowhere; whoever connects knows it by its fingerprint. */
+export function passingCertificate(names: readonly string[], nowMs: number): IssuedCertificate {
+  return makeServer(undefined, usable(names), nowMs);
+}
+
 function makeCa(nowMs: number): IssuedCertificate {
   return issueCertificate({
     commonName: `Offhook CA of ${new Date(nowMs).toISOString().slice(0, 10)}`,
@@ -83,20 +101,20 @@ function makeCa(nowMs: number): IssuedCertificate {
   });
 }
 
-function makeServer(ca: IssuedCertificate, names: readonly string[], nowMs: number): IssuedCertificate {
-  const caEndsMs = new X509Certificate(ca.cert).validToDate.getTime();
+function makeServer(ca: IssuedCertificate | undefined, names: readonly string[], nowMs: number): IssuedCertificate {
+  const caEndsMs = ca ? new X509Certificate(ca.cert).validToDate.getTime() : Number.POSITIVE_INFINITY;
   const fromMs = nowMs - BACKDATED_MS;
   return issueCertificate({
     commonName: names.find((name) => name.length <= 64) ?? 'localhost',
     fromMs,
     untilMs: Math.min(fromMs + SERVER_MS, caEndsMs),
-    signedBy: ca,
+    ...(ca && { signedBy: ca }),
     extensions: [
       ['basicConstraints', 'critical,CA:FALSE'],
       ['keyUsage', 'critical,digitalSignature'],
       ['extendedKeyUsage', 'serverAuth'],
       ['subjectKeyIdentifier', 'hash'],
-      ['authorityKeyIdentifier', 'keyid:always'],
+      ...(ca ? [['authorityKeyIdentifier', 'keyid:always'] as const] : []),
       ['subjectAltName', names.map((name) => `${ipFamily(name) === undefined ? 'DNS' : 'IP'}:${name}`).join(',')],
     ],
   });
