@@ -23,6 +23,25 @@ const OPTIONS = {
   at: { type: 'string' },
   file: { type: 'string' },
   digest: { type: 'string' },
+  udp: { type: 'string', multiple: true },
+  tcp: { type: 'string', multiple: true },
+  tls: { type: 'string', multiple: true },
+  ws: { type: 'string', multiple: true },
+  wss: { type: 'string', multiple: true },
+  cert: { type: 'string' },
+  key: { type: 'string' },
+  connections: { type: 'string' },
+  'per-address': { type: 'string' },
+  'max-size': { type: 'string' },
+  idle: { type: 'string' },
+  rate: { type: 'string' },
+  count: { type: 'string' },
+  interval: { type: 'string' },
+  size: { type: 'string' },
+  timeout: { type: 'string' },
+  ca: { type: 'string' },
+  fingerprint: { type: 'string' },
+  insecure: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
@@ -43,6 +62,11 @@ const OWN: Readonly<Record<string, readonly Option[]>> = {
   'user passwd': ['json', 'password', 'digest'],
   'user calls': ['json', 'forward', 'busy', 'no-answer', 'after', 'dnd'],
   'user list': ['json'],
+  echo: ['count', 'interval', 'size', 'timeout', 'ca', 'fingerprint', 'insecure', 'json'],
+  'echo listen': [
+    ...(['udp', 'tcp', 'tls', 'ws', 'wss', 'public', 'cert', 'key', 'json', 'quiet'] as const),
+    ...(['connections', 'per-address', 'max-size', 'idle', 'rate'] as const),
+  ],
   'user remove': ['json'],
 };
 const ALL: readonly Option[] = ['config', 'data', 'help', 'version'];
@@ -73,9 +97,31 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       throw new UsageError(`${rawName} takes no value, and '${value}' was given.`);
     if (wantsValue && (value === undefined || (!inlineValue && value.startsWith('-'))))
       throw new UsageError(`${rawName} needs a value: ${rawName} <…> (or ${rawName}=<…>, when it begins with '-').`);
-    values[name] = value ?? true;
+    const before = values[name];
+    // what may be given several times adds up, with commas
+    const addsUp = 'multiple' in OPTIONS[name as Option] && typeof before === 'string';
+    values[name] = addsUp ? `${before},${value}` : (value ?? true);
   }
   return { values: values as Values, words };
+}
+
+export interface NumberRange {
+  readonly min: number;
+  readonly max: number;
+  /** Without the option. */
+  readonly otherwise: number;
+  /** `whole`: no fractions. */
+  readonly kind: 'whole' | 'decimal';
+}
+
+/** An option's value as a number; throws UsageError when it is none, or outside. */
+export function numberOption(values: Values, name: Option, { min, max, otherwise, kind }: NumberRange): number {
+  const text = values[name];
+  if (typeof text !== 'string') return otherwise;
+  const isWell = kind === 'whole' ? /^\d{1,12}$/.test(text) : /^\d{1,12}(?:\.\d{1,6})?$/.test(text);
+  const value = Number(text);
+  if (isWell && value >= min && value <= max) return value;
+  throw new UsageError(`--${name}: '${text}' is no ${kind === 'whole' ? 'whole ' : ''}number from ${min} to ${max}.`);
 }
 
 /** Throws UsageError for an option that this command does not have. */

@@ -19,6 +19,8 @@ Run it as 'npx offhook <command>' in the project's folder, or from anywhere as '
   offhook trunks [--json]       the providers, and whether calls can go over them
   offhook route <from> <to>     what would become of a call, step by step
   offhook doctor [--json]       what is wrong, and how to mend it
+  offhook echo <url>            does what is sent there come back? over UDP, TCP, TLS, WebSocket
+  offhook echo listen           the other side of that: sends everything back
   offhook version               also --version
 
 ${COMMON}
@@ -80,5 +82,38 @@ ${COMMON}\n${JSON_TOO}`,
 Exit code 1 when something is.
 
 ${COMMON}\n${JSON_TOO}`,
+  echo: `offhook echo <url>: sends 'Hello, Server!' and more to an echo, prints each round trip as it comes back, and at the end what
+was lost. Exit code 0 when everything came back, 1 when something was lost or nobody reached.
+
+  udp://host:port   tcp://host:port   tls://host:port   ws://host:port/path   wss://host:port/path
+
+The other side is 'offhook echo listen' or any other echo (RFC 862, usually port 7; any WebSocket echo). IPv6 in brackets:
+udp://[::1]:7007. Over TLS, certificates are checked with the authorities of this machine and with the own CA in the data folder.
+
+  --count <n>       messages to send, 1 to 100000 (default 4)
+  --interval <ms>   between them, 1 to 60000 (default 200)
+  --size <bytes>    of each, 24 to 1000000, over UDP to 65507 (default: as long as the greeting)
+  --timeout <s>     for connecting, and for what has not come back after the last, 0.1 to 60 (default 3)
+  --ca <file>       trust this authority (or this certificate), and no other
+  --fingerprint <f> trust the one certificate that has this SHA-256 fingerprint; its listener printed it
+  --insecure        go on without trust, and say what is wrong
+${COMMON}\n${JSON_TOO}`,
+  'echo listen': `offhook echo listen: sends everything back that arrives, until Ctrl-C. Without options it opens UDP and TCP 7007, TLS 7008,
+WebSocket 7080 and 7443 (WSS) on loopback, or the next free port where one of them is taken; with some of these, those only:
+
+  --udp <at>  --tcp <at>  --tls <at>  --ws <at>  --wss <at>
+                    a port (7007), an address and port (192.0.2.1:7007, [2001:db8::1]:7007; 0.0.0.0 and [::] are all),
+                    or any; several with commas, or the option again. A port that is taken is an error then
+  --public          a port alone stands for all addresses of this machine, not only loopback
+  --cert <file>     certificate for TLS and WSS, with --key <file>; without them that of the configuration, one by the own CA
+                    in the data folder, or, when there is none, one made for now whose fingerprint is printed
+  --connections <n> open at a time, 1 to 10000 (default 200)
+  --per-address <n> of them from one address, 1 to 10000 (default 20)
+  --max-size <n>    bytes of a WebSocket message or datagram, 1 to 1048576 (default 65536)
+  --idle <s>        until a connection on which nothing comes is closed, 1 to 86400 (default 60)
+  --rate <n>        bytes per second of a connection, or of an address over UDP, 65536 to 1000000000 (default 1000000);
+                    connections are slowed down to it, datagrams above it dropped
+  --quiet           don't say who comes
+${COMMON}\n  --json            lines for programs`,
   version: 'offhook version: prints the version.',
 };

@@ -1,6 +1,8 @@
 import { checkOptions, parseCommandLine, UsageError } from './arguments.ts';
 import { link, status, stop } from './commands/control.ts';
 import { doctor } from './commands/doctor.ts';
+import { echo } from './commands/echo.ts';
+import { echoListen } from './commands/echo-listen.ts';
 import { route } from './commands/route.ts';
 import { start } from './commands/start.ts';
 import { trunks } from './commands/trunks.ts';
@@ -22,7 +24,7 @@ async function main(): Promise<number> {
   const asked = words[0] === 'help';
   const [command = '', ...rest] = asked ? words.slice(1) : words;
   const name = command === 'users' ? 'user' : command;
-  const page = name === 'user' && rest[0] !== undefined ? `user ${rest[0]}` : name;
+  const page = pageOf(name, rest[0]);
   if (values.version || name === 'version') {
     if (!values.help && !asked) {
       process.stdout.write(`${version()}\n`);
@@ -49,11 +51,17 @@ async function main(): Promise<number> {
       );
     }
   }
-  const most = name === 'user' ? (rest[0] === 'list' ? 1 : 2) : name === 'route' ? 2 : name === 'link' ? 1 : 0;
+  const most =
+    name === 'user' ? (rest[0] === 'list' ? 1 : 2) : name === 'route' ? 2 : name === 'link' || name === 'echo' ? 1 : 0;
   if (rest.length > most) throw new UsageError(`'${rest[most]}' is one word too many. See: ${help(page)}`);
   checkOptions(page, values);
   if (name === 'start') return start(values);
   if (name === 'doctor') return doctor(values, values.json ?? false);
+  if (page === 'echo listen') return echoListen(values);
+  if (name === 'echo') {
+    const words = 'which echo? offhook echo <url>, as in udp://host:7007; or offhook echo listen, to be one.';
+    return echo(needed(rest[0], words, page), values);
+  }
   const who = name === 'user' ? rest[1] : rest[0];
   if (name === 'link') needed(who, 'whose link? offhook link <user>.', 'link');
   if (name === 'user' && rest[0] !== 'list') needed(who, `whom? offhook ${page} <name>.`, page);
@@ -86,6 +94,12 @@ async function main(): Promise<number> {
         json: values.json ?? false,
       });
   }
+}
+
+/** The page of help for a command, or for what it is asked to do. */
+function pageOf(name: string, op: string | undefined): string {
+  if (name === 'user' && op !== undefined) return `user ${op}`;
+  return name === 'echo' && op === 'listen' ? 'echo listen' : name;
 }
 
 /** The command that prints a page of help. */
