@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { socketKey } from '@offhook/core';
@@ -26,12 +27,10 @@ export async function listenStreams(options: EchoPortOptions): Promise<EchoPort>
       stream.destroy();
     });
   } else server.on('connection', carry);
-  return listening(server, options, () => {
+  const farewell = () => {
     for (const stream of streams) stream.end();
-    setTimeout(() => {
-      for (const socket of open) socket.destroy();
-    }, FAREWELL_MS).unref();
-  });
+  };
+  return listening(server, options, { open, farewell });
 }
 
 /** Counts connections from before their handshake, and destroys those beyond the limits. Registered first. */
@@ -54,8 +53,14 @@ export function admitConnections(server: Server, options: EchoPortOptions, open:
   });
 }
 
-/** Resolves when the server listens; `farewell` ends its connections. */
-export function listening(server: Server, options: EchoPortOptions, farewell: () => void): Promise<EchoPort> {
+export interface Carried {
+  readonly open: ReadonlySet<Socket>;
+  /** Ends the connections in order; those that stay are cut. */
+  readonly farewell: () => void;
+}
+
+/** Resolves when the server listens. */
+export function listening(server: Server, options: EchoPortOptions, { open, farewell }: Carried): Promise<EchoPort> {
   const { at, scheme } = options;
   return new Promise((resolve, reject) => {
     server.once('error', (error) => reject(listenTrouble(scheme, socketKey(at), error)));
@@ -64,11 +69,16 @@ export function listening(server: Server, options: EchoPortOptions, farewell: ()
       const { port } = server.address() as { port: number };
       resolve({
         at: { address: at.address, port },
-        close: () =>
-          new Promise((closed) => {
-            server.close(() => closed());
-            farewell();
-          }),
+        close: async () => {
+          const gone = [...open].map((socket) => once(socket, 'close'));
+          const closed = new Promise<void>((done) => server.close(() => done()));
+          farewell();
+          const timer = setTimeout(() => {
+            for (const socket of open) socket.destroy();
+          }, FAREWELL_MS);
+          await Promise.all([closed, ...gone]);
+          clearTimeout(timer);
+        },
       });
     });
   });

@@ -42,7 +42,9 @@ export async function listenWebSockets(options: EchoPortOptions): Promise<EchoPo
   });
   server.on('clientError', (_error: Error, stream: Duplex) => {
     counters.failed++;
-    stream.destroy();
+    // An answer tells who comes with TLS, or with nothing known, what this is.
+    if (stream.writable) stream.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+    else stream.destroy();
   });
   server.on('request', (request, response) => {
     counters.failed++;
@@ -53,13 +55,11 @@ export async function listenWebSockets(options: EchoPortOptions): Promise<EchoPo
   server.on('upgrade', (request, socket, head) => {
     sockets.handleUpgrade(request, socket, head, (one) => echoMessages(one, socket as Socket, options));
   });
-  return listening(server, options, () => {
+  const farewell = () => {
     for (const one of sockets.clients) one.close(1001, 'the echo is stopping');
-    server.closeAllConnections();
-    setTimeout(() => {
-      for (const socket of open) socket.destroy();
-    }, FAREWELL_MS).unref();
-  });
+    server.closeAllConnections(); // of HTTP: those that were upgraded are not among them
+  };
+  return listening(server, options, { open, farewell });
 }
 
 function echoMessages(socket: WebSocket, stream: Socket, { limits, counters, onPeer }: EchoPortOptions): void {

@@ -135,7 +135,7 @@ export function certificateTrouble(shown: Shown, trust: Pick<Trust, 'fingerprint
 
 function hint(certificate: X509Certificate, chainError: string, nowMs: number): string {
   if (/DEPTH_ZERO_SELF_SIGNED/.test(chainError))
-    return `. When its listener printed the fingerprint ${certificate.fingerprint256}, say so: --fingerprint ${certificate.fingerprint256}`;
+    return `; or, if its listener printed it: --fingerprint ${certificate.fingerprint256}`;
   const { signedBy } = certificateFacts(certificate, nowMs);
   const isOwn = signedBy.startsWith('Offhook CA of ') && !/EXPIRED|NOT_YET/.test(chainError);
   return isOwn ? ': that is tls/ca.pem in the data folder of the Offhook that made it' : '';

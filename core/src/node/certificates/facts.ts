@@ -23,7 +23,8 @@ export function certificateFacts(certificate: X509Certificate, nowMs: number): C
     daysLeft: Math.floor((until.getTime() - nowMs) / DAY_MS),
     until: until.toISOString(),
     signedBy: shortName(certificate.issuer),
-    isSelfSigned: certificate.checkIssued(certificate),
+    // checkIssued wants keyCertSign too, which a server's certificate by itself need not have
+    isSelfSigned: certificate.subject === certificate.issuer && certificate.verify(certificate.publicKey),
   };
 }
 
