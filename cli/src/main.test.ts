@@ -22,7 +22,7 @@ function offhook(...args: string[]) {
   return { status, stdout, stderr };
 }
 
-for (const command of ['start', 'stop', 'status', 'user', 'link', 'route', 'trunks', 'doctor', 'version']) {
+for (const command of ['start', 'stop', 'status', 'user', 'link', 'route', 'trunks', 'doctor', 'echo', 'version']) {
   test(`offhook ${command} --help says what it does`, () => {
     const { status, stdout, stderr } = offhook(command, '--help');
     assert.equal(stderr, '');
@@ -31,7 +31,7 @@ for (const command of ['start', 'stop', 'status', 'user', 'link', 'route', 'trun
   });
 }
 
-for (const page of ['user add', 'user passwd', 'user remove', 'user list']) {
+for (const page of ['user add', 'user passwd', 'user remove', 'user list', 'echo listen']) {
   test(`offhook ${page} --help is a page of its own`, () => {
     const { status, stdout } = offhook(...page.split(' '), '--help');
     assert.match(stdout, new RegExp(`^offhook ${page}.*:`));
@@ -72,6 +72,21 @@ const REFUSED: readonly [string[], number, RegExp][] = [
     1,
     /Offhook does not run .*\nRules are tried without it by: .* route <from> <to> --file routes\.ts\n/,
   ],
+  [['echo'], 2, /which echo\? offhook echo <url>, .*; or offhook echo listen, to be one\. See: .* echo --help/],
+  [['echo', 'localhost:7'], 2, /'localhost:7' does not say over what: .* as in udp:\/\/localhost:7/],
+  [['echo', 'udp://localhost'], 2, /lacks the port: .*7007/],
+  [['echo', 'udp://h:7', 'x'], 2, /'x' is one word too many/],
+  [['echo', 'udp://h:7', '--udp', '7'], 2, /'offhook echo' has no option '--udp'/],
+  [['echo', 'udp://h:7', '--count', '0'], 2, /--count: '0' is no whole number from 1 to 100000\./],
+  [['echo', 'udp://h:7', '--size', '65508'], 2, /--size: '65508' is no whole number from 24 to 65507\./],
+  [['echo', 'tcp://h:7', '--timeout', '1e3'], 2, /--timeout: '1e3' is no number from 0\.1 to 60\./],
+  [['echo', 'tcp://h:7', '--insecure'], 2, /--insecure is for tls:\/\/ and wss:\/\//],
+  [['echo', 'tls://h:7', '--ca', 'none.pem'], 2, /--ca: .*none\.pem: there is no such file/],
+  [['echo', 'tls://h:7', '--fingerprint', 'ab'], 2, /'ab' is no SHA-256 fingerprint/],
+  [['echo', 'listen', '--tcp', '70000'], 2, /--tcp: '70000' is no port/],
+  [['echo', 'listen', '--rate', '65535'], 2, /--rate: '65535' is no whole number from 65536 to/],
+  [['echo', 'listen', '--tls', 'any', '--cert', 'x'], 2, /--key is missing/],
+  [['echo', 'listen', '--count', '1'], 2, /'offhook echo listen' has no option '--count'/],
   [['status', '--trunk', 'x'], 2, /'offhook status' has no option '--trunk'/],
   [['start', '--config', 'none.json'], 2, /there is no such file/],
   [['start', '--port', 'x'], 2, /'x' is no port/],

@@ -3,6 +3,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { ipFamily, type SocketAddress, socketKey } from '@offhook/core';
 import { certificateFacts, handshakeTrouble } from '@offhook/core/node';
+import { toMicroseconds } from './tally.ts';
 import type { EchoTarget } from './url.ts';
 import {
   certificateTrouble,
@@ -73,9 +74,9 @@ export function connectStream(target: EchoTarget, options: ConnectOptions): Prom
     const startedMs = performance.now();
     const socket = await openTcp(target, at, options);
     const isTls = target.scheme === 'tls' || target.scheme === 'wss';
-    if (!isTls) return { socket, at, connectMs: performance.now() - startedMs };
+    if (!isTls) return { socket, at, connectMs: toMicroseconds(performance.now() - startedMs) };
     const stream = await handshake(socket, target, at, options);
-    const connectMs = performance.now() - startedMs;
+    const connectMs = toMicroseconds(performance.now() - startedMs);
     try {
       return { socket: stream, at, connectMs, tls: judged(stream, target, at, options.trust) };
     } catch (error) {

@@ -427,7 +427,7 @@ test('a port that somebody has is an error when it was asked for, and passed ove
   const options = { limits: ECHO_LIMITS, certificate: undefined };
   const plan = (isExact: boolean) => [{ scheme: 'tcp', addresses: ['127.0.0.1'], port, isExact }] as const;
   await assert.rejects(EchoListener.open({ ...options, plan: plan(true) }), {
-    message: `tcp 127.0.0.1:${port} is taken by another program`,
+    message: new RegExp(`^tcp 127\\.0\\.0\\.1:${port} is taken by (.* \\(pid ${process.pid}\\)|another program)$`),
   });
   const other = await EchoListener.open({ ...options, plan: plan(false) });
   assert.equal(other.opened[0]!.taken, port);

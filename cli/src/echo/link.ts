@@ -46,13 +46,19 @@ export async function openStreamLink(
   const connected = await connectStream(target, options);
   const { socket, at } = connected;
   const echoes = new EchoStream();
+  let cameBack = false;
   socket.on('data', (bytes: Buffer) => {
     const { messages, other } = echoes.handleBytes(bytes);
+    cameBack ||= messages.length > 0 || other !== undefined;
     for (const text of messages) events.onEcho(text);
     if (other) events.onOther(otherWords(other));
   });
   socket.on('error', (error: SystemError) => events.onEnd(openTrouble(target.scheme, socketKey(at), error, 0)));
-  socket.on('end', () => events.onEnd(`${socketKey(at)} closed the connection`));
+  socket.on('end', () => {
+    const tls = target.scheme === 'tcp' ? ', or wants TLS (tls://)' : '';
+    const why = cameBack ? '' : ` before anything came back: it is no echo, does not want us${tls}`;
+    events.onEnd(`${socketKey(at)} closed the connection${why}`);
+  });
   return {
     ...linkOf(connected),
     get isBusy() {

@@ -49,7 +49,7 @@ function listenAt(scheme: Scheme, wish: string, hosts: readonly string[]): Liste
   if (typeof at === 'string') return `${at}; written as 7007, 192.0.2.1:7007, [2001:db8::1]:7007 or any`;
   const host = at.host === 'localhost' ? hosts[0]! : at.host;
   if (ipFamily(host.replace(/%.*$/, '')) === undefined)
-    return `'${at.host}' is a name; name an address of this machine (0.0.0.0 is all of IPv4, [::] all of IPv6)`;
+    return `'${at.host}' is ${wish.includes(':') ? 'a name' : 'neither a port nor an address'}; name an address of this machine (0.0.0.0 is all of IPv4, [::] all of IPv6)`;
   if (anyPort) return { scheme, addresses: [host], port: 0, isExact: false };
   if (at.port === undefined) return { scheme, addresses: [host], port: DEFAULT_PORTS[scheme], isExact: false };
   return { scheme, addresses: [host], port: at.port, isExact: true };

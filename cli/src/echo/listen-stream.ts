@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import { socketKey } from '@offhook/core';
 import { ByteAllowance } from './allowance.ts';
 import { type EchoPort, type EchoPortOptions, FAREWELL_MS, HANDSHAKE_MS, listenTrouble } from './port.ts';
 
@@ -63,7 +62,7 @@ export interface Carried {
 export function listening(server: Server, options: EchoPortOptions, { open, farewell }: Carried): Promise<EchoPort> {
   const { at, scheme } = options;
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(listenTrouble(scheme, socketKey(at), error)));
+    server.once('error', (error) => reject(listenTrouble(scheme, at, error)));
     server.listen({ host: at.address, port: at.port, ipv6Only: true }, () => {
       server.removeAllListeners('error').on('error', () => {}); // no descriptors left: the next may be taken again
       const { port } = server.address() as { port: number };

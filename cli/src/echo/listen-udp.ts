@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram';
-import { ipFamily, socketKey } from '@offhook/core';
+import { ipFamily } from '@offhook/core';
 import { type EchoPort, type EchoPortOptions, listenTrouble } from './port.ts';
 
 /** Ports below are of services, and an answer there would be answered (RFC 862 beside RFC 864, for ever). */
@@ -17,7 +17,7 @@ export function listenDatagrams(options: EchoPortOptions): Promise<EchoPort> {
   return new Promise((resolve, reject) => {
     socket.once('error', (error) => {
       socket.close();
-      reject(listenTrouble(scheme, socketKey(at), error));
+      reject(listenTrouble(scheme, at, error));
     });
     socket.bind(at.port, at.address, () => {
       const { port } = socket.address();

@@ -1,4 +1,5 @@
-import type { SocketAddress } from '@offhook/core';
+import { type SocketAddress, socketKey } from '@offhook/core';
+import { holderOf } from '../doctor/holder.ts';
 import type { Admissions, SourceAllowances } from './allowance.ts';
 import type { IssuedPair } from './identity.ts';
 import type { Scheme } from './url.ts';
@@ -63,15 +64,19 @@ export interface EchoPort {
   close(): Promise<void>;
 }
 
-/** Why a port can't be opened; the whole sentence. */
-export function listenTrouble(scheme: Scheme, at: string, { code, message }: NodeJS.ErrnoException): EchoTrouble {
+/** Why a port can't be opened; the whole sentence. The code stays. */
+export function listenTrouble(
+  scheme: Scheme,
+  at: SocketAddress,
+  { code, message }: NodeJS.ErrnoException,
+): EchoTrouble {
   const words: Readonly<Record<string, string>> = {
-    EADDRINUSE: 'is taken by another program',
+    EADDRINUSE: `is taken by ${holderOf(scheme === 'udp' ? 'udp' : 'tcp', at.port)?.words ?? 'another program'}`,
     EACCES: 'needs more rights than this user has (ports below 1024 do)',
     EADDRNOTAVAIL: 'is not an address of this machine',
     EAFNOSUPPORT: 'is IPv6, which is turned off on this machine',
     EINVAL: 'is not an address that can be listened on',
   };
-  const trouble = new EchoTrouble(`${scheme} ${at} ${words[code ?? ''] ?? `can’t be opened: ${message}`}`);
+  const trouble = new EchoTrouble(`${scheme} ${socketKey(at)} ${words[code ?? ''] ?? `can’t be opened: ${message}`}`);
   return Object.assign(trouble, { code });
 }

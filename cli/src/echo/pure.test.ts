@@ -86,6 +86,7 @@ test('without a wish all five are opened at their usual ports; with wishes only 
   const words = (wish: string) => String(listenPlan({ tcp: wish }, hosts));
   assert.match(words('65536'), /^--tcp: '65536' is no port/);
   assert.match(words('example.org:7'), /'example\.org' is a name; name an address of this machine/);
+  assert.match(words('7x'), /'7x' is neither a port nor an address; name an address of this machine/);
   assert.match(words('1:2:3'), /stands in brackets/);
   assert.match(words(''), /names no host; written as 7007/);
   assert.match(words(new Array(65).fill('0').join(',')), /65 ports are too many/);

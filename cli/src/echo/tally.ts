@@ -92,7 +92,12 @@ function rttOf(sorted: readonly number[]): Rtt | undefined {
   const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
   // nearest rank
   const p95 = sorted[Math.ceil(sorted.length * 0.95) - 1]!;
-  return { min: sorted[0]!, median, p95, max: sorted.at(-1)! };
+  return {
+    min: toMicroseconds(sorted[0]!),
+    median: toMicroseconds(median),
+    p95: toMicroseconds(p95),
+    max: toMicroseconds(sorted.at(-1)!),
+  };
 }
 
 /** The lines at the end; `unordered` transports can double and overtake. */
@@ -107,6 +112,11 @@ export function reportLines(report: TallyReport, transport: 'ordered' | 'unorder
     );
   }
   return lines;
+}
+
+/** Finer than that no clock here is. */
+export function toMicroseconds(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
 }
 
 /** Three digits that count. */
