@@ -233,6 +233,22 @@ test('no TLS at the other end, one that is too old, and none in common are told 
   assert.match((await ask(`${url('tcp').replace('tcp', 'ws')}/x`, { timeoutMs: 500 })).words, /WebSocket/);
 });
 
+test('a server that wants a certificate of ours is said, in TLS 1.2 and 1.3', async (t) => {
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const { cert, key, ca } = good;
+    const port = await foreign(
+      t,
+      tlsServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true, maxVersion }),
+    );
+    for (const scheme of ['tls', 'wss'])
+      assert.match(
+        (await ask(`${scheme}://127.0.0.1:${port}`)).words,
+        /wants a certificate of ours: echo has none to show$/,
+        `${scheme} ${maxVersion}`,
+      );
+  }
+});
+
 test('an HTTP server without a WebSocket is told by its status', async (t) => {
   const port = await foreign(
     t,

@@ -2,11 +2,12 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type SocketAddress, socketKey } from '@offhook/core';
+import { lateTrouble } from '@offhook/core/node';
 import WebSocket, { type RawData } from 'ws';
 import { type Connected, type ConnectOptions, connectStream, type TlsFacts } from './connect.ts';
 import { brief, EchoStream, speakerOf } from './payload.ts';
 import type { EchoTarget } from './url.ts';
-import { closeWords, EchoTrouble, openTrouble, type SystemError, upgradeTrouble } from './words.ts';
+import { closeWords, EchoTrouble, openTrouble, REMEDIES, type SystemError, upgradeTrouble } from './words.ts';
 
 /** What comes of a link; never before it was handed out. */
 export interface LinkEvents {
@@ -53,7 +54,13 @@ export async function openStreamLink(
     for (const text of messages) events.onEcho(text);
     if (other) events.onOther(otherWords(other));
   });
-  socket.on('error', (error: SystemError) => events.onEnd(openTrouble(target.scheme, socketKey(at), error, 0)));
+  socket.on('error', (error: SystemError) =>
+    events.onEnd(
+      isOfTls(error)
+        ? `${socketKey(at)}${lateTrouble(error, REMEDIES)}`
+        : openTrouble(target.scheme, socketKey(at), error, 0),
+    ),
+  );
   socket.on('end', () => {
     const tls = target.scheme === 'tcp' ? ', or wants TLS (tls://)' : '';
     const why = cameBack ? '' : ` before anything came back: it is no echo, does not want us${tls}`;
@@ -150,7 +157,8 @@ function upgraded(socket: WebSocket, target: EchoTarget, name: string, { signal,
       else if (/^HPE_/.test(code) || code === 'ECONNRESET' || /socket hang up/.test(message)) {
         const tls = target.scheme === 'ws' ? '; if it speaks TLS, wss:// is meant' : '';
         fail(`${name} does not answer the upgrade in HTTP: it is no WebSocket server${tls}`);
-      } else fail(`${name}: ${message || code}`);
+      } else if (isOfTls(error)) fail(`${name}${lateTrouble(error, REMEDIES)}`);
+      else fail(`${name}: ${message || code}`);
     };
     signal.addEventListener('abort', stopped);
     socket.on('open', open).on('error', failed).on('unexpected-response', unexpected);
@@ -194,6 +202,11 @@ export async function openUdpLink(
 
 function linkOf({ at, connectMs, tls }: Connected): Pick<EchoLink, 'at' | 'connectMs' | 'tls'> {
   return { at, connectMs, tls };
+}
+
+/** An alert after the handshake: in TLS 1.3 the other side judges us only then. */
+function isOfTls({ code = '' }: SystemError): boolean {
+  return code.startsWith('ERR_SSL_');
 }
 
 /** What came in place of an echo. */

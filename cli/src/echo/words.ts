@@ -13,7 +13,7 @@ export interface SystemError {
 
 export const REMEDIES: TlsRemedies = {
   ca: '--ca <file>',
-  ownCertificate: 'a certificate for us, which echo has not',
+  ownCertificate: 'echo has none to show',
 };
 
 /** Why a name leads nowhere. */

@@ -13,7 +13,7 @@ import {
 import type { TlsPeer } from '../locate/index.ts';
 
 /** Keys of a trunk's or server's `tls`. */
-const REMEDIES: TlsRemedies = { ca: '`ca`', ownCertificate: '`cert` and `key`' };
+const REMEDIES: TlsRemedies = { ca: '`ca`', ownCertificate: 'name it in `cert` and `key`' };
 
 /** Why a connection could not be opened, as the end of a sentence that begins with the hop. */
 export function connectTrouble(

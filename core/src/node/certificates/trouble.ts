@@ -9,7 +9,7 @@ const NAMES = 5;
 export interface TlsRemedies {
   /** Where authorities are named: `ca`. */
   readonly ca: string;
-  /** Where a certificate of our own is named. */
+  /** What to do when a certificate of our own is wanted. */
   readonly ownCertificate: string;
 }
 
@@ -36,7 +36,7 @@ export function lateTrouble(
   { code = '', message = '' }: { readonly code?: string; readonly message?: string },
   remedies: TlsRemedies,
 ): string {
-  if (/CERTIFICATE_REQUIRED/.test(code)) return ` wants a certificate of ours: name it in ${remedies.ownCertificate}`;
+  if (/CERTIFICATE_REQUIRED/.test(code)) return ` wants a certificate of ours: ${remedies.ownCertificate}`;
   if (/UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|UNKNOWN_CERTIFICATE|ACCESS_DENIED/.test(code))
     return ' does not take the certificate that we show it';
   if (/CERTIFICATE_EXPIRED/.test(code)) return ' says that our certificate has expired';
