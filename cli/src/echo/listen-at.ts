@@ -34,7 +34,21 @@ export function listenPlan(wishes: ListenWishes, hosts: readonly string[]): read
       plan.push(one);
     }
   }
-  return plan.length > MOST ? `${plan.length} ports are too many (${MOST} at most)` : plan;
+  if (plan.length > MOST) return `${plan.length} ports are too many (${MOST} at most)`;
+  return askedTwice(plan) ?? plan;
+}
+
+/** UDP has ports of its own; the others are all on those of TCP. */
+function askedTwice(plan: readonly ListenAt[]): string | undefined {
+  const seen = new Set<string>();
+  for (const { scheme, addresses, port, isExact } of plan) {
+    for (const address of isExact ? addresses : []) {
+      const key = `${scheme === 'udp'} ${address} ${port}`;
+      if (seen.has(key)) return `--${scheme}: port ${port} is asked for twice; TCP, TLS, WS and WSS need one each`;
+      seen.add(key);
+    }
+  }
+  return undefined;
 }
 
 function listenAt(scheme: Scheme, wish: string, hosts: readonly string[]): ListenAt | string {

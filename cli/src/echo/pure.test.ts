@@ -83,6 +83,8 @@ test('without a wish all five are opened at their usual ports; with wishes only 
       { scheme: 'wss', addresses: ['::'], port: 0, isExact: false },
     ],
   );
+  assert.match(String(listenPlan({ tcp: '7', wss: '7' }, hosts)), /^--wss: port 7 is asked for twice/);
+  assert.ok(typeof listenPlan({ udp: '7', tcp: '7,192.0.2.1:7' }, hosts) !== 'string');
   const words = (wish: string) => String(listenPlan({ tcp: wish }, hosts));
   assert.match(words('65536'), /^--tcp: '65536' is no port/);
   assert.match(words('example.org:7'), /'example\.org' is a name; name an address of this machine/);
