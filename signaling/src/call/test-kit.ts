@@ -71,6 +71,7 @@ export function stage(
   const snapshots = new Map<string, string>();
   /** What a journal would hold of messages, whether it works, and what watchers were told. */
   const kept = new Map<string, PagerMessage>();
+  const watches = new Map<string, string>();
   const disk = { isFull: false };
   const news: MessageNews[] = [];
   const seen: PresenceNews[] = [];
@@ -106,7 +107,10 @@ export function stage(
       } else if (c.kind === 'route') asked.push(c);
       else if (c.kind === 'message') journal(c.command);
       else if (c.kind === 'presence') seen.push(c.news);
-      else if (c.kind === 'call-ended') {
+      else if (c.kind === 'subscription') {
+        if (c.command.kind === 'forget') watches.delete(c.command.tag);
+        else watches.set(c.command.subscription.localTag, JSON.stringify(c.command.subscription));
+      } else if (c.kind === 'call-ended') {
         ended.push(`${c.call.status} ${c.call.reason}`);
         snapshots.delete(c.call.id);
       } else if (c.kind === 'remember') snapshots.set(c.call.id, JSON.stringify(c.call));
@@ -286,6 +290,7 @@ export function stage(
     },
     snapshots,
     kept,
+    watches,
     disk,
     news,
     seen,

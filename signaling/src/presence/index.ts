@@ -1,2 +1,4 @@
 export { PresenceLayer, type PresenceNews } from './layer.ts';
+export type { NotifierCommand } from './notifier.ts';
 export type { Presence } from './presence.ts';
+export type { SubscriptionSnapshot } from './snapshot.ts';

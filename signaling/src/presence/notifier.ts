@@ -1,9 +1,10 @@
 import { type Crypto, createResponse, Deadlines, hex, parseUri, type SipMessage, type SipUri } from '@offhook/core';
-import { refusal } from '../call/index.ts';
+import { type Reach, refusal } from '../call/index.ts';
 import { Dialog } from '../dialog/index.ts';
 import { type Binding, type Gruu, isPhone, rerouted } from '../registrar/index.ts';
 import type { Flow, TransactionCommand, TransactionLayer } from '../transaction/index.ts';
 import { accepts, type EventPackage, eventOf } from './event-package.ts';
+import { restored, type SubscriptionSnapshot, snapshotOf } from './snapshot.ts';
 import { SUBSCRIPTION_LIMITS, type Subscription, type SubscriptionLimits, SubscriptionTable } from './subscription.ts';
 
 export interface NotifierOptions {
@@ -16,6 +17,14 @@ export interface NotifierOptions {
   readonly contact: (flow: Flow) => string;
   readonly limits?: SubscriptionLimits;
 }
+
+/** What another process would have to know. */
+export type NotifierCommand =
+  | { readonly kind: 'remember'; readonly subscription: SubscriptionSnapshot }
+  | { readonly kind: 'forget'; readonly tag: string };
+
+/** How long phones have to come back after a restart before watchers are told how things stand. */
+const COME_BACK_MS = 20_000;
 
 interface Refusal {
   readonly status: number;
@@ -36,7 +45,10 @@ export class Notifier {
   readonly #packages: ReadonlyMap<string, EventPackage>;
   readonly #table = new SubscriptionTable();
   readonly #expiries = new Deadlines<Subscription>();
+  /** Subscriptions of a process before this one, until all phones have had time to come back. */
+  readonly #restored = new Deadlines<Subscription>();
   readonly #clients = new Map<string, Subscription>();
+  readonly #commands: NotifierCommand[] = [];
 
   constructor(options: NotifierOptions) {
     this.#options = options;
@@ -58,15 +70,35 @@ export class Notifier {
     return [...this.#packages.keys()].join(', ');
   }
 
+  poll(): NotifierCommand | undefined {
+    return this.#commands.shift();
+  }
+
   nextTimeout(): number | undefined {
-    return this.#expiries.next();
+    const [a, b] = [this.#expiries.next(), this.#restored.next()];
+    return a === undefined || (b !== undefined && b < a) ? b : a;
   }
 
   handleTimeout(nowMs: number): void {
+    for (let one = this.#restored.expire(nowMs); one; one = this.#restored.expire(nowMs)) this.#tell(one, nowMs);
     for (let one = this.#expiries.expire(nowMs); one; one = this.#expiries.expire(nowMs)) {
       this.counters.expired++;
       this.#end(one, 'timeout', nowMs);
     }
+  }
+
+  /** Takes over a subscription of a process before this one. */
+  restore(snapshot: SubscriptionSnapshot, reach: Reach, nowMs: number): boolean {
+    const of = this.#packages.get(snapshot.event);
+    if (!of || snapshot.expiresAtMs <= nowMs || !this.#options.isUser(snapshot.watcher)) {
+      this.#commands.push({ kind: 'forget', tag: snapshot.localTag });
+      return false;
+    }
+    const subscription = restored(snapshot, { of, ...reach(snapshot.flow), contact: this.#options.contact });
+    this.#table.add(subscription);
+    this.#expiries.set(subscription, subscription.expiresAtMs);
+    this.#restored.set(subscription, nowMs + COME_BACK_MS);
+    return true;
   }
 
   ownsDialog(request: SipMessage): boolean {
@@ -129,6 +161,7 @@ export class Notifier {
       if (dialog.flow === binding.flow && !isLost) continue;
       dialog.flow = binding.flow;
       subscription.isLost = false;
+      this.#remember(subscription);
       if (subscription.isStale) this.#tell(subscription, nowMs);
     }
   }
@@ -244,6 +277,7 @@ export class Notifier {
     else {
       this.#expiries.set(subscription, subscription.expiresAtMs);
       this.#tell(subscription, nowMs);
+      this.#remember(subscription);
     }
   }
 
@@ -301,9 +335,14 @@ export class Notifier {
     if (!subscription.isLost) this.#notify(subscription, `terminated;reason=${reason}`, nowMs);
   }
 
+  #remember(subscription: Subscription): void {
+    this.#commands.push({ kind: 'remember', subscription: snapshotOf(subscription) });
+  }
+
   #drop(subscription: Subscription): void {
-    this.#table.delete(subscription);
+    if (this.#table.delete(subscription)) this.#commands.push({ kind: 'forget', tag: subscription.dialog.localTag });
     this.#expiries.delete(subscription);
+    this.#restored.delete(subscription);
   }
 
   #tag(): string {

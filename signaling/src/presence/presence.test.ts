@@ -69,6 +69,7 @@ function nothingLeft(s: ReturnType<typeof stage>) {
   assert.equal(s.core.presence.notifier.size, 0, 'subscriptions');
   assert.equal(s.core.presence.notifier.remnants, 0, 'NOTIFYs');
   assert.equal(s.core.presence.publications.size, 0, 'publications');
+  assert.equal(s.watches.size, 0, 'subscriptions in the journal');
 }
 
 test('presence: offline, available, on the phone and offline again, each told once', () => {
@@ -384,6 +385,37 @@ test('an account that goes ends what it watches and who watches it; a server tha
     ['terminated;reason=deactivated'],
   );
   nothingLeft(s);
+});
+
+test('a restart: who watched by datagrams or comes back is told how things stand, in the same dialog', () => {
+  const before = stage();
+  const alice = before.phone('alice');
+  alice.register();
+  subscribe(alice, 'bob', 'presence');
+  subscribe(alice, 'bob', 'dialog', { expires: 60 });
+  const first = told(alice)[0]!;
+  assert.equal(before.watches.size, 2);
+  const after = stage();
+  const [bob, back] = [after.phone('bob'), after.phone('alice')];
+  bob.register();
+  after.advance(30_000);
+  const lost = { ...alice.flow, id: -1 };
+  for (const snapshot of before.watches.values()) {
+    const kept = JSON.parse(snapshot) as Parameters<typeof after.core.restoreSubscription>[0];
+    const isThere = after.core.restoreSubscription(
+      kept,
+      () => ({ flow: lost, isLost: true }),
+      after.clock.now + 40_000,
+    );
+    assert.equal(isThere, kept.event === 'presence', 'what has expired is forgotten');
+  }
+  back.contact = alice.contact;
+  const [notify] = back.register() as [SipMessage];
+  assert.deepEqual([notify.callId, notify.to.tag, notify.from.tag], [first.callId, first.to.tag, first.from.tag]);
+  assert.ok(notify.cseq.number > first.cseq.number);
+  assert.equal(activity(notify), 'open');
+  back.answer(notify, 200);
+  nothingLeft(after);
 });
 
 test('one watcher has a limit', () => {

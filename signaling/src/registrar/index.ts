@@ -1,4 +1,4 @@
-export { type Binding, isPhone, isSameInstance, isSender, secondsLeft } from './binding.ts';
+export { type Binding, isPhone, isSender, secondsLeft } from './binding.ts';
 export type { Gruu } from './gruu.ts';
 export { isFlowFailure, targets } from './outbound.ts';
 export { rerouted } from './path.ts';

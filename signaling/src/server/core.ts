@@ -29,7 +29,12 @@ import {
 } from '../locate/index.ts';
 import { MediaClient } from '../media/index.ts';
 import { type MessageCommand, MessageLayer, type PagerMessage } from '../messaging/index.ts';
-import { PresenceLayer, type PresenceNews } from '../presence/index.ts';
+import {
+  type NotifierCommand,
+  PresenceLayer,
+  type PresenceNews,
+  type SubscriptionSnapshot,
+} from '../presence/index.ts';
 import { type Binding, REGISTRATION_EXTENSIONS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
 import {
   AskedRoutes,
@@ -96,6 +101,8 @@ export type SipCoreCommand =
   | { readonly kind: 'call-progress'; readonly call: CallSummary }
   | { readonly kind: 'trunk'; readonly news: TrunkNews }
   | { readonly kind: 'presence'; readonly news: PresenceNews }
+  /** A subscription that another process could take over, or one that is over. */
+  | { readonly kind: 'subscription'; readonly command: NotifierCommand }
   /** What the journal has to do with a message (`store` is answered by `handleStored`), and what became of one. */
   | { readonly kind: 'message'; readonly command: Exclude<MessageCommand, { kind: 'waiting' }> }
   | { readonly kind: 'call-ended'; readonly call: CallSummary };
@@ -330,6 +337,11 @@ export class SipCore {
     this.messages.restore(message, nowMs);
   }
 
+  /** Somebody watches something; the process before this one knew. */
+  restoreSubscription(subscription: SubscriptionSnapshot, reach: Reach, nowMs: number): boolean {
+    return this.presence.notifier.restore(subscription, reach, nowMs);
+  }
+
   /** A user has changed what is done with calls, or how to be seen. */
   handleSettings(user: string, nowMs: number): void {
     this.presence.handleChanged(user, nowMs);
@@ -414,6 +426,8 @@ export class SipCore {
         if (c.kind === 'waiting') this.presence.handleWaiting(c.user, nowMs);
         else this.#commands.push({ kind: 'message', command: c });
       }
+      const { notifier } = this.presence;
+      for (let c = notifier.poll(); c; c = notifier.poll()) this.#commands.push({ kind: 'subscription', command: c });
       for (let news = this.presence.poll(); news; news = this.presence.poll())
         this.#commands.push({ kind: 'presence', news });
     }

@@ -42,7 +42,10 @@ test('contacts over UDP outlive their process with Path, instance and age; those
     [JSON.stringify(old), { path: [], registeredAtMs: 545_000 }],
   ] as const) {
     const after = running(1_060_000, again);
-    assert.equal(after.memory.restore({ calls: [], bindings: [snapshot], messages: [] }, 0).bindings, 1);
+    assert.equal(
+      after.memory.restore({ calls: [], bindings: [snapshot], messages: [], subscriptions: [] }, 0).bindings,
+      1,
+    );
     const [binding] = after.core.registrar.lookup('alice', 0);
     const { path: kept, registeredAtMs, expiresAtMs, instanceId, regId, flow: on } = binding!;
     assert.deepEqual({ path: kept, registeredAtMs }, expected);

@@ -1,6 +1,7 @@
 import { base64, fromBase64, parseUri, type SocketAddress } from '@offhook/core';
 import type { CallSnapshot, CallSummary, FlowSnapshot } from '../call/index.ts';
 import type { PagerMessage } from '../messaging/index.ts';
+import type { NotifierCommand, SubscriptionSnapshot } from '../presence/index.ts';
 import type { Binding, RegistrarEvent } from '../registrar/index.ts';
 import type { Cdr, Entry } from '../store/index.ts';
 import type { Flow } from '../transaction/index.ts';
@@ -67,14 +68,15 @@ export class Memory {
   /** Takes over what a process before this one noted. Call it before any input. */
   restore(
     noted: {
+      readonly subscriptions: readonly string[];
       readonly calls: readonly string[];
       readonly bindings: readonly string[];
       readonly messages: readonly string[];
     },
     nowMs: number,
-  ): { calls: number; bindings: number; messages: number } {
-    const { calls, bindings, messages } = noted;
-    const taken = { calls: 0, bindings: 0, messages: 0 };
+  ): { calls: number; bindings: number; messages: number; subscriptions: number } {
+    const { calls, bindings, messages, subscriptions } = noted;
+    const taken = { calls: 0, bindings: 0, messages: 0, subscriptions: 0 };
     // Before the contacts: those are offered what waits.
     for (const text of messages) {
       const message = readMessage(text);
@@ -89,7 +91,29 @@ export class Memory {
       taken.bindings++;
     }
     for (const text of calls) if (this.#restoreCall(text, nowMs)) taken.calls++;
+    for (const text of subscriptions) if (this.#restoreSubscription(text, nowMs)) taken.subscriptions++;
     return taken;
+  }
+
+  subscription(command: NotifierCommand): void {
+    const { note, wallOffsetMs } = this.#options;
+    if (command.kind === 'forget') {
+      note({ kind: 'no-subscription', tag: command.tag });
+      return;
+    }
+    const { subscription } = command;
+    const own = { ...subscription, expiresAtMs: subscription.expiresAtMs + wallOffsetMs() };
+    const snapshot = JSON.stringify({ version: VERSION, subscription: own });
+    note({ kind: 'subscription', tag: subscription.localTag, snapshot });
+  }
+
+  #restoreSubscription(text: string, nowMs: number): boolean {
+    const { core, wallOffsetMs } = this.#options;
+    const stored = parse(text) as { version?: number; subscription: SubscriptionSnapshot } | undefined;
+    if (stored?.version !== VERSION) return false;
+    const { subscription } = stored;
+    const own = { ...subscription, expiresAtMs: subscription.expiresAtMs - wallOffsetMs() };
+    return core.restoreSubscription(own, (flow) => this.#reach(flow), nowMs);
   }
 
   #restoreCall(text: string, nowMs: number): boolean {

@@ -158,6 +158,9 @@ export async function startSignaling(
           events.add({ type: 'presence', user, ...presence }, Date.now());
           break;
         }
+        case 'subscription':
+          memory.subscription(command.command);
+          break;
         case 'message':
           carry(command.command);
           break;
@@ -276,12 +279,17 @@ export async function startSignaling(
     if (change === 'removed') handle(() => core.handleAccountRemoved(user, monotonicMs()));
   };
   accounts.onSettings = (user) => handle(() => core.handleSettings(user, monotonicMs()));
-  const [calls, bindings, messages] = await Promise.all([journal.calls(), journal.bindings(), journal.messages()]);
+  const [calls, bindings, messages, subscriptions] = await Promise.all([
+    journal.calls(),
+    journal.bindings(),
+    journal.messages(),
+    journal.subscriptions(),
+  ]);
   const waiting = early;
   early = undefined;
   handle(() => {
-    const taken = memory.restore({ calls, bindings, messages }, monotonicMs());
-    if (taken.calls + taken.bindings + taken.messages > 0) log.info(taken, 'taken over from the process before');
+    const taken = memory.restore({ calls, bindings, messages, subscriptions }, monotonicMs());
+    if (Object.values(taken).some((count) => count > 0)) log.info(taken, 'taken over from the process before');
   });
   for (const input of waiting) handle(input);
   handle(() => core.handleTimeout(monotonicMs()));

@@ -32,13 +32,16 @@ export type Entry =
   | { readonly kind: 'binding'; readonly key: string; readonly snapshot: string }
   | { readonly kind: 'no-binding'; readonly key: string }
   | { readonly kind: 'message'; readonly id: string; readonly snapshot: string }
-  | { readonly kind: 'no-message'; readonly id: string };
+  | { readonly kind: 'no-message'; readonly id: string }
+  | { readonly kind: 'subscription'; readonly tag: string; readonly snapshot: string }
+  | { readonly kind: 'no-subscription'; readonly tag: string };
 
 export type JournalRequest =
   | { readonly kind: 'write'; readonly id: number; readonly entries: readonly Entry[] }
   | { readonly kind: 'calls'; readonly id: number }
   | { readonly kind: 'bindings'; readonly id: number }
   | { readonly kind: 'messages'; readonly id: number }
+  | { readonly kind: 'subscriptions'; readonly id: number }
   | { readonly kind: 'cdrs'; readonly id: number; readonly query: CdrQuery };
 
 export type JournalReply =
@@ -49,6 +52,7 @@ export const SCHEMA = `
   CREATE TABLE IF NOT EXISTS call (id TEXT PRIMARY KEY, snapshot TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS binding (key TEXT PRIMARY KEY, snapshot TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS message (place INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, snapshot TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS subscription (tag TEXT PRIMARY KEY, snapshot TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS cdr (
     id TEXT PRIMARY KEY, caller TEXT NOT NULL, callee TEXT NOT NULL, started_at INTEGER NOT NULL, answered_at INTEGER,
     ended_at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL, media TEXT NOT NULL,

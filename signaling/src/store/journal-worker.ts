@@ -38,6 +38,10 @@ const putBinding = db.prepare(
 const dropBinding = db.prepare('DELETE FROM binding WHERE key = ?');
 const putMessage = db.prepare('INSERT OR IGNORE INTO message (id, snapshot) VALUES (?, ?)');
 const dropMessage = db.prepare('DELETE FROM message WHERE id = ?');
+const putSubscription = db.prepare(
+  'INSERT INTO subscription VALUES (?, ?) ON CONFLICT (tag) DO UPDATE SET snapshot = excluded.snapshot',
+);
+const dropSubscription = db.prepare('DELETE FROM subscription WHERE tag = ?');
 // A call has one record, whichever process saw its end.
 const putCdr = db.prepare('INSERT OR IGNORE INTO cdr VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
 
@@ -58,18 +62,22 @@ function answer(request: JournalRequest): unknown {
       write(request.entries);
       return undefined;
     case 'calls':
-      return (db.prepare('SELECT snapshot FROM call').all() as { snapshot: string }[]).map((row) => row.snapshot);
+      return snapshots('SELECT snapshot FROM call');
     case 'bindings':
-      return (db.prepare('SELECT snapshot FROM binding').all() as { snapshot: string }[]).map((row) => row.snapshot);
+      return snapshots('SELECT snapshot FROM binding');
     case 'messages':
-      return (db.prepare('SELECT snapshot FROM message ORDER BY place').all() as { snapshot: string }[]).map(
-        (row) => row.snapshot,
-      );
+      return snapshots('SELECT snapshot FROM message ORDER BY place');
+    case 'subscriptions':
+      return snapshots('SELECT snapshot FROM subscription');
     case 'cdrs':
       return cdrs(request.query);
     default:
       return request satisfies never;
   }
+}
+
+function snapshots(sql: string): string[] {
+  return (db.prepare(sql).all() as { snapshot: string }[]).map((row) => row.snapshot);
 }
 
 function write(entries: readonly Entry[]): void {
@@ -106,6 +114,12 @@ function put(entry: Entry): void {
       return;
     case 'no-message':
       dropMessage.run(entry.id);
+      return;
+    case 'subscription':
+      putSubscription.run(entry.tag, entry.snapshot);
+      return;
+    case 'no-subscription':
+      dropSubscription.run(entry.tag);
       return;
     default:
       entry satisfies never;

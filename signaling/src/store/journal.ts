@@ -86,6 +86,10 @@ export class Journal {
     return (await this.#ask({ kind: 'messages' })) as string[];
   }
 
+  async subscriptions(): Promise<string[]> {
+    return (await this.#ask({ kind: 'subscriptions' })) as string[];
+  }
+
   async cdrs(query: CdrQuery): Promise<Cdr[]> {
     await this.flush();
     return (await this.#ask({ kind: 'cdrs', query })) as Cdr[];
