@@ -93,3 +93,30 @@ test('JsSIP counts waiting messages: a phone that takes none leaves them waiting
   assert.equal(await ben.send('cara', 'again'), 200);
   assert.equal(await reading.received(), 'again');
 });
+
+test('kill -9 of signalling: texts that it promised to keep come once and in order, and a lamp lights up again', {
+  skip,
+}, async () => {
+  await using cara = await phoneOf('cara');
+  const lamps = cara.watch('ben', 'dialog', 'application/dialog-info+xml');
+  await lamps.until((document) => lamp(document) === '', 'the lamp is off');
+  for (const text of ['one', 'two', 'three']) assert.equal(await cara.send('ann', text), 202);
+  await system.killPart('signaling');
+  await system.waitForPart('signaling');
+  await using ann = await phoneOf('ann');
+  for (const text of ['one', 'two', 'three']) assert.equal(await ann.received(), text);
+  const desk = await PlainPhone.open(system, { user: 'ben', password: PASSWORD });
+  try {
+    await desk.call('600');
+    await lamps.until((document) => lamp(document) === 'initiator confirmed', 'the phone that is back sees ben talk');
+    await desk.hangUp();
+  } finally {
+    await desk.close();
+  }
+  await waitUntil(
+    'nothing is left in the mailboxes',
+    async () => (await system.metrics('signaling')).sip_messages === 0,
+  );
+  assert.equal(await cara.send('ann', 'four'), 200);
+  assert.equal(await ann.received(), 'four');
+});

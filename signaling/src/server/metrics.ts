@@ -23,6 +23,9 @@ export function numbers(of: {
     sip_calls: core.calls.size,
     sip_dialogs: core.calls.dialogs,
     sip_transactions: core.transactions.size,
+    sip_messages: core.messages.size,
+    sip_subscriptions: core.presence.notifier.size,
+    sip_publications: core.presence.publications.size,
     sip_connections: hub.connections,
     sip_connections_outgoing: hub.outgoing,
     sip_relay_calls: core.media.calls,
@@ -39,6 +42,9 @@ export function numbers(of: {
       if (typeof value === 'number') out[`${prefix}_${snake(name)}_total`] = value;
   };
   add('sip_call', core.calls.counters);
+  add('sip_message', core.messages.counters);
+  add('sip_subscription', core.presence.notifier.counters);
+  add('sip_publication', core.presence.publications.counters);
   add('sip_transaction', core.transactions.counters);
   add('sip_auth', core.authenticator.counters);
   add('sip_bearer', core.bearer?.counters ?? {});
