@@ -32,6 +32,8 @@ export interface SignalingConfig extends PartConfig {
     readonly bearer?: BearerSettings;
     /** What phones that show nothing are asked for, where tokens may travel: a password (the default), or a token. */
     readonly challenge?: 'digest' | 'bearer';
+    /** Whether scanners are silenced and addresses banned for a while (the default). */
+    readonly bans?: boolean;
   };
   readonly http: {
     /** Where the page, the API and SIP over WebSocket are; the same port at each address. */
@@ -160,7 +162,7 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
 }
 
 /** How phones say who they are, and through whom. */
-function identityProblems({ digest, edges = [], bearer, challenge }: Partial<SignalingConfig['sip']>): string[] {
+function identityProblems({ digest, edges = [], bearer, challenge, bans }: Partial<SignalingConfig['sip']>): string[] {
   const problems: string[] = [];
   const say = (bad: boolean, words: string) => {
     if (bad) problems.push(words);
@@ -179,6 +181,7 @@ function identityProblems({ digest, edges = [], bearer, challenge }: Partial<Sig
       say(ipFamily(String(edge)) === undefined, `sip.edges: '${edge}' is no IP address`);
   else problems.push('sip.edges: a list of addresses is needed');
   say(!['digest', 'bearer', undefined].includes(challenge), "sip.challenge: 'digest' or 'bearer'");
+  say(![true, false, undefined].includes(bans), 'sip.bans: true or false');
   say(challenge === 'bearer' && !bearer?.authzServer, 'sip.challenge: bearer needs sip.bearer.authzServer');
   if (bearer === undefined) return problems;
   for (const name of ['issuer', 'audience', 'jwks'] as const)

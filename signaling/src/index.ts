@@ -2,6 +2,7 @@
 export type { SignalingConfig } from './config.ts';
 export { MediaClient, type MediaClientCommand, type NgResult, openRelaySockets, parseRelay } from './media/index.ts';
 export { checkRoutes, type RouteReport, tryRoutes } from './routing/index.ts';
+export type { BanStatus } from './server/ban-verb.ts';
 export { SipCore, type SipCoreCommand, type SipCoreOptions } from './server/core.ts';
 export { startSignaling } from './server/server.ts';
 export { type Account, openStore, type Store, StoreError } from './store/index.ts';

@@ -3,6 +3,7 @@ import { ALLOW, refusal, unknownNeeds } from '../call/index.ts';
 import type { Flow, Admission as Verdict } from '../transaction/index.ts';
 import type { TrunkSource } from '../trunk/index.ts';
 import type { Authenticator, Challenge } from './authenticator.ts';
+import type { Bans } from './bans.ts';
 import type { Bearer } from './bearer.ts';
 import { type Rate, RateLimit } from './rate-limit.ts';
 
@@ -54,6 +55,8 @@ export interface AdmissionOptions {
     trunkOf(request: SipMessage, flow: Flow, nowMs: number): TrunkSource | undefined;
     mayCall(trunk: string, nowMs: number): boolean;
   };
+  /** Who is not listened to for a while; without it everybody is. */
+  readonly bans?: Bans;
   readonly limits?: AdmissionLimits;
   /** Addresses that have the rates of loopback: this machine itself, and edge proxies, which speak for many. */
   readonly isNear?: (address: string) => boolean;
@@ -111,6 +114,7 @@ export class Admission {
     const who = this.#authenticate(request, flow, nowMs);
     if (typeof who !== 'string') return who;
     flow.isKnown = true;
+    this.#options.bans?.handleSignIn(flow.remote, nowMs);
     // An edge has a machine's rate, but each user behind it that of a user.
     const loopback = isLoopback(flow.remote.address);
     const rate = loopback ? this.#limits.userOnLoopback : this.#limits.requests;
@@ -178,14 +182,24 @@ export class Admission {
    */
   #mayAsk(request: SipMessage, flow: Flow, nowMs: number): boolean {
     if (flow.account !== undefined && request.to.tag === undefined) return true;
-    const { address } = flow.remote;
-    if (flow.account !== undefined || !this.#options.authenticator.showsNonce(request, address, nowMs)) {
-      if (!this.overloaded || flow.transport !== 'udp') return this.mayAnswer(flow, nowMs);
-      this.shed++;
-      return false;
-    }
+    if (flow.account !== undefined) return this.mayAnswer(flow, nowMs);
+    const { authenticator, bans } = this.#options;
+    const showsNonce = authenticator.showsNonce(request, flow.remote.address, nowMs);
+    if (bans?.handleRequest(request, flow, showsNonce, nowMs) === false) return false;
+    if (!(showsNonce ? this.#mayCheck(flow, nowMs) : this.#mayChallenge(flow, nowMs))) return false;
+    if (request.to.tag === undefined) bans?.handleQuestion(request, flow, showsNonce, nowMs);
+    return true;
+  }
+
+  #mayCheck({ remote: { address } }: Flow, nowMs: number): boolean {
     const rate = this.#isNear(address) ? this.#limits.loopback : this.#limits.credentials;
     return this.#checks.take(networkOf(address), rate, nowMs) || this.#drop();
+  }
+
+  #mayChallenge(flow: Flow, nowMs: number): boolean {
+    if (!this.overloaded || flow.transport !== 'udp') return this.mayAnswer(flow, nowMs);
+    this.shed++;
+    return false;
   }
 
   /**
@@ -194,6 +208,8 @@ export class Admission {
    */
   mayAnswer(flow: Flow, nowMs: number): boolean {
     const { address } = flow.remote;
+    const shown = () => (flow.isKnown ? 'known' : 'nothing');
+    if (this.#options.bans?.refuses(flow.remote, flow.transport, nowMs, shown)) return false;
     const rate = this.#isNear(address) ? this.#limits.loopback : this.#limits.address;
     const { account, transport } = flow;
     const fine =
@@ -228,12 +244,15 @@ export class Admission {
       case 'account':
         return result.user;
       case 'challenge':
+        if (result.isGuess) this.#options.bans?.handleWrongPassword(flow, nowMs);
         return this.#challenge(request, flow, result);
       case 'invalid':
         return this.#challenge(request, flow, authenticator.challenge(request, source, nowMs, result.why));
       case 'refused':
         return this.#refuse(request, result.status, result.why);
       case 'locked':
+        if (authenticator.showsNonce(request, source.address, nowMs))
+          this.#options.bans?.handleWrongPassword(flow, nowMs);
         return this.#refuse(request, 503, `too many wrong passwords: try again in ${result.retryAfterS} s`, [
           ['Retry-After', result.retryAfterS],
         ]);

@@ -46,7 +46,13 @@ export interface AuthenticatorOptions {
 /** Who a request is from, or the challenge to answer it with, or how long to wait after too many failures. */
 export type Authentication =
   | { readonly kind: 'account'; readonly user: string }
-  | { readonly kind: 'challenge'; readonly wwwAuthenticate: string; readonly why: string }
+  | {
+      readonly kind: 'challenge';
+      readonly wwwAuthenticate: string;
+      readonly why: string;
+      /** A wrong password was tried by somebody who receives what is sent to its source. */
+      readonly isGuess?: true;
+    }
   | { readonly kind: 'refused'; readonly status: number; readonly why: string }
   | { readonly kind: 'locked'; readonly retryAfterS: number };
 
@@ -104,7 +110,7 @@ export class Authenticator {
       this.counters.wrongPassword++;
       this.#lockout.failed(answer.username, address, nowMs);
       this.#options.onWrongPassword?.(answer.username, from);
-      return this.challenge(request, from, nowMs, 'user name or password is wrong');
+      return { ...this.challenge(request, from, nowMs, 'user name or password is wrong'), isGuess: true };
     }
     if (state === 'stale') {
       this.counters.stale++;

@@ -97,6 +97,12 @@ export function serveUpgrades(options: UpgradeOptions): Upgrades {
     const { remoteAddress, remotePort, localAddress, localPort } = request.socket;
     const remote = { address: unmapped(remoteAddress ?? ''), port: remotePort ?? 0 };
     const local = { address: unmapped(localAddress ?? ''), port: localPort ?? 0 };
+    // Who comes with a session is known, wherever it comes from.
+    if (!verdict.session && hub.refuses(remote, 'ws')) {
+      refused.set(403, (refused.get(403) ?? 0) + 1);
+      refuse(socket, 403, 'this address is banned for a while: sign in on the page, or ask whoever runs this server');
+      return;
+    }
     if (!hub.admits(remote)) {
       refused.set(503, (refused.get(503) ?? 0) + 1);
       refuse(socket, 503, 'too many connections');

@@ -3,6 +3,7 @@ import {
   createResponse,
   Deadlines,
   type NameAddr,
+  networkOf,
   quote,
   type SipMessage,
   type SipUri,
@@ -86,6 +87,8 @@ export class Registrar {
   readonly #users = new Map<string, Binding[]>();
   readonly #deadlines = new Deadlines<Binding>();
   readonly #byFlow = new Map<Flow, Set<Binding>>();
+  /** Contacts by the network that they are reached in. */
+  readonly #byNetwork = new Map<string, number>();
   readonly #events: RegistrarEvent[] = [];
 
   constructor(options: RegistrarOptions = {}) {
@@ -115,6 +118,11 @@ export class Registrar {
   /** Temporary GRUUs that are good. */
   get temporaryGruus(): number {
     return this.#temporary?.size ?? 0;
+  }
+
+  /** Whether a contact is registered from that network. */
+  hasContacts(network: string): boolean {
+    return this.#byNetwork.has(network);
   }
 
   all(): Binding[] {
@@ -278,6 +286,8 @@ export class Registrar {
     if (list) list.push(binding);
     else this.#users.set(user, [binding]);
     this.#deadlines.set(binding, binding.expiresAtMs);
+    const network = networkOf(flow.remote.address);
+    this.#byNetwork.set(network, (this.#byNetwork.get(network) ?? 0) + 1);
     if (flow.transport === 'udp') return;
     const onFlow = this.#byFlow.get(flow);
     if (onFlow) onFlow.add(binding);
@@ -299,6 +309,10 @@ export class Registrar {
     const rest = (this.#users.get(binding.user) ?? []).filter((b) => b !== binding);
     if (rest.length > 0) this.#users.set(binding.user, rest);
     else this.#users.delete(binding.user);
+    const network = networkOf(binding.flow.remote.address);
+    const left = (this.#byNetwork.get(network) ?? 1) - 1;
+    if (left > 0) this.#byNetwork.set(network, left);
+    else this.#byNetwork.delete(network);
     const onFlow = this.#byFlow.get(binding.flow);
     onFlow?.delete(binding);
     if (onFlow?.size === 0) this.#byFlow.delete(binding.flow);

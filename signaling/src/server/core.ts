@@ -4,6 +4,8 @@ import {
   type AdmissionLimits,
   Authenticator,
   type AuthenticatorOptions,
+  type Ban,
+  Bans,
   Bearer,
   type BearerOptions,
   type DigestSetting,
@@ -77,6 +79,8 @@ export interface SipCoreOptions {
   readonly nonceSecret?: string;
   readonly onWrongPassword?: AuthenticatorOptions['onWrongPassword'];
   readonly admissionLimits?: AdmissionLimits;
+  /** False: nobody is banned, and scanners are answered like anybody. */
+  readonly bans?: boolean;
   readonly trunks?: TrunkConfigs;
   /** Finds other servers instead of the locator. */
   readonly locate?: Locate;
@@ -105,6 +109,8 @@ export type SipCoreCommand =
   | { readonly kind: 'subscription'; readonly command: NotifierCommand }
   /** What the journal has to do with a message (`store` is answered by `handleStored`), and what became of one. */
   | { readonly kind: 'message'; readonly command: Exclude<MessageCommand, { kind: 'waiting' }> }
+  /** Nothing is taken from there any more: what is open for strangers has to be closed. */
+  | { readonly kind: 'banned'; readonly ban: Ban }
   | { readonly kind: 'call-ended'; readonly call: CallSummary };
 
 /**
@@ -123,6 +129,7 @@ export class SipCore {
   readonly messages: MessageLayer;
   readonly presence: PresenceLayer;
   readonly admission: Admission;
+  readonly bans: Bans | undefined;
   /** Other servers: `locate` for URIs, `locator.for` for peers with certificates of their own. */
   readonly locator: Locator;
   /** What routing may ask. */
@@ -158,8 +165,18 @@ export class SipCore {
     });
     const { bearer, wallMs } = options;
     this.bearer = bearer && wallMs && new Bearer({ ...bearer, realm: domain, isUser }, () => wallMs() / 1000);
+    this.bans =
+      options.bans === false
+        ? undefined
+        : new Bans({
+            isEdge: options.isEdge,
+            isTrunk: (remote, nowMs) => this.trunks.isPeer(remote, nowMs),
+            hasContacts: (network) => this.registrar.hasContacts(network),
+            isLocal: options.isLocal,
+          });
     this.admission = new Admission({
       crypto,
+      bans: this.bans,
       authenticator: this.authenticator,
       bearer: this.bearer,
       isNear,
@@ -269,6 +286,19 @@ export class SipCore {
 
   handleMessage(message: SipMessage, flow: Flow, nowMs: number): void {
     this.transactions.handleMessage(message, flow, nowMs);
+    this.#settle(nowMs);
+  }
+
+  /** Bans by hand; answers why not, in words, when it can't be. */
+  ban(address: string, durationMs: number, nowMs: number): Ban | string {
+    const ban = this.bans?.add(address, durationMs, nowMs) ?? 'nobody is banned here: sip.bans is false';
+    this.#settle(nowMs);
+    return ban;
+  }
+
+  /** Something that can't be read came on that flow. */
+  handleMalformed(flow: Flow, nowMs: number): void {
+    this.bans?.handleMalformed(flow, nowMs);
     this.#settle(nowMs);
   }
 
@@ -411,6 +441,7 @@ export class SipCore {
         else this.calls.handleMedia(c.id, c.result, nowMs);
       }
       for (let c = this.locator.poll(); c; c = this.locator.poll()) this.#commands.push(c);
+      for (let ban = this.bans?.poll(); ban; ban = this.bans?.poll()) this.#commands.push({ kind: 'banned', ban });
       for (let c = this.#asked.poll(); c; c = this.#asked.poll()) this.#commands.push(c);
       for (let e = this.registrar.poll(); e; e = this.registrar.poll()) {
         busy = true;

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AdminClient } from '@offhook/core/node';
+import { AdminClient, monotonicMs } from '@offhook/core/node';
 import type { Accounts } from '../auth/index.ts';
 import type { HttpServer } from '../http/index.ts';
 import type { Journal } from '../store/index.ts';
@@ -34,6 +34,7 @@ export function numbers(of: {
     sip_internal_errors_total: of.internalErrors,
     'sip_dropped_total{reason="rate"}': core.admission.dropped,
     'sip_dropped_total{reason="lag"}': core.admission.shed,
+    ...banFigures(core),
     ...core.trunks.figures(),
     process_resident_memory_bytes: process.memoryUsage.rss(),
   };
@@ -55,6 +56,16 @@ export function numbers(of: {
   for (const [status, count] of core.admission.refused) out[`sip_refused_total{status="${status}"}`] = count;
   for (const [status, count] of http.upgrades.refused) out[`sip_upgrades_refused_total{status="${status}"}`] = count;
   return out;
+}
+
+function banFigures({ bans }: SipCore): Record<string, number> {
+  if (!bans) return {};
+  const made = Object.entries(bans.made).map(([why, count]) => [`sip_bans_total{why="${why}"}`, count] as const);
+  return {
+    sip_bans_active: bans.active(monotonicMs()),
+    sip_banned_dropped_total: bans.dropped,
+    ...Object.fromEntries(made),
+  };
 }
 
 /** How long another part may take for its figures before it is left out. */

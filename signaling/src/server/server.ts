@@ -19,6 +19,8 @@ import {
   openFilesLimit,
   TransportHub,
 } from '../transport/index.ts';
+import { BanLog } from './ban-log.ts';
+import { banVerb } from './ban-verb.ts';
 import { bearerOf } from './bearer.ts';
 import { SipCore, type SipCoreCommand } from './core.ts';
 import { watchLag } from './lag.ts';
@@ -67,6 +69,7 @@ export async function startSignaling(
   const trunks = withPasswords(config.trunks ?? {});
   const edges = new Set(config.sip.edges);
   const wrongPasswords = new WrongPasswords(isUser, (words) => log.warn(words));
+  const banLog = new BanLog((words) => log.warn(words));
   const core = new SipCore({
     crypto: nodeCrypto,
     domain,
@@ -85,6 +88,7 @@ export async function startSignaling(
     trunks,
     routing: config.routes === undefined ? 'built-in' : 'asked',
     isEdge: (address) => edges.has(address),
+    bans: config.sip.bans,
     bearer: bearerOf(config, sessions, log),
     onWrongPassword: (user, from) => wrongPasswords.handle(user, from, monotonicMs()),
   });
@@ -164,6 +168,10 @@ export async function startSignaling(
         case 'message':
           carry(command.command);
           break;
+        case 'banned':
+          banLog.handle(command.ban, monotonicMs());
+          if (!command.ban.isForgeable) hub.closeRefused();
+          break;
         case 'call-ended':
           tellCall(command.call);
           memory.ended(command.call);
@@ -209,6 +217,8 @@ export async function startSignaling(
       onMessage: (message, flow) => handle(() => core.handleMessage(message, flow, monotonicMs())),
       onFlowClosed: (flow) => handle(() => core.handleFlowClosed(flow, monotonicMs())),
       mayAnswer: (flow) => core.admission.mayAnswer(flow, monotonicMs()),
+      refuses: (remote, over, shown) => core.bans?.refuses(remote, over, monotonicMs(), shown) ?? false,
+      onMalformed: (flow) => handle(() => core.handleMalformed(flow, monotonicMs())),
     },
     limitsFor(openFilesLimit()),
   );
@@ -335,7 +345,11 @@ export async function startSignaling(
       ].filter((words) => words !== undefined),
     }),
     metrics: figures,
-    verbs: { ...adminVerbs({ accounts, sessions, core, journal, httpPort: http.local.port }), ...routing.verbs },
+    verbs: {
+      ...adminVerbs({ accounts, sessions, core, journal, httpPort: http.local.port }),
+      bans: banVerb(core, handle),
+      ...routing.verbs,
+    },
     drain: () => core.drain(),
     stop: async () => {
       core.drain();

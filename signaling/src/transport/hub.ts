@@ -16,7 +16,14 @@ export interface TransportEvents {
   onFlowClosed(flow: Flow): void;
   /** Whether a message of somebody unknown may be answered: not too many to one source. */
   mayAnswer(flow: Flow): boolean;
+  /** Whether nothing is taken from there; `shown` says what a datagram has to say for itself. Without it nobody is refused. */
+  refuses?(remote: SocketAddress, over: Flow['transport'], shown: () => Shown): boolean;
+  /** Something came that can't be read. */
+  onMalformed?(flow: Flow): void;
 }
+
+/** What a datagram shows before it is read: it may carry a nonce, or is from where somebody known is. */
+type Shown = 'nothing' | 'nonce' | 'known';
 
 export interface TransportLimits {
   /** Connections (TCP, TLS and WebSocket) in all, from one address (IPv6: /64), and from one loopback address. */
@@ -191,6 +198,22 @@ export class TransportHub {
     return this.#events.mayAnswer(flow);
   }
 
+  /** Whether nothing is taken from there just now: no datagram, no connection. */
+  refuses(remote: SocketAddress, over: Flow['transport'], shown: () => Shown = () => 'nothing'): boolean {
+    return this.#events.refuses?.(remote, over, shown) ?? false;
+  }
+
+  /** Closes the connections of strangers from where nothing is taken any more. */
+  closeRefused(): void {
+    for (const flow of [...this.#strangers])
+      if (!flow.isKnown && this.refuses(flow.remote, flow.transport)) this.#connections.get(flow)?.close();
+  }
+
+  /** Takes note of what can't be read, whether it is answered or not. */
+  malformed(flow: Flow): void {
+    this.#events.onMalformed?.(flow);
+  }
+
   newFlow(parts: Omit<Flow, 'id'>): Flow {
     return { id: this.#nextFlow++, ...parts };
   }
@@ -300,6 +323,7 @@ export class TransportHub {
     if (request) noteSource(request, from.remote);
     if (parsed.kind === 'error') {
       this.#answerMalformed(parsed, from, bytes.length);
+      this.malformed(from);
       return false;
     }
     this.counters.received++;
@@ -312,7 +336,10 @@ export class TransportHub {
     } finally {
       this.#asking = undefined;
     }
-    if (from.isKnown) this.#strangers.delete(from);
+    if (from.isKnown) {
+      this.#strangers.delete(from);
+      flow.isKnown = true; // the same phone, which listens at another of its ports
+    }
     return true;
   }
 

@@ -53,7 +53,7 @@ export function acceptStream(
 ): CarriedStream | undefined {
   const remote = remoteOf(socket);
   socket.on('error', () => socket.destroy());
-  if (remote.address === '' || !hub.admits(remote)) {
+  if (remote.address === '' || hub.refuses(remote, transport) || !hub.admits(remote)) {
     socket.destroy();
     return undefined;
   }
@@ -173,6 +173,7 @@ function runStream(
       } else {
         // RFC 3261 18.3: after a framing error nothing that follows can be trusted.
         hub.counters.malformedDropped++;
+        hub.malformed(flow);
         socket.destroy();
         return;
       }

@@ -65,6 +65,10 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
       socket.send(answer, remote.port, address, (error) => error && hub.counters.sendErrors++);
     }
   };
+  const shown = (bytes: Buffer, remote: SocketAddress) => {
+    if (flows.get(socketKey(remote))?.isKnown) return 'known';
+    return bytes.includes('nonce=') ? 'nonce' : 'nothing';
+  };
   const listeningAt = (flow: Flow, port: number) => flowOf(flow.remote, port);
   socket.on('error', () => hub.counters.sendErrors++);
   socket.on('message', (bytes, from) => {
@@ -75,6 +79,9 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
       hub.counters.malformedDropped++;
       return;
     }
+    const remote = { address: unmapped(from.address), port: from.port };
+    // Whoever is banned costs a look into a table and one through the bytes.
+    if (hub.refuses(remote, 'udp', () => shown(bytes, remote))) return;
     // CRLF and double NUL keep NAT bindings open, and so does STUN (first byte 0 to 3), which wants an answer.
     if (first === 13 || first === 10 || first < 4) {
       if (bytes.length <= 4) {
@@ -82,18 +89,17 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
         return;
       }
       if (first < 4) {
-        stun(bytes, { address: unmapped(from.address), port: from.port });
+        stun(bytes, remote);
         return;
       }
     }
-    const { address, port } = from;
-    hub.receive(bytes, flowOf({ address: unmapped(address), port }, port), listeningAt);
+    hub.receive(bytes, flowOf(remote, remote.port), listeningAt);
   });
   return {
     local,
-    flowTo: (remote) => flowOf(remote, remote.port),
+    flowTo: (remote) => known(flowOf(remote, remote.port)),
     flowToServer: (remote) => {
-      const flow = flowOf(remote, remote.port);
+      const flow = known(flowOf(remote, remote.port));
       large.isServer(flow);
       return flow;
     },
@@ -104,6 +110,12 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
         socket.close(() => resolve());
       }),
   };
+}
+
+/** We have spoken first, or a process before this one has known who is there. */
+function known(flow: Flow): Flow {
+  flow.isKnown = true;
+  return flow;
 }
 
 function bind(at: SocketAddress): Promise<{ socket: Socket; local: SocketAddress }> {

@@ -1,9 +1,10 @@
-import type { Crypto, SipMessage } from '@offhook/core';
+import type { Crypto, SipMessage, SocketAddress } from '@offhook/core';
 import type { Locate, Located } from '../locate/index.ts';
 import type { Flow, TransactionCommand, TransactionLayer } from '../transaction/index.ts';
 import type { TrunkConfig, TrunkConfigs } from './config.ts';
 import { type Arrived, arrivedOver, type InboundTrunks, leadsNowhere, type TrunkSource, trunkOf } from './inbound.ts';
 import type { Line } from './lines.ts';
+import { contains } from './networks.ts';
 import { dial, withPassword } from './outgoing.ts';
 import type { Client } from './send.ts';
 import { statusOf, type TrunkStatus, trunkFigures } from './status.ts';
@@ -119,6 +120,16 @@ export class TrunkLayer implements Trunks, InboundTrunks {
   /** The trunk that a request outside of dialogs comes from. */
   trunkOf(request: SipMessage, flow: Flow, nowMs: number): TrunkSource | undefined {
     return this.#trunks.size === 0 ? undefined : trunkOf(this.#trunks.values(), request, { flow, nowMs });
+  }
+
+  /** Whether something from there may be a trunk's. */
+  isPeer(remote: SocketAddress, nowMs: number): boolean {
+    for (const { networks, registration, targets } of this.#trunks.values()) {
+      if (networks.some((network) => contains(network, remote))) return true;
+      if (registration?.flow?.remote.address === remote.address) return true;
+      if (targets.some((target) => target.isSource({ remote }, nowMs))) return true;
+    }
+    return false;
   }
 
   /** Whether one more call may come in over that trunk just now. */

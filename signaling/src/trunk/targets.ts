@@ -39,7 +39,7 @@ export class Target {
    * Whether a request from that source is the target's. Providers send from other ports than they listen on, so the address
    * decides; but on loopback every program has the same address, so there it has to be the port too.
    */
-  isSource({ remote }: Flow, nowMs: number): boolean {
+  isSource({ remote }: Pick<Flow, 'remote'>, nowMs: number): boolean {
     const address = unmapped(remote.address);
     const is = (at: SocketAddress) =>
       unmapped(at.address) === address && (!isLoopback(address) || at.port === remote.port);
