@@ -10,6 +10,7 @@ export const PEERS = [
   { command: 'linphonec', package: 'linphone-cli', use: 'SIP phone' },
   { command: 'sipp', package: 'sip-tester', use: 'SIP load and scenarios' },
   { command: 'sipsak', package: 'sipsak', use: 'SIP probes' },
+  { command: 'svmap', package: 'sipvicious', use: 'SIP scanner' },
   { command: 'espeak-ng', package: 'espeak-ng', use: 'spoken sentences' },
   { command: 'sox', package: 'sox', use: 'sound files' },
   { command: 'turnserver', package: 'coturn', use: 'TURN peer' },

@@ -56,6 +56,7 @@ const OWN: Readonly<Record<string, readonly Option[]>> = {
   status: ['json'],
   doctor: ['json'],
   trunks: ['json'],
+  bans: ['json'],
   route: ['trunk', 'at', 'file', 'json'],
   user: ['json'],
   'user add': ['json', 'password', 'name', 'digest'],

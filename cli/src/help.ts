@@ -17,6 +17,7 @@ Run it as 'npx offhook <command>' in the project's folder, or from anywhere as '
   offhook user add <name>       also: list, passwd <name>, remove <name>, calls <name>
   offhook link <user>           a one-time login link
   offhook trunks [--json]       the providers, and whether calls can go over them
+  offhook bans [--json]         who is not listened to for a while; also: lift <address>, add <address>
   offhook route <from> <to>     what would become of a call, step by step
   offhook doctor [--json]       what is wrong, and how to mend it
   offhook echo <url>            does what is sent there come back? over UDP, TCP, TLS, WebSocket
@@ -69,6 +70,14 @@ ${COMMON}\n${JSON_TOO}`,
   'user list': `offhook user list: the accounts, and whether a phone of theirs is there.\n\n${COMMON}\n${JSON_TOO}`,
   link: `offhook link <user>: prints a link that signs in once, within a day.\n\n${COMMON}`,
   trunks: `offhook trunks: each trunk with its state, its registration and the lines in use. Exit code 1 when one is down.
+
+${COMMON}\n${JSON_TOO}`,
+  bans: `offhook bans: the addresses that nothing is taken from for a while, why, and for how long: scanners, whoever asks for many
+accounts or numbers without signing in, guesses at passwords, sends what can't be read.
+offhook bans lift <address>: listens to an address again, and forgets what it did.
+offhook bans add <address>: bans an address for a day.
+
+This machine (127.0.0.1, ::1), trunks, edge proxies and whoever is signed in are never banned.
 
 ${COMMON}\n${JSON_TOO}`,
   route: `offhook route <from> <to> [--trunk <name>] [--at <time>] [--file <routes.ts>]: says step by step what would become of a call,

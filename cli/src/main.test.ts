@@ -194,7 +194,7 @@ const CONFIG = {
   demoAccounts: true,
   trunks: {},
   http: { port: 8080, tlsPort: 8443, allowedOrigins: [] },
-  sip: { port: 5060, tlsPort: 5061, digest: { tls: 'SHA-256' }, edges: ['192.0.2.9'], challenge: 'digest' },
+  sip: { port: 5060, tlsPort: 5061, digest: { tls: 'SHA-256' }, edges: ['192.0.2.9'], challenge: 'digest', bans: true },
   tls: { names: ['phone.example.org'] },
   groups: {},
   media: {
@@ -239,7 +239,7 @@ test('by default only the media mux and the relayed addresses leave loopback', (
   assert.deepEqual(all.turn.listen, [{ address: '127.0.0.1', port: 3478 }]);
   assert.deepEqual(all.turn.relay.addresses, ['127.0.0.1', '192.0.2.7']);
   const both = (port: number) => ['127.0.0.1', '::1'].map((address) => ({ address, port }));
-  const identity = { digest: { tls: 'SHA-256' }, edges: ['192.0.2.9'], challenge: 'digest' };
+  const identity = { digest: { tls: 'SHA-256' }, edges: ['192.0.2.9'], challenge: 'digest', bans: true };
   assert.deepEqual(all.signaling.sip, { ...identity, udp: both(5060), tcp: both(5060), tls: both(5061) });
   assert.deepEqual(all.signaling.http.addresses, ['127.0.0.1', '::1']);
   assert.deepEqual(all.signaling.tls.names, ['phone.example.org', '192.0.2.7']);

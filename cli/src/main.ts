@@ -1,4 +1,5 @@
 import { checkOptions, parseCommandLine, UsageError } from './arguments.ts';
+import { BAN_OPS, bans } from './commands/bans.ts';
 import { link, status, stop } from './commands/control.ts';
 import { doctor } from './commands/doctor.ts';
 import { echo } from './commands/echo.ts';
@@ -44,15 +45,10 @@ async function main(): Promise<number> {
   }
   if (name === 'user') {
     const op = needed(rest[0], `what about users? ${USER_OPS.join(', ')}.`, 'user');
-    if (!(USER_OPS as readonly string[]).includes(op)) {
-      const meant = closest(op, USER_OPS);
-      throw new UsageError(
-        `'offhook user ${op}' does not exist: ${USER_OPS.join(', ')}${meant ? `; did you mean '${meant}'?` : '.'} See: ${help('user')}`,
-      );
-    }
+    checkOp('user', op, USER_OPS);
   }
-  const most =
-    name === 'user' ? (rest[0] === 'list' ? 1 : 2) : name === 'route' ? 2 : name === 'link' || name === 'echo' ? 1 : 0;
+  if (name === 'bans') checkOp('bans', rest[0] ?? 'list', BAN_OPS);
+  const most = wordsOf(name, rest[0]);
   if (rest.length > most) throw new UsageError(`'${rest[most]}' is one word too many. See: ${help(page)}`);
   checkOptions(page, values);
   if (name === 'start') return start(values);
@@ -62,9 +58,11 @@ async function main(): Promise<number> {
     const words = 'which echo? offhook echo <url>, as in udp://host:7007; or offhook echo listen, to be one.';
     return echo(needed(rest[0], words, page), values);
   }
-  const who = name === 'user' ? rest[1] : rest[0];
+  const who = name === 'user' || name === 'bans' ? rest[1] : rest[0];
   if (name === 'link') needed(who, 'whose link? offhook link <user>.', 'link');
   if (name === 'user' && rest[0] !== 'list') needed(who, `whom? offhook ${page} <name>.`, page);
+  if (name === 'bans' && (rest[0] ?? 'list') !== 'list')
+    needed(who, `which address? offhook bans ${rest[0]} <address>.`, page);
   const folder = () => findData(values, cwd, (line) => process.stderr.write(`${line}\n`));
   if (name === 'route') {
     const { trunk, at, file, json = false } = values;
@@ -82,6 +80,8 @@ async function main(): Promise<number> {
       return status(data, values.json ?? false);
     case 'trunks':
       return trunks(data, values.json ?? false);
+    case 'bans':
+      return bans(data, { op: rest[0] ?? 'list', address: who, json: values.json ?? false });
     case 'link':
       return link(data, who!);
     default:
@@ -100,6 +100,21 @@ async function main(): Promise<number> {
 function pageOf(name: string, op: string | undefined): string {
   if (name === 'user' && op !== undefined) return `user ${op}`;
   return name === 'echo' && op === 'listen' ? 'echo listen' : name;
+}
+
+/** Throws UsageError for a word after a command that it does not know. */
+function checkOp(name: string, op: string, known: readonly string[]): void {
+  if (known.includes(op)) return;
+  const meant = closest(op, known);
+  throw new UsageError(
+    `'offhook ${name} ${op}' does not exist: ${known.join(', ')}${meant ? `; did you mean '${meant}'?` : '.'} See: ${help(name)}`,
+  );
+}
+
+/** How many words a command may have after its name. */
+function wordsOf(name: string, op: string | undefined): number {
+  if (name === 'user' || name === 'bans') return (op ?? 'list') === 'list' ? 1 : 2;
+  return name === 'route' ? 2 : name === 'link' || name === 'echo' ? 1 : 0;
 }
 
 /** The command that prints a page of help. */

@@ -19,6 +19,7 @@ import { routesFindings, runningRoutes } from '../doctor/routes.ts';
 import { workerCount } from '../parts.ts';
 import { type FoundPart, type FoundSupervisor, foundParts, foundSupervisor, logOf, runningReach } from '../running.ts';
 import { command } from '../spelling.ts';
+import { banFindings } from './bans.ts';
 import { trunkFindings } from './trunks.ts';
 
 /** What runs with a data folder. */
@@ -122,7 +123,12 @@ async function system({ data, supervisor, parts }: Running, config: Config | und
   if (https) findings.push(await handshakeFinding('HTTPS', https, ownCa));
   if (tls) findings.push(await handshakeFinding('SIP over TLS', tls, ownCa));
   const signaling = answering.find(({ part }) => part === 'signaling');
-  if (signaling) findings.push(...(await trunkFindings(data)), ...runningRoutes(signaling, config?.routes));
+  if (signaling)
+    findings.push(
+      ...(await trunkFindings(data)),
+      ...(await banFindings(data)),
+      ...runningRoutes(signaling, config?.routes),
+    );
   const turn = portsOf('turn')?.udp;
   if (turn) findings.push(await turnFinding(turn));
   for (const { part, ports } of answering.filter(({ part }) => part.startsWith('media-relay'))) {

@@ -25,6 +25,7 @@ export interface Config {
     /** `jwks` is an absolute path. */
     readonly bearer?: { readonly jwks: string; readonly authzServer?: string };
     readonly challenge: 'digest' | 'bearer';
+    readonly bans: boolean;
   };
   /** Without cert and key, an own CA makes them. Absolute paths. */
   readonly tls: {

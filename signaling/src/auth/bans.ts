@@ -1,6 +1,7 @@
 import { networkOf, parseUri, type SipMessage, type SocketAddress, unmapped } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 import { Evidence, type Suspicion } from './evidence.ts';
+import { Recent } from './recent.ts';
 import { scannerOf } from './scanners.ts';
 
 /** Why a network is banned; `hand`: somebody who runs this server said so. */
@@ -76,10 +77,10 @@ export class Bans {
   readonly #options: BansOptions;
   readonly #evidence = new Evidence();
   /** By network; what forged datagrams bring about can't push the others out. */
-  readonly #forgeable = new Map<string, Entry>();
-  readonly #proven = new Map<string, Entry>();
+  readonly #forgeable = new Recent<Entry>(MAX_BANS);
+  readonly #proven = new Recent<Entry>(MAX_BANS);
   /** Network → when somebody signed in there last. */
-  readonly #signedIn = new Map<string, number>();
+  readonly #signedIn = new Recent<number>(MAX_PROTECTED);
   readonly #news: Ban[] = [];
 
   constructor(options: BansOptions) {
@@ -109,8 +110,8 @@ export class Bans {
   ): boolean {
     if (this.#proven.size === 0 && this.#forgeable.size === 0) return false;
     const network = networkOf(remote.address);
-    const proven = active(this.#proven.get(network), nowMs);
-    const ban = proven ?? (over === 'udp' ? active(this.#forgeable.get(network), nowMs) : undefined);
+    const proven = active(this.#proven.peek(network), nowMs);
+    const ban = proven ?? (over === 'udp' ? active(this.#forgeable.peek(network), nowMs) : undefined);
     if (!ban || this.#isExempt(remote, nowMs)) return false;
     const what = shown();
     if (what === 'known' || (what === 'nonce' && ban.why !== 'passwords' && ban.why !== 'hand')) return false;
@@ -161,12 +162,10 @@ export class Bans {
   /** An account has shown its password, token or session: somebody is at home there. */
   handleSignIn(remote: SocketAddress, nowMs: number): void {
     const network = networkOf(remote.address);
-    this.#signedIn.delete(network);
     this.#signedIn.set(network, nowMs);
-    if (this.#signedIn.size > MAX_PROTECTED) this.#signedIn.delete(this.#signedIn.keys().next().value!);
     for (const key of evidenceKeys(network)) this.#evidence.forget(key);
     this.#forgeable.delete(network);
-    if (this.#proven.get(network)?.why !== 'hand') this.#proven.delete(network);
+    if (this.#proven.peek(network)?.why !== 'hand') this.#proven.delete(network);
   }
 
   /** A wrong password, or a try for an account that is locked, with a nonce that was sent to that address. */
@@ -187,7 +186,7 @@ export class Bans {
 
   /** The bans that hold, the newest first. */
   list(nowMs: number): Ban[] {
-    const all = [...this.#proven.values(), ...this.#forgeable.values()];
+    const all = [...this.#proven, ...this.#forgeable].map(([, ban]) => ban);
     return all.filter((ban) => ban.untilMs > nowMs).sort((a, b) => b.sinceMs - a.sinceMs);
   }
 
@@ -221,7 +220,7 @@ export class Bans {
   /** Ends a ban, and forgets what led to it; false when there was none. */
   lift(address: string, nowMs: number): boolean {
     const network = networkOf(address);
-    const held = [this.#proven, this.#forgeable].filter((bans) => active(bans.get(network), nowMs) !== undefined);
+    const held = [this.#proven, this.#forgeable].filter((bans) => active(bans.peek(network), nowMs) !== undefined);
     for (const bans of [this.#proven, this.#forgeable]) bans.delete(network);
     for (const key of evidenceKeys(network)) this.#evidence.forget(key);
     return held.length > 0;
@@ -254,13 +253,11 @@ export class Bans {
   ): Ban {
     const network = networkOf(address);
     const bans = of.isForgeable ? this.#forgeable : this.#proven;
-    const before = bans.get(network);
+    const before = bans.peek(network);
     const times = before && nowMs - before.untilMs < FORGET_MS ? before.times + 1 : 1;
     const lengthMs = durationMs ?? Math.min(LONGEST_BAN_MS, BAN_MS * 2 ** Math.min(times - 1, 10));
     const ban: Entry = { network, ...of, sinceMs: nowMs, untilMs: nowMs + lengthMs, times, dropped: 0 };
-    bans.delete(network);
     bans.set(network, ban);
-    if (bans.size > MAX_BANS) bans.delete(bans.keys().next().value!);
     this.#evidence.forget(evidenceKeys(network)[of.isForgeable ? 0 : 1]);
     this.made[of.why]++;
     this.#news.push(ban);
@@ -277,7 +274,7 @@ export class Bans {
   /** Sources that no evidence is held against. */
   #isSafe(remote: SocketAddress, nowMs: number): boolean {
     const network = networkOf(remote.address);
-    const signedInMs = this.#signedIn.get(network);
+    const signedInMs = this.#signedIn.peek(network);
     if (signedInMs !== undefined && nowMs - signedInMs < PROTECTED_MS) return true;
     return this.#isExempt(remote, nowMs) || (this.#options.hasContacts?.(network) ?? false);
   }

@@ -1,3 +1,5 @@
+import { Recent } from './recent.ts';
+
 /** What a network is suspected of. */
 export type Suspicion = 'accounts' | 'targets' | 'passwords' | 'malformed';
 
@@ -45,12 +47,12 @@ interface Bucket {
 
 /**
  * What strangers have done, by network. Each note answers how much it is by now when that is too much for anybody who means
- * well, else undefined. Bounded: the network that was quiet for longest is forgotten first.
+ * well, else undefined. Bounded: networks that were quiet for longest are forgotten first.
  *
  * The names that exist here and those that don't count alike: whom it takes longer to ban would tell.
  */
 export class Evidence {
-  readonly #networks = new Map<string, Dossier>();
+  readonly #networks = new Recent<Dossier>(MAX_NETWORKS, (forgotten) => this.#dropped(forgotten));
   #questions = 0;
 
   /** Networks of which something is remembered. */
@@ -82,7 +84,7 @@ export class Evidence {
 
   /** Somebody there has answered the challenge to this question, well or not. */
   answered(network: string, of: 'accounts' | 'targets', what: string): void {
-    if (this.#networks.get(network)?.[of].delete(what.slice(0, LONGEST))) this.#questions--;
+    if (this.#networks.peek(network)?.[of].delete(what.slice(0, LONGEST))) this.#questions--;
   }
 
   counted(network: string, of: 'passwords' | 'malformed', nowMs: number): number | undefined {
@@ -94,32 +96,29 @@ export class Evidence {
   }
 
   forget(network: string): void {
-    const known = this.#networks.get(network);
-    if (!known) return;
-    this.#questions -= known.accounts.size + known.targets.size;
-    this.#networks.delete(network);
+    const known = this.#networks.delete(network);
+    if (known) this.#dropped(known);
   }
 
-  /** What is known of a network, which is the last one to be forgotten now. */
   #dossier(network: string): Dossier {
-    const known = this.#networks.get(network) ?? {
+    const known = this.#networks.touch(network);
+    if (known) return known;
+    const made = {
       accounts: new Map<string, number>(),
       targets: new Map<string, number>(),
       passwords: { level: 0, atMs: 0 },
       malformed: { level: 0, atMs: 0 },
     };
-    this.#networks.delete(network);
-    this.#networks.set(network, known);
-    if (this.#networks.size > MAX_NETWORKS) this.#forgetOldest();
-    return known;
+    this.#networks.set(network, made);
+    return made;
+  }
+
+  #dropped({ accounts, targets }: Dossier): void {
+    this.#questions -= accounts.size + targets.size;
   }
 
   #makeRoom(): void {
-    while (this.#questions > MAX_QUESTIONS) this.#forgetOldest();
-  }
-
-  #forgetOldest(): void {
-    this.forget(this.#networks.keys().next().value!);
+    while (this.#questions > MAX_QUESTIONS) this.#networks.age();
   }
 }
 

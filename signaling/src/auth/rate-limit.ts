@@ -1,3 +1,5 @@
+import { Recent } from './recent.ts';
+
 /** How much one key may ask for: so many a second in the long run, so many at once. */
 export interface Rate {
   readonly perSecond: number;
@@ -6,9 +8,9 @@ export interface Rate {
 
 const MAX_KEYS = 20_000;
 
-/** Token buckets by key (addresses as `networkOf` has them), bounded: the one untouched longest is forgotten when there are too many. */
+/** Token buckets by key (addresses as `networkOf` has them), bounded: those untouched longest are forgotten when there are too many. */
 export class RateLimit {
-  readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
+  readonly #buckets = new Recent<{ tokens: number; atMs: number }>(MAX_KEYS);
 
   get size(): number {
     return this.#buckets.size;
@@ -16,13 +18,13 @@ export class RateLimit {
 
   /** Takes one token; false when there is none left. */
   take(key: string, rate: Rate, nowMs: number): boolean {
-    const known = this.#buckets.get(key);
-    if (known) this.#buckets.delete(key);
-    else if (this.#buckets.size >= MAX_KEYS) this.#buckets.delete(this.#buckets.keys().next().value!);
-    const bucket = known ?? { tokens: rate.burst, atMs: nowMs };
+    let bucket = this.#buckets.touch(key);
+    if (!bucket) {
+      bucket = { tokens: rate.burst, atMs: nowMs };
+      this.#buckets.set(key, bucket);
+    }
     bucket.tokens = Math.min(rate.burst, bucket.tokens + ((nowMs - bucket.atMs) / 1000) * rate.perSecond);
     bucket.atMs = nowMs;
-    this.#buckets.set(key, bucket);
     if (bucket.tokens < 1) return false;
     bucket.tokens--;
     return true;

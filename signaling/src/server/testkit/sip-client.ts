@@ -29,6 +29,9 @@ const T1_MS = 500;
 /** A phone of a few lines: one request at a time over one transport. */
 export class SipClient implements AsyncDisposable {
   readonly closed: Promise<void>;
+  /** Whether requests over UDP are repeated until they are answered. */
+  repeats = true;
+  readonly #repeating = new Set<NodeJS.Timeout | undefined>();
   readonly #send: (bytes: Uint8Array) => void;
   readonly #close: () => void;
   readonly #transport: string;
@@ -46,8 +49,10 @@ export class SipClient implements AsyncDisposable {
     this.closed = wire.closed;
   }
 
-  static async udp(port: number, host = '127.0.0.1'): Promise<SipClient> {
+  /** `from` is the address it has, when that is not the machine's choice. */
+  static async udp(port: number, host = '127.0.0.1', from?: string): Promise<SipClient> {
     const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    if (from !== undefined) await new Promise<void>((resolve) => socket.bind(0, from, resolve));
     await new Promise<void>((resolve) => socket.connect(port, host, resolve));
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     const client = new SipClient('UDP', { send: (bytes) => socket.send(bytes), close: () => socket.close(), closed });
@@ -55,8 +60,8 @@ export class SipClient implements AsyncDisposable {
     return client;
   }
 
-  static async tcp(port: number, host = '127.0.0.1'): Promise<SipClient> {
-    const socket = connectTcp(port, host);
+  static async tcp(port: number, host = '127.0.0.1', from?: string): Promise<SipClient> {
+    const socket = connectTcp({ port, host, localAddress: from });
     await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
     return SipClient.#stream('TCP', socket);
   }
@@ -124,11 +129,18 @@ export class SipClient implements AsyncDisposable {
     });
     const branch = `z9hG4bK${hex(nodeCrypto.randomBytes(8))}`;
     message.prepend('via', `SIP/2.0/${this.#transport} client.invalid;branch=${branch};rport`);
-    const bytes = message.serialize();
-    this.#send(bytes);
-    // Timer E (RFC 3261 17.1.2.2): a server that is behind drops what it expects to be repeated.
-    const again = this.#transport === 'UDP' ? setInterval(() => this.#send(bytes), T1_MS) : undefined;
-    return new Promise<SipMessage>((resolve) => this.#waiting.set(cseq, resolve)).finally(() => clearInterval(again));
+    return new Promise((resolve) => {
+      const bytes = message.serialize();
+      // A server that is behind with its work does not look at datagrams of strangers, which are repeated (RFC 3261 17.1.2).
+      const again = this.#transport === 'UDP' && this.repeats ? setInterval(() => this.#send(bytes), T1_MS) : undefined;
+      this.#repeating.add(again);
+      this.#waiting.set(cseq, (response) => {
+        clearInterval(again);
+        this.#repeating.delete(again);
+        resolve(response);
+      });
+      this.#send(bytes);
+    });
   }
 
   /** REGISTER, and again with credentials when a password is given and a challenge comes. */
@@ -157,6 +169,7 @@ export class SipClient implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const again of this.#repeating) clearInterval(again);
     this.#close();
     await this.closed;
   }
