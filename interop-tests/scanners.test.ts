@@ -11,7 +11,7 @@ const skip = lacking('svmap', 'svwar', 'svcrack', 'python3');
 
 /** Where Debian's sipvicious 0.3.3 lies. */
 const INSTALLED = '/usr/share/sipvicious/sipvicious';
-const TOOL_MS = 40_000;
+const TOOL_MS = 60_000;
 
 const folder = scratchFolder();
 /** Weak, numeric, and on every list: what is to be found. */
@@ -98,7 +98,6 @@ const FOUND = {
 
 const MADE_UP: readonly [string, readonly (readonly [string, string])[]][] = [
   ['as they are', []],
-  ['under the name of a phone', [['friendly-scanner', 'Yealink SIP-T46S 66.86.0.15']]],
   [
     'under the name of a phone and without the name of the tool',
     [
@@ -127,28 +126,27 @@ test('the tools work: from this machine, which is never banned, svmap finds the 
 test('svmap, svwar and svcrack, whatever they call themselves, get nothing at all, and each is banned', {
   skip,
 }, async () => {
-  const runs = MADE_UP.flatMap(([how, changes], i) => {
-    const home = tools(`tools-${i}`, changes);
-    return (['svmap', 'svwar', 'svcrack'] as const).map((tool, k) => ({
-      how,
-      home,
-      tool,
-      from: `127.0.${i + 1}.${k + 1}`,
-    }));
-  });
   const args = { svmap: [], svwar: [...WAR, '--force'], svcrack: crackArgs() };
-  await Promise.all(
-    runs.map(async ({ how, home, tool, from }) => {
-      const output = await run(home, tool, from, args[tool]);
-      assert.doesNotMatch(output, FOUND[tool], `${tool} ${how}`);
-      assert.equal((await bans()).find(({ network }) => network === from)?.why, 'scanner', `${tool} ${how}: ${output}`);
-    }),
-  );
+  for (const [i, [how, changes]] of MADE_UP.entries()) {
+    const home = tools(`tools-${i}`, changes);
+    await Promise.all(
+      (['svmap', 'svwar', 'svcrack'] as const).map(async (tool, k) => {
+        const from = `127.0.${i + 1}.${k + 1}`;
+        const output = await run(home, tool, from, args[tool]);
+        assert.doesNotMatch(output, FOUND[tool], `${tool} ${how}`);
+        assert.equal(
+          (await bans()).find(({ network }) => network === from)?.why,
+          'scanner',
+          `${tool} ${how}: ${output}`,
+        );
+      }),
+    );
+  }
 });
 
 /** Nothing is left by which they could be known: their tags look like others, and still serve them. */
 const DISGUISED: readonly (readonly [string, string])[] = [
-  ...MADE_UP[2]![1],
+  ...MADE_UP[1]![1],
   ["b'\\x01'", "b'\\x02'"],
   // nor do they give up where the others do
   ['self.log.debug(buff.__repr__())\n            self.nomore = True', 'pass'],
@@ -186,7 +184,7 @@ test('a phone on this machine notices nothing of all that, and calls', { skip },
     await phone.close();
   }
   const figures = await system.metrics('signaling');
-  assert.ok(figures.sip_bans_active! >= 11, `${figures.sip_bans_active}`);
-  assert.equal(figures['sip_bans_total{why="scanner"}'], 9);
-  assert.ok(figures.sip_banned_dropped_total! >= 9);
+  assert.ok(figures.sip_bans_active! >= 8, `${figures.sip_bans_active}`);
+  assert.equal(figures['sip_bans_total{why="scanner"}'], 6);
+  assert.ok(figures.sip_banned_dropped_total! >= 6);
 });
