@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { lacking } from './src/peers.ts';
 import { PlainPhone } from './src/plain-phone.ts';
+import { sipp } from './src/sipp.ts';
 import { System, scratchFolder } from './src/system.ts';
 
-const skip = lacking('svmap', 'svwar', 'svcrack', 'python3');
+const skip = lacking('svmap', 'svwar', 'svcrack', 'python3', 'sipp');
 
 /** Where Debian's sipvicious 0.3.3 lies. */
 const INSTALLED = '/usr/share/sipvicious/sipvicious';
@@ -173,6 +174,26 @@ test('tools that nothing tells from a phone find no extension and no password, a
   const ofCrack = banned.find(({ network }) => network === '127.0.9.3');
   assert.equal(ofCrack?.why, 'passwords', crack);
   assert.match(system.log('signaling'), /127\.0\.9\.2 is banned for 10 min over UDP: it asked for \d+ accounts/);
+});
+
+test('where a phone is signed in a scan gets nothing either, and the phone goes on', { skip }, async () => {
+  const from = '127.0.0.50';
+  const register = async () => {
+    const run = await sipp({
+      ...{ folder: folder.path, server: `127.0.0.1:${system.ports.udp}`, domain: system.domain, ...owner, from },
+      scenario: 'register.xml',
+      replace: { EXPIRES: '60', EXPECTED: '200' },
+      calls: 1,
+    });
+    assert.equal(run.failed, 0, run.output);
+  };
+  await register();
+  assert.doesNotMatch(await run(tools('neighbour', []), 'svmap', from, []), FOUND.svmap);
+  await register();
+  assert.equal(
+    (await bans()).find(({ network }) => network === from),
+    undefined,
+  );
 });
 
 test('a phone on this machine notices nothing of all that, and calls', { skip }, async () => {

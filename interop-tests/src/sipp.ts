@@ -28,6 +28,8 @@ export interface SippOptions {
   readonly calls: number;
   readonly ratePerS?: number;
   readonly transport?: 'u1' | 't1';
+  /** The address it has, instead of 127.0.0.1. */
+  readonly from?: string;
   readonly timeoutS?: number;
   /** Its own port, when others have to find it there (default: any). */
   readonly port?: number;
@@ -57,7 +59,7 @@ export async function sipp(o: SippOptions): Promise<SippRun> {
         '-inf',
         'users.csv',
         '-i',
-        '127.0.0.1',
+        o.from ?? '127.0.0.1',
       ],
       ...['-mi', '127.0.0.1', '-mp', String(await mediaPort()), '-t', o.transport ?? 'u1'],
       ...(o.port === undefined ? [] : ['-p', String(o.port)]),

@@ -9,7 +9,7 @@ import { SipClient } from './testkit/sip-client.ts';
 const SCANS = [['User-Agent', 'friendly-scanner']] as const;
 
 const dropped = async ({ part }: RunningServer): Promise<number> =>
-  ((await part.metrics()) as Record<string, number>).sip_banned_dropped_total!;
+  ((await part.metrics!()) as Record<string, number>).sip_banned_dropped_total!;
 
 const bans = async (server: RunningServer): Promise<string[]> =>
   ((await server.verb('bans')) as BanStatus[]).map(
@@ -84,7 +84,7 @@ test('a scan over TCP closes what strangers of that address have open, and nothi
     assert.deepEqual(await bans(server), [], 'whoever signs in is at home');
   }
   assert.equal((await phone.request('OPTIONS', 'x')).status, 401);
-  const figures = (await server.part.metrics()) as Record<string, number>;
+  const figures = (await server.part.metrics!()) as Record<string, number>;
   assert.equal(figures['sip_bans_total{why="scanner"}'], 1);
   assert.equal(figures.sip_bans_active, 0);
 });
