@@ -1,7 +1,7 @@
 export * from './accounts.ts';
 export * from './admission.ts';
 export * from './authenticator.ts';
-export { type Ban, Bans, isOwnMachine, type Shown } from './bans.ts';
+export { type Ban, Bans, type Shown } from './bans.ts';
 export { Bearer, type BearerOptions } from './bearer.ts';
 export { JWT_ALGORITHMS, type JwtAlgorithm, jwtCheck } from './jwt.ts';
 export { KeyFile } from './key-file.ts';

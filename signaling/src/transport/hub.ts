@@ -7,6 +7,7 @@ import {
   type SipParseError,
   type SocketAddress,
 } from '@offhook/core';
+import type { Shown } from '../auth/index.ts';
 import type { Flow } from '../transaction/index.ts';
 
 /** What the transports tell the server. */
@@ -21,9 +22,6 @@ export interface TransportEvents {
   /** Something came that can't be read. */
   onMalformed?(flow: Flow): void;
 }
-
-/** What a datagram shows before it is read: it may carry a nonce, or is from where somebody known is. */
-type Shown = 'nothing' | 'nonce' | 'known';
 
 export interface TransportLimits {
   /** Connections (TCP, TLS and WebSocket) in all, from one address (IPv6: /64), and from one loopback address. */
