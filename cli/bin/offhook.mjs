@@ -14,10 +14,11 @@ if (node === process.execPath && Number(process.versions.node.split('.')[0]) < 2
   );
   process.exit(1);
 }
-// In a session of its own, out of reach of the terminal's Ctrl-C: every signal comes here, and is passed on once.
+// In a session of its own, out of reach of the terminal's Ctrl-C: every signal comes here, and is passed on once. A chat needs
+// the terminal itself: its size, and Ctrl-Z; a second signal changes nothing for it.
 const child = spawn(node, [join(root, 'cli', 'src', 'main.ts'), ...process.argv.slice(2)], {
   stdio: 'inherit',
-  detached: true,
+  detached: !process.argv.slice(2).includes('chat'),
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
 child.on('error', (error) => {

@@ -42,6 +42,10 @@ const OPTIONS = {
   ca: { type: 'string' },
   fingerprint: { type: 'string' },
   insecure: { type: 'boolean' },
+  server: { type: 'string' },
+  transport: { type: 'string' },
+  'password-file': { type: 'string' },
+  to: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
@@ -58,6 +62,7 @@ const OWN: Readonly<Record<string, readonly Option[]>> = {
   trunks: ['json'],
   bans: ['json'],
   route: ['trunk', 'at', 'file', 'json'],
+  chat: ['server', 'transport', 'password-file', 'to', 'ca', 'json'],
   user: ['json'],
   'user add': ['json', 'password', 'name', 'digest'],
   'user passwd': ['json', 'password', 'digest'],

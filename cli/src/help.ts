@@ -1,3 +1,5 @@
+import { COMMAND_HELP } from './chat/typed.ts';
+
 const COMMON = `  --config <file>   configuration (default: offhook.config.json of this folder; in a folder that has neither it nor
                     Offhook's data, that of the project's folder)
   --data <folder>   data folder (default: the configuration's, ./data beside it)`;
@@ -16,6 +18,7 @@ Run it as 'npx offhook <command>' in the project's folder, or from anywhere as '
   offhook status [--json]       what runs, and where
   offhook user add <name>       also: list, passwd <name>, remove <name>, calls <name>
   offhook link <user>           a one-time login link
+  offhook chat <user>           texts and presence in a terminal
   offhook trunks [--json]       the providers, and whether calls can go over them
   offhook bans [--json]         who is not listened to for a while; also: lift <address>, add <address>
   offhook route <from> <to>     what would become of a call, step by step
@@ -69,6 +72,24 @@ ${COMMON}\n${JSON_TOO}`,
   'user remove': `offhook user remove <name>: removes an account.\n\n${COMMON}\n${JSON_TOO}`,
   'user list': `offhook user list: the accounts, and whether a phone of theirs is there.\n\n${COMMON}\n${JSON_TOO}`,
   link: `offhook link <user>: prints a link that signs in once, within a day.\n\n${COMMON}`,
+  chat: `offhook chat <user>[@domain]: signs in as that user, over SIP, and exchanges texts with others: terminals like this one, the
+web phone, and every SIP phone that knows MESSAGE. Without a domain it is an account of the system that runs here; with another
+domain its server is found by DNS, or named by --server. The password is asked for, or taken from OFFHOOK_PASSWORD.
+
+  --to <user>            whom what you type goes to first: bob, or bob@example.org
+  --server <host[:port]> the SIP server (registrar)
+  --transport <t>        udp (default), tcp or tls
+  --password-file <file> its first line is the password
+  --ca <file>            trusts that CA too (PEM); the own CA of the system that runs here is trusted by itself
+  --json                 one JSON object for each thing that happens, for programs
+
+What can be typed: a text, or
+${COMMAND_HELP.map((line) => `  ${line}`).join('\n')}
+
+When standard input is no terminal, its lines are read one after the other, and it ends after the last one, once it is known what
+has become of all texts. Exit code 1 when it can't sign in, or a text did not arrive.
+
+${COMMON}`,
   trunks: `offhook trunks: each trunk with its state, its registration and the lines in use. Exit code 1 when one is down.
 
 ${COMMON}\n${JSON_TOO}`,

@@ -1,5 +1,6 @@
 /** The SIP server: as a part (`startSignaling`) and as one machine without sockets (`SipCore`). */
 export type { SignalingConfig } from './config.ts';
+export { Dialog } from './dialog/index.ts';
 export { MediaClient, type MediaClientCommand, type NgResult, openRelaySockets, parseRelay } from './media/index.ts';
 export { checkRoutes, type RouteReport, tryRoutes } from './routing/index.ts';
 export type { BanStatus } from './server/ban-verb.ts';
