@@ -22,7 +22,7 @@ function offhook(...args: string[]) {
   return { status, stdout, stderr };
 }
 
-for (const command of ['start', 'stop', 'status', 'user', 'link', 'route', 'trunks', 'doctor', 'echo', 'version']) {
+for (const command of ['start', 'stop', 'status', 'user', 'link', 'chat', 'route', 'trunks', 'doctor', 'echo', 'version']) {
   test(`offhook ${command} --help says what it does`, () => {
     const { status, stdout, stderr } = offhook(command, '--help');
     assert.equal(stderr, '');
@@ -61,6 +61,25 @@ const REFUSED: readonly [string[], number, RegExp][] = [
   [['user', 'add'], 2, /whom\? offhook user add <name>/],
   [['link'], 2, /whose link\?/],
   [['link', 'alice'], 1, /Offhook does not run with the data folder .*Start it with: node \/.* start\n/],
+  [['chat'], 2, /who are you\? offhook chat <user>\. See: .* chat --help/],
+  [['chat', 'alice', 'bob'], 2, /'bob' is one word too many/],
+  [
+    ['chat', 'alice', '--password', 'x'],
+    2,
+    /'offhook chat' has no option '--password'; did you mean '--password-file'\?/,
+  ],
+  [['chat', 'a b'], 2, /'a b' is no account: alice, or alice@example\.org/],
+  [['chat', 'alice@x:5060'], 2, /a port belongs to the server: offhook chat alice@x --server x:5060/],
+  [['chat', 'alice', '--transport', 'ws'], 2, /--transport is one of udp, tcp, tls, not 'ws'/],
+  [['chat', 'alice', '--server', 'a b'], 2, /--server: 'a b' is no host or host:port/],
+  [['chat', 'alice', '--server', 'x', '--to', '<>'], 2, /--to: '<>' is no address/],
+  [['chat', 'alice', '--server', 'x', '--ca', 'none.pem'], 2, /--ca: ENOENT/],
+  [['chat', 'alice', '--server', 'x', '--password-file', 'none'], 2, /--password-file: ENOENT/],
+  [
+    ['chat', 'alice'],
+    1,
+    /Offhook does not run .*\nFor an account elsewhere say where: offhook chat alice@example\.org/,
+  ],
   [['users', 'list'], 1, /Offhook does not run/],
   [['route', 'alice'], 2, /who calls whom\? offhook route <from> <to>\. See: .* route --help/],
   [['route', 'a', 'b', 'c'], 2, /'c' is one word too many/],

@@ -28,6 +28,7 @@ export function parsePerson(typed: string, domain: string): Person | undefined {
   if (text === '' || text.length > MAX_NAME || /[\s<>"]/.test(text)) return undefined;
   const hasScheme = /^sips?:/i.test(text);
   if (!hasScheme && !text.includes('@')) {
+    if (text.includes(':')) return undefined; // tel: and the like, or a host with its port
     const uri = parseUri(`sip:${domainHost(domain)}`);
     if (!uri) return undefined;
     uri.user = text;
