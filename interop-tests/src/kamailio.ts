@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { waitUntil } from './system.ts';
 
 /** Where Debian puts the modules, on the machines that tests run on. */
-const MODULES = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map((arch) => `/usr/lib/${arch}/kamailio/modules/`);
+const ALL_MODULES = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map((arch) => `/usr/lib/${arch}/kamailio/modules/`);
+export const MODULES = ALL_MODULES.find((folder) => existsSync(folder)) ?? ALL_MODULES[0]!;
 const NEEDED = 'kex tm tmx sl rr pv maxfwd usrloc registrar textops siputils xlog auth'.split(' ');
 
 export interface ProviderOptions {
@@ -37,11 +38,16 @@ export class Kamailio implements AsyncDisposable {
     child.stderr?.on('data', note);
   }
 
-  static async start(options: ProviderOptions): Promise<Kamailio> {
-    const folder = join(options.folder, 'kamailio');
+  static start(options: ProviderOptions): Promise<Kamailio> {
+    return Kamailio.run(options.folder, configuration(options));
+  }
+
+  /** With a configuration that logs "provider is ready" when it is. */
+  static async run(within: string, text: string): Promise<Kamailio> {
+    const folder = join(within, 'kamailio');
     mkdirSync(join(folder, 'run'), { recursive: true });
     const config = join(folder, 'kamailio.cfg');
-    writeFileSync(config, configuration(options));
+    writeFileSync(config, text);
     const child = spawn(
       'timeout',
       [
@@ -104,7 +110,6 @@ export class Kamailio implements AsyncDisposable {
 }
 
 function configuration({ port, domain, password, numbers, routes }: ProviderOptions): string {
-  const modules = MODULES.find((folder) => existsSync(folder)) ?? MODULES[0]!;
   const subscribers = Object.entries(numbers).map(
     ([number, account]) => `  if ($rU == "${number}") { $ru = "sip:${account}@${domain}"; route(FIND); exit; }`,
   );
@@ -122,7 +127,7 @@ auto_aliases=no
 alias="${domain}"
 listen=udp:${Kamailio.registrar}:${port}
 listen=udp:${Kamailio.byAddress}:${port}
-mpath="${modules}"
+mpath="${MODULES}"
 ${NEEDED.map((name) => `loadmodule "${name}.so"`).join('\n')}
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "gruu_enabled", 0)
