@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { ChatTerminal } from './src/chat-terminal.ts';
 import { Kamailio, MODULES } from './src/kamailio.ts';
 import { lacking } from './src/peers.ts';
-import { scratchFolder, waitUntil } from './src/system.ts';
+import { scratchFolder } from './src/system.ts';
 
 const skip = lacking('kamailio');
-const MAIN = new URL('../cli/src/main.ts', import.meta.url).pathname;
 const DOMAIN = 'texts.example';
 const PASSWORD = 'correct-Horse-7';
 const NEEDED = 'kex tm tmx sl rr pv maxfwd usrloc registrar textops siputils xlog auth'.split(' ');
@@ -54,51 +52,12 @@ event_route[core:worker-one-init] {
 `;
 }
 
-/** A real `offhook chat`. */
-class Terminal implements AsyncDisposable {
-  output = '';
-  readonly ended: Promise<number | null>;
-  readonly #child: ChildProcess;
-
-  constructor(user: string, transport: string, ...args: string[]) {
-    const env: NodeJS.ProcessEnv = {
-      ...process.env,
-      OFFHOOK_PASSWORD: PASSWORD,
-      XDG_DATA_HOME: join(folder.path, user),
-    };
-    delete env.NODE_TEST_CONTEXT;
-    mkdirSync(join(folder.path, user), { recursive: true });
-    const words = ['chat', `${user}@${DOMAIN}`, '--server', `127.0.0.1:${port}`, '--transport', transport, ...args];
-    this.#child = spawn(process.execPath, [MAIN, ...words], { stdio: 'pipe', env, cwd: join(folder.path, user) });
-    for (const stream of [this.#child.stdout!, this.#child.stderr!])
-      stream.on('data', (bytes: Buffer) => {
-        this.output += bytes.toString();
-      });
-    this.ended = new Promise((resolve) => this.#child.once('close', resolve));
-  }
-
-  says(what: RegExp): Promise<void> {
-    return waitUntil(
-      `${what}`,
-      async () => what.test(this.output),
-      30_000,
-      () => `${this.output}\n${kamailio.output}`,
-    );
-  }
-
-  type(line: string): void {
-    this.#child.stdin!.write(`${line}\n`);
-  }
-
-  end(): void {
-    this.#child.stdin!.end();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill('SIGKILL');
-    await this.ended;
-  }
-}
+const terminal = (user: string, transport: string, ...more: string[]) =>
+  new ChatTerminal(
+    { folder: join(folder.path, user), password: PASSWORD },
+    `${user}@${DOMAIN}`,
+    ...['--server', `127.0.0.1:${port}`, '--transport', transport, ...more],
+  );
 
 before(async () => {
   if (skip) return;
@@ -118,9 +77,9 @@ after(async () => {
 
 for (const transport of ['udp', 'tcp']) {
   test(`through Kamailio over ${transport}: two terminals register, and write to each other`, { skip }, async () => {
-    await using alice = new Terminal('alice', transport, '--to', 'bob');
-    await using bob = new Terminal('bob', transport, '--to', 'alice');
-    await alice.says(/signed in as alice@texts\.example/);
+    await using alice = terminal('alice', transport, '--to', 'bob');
+    await using bob = terminal('bob', transport, '--to', 'alice');
+    await alice.says(/signed in as alice@texts\.example/, () => kamailio.output);
     await bob.says(/signed in as bob@texts\.example/);
     await alice.says(/\* the server takes no presence \(405 Method Not Allowed\)/);
     alice.type('grüße <an> bob');
