@@ -3,17 +3,20 @@ import { NameAddr, parseUri, SipUri } from '@offhook/core';
 /** Longest name that is taken for one, from the keyboard and from outside. */
 const MAX_NAME = 128;
 
+/** Users that are shown as they are; others keep the escapes of their URI, so that none can look like a line of ours. */
+const PLAIN = /^[\p{L}\p{N}\p{M}._~+*#$&=!'-]+$/u;
+
 /** A person's address as SIP and as it is shown: of our own domain by the user's name alone. */
 export class Person {
   readonly uri: SipUri;
-  /** `bob`, or `bob@example.org` when the domain is another one; control characters are not removed. */
+  /** `bob`, or `bob@example.org` when the domain is another one. */
   readonly name: string;
 
   constructor(uri: SipUri, domain: string) {
     const { user, host, port } = uri;
     this.uri = new SipUri({ scheme: uri.scheme, user, host, port });
     const at = this.uri.toString().slice(uri.scheme.length + 1);
-    this.name = host === domain && port === undefined && user !== undefined ? user : at;
+    this.name = host === domain && port === undefined && user !== undefined && PLAIN.test(user) ? user : at;
   }
 
   /** `<sip:bob@example.org>` */

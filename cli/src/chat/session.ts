@@ -3,6 +3,7 @@ import { type Person, parsePerson } from './address.ts';
 import { ChatAgent, type ChatEvent } from './agent.ts';
 import type { Console, ConsoleEvents } from './console.ts';
 import type { History } from './history.ts';
+import { shownName } from './plain-text.ts';
 import { presenceWords } from './presence.ts';
 import type { Account } from './registration.ts';
 import { inJson, inLines, type Shown } from './shown.ts';
@@ -277,7 +278,7 @@ export class Session {
   }
 
   #promptAgain(): void {
-    this.#console.prompt(this.#to ? `${this.#to.name}> ` : '> ');
+    this.#console.prompt(this.#to ? `${shownName(this.#to.name)}> ` : '> ');
   }
 
   /** With a name: from now on; what is known already is said at once, the rest as it comes. */

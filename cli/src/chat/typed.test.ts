@@ -43,6 +43,8 @@ const PEOPLE: readonly [string, string | undefined, string?][] = [
   ['sips:bob@example.test', 'sips:bob@example.test', 'bob'],
   ['+49 30', undefined],
   ['+4930', 'sip:+4930@example.test', '+4930'],
+  ['sip:%1B%5B2Jbob@example.test', 'sip:%1B%5B2Jbob@example.test', '%1B%5B2Jbob@example.test'],
+  ['sip:bob%3A%20x@example.test', 'sip:bob%3A%20x@example.test', 'bob%3A%20x@example.test'],
   ['bøb', 'sip:b%C3%B8b@example.test', 'bøb'],
   ['', undefined],
   ['@example.org', undefined],

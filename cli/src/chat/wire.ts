@@ -104,12 +104,16 @@ export class Wire {
   #udp(at: SocketAddress): Promise<Open> {
     return new Promise((resolve, reject) => {
       const socket: UdpSocket = createSocket(at.address.includes(':') ? 'udp6' : 'udp4');
+      const failed = (error: Error) => {
+        socket.close();
+        reject(error);
+      };
       this.#abort = () => socket.close();
-      socket.once('error', reject);
-      socket.connect(at.port, at.address, () => {
+      socket.once('error', failed);
+      socket.once('connect', () => {
         const { address, port } = socket.address();
         const flow = this.#flow('udp', { address: unmapped(address), port }, at);
-        socket.off('error', reject);
+        socket.off('error', failed);
         socket.on('error', (error) => this.#lost(flow, error));
         socket.on('message', (bytes) => this.#events.received(bytes, flow));
         let isClosed = false;
@@ -125,6 +129,7 @@ export class Wire {
           },
         });
       });
+      socket.connect(at.port, at.address);
     });
   }
 

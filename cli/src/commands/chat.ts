@@ -5,6 +5,7 @@ import { openPipe, openTerminal } from '../chat/console.ts';
 import { History } from '../chat/history.ts';
 import { takeInstance } from '../chat/instance.ts';
 import { findPassword } from '../chat/password.ts';
+import { shownLines } from '../chat/plain-text.ts';
 import { Session } from '../chat/session.ts';
 import { COMMANDS } from '../chat/typed.ts';
 import { findServer } from '../chat/where.ts';
@@ -25,11 +26,13 @@ export async function chat(who: string, values: Values, data: () => string): Pro
   const instance = takeInstance(folder);
   const history = new History(join(folder, 'history'));
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY && !json;
-  const people = () => history.people();
+  // readline prints what it completes and what was typed before as it is
+  const isShownAsItIs = (text: string) => shownLines(text)[0] === text;
+  const people = () => history.people().filter(isShownAsItIs);
   const typedBefore = () =>
     history
       .texts()
-      .filter(({ own, text }) => own && !text.includes('\n'))
+      .filter(({ own, text }) => own && isShownAsItIs(text))
       .map(({ text }) => (text.startsWith('/') ? `/${text}` : text))
       .reverse();
   const session = new Session({

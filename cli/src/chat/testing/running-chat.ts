@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { DOMAIN, PASSWORD } from './scripted-server.ts';
 
 const MAIN = join(import.meta.dirname, '../../main.ts');
+/** What a person starts; it has to leave the terminal to the chat. */
+const BIN = join(import.meta.dirname, '../../../bin/offhook.mjs');
 const WAIT_MS = 20_000;
 
 export interface ChatProcessOptions {
@@ -26,7 +28,7 @@ export class RunningChat implements AsyncDisposable {
 
   constructor(options: ChatProcessOptions) {
     const { user, server, folder, args = [], password = PASSWORD, isTerminal = false } = options;
-    const words = [process.execPath, MAIN, 'chat', `${user}@${DOMAIN}`, '--server', server, ...args];
+    const words = [process.execPath, isTerminal ? BIN : MAIN, 'chat', `${user}@${DOMAIN}`, '--server', server, ...args];
     const env: NodeJS.ProcessEnv = {
       ...process.env,
       OFFHOOK_PASSWORD: password,
