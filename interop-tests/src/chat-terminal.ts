@@ -29,7 +29,7 @@ export class ChatTerminal implements AsyncDisposable {
     return waitUntil(
       String(what),
       async () => what.test(this.output),
-      30_000,
+      60_000, // a busy machine needs many seconds to start a process
       () => `${this.output}\n${detail()}`,
     );
   }

@@ -5,7 +5,8 @@ import { DOMAIN, PASSWORD } from './scripted-server.ts';
 const MAIN = join(import.meta.dirname, '../../main.ts');
 /** What a person starts; it has to leave the terminal to the chat. */
 const BIN = join(import.meta.dirname, '../../../bin/offhook.mjs');
-const WAIT_MS = 20_000;
+/** A busy machine needs many seconds to start a process. */
+const WAIT_MS = 60_000;
 
 export interface ChatProcessOptions {
   readonly user: string;
