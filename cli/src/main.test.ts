@@ -22,7 +22,19 @@ function offhook(...args: string[]) {
   return { status, stdout, stderr };
 }
 
-for (const command of ['start', 'stop', 'status', 'user', 'link', 'chat', 'route', 'trunks', 'doctor', 'echo', 'version']) {
+for (const command of [
+  'start',
+  'stop',
+  'status',
+  'user',
+  'link',
+  'chat',
+  'route',
+  'trunks',
+  'doctor',
+  'echo',
+  'version',
+]) {
   test(`offhook ${command} --help says what it does`, () => {
     const { status, stdout, stderr } = offhook(command, '--help');
     assert.equal(stderr, '');
