@@ -29,6 +29,11 @@ export function command(words: string, { cwd, config, data }: Call = call): stri
   return `${inside ? 'npx offhook' : `node ${quoted(`${ROOT}/cli/bin/offhook.mjs`)}`} ${words}${more}`;
 }
 
+/** The command that prints a page of help. */
+export function helpCommand(page: string): string {
+  return command(`${page} --help`.trimStart(), { cwd: process.cwd() });
+}
+
 /** One word for a POSIX shell. */
 function quoted(word: string): string {
   return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -1,4 +1,9 @@
-/** The word nearest to a misspelt one, or undefined when none is near (more than a third of it differs). */
+const SHORTEST_START = 4;
+
+/**
+ * The word nearest to a misspelt one, or the only one that begins with it; undefined when none is near (more than a third of
+ * it differs).
+ */
 export function closest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
@@ -9,7 +14,9 @@ export function closest(word: string, known: readonly string[]): string | undefi
       bestDistance = distance;
     }
   }
-  return best;
+  if (best !== undefined || word.length < SHORTEST_START) return best;
+  const longer = known.filter((candidate) => candidate.toLowerCase().startsWith(word.toLowerCase()));
+  return longer.length === 1 ? longer[0] : undefined;
 }
 
 /** Letters to insert, delete, change or swap with a neighbour (optimal string alignment). */

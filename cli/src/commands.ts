@@ -1,0 +1,123 @@
+import { UsageError, type Values } from './arguments.ts';
+import { BAN_OPS, bans } from './commands/bans.ts';
+import { link, status, stop } from './commands/control.ts';
+import { doctor } from './commands/doctor.ts';
+import { echo } from './commands/echo.ts';
+import { echoListen } from './commands/echo-listen.ts';
+import { route } from './commands/route.ts';
+import { start } from './commands/start.ts';
+import { trunks } from './commands/trunks.ts';
+import { user } from './commands/user.ts';
+import { userCalls } from './commands/user-calls.ts';
+import { closest } from './config/closest.ts';
+import { helpCommand } from './spelling.ts';
+
+/** What a command is called with. */
+export interface Invocation {
+  readonly values: Values;
+  /** The words after the command's name. */
+  readonly words: readonly string[];
+  /** The data folder; looked for when it is asked for. */
+  readonly data: () => string;
+}
+
+interface Command {
+  /** How many words may follow, by the first of them. */
+  readonly words?: number | ((op: string | undefined) => number);
+  /** What its first word may be; without one it is `otherwise`, or missing. */
+  readonly ops?: { readonly known: readonly string[]; readonly otherwise?: string; readonly missing: string };
+  /** Operations that have a page of help and options of their own. */
+  readonly pages?: readonly string[];
+  run(call: Invocation & { readonly page: string }): number | Promise<number>;
+}
+
+const USER_OPS = ['add', 'list', 'passwd', 'remove', 'calls'] as const;
+
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  start: { run: ({ values }) => start(values) },
+  stop: { run: ({ data }) => stop(data()) },
+  status: { run: ({ data, values }) => status(data(), values.json ?? false) },
+  doctor: { run: ({ values }) => doctor(values, values.json ?? false) },
+  trunks: { run: ({ data, values }) => trunks(data(), values.json ?? false) },
+  link: {
+    words: 1,
+    run: ({ words, data }) => {
+      const who = needed(words[0], 'whose link? offhook link <user>.', 'link');
+      return link(data(), who);
+    },
+  },
+  user: {
+    words: (op) => (op === 'list' ? 1 : 2),
+    ops: { known: USER_OPS, missing: `what about users? ${USER_OPS.join(', ')}.` },
+    pages: USER_OPS,
+    run: ({ words: [op = '', who], values, data, page }) => {
+      const name = op === 'list' ? undefined : needed(who, `whom? offhook ${page} <name>.`, page);
+      const { password, name: displayName, digest, json = false } = values;
+      if (op === 'calls') return userCalls(data(), name!, values);
+      if (digest !== undefined && !['MD5', 'SHA-256'].includes(digest))
+        throw new UsageError(`--digest is MD5 or SHA-256, not '${digest}'. See: ${helpCommand(page)}`);
+      return user(data(), op, { name, password, displayName, digest, json });
+    },
+  },
+  bans: {
+    words: (op) => ((op ?? 'list') === 'list' ? 1 : 2),
+    ops: { known: BAN_OPS, otherwise: 'list', missing: '' },
+    run: ({ words: [op = 'list', address], values, data, page }) => {
+      if (op !== 'list') needed(address, `which address? offhook bans ${op} <address>.`, page);
+      return bans(data(), { op, address, json: values.json ?? false });
+    },
+  },
+  route: {
+    words: 2,
+    run: ({ words, values: { trunk, at, file, json = false }, data, page }) => {
+      const lacking = 'who calls whom? offhook route <from> <to>.';
+      const [from, to] = [needed(words[0], lacking, page), needed(words[1], lacking, page)];
+      return route({ from, to, trunk, at, file, json, data });
+    },
+  },
+  echo: {
+    words: 1,
+    pages: ['listen'],
+    run: ({ words, values, page }) => {
+      if (page === 'echo listen') return echoListen(values);
+      const lacking = 'which echo? offhook echo <url>, as in udp://host:7007; or offhook echo listen, to be one.';
+      return echo(needed(words[0], lacking, page), values);
+    },
+  },
+  chat: {
+    words: 1,
+    run: async ({ words, values, data }) => {
+      const who = needed(words[0], 'who are you? offhook chat <user>.', 'chat');
+      // with it comes the SIP server's code, which no other command waits for
+      const { chat } = await import('./commands/chat.ts');
+      return chat(who, values, data);
+    },
+  },
+};
+
+/** The page of help for a command, or for what it is asked to do. */
+export function pageOf(name: string, op: string | undefined): string {
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  return op !== undefined && command?.pages?.includes(op) ? `${name} ${op}` : name;
+}
+
+/** Throws UsageError for words after a command that it does not know, or too many. */
+export function checkWords(name: string, words: readonly string[]): void {
+  const { words: most = 0, ops } = COMMANDS[name]!;
+  const page = pageOf(name, words[0]);
+  if (ops) {
+    const op = needed(words[0] ?? ops.otherwise, ops.missing, name);
+    const meant = closest(op, ops.known);
+    if (!ops.known.includes(op))
+      throw new UsageError(
+        `'offhook ${name} ${op}' does not exist: ${ops.known.join(', ')}${meant ? `; did you mean '${meant}'?` : '.'} See: ${helpCommand(name)}`,
+      );
+  }
+  const limit = typeof most === 'number' ? most : most(words[0]);
+  if (words.length > limit) throw new UsageError(`'${words[limit]}' is one word too many. See: ${helpCommand(page)}`);
+}
+
+function needed(value: string | undefined, words: string, page: string): string {
+  if (value === undefined || value === '') throw new UsageError(`${words} See: ${helpCommand(page)}`);
+  return value;
+}
