@@ -1,4 +1,5 @@
 import { batch, signal } from '@preact/signals';
+import type { OwnPresence, Presence } from './presence.ts';
 import {
   Api,
   ApiError,
@@ -14,6 +15,8 @@ import type { SignInProblem } from './ua/messages.ts';
 
 /** While the page is visible. */
 const PEOPLE_INTERVAL_MS = 3_000;
+/** The same while the server tells changes by itself. */
+const PEOPLE_SELDOM_MS = 30_000;
 
 export type Credentials = { readonly token: string } | { readonly user: string; readonly password: string };
 
@@ -23,10 +26,14 @@ export class Account {
   readonly people = signal<readonly Person[]>([]);
   /** The server told who is there when it was last asked. */
   readonly peopleKnown = signal(false);
+  /** What this account says of itself; undefined while the server has not told. */
+  readonly presence = signal<OwnPresence | undefined>(undefined);
   readonly #store = new SessionStore(sessionStorage, localStorage);
   readonly #api = new Api((input, init) => fetch(input, init));
   #renewTimer: ReturnType<typeof setTimeout> | undefined;
   #peopleTimer: ReturnType<typeof setInterval> | undefined;
+  #askedAtMs = 0;
+  #isTold = false;
 
   /** The session that this tab still holds. */
   stored(): Session | undefined {
@@ -56,8 +63,58 @@ export class Account {
     clearInterval(this.#peopleTimer);
     this.peopleKnown.value = this.peopleKnown.value && connected;
     if (!connected) return;
-    this.#peopleTimer = setInterval(() => void this.refreshPeople(), PEOPLE_INTERVAL_MS);
+    this.#peopleTimer = setInterval(() => {
+      if (!this.#isTold || Date.now() - this.#askedAtMs >= PEOPLE_SELDOM_MS) void this.refreshPeople();
+    }, PEOPLE_INTERVAL_MS);
     void this.refreshPeople();
+    void this.refreshPresence();
+  }
+
+  /** Whether the server tells changes as they happen; then they need not be asked for so often. */
+  tellsChanges(isTold: boolean): void {
+    this.#isTold = isTold;
+    if (isTold) void this.refreshPeople(); // what changed before it began
+  }
+
+  /** The server told that somebody's presence has changed. */
+  takePresence(user: string, presence: Presence): void {
+    if (user === this.session.value?.user) {
+      void this.refreshPresence(); // perhaps set on another phone
+      return;
+    }
+    const { status, note } = presence;
+    this.people.value = this.people.value.map((person) =>
+      person.user === user
+        ? {
+            user,
+            displayName: person.displayName,
+            online: status !== 'offline',
+            status,
+            ...(note === undefined ? {} : { note }),
+          }
+        : person,
+    );
+  }
+
+  async refreshPresence(): Promise<void> {
+    const session = this.session.value;
+    if (!session) return;
+    const presence = await this.#api.presence(session).catch(() => undefined);
+    if (presence && this.session.value === session) this.presence.value = presence;
+  }
+
+  /** @throws ApiError; what was said before then holds */
+  async setPresence(presence: OwnPresence): Promise<void> {
+    const session = this.session.value;
+    if (!session) return;
+    const before = this.presence.value;
+    this.presence.value = presence;
+    try {
+      await this.#api.setPresence(session, presence);
+    } catch (error) {
+      if (this.presence.value === presence) this.presence.value = before;
+      throw error;
+    }
   }
 
   /** Forgets the session in this browser; the server still knows it. */
@@ -69,6 +126,7 @@ export class Account {
       this.session.value = undefined;
       this.people.value = [];
       this.peopleKnown.value = false;
+      this.presence.value = undefined;
     });
   }
 
@@ -95,6 +153,7 @@ export class Account {
   async refreshPeople(): Promise<void> {
     const session = this.session.value;
     if (!session || document.hidden) return;
+    this.#askedAtMs = Date.now();
     const people = await this.#api.people(session).catch(() => undefined);
     if (this.session.value !== session) return;
     const others = people?.filter((p) => p.user !== session.user);

@@ -3,7 +3,7 @@ import type { LocalMedia } from './media/peer.ts';
 import type { Session } from './session.ts';
 import type { TabIdentity } from './tab-identity.ts';
 import type { LinkState, ProbeResult } from './ua/link.ts';
-import type { CallLeg, Signaling } from './ua/signaling.ts';
+import type { CallLeg, IncomingText, OutgoingText, Signaling, TextOutcome } from './ua/signaling.ts';
 import { createSignaling } from './ua/sipjs.ts';
 import { afterTimeout } from './ua/timer.ts';
 import { Trace } from './ua/trace.ts';
@@ -13,6 +13,7 @@ const READY_PATIENCE_MS = 10_000;
 export interface ConnectionEvents {
   link(state: LinkState): void;
   incoming(leg: CallLeg): void;
+  text(text: IncomingText): void;
 }
 
 export interface ConnectionOptions {
@@ -49,6 +50,7 @@ export class Connection {
           events.link(state);
         },
         incoming: (leg) => events.incoming(leg),
+        text: (text) => events.text(text),
       },
       probe: this.#options.probe,
       onTrace: (direction, text) => this.#trace.add(new Date(), direction, text),
@@ -98,6 +100,10 @@ export class Connection {
   call(uri: string, media: LocalMedia): CallLeg {
     if (!this.#signaling) throw new Error('not signed in');
     return this.#signaling.call(uri, media);
+  }
+
+  async message(text: OutgoingText): Promise<TextOutcome> {
+    return this.#signaling ? this.#signaling.message(text) : { kind: 'connection-lost' };
   }
 
   /** Those that are not closed. */

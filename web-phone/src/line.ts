@@ -1,5 +1,4 @@
 import { computed, type ReadonlySignal, signal } from '@preact/signals';
-import { CallNotification } from './call-notification.ts';
 import { CallSession, type CallSessionOptions, isOn } from './call-session.ts';
 import type { Connection } from './connection.ts';
 import { outcomeOf, type PastCall, readHistory, withCall, writeHistory } from './history.ts';
@@ -7,6 +6,7 @@ import { MediaError } from './media/devices.ts';
 import { type Equipment, stopTracks } from './media/equipment.ts';
 import type { LocalMedia } from './media/peer.ts';
 import type { Sounds } from './media/sounds.ts';
+import { PageNotification } from './page-notification.ts';
 import { ApiError } from './session.ts';
 import type { Settings } from './settings.ts';
 import { type CallEnd, callEndWords, calledMeanwhileWords, isPlainHangup, type Whom } from './ua/call-end.ts';
@@ -34,7 +34,7 @@ export class Line {
   /** Missed calls that nobody has looked at yet. */
   readonly missed = signal(0);
   readonly #options: LineOptions;
-  readonly #notification = new CallNotification();
+  readonly #notification = new PageNotification('call');
   #pendingMedia: 'call' | 'answer' | undefined;
 
   constructor(options: LineOptions) {
@@ -84,7 +84,7 @@ export class Line {
     }
     this.#open({ direction: 'incoming', name, uri, whom, video }).attach(leg);
     if (autoAnswer) void this.answer(video);
-    else if (settings.value.notifications) this.#notification.show(name);
+    else if (settings.value.notifications) this.#notification.show(`${name} is calling`);
   }
 
   async answer(video: boolean): Promise<void> {

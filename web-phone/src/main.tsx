@@ -1,6 +1,7 @@
 import { render } from 'preact';
 import { Phone } from './phone.ts';
 import { App } from './ui/app.tsx';
+import { loadConversation } from './ui/lazy-conversation.tsx';
 
 const phone = new Phone();
 
@@ -13,4 +14,4 @@ Object.defineProperty(window, 'offhook', {
 });
 
 render(<App phone={phone} />, document.getElementById('app')!);
-void phone.start();
+void phone.start().then(loadConversation);

@@ -5,6 +5,9 @@ export interface PageEvents {
   /** The network, the page or the machine has come back: what was connected may be gone. */
   woken(): void;
   shown(): void;
+  hidden(): void;
+  /** Another tab has changed what this browser keeps under that key; null is everything. */
+  stored(key: string | null): void;
   /** The page goes away for good. */
   left(): void;
   /** Whether leaving the page now would lose something. */
@@ -20,12 +23,18 @@ export interface PageEvents {
 export function watchPage(events: PageEvents): void {
   addEventListener('online', () => events.woken());
   document.addEventListener('visibilitychange', () => {
-    if (document.hidden) return;
+    if (document.hidden) {
+      events.hidden();
+      return;
+    }
     events.woken();
     events.shown();
   });
   addEventListener('pageshow', (event) => {
     if (event.persisted) events.woken();
+  });
+  addEventListener('storage', ({ key, storageArea }) => {
+    if (storageArea === localStorage) events.stored(key);
   });
   addEventListener('hashchange', () => events.addressChanged());
   addEventListener('pagehide', () => events.left());

@@ -2,17 +2,24 @@ import { batch, computed, effect, signal, untracked } from '@preact/signals';
 import { Account } from './account.ts';
 import { Connection } from './connection.ts';
 import { Dialer } from './dialer.ts';
+import { EventFeed } from './events/event-feed.ts';
+import type { ServerEvent } from './events/server-event.ts';
 import { Line } from './line.ts';
 import { Login, offerWords } from './login.ts';
 import { callProblem } from './media/devices.ts';
 import { Equipment } from './media/equipment.ts';
 import { Sounds } from './media/sounds.ts';
 import { watchPage } from './page-events.ts';
+import { PageNotification } from './page-notification.ts';
+import type { OwnPresence } from './presence.ts';
 import type { Session } from './session.ts';
 import { loginToken, readSettings, type Settings, urlOptions, writeSettings } from './settings.ts';
-import { tabIdentity } from './tab-identity.ts';
+import { newUuid, tabIdentity } from './tab-identity.ts';
+import { Texts } from './texts.ts';
 import type { LinkState } from './ua/link.ts';
 import { type Action, insecureWords, linkMessage, type Message, mediaWords } from './ua/messages.ts';
+import { parseTarget } from './ua/target.ts';
+import { afterTimeout } from './ua/timer.ts';
 
 /** The user part of the echo. */
 export const ECHO = '600';
@@ -22,7 +29,11 @@ export class Phone {
   readonly screen = signal<'loading' | 'sign-in' | 'phone'>('loading');
   readonly account = new Account();
   readonly connection = new Connection({
-    events: { link: (state) => this.#linkChanged(state), incoming: (leg) => this.line.ring(leg) },
+    events: {
+      link: (state) => this.#linkChanged(state),
+      incoming: (leg) => this.line.ring(leg),
+      text: (text) => this.texts.receive(text),
+    },
     session: () => this.account.session.value?.session ?? '',
     probe: () => this.account.probe(),
   });
@@ -72,6 +83,32 @@ export class Phone {
     tell: (message) => this.#tell(message),
     dismiss: () => this.dismiss(),
   });
+  readonly texts = new Texts({
+    storage: localStorage,
+    now: () => Date.now(),
+    newId: newUuid,
+    send: async ({ id, peer, text }) => {
+      const target = parseTarget(peer, this.account.session.value?.domain ?? '');
+      if (target.kind !== 'target') return { kind: 'refused', status: 484 };
+      return this.connection.message({ id, uri: target.uri, text });
+    },
+    isWatched: () => !document.hidden,
+    notify: ({ peer, text }) => {
+      if (this.settings.value.notifications)
+        this.#textNotification.show(this.textName(peer), text.slice(0, 200), () => this.texts.show(peer));
+    },
+  });
+  readonly #textNotification = new PageNotification('text');
+  readonly #feed = new EventFeed({
+    fetch: (path, init) => fetch(path, init),
+    session: () => this.account.session.value?.session,
+    lastId: () => this.texts.newsAfter,
+    event: (event, id) => this.#takeEvent(event, id),
+    live: (isLive) => this.account.tellsChanges(isLive),
+    now: () => performance.now(),
+    random: Math.random,
+    after: afterTimeout,
+  });
   readonly #offer = computed(() => offerWords(this.login, this.account.session.value));
   /** What the page says now: a question and standing problems with the server come first. */
   readonly message = computed<Message | undefined>(
@@ -97,6 +134,7 @@ export class Phone {
 
   async signOut(): Promise<void> {
     const session = this.account.session.value;
+    this.texts.forget();
     this.#leave();
     if (session) await this.account.logout(session);
   }
@@ -159,6 +197,15 @@ export class Phone {
     this.line.changeDevices(change);
   }
 
+  /** What this account says of itself, on all of its phones. */
+  async setPresence(presence: OwnPresence): Promise<void> {
+    try {
+      await this.account.setPresence(presence);
+    } catch {
+      this.#tell({ tone: 'problem', title: 'Your status was not changed', detail: 'The server did not take it.' });
+    }
+  }
+
   wakeSound(): void {
     this.#sounds.wake();
   }
@@ -169,6 +216,12 @@ export class Phone {
     const own = this.account.session.value;
     if (user === own?.user) return own.displayName;
     return this.account.people.value.find((p) => p.user === user)?.displayName ?? user;
+  }
+
+  /** The same for somebody who writes, who may be none of the people here and say who it is. */
+  textName(peer: string): string {
+    const name = this.nameOf(peer);
+    return name === peer ? (this.texts.conversations.value.get(peer)?.name ?? peer) : name;
   }
 
   /** Everything a bug report needs and no secret. */
@@ -201,8 +254,10 @@ export class Phone {
   async #enter(session: Session): Promise<void> {
     const identity = await tabIdentity();
     this.connection.close();
+    this.#feed.reset();
     batch(() => {
       this.account.enter(session);
+      this.texts.enter(`${session.user}@${session.domain}`);
       this.screen.value = 'phone';
       this.line.call.value = undefined;
       this.words.value = undefined;
@@ -214,8 +269,10 @@ export class Phone {
   #leave(): void {
     this.login.dropOffer();
     this.connection.close();
+    this.#feed.reset();
     batch(() => {
       this.account.leave();
+      this.texts.leave();
       this.line.call.value = undefined;
       this.words.value = undefined;
       this.screen.value = 'sign-in';
@@ -224,9 +281,29 @@ export class Phone {
 
   #linkChanged(state: LinkState): void {
     this.line.call.value?.setLink(state.kind === 'registered');
-    this.account.watchPeople(state.kind === 'registered');
+    const isRegistered = state.kind === 'registered';
+    this.account.watchPeople(isRegistered);
+    this.texts.handleLink(isRegistered);
+    this.#feed.want(isRegistered && !document.hidden);
     const session = this.account.session.value;
     if (state.kind === 'expired' && session) this.account.drop(session);
+  }
+
+  #takeEvent(event: ServerEvent, id: string): void {
+    switch (event.kind) {
+      case 'message':
+        this.texts.handleNews(event, id);
+        return;
+      case 'presence':
+        this.account.takePresence(event.user, event);
+        return;
+      case 'registration':
+      case 'incomplete':
+        void this.account.refreshPeople();
+        return;
+      default:
+        event satisfies never;
+    }
   }
 
   #tell(message: Message | undefined): void {
@@ -236,7 +313,14 @@ export class Phone {
   #listen(): void {
     watchPage({
       woken: () => this.connection.nudge(),
-      shown: () => void this.account.refreshPeople(),
+      shown: () => {
+        void this.account.refreshPeople();
+        this.#feed.want(this.connection.link.value.kind === 'registered');
+        this.#textNotification.close();
+        this.texts.watched();
+      },
+      hidden: () => this.#feed.want(false),
+      stored: (key) => this.texts.handleStorage(key),
       // A page that goes away cannot keep its call: tell the far side now rather than leave it in silence.
       left: () => this.line.hangUp(),
       keepsCall: () => this.line.call.value?.phase.value === 'active',

@@ -1,3 +1,5 @@
+import { isOwnStatus, isStatus, type OwnPresence, readNote, type Status } from './presence.ts';
+
 /** A signed-in account, as the server's HTTP API tells it. */
 export interface Session {
   readonly session: string;
@@ -11,6 +13,8 @@ export interface Person {
   readonly user: string;
   readonly displayName: string;
   readonly online: boolean;
+  readonly status: Status;
+  readonly note?: string;
 }
 
 /** What the server does with calls for this account. */
@@ -76,13 +80,15 @@ export class Api {
     const answer = await this.#request('GET', '/api/users', current.session);
     const list = Array.isArray(answer) ? answer : Array.isArray(record(answer).users) ? record(answer).users : [];
     return (list as unknown[]).slice(0, 500).flatMap((entry) => {
-      const { user, displayName, online } = record(entry);
+      const { user, displayName, online, status, note } = record(entry);
       if (typeof user !== 'string') return [];
       return [
         {
           user,
           displayName: typeof displayName === 'string' && displayName ? displayName : user,
           online: online === true,
+          status: isStatus(status) ? status : online === true ? 'available' : 'offline',
+          ...readNote(note),
         },
       ];
     });
@@ -94,6 +100,14 @@ export class Api {
 
   async changeRules(current: Session, change: RulesChange): Promise<IncomingRules> {
     return readRules(await this.#request('PATCH', '/api/settings', current.session, change));
+  }
+
+  async presence(current: Session): Promise<OwnPresence> {
+    return readPresence(await this.#request('GET', '/api/presence', current.session));
+  }
+
+  async setPresence(current: Session, presence: OwnPresence): Promise<void> {
+    await this.#request('PUT', '/api/presence', current.session, presence);
   }
 
   async turn(current: Session): Promise<RTCIceServer> {
@@ -153,6 +167,11 @@ function readRules(answer: unknown): IncomingRules {
     doNotDisturb: doNotDisturb === true,
     forward: { always: text(told.always), busy: text(told.busy), noAnswer: text(told.noAnswer) },
   };
+}
+
+function readPresence(answer: unknown): OwnPresence {
+  const { status, note } = record(answer);
+  return { status: isOwnStatus(status) ? status : 'available', ...readNote(note) };
 }
 
 /** Milliseconds or seconds since 1970, or ISO text. */

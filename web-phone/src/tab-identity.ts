@@ -11,7 +11,7 @@ export interface TabIdentity {
  */
 export async function tabIdentity(): Promise<TabIdentity> {
   const stored = sessionStorage.getItem('offhook.instance');
-  const instanceId = stored && (await claim(stored)) ? stored : newInstanceId();
+  const instanceId = stored && (await claim(stored)) ? stored : newUuid();
   if (instanceId !== stored) {
     sessionStorage.setItem('offhook.instance', instanceId);
     await claim(instanceId);
@@ -36,7 +36,7 @@ function claim(instanceId: string): Promise<boolean> {
 const claimed = new Set<string>();
 
 /** RFC 9562 4; `crypto.randomUUID` is missing outside of secure contexts. */
-function newInstanceId(): string {
+export function newUuid(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6]! & 15) | 64;
   bytes[8] = (bytes[8]! & 63) | 128;

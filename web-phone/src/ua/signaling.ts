@@ -12,11 +12,40 @@ export interface Signaling {
   nudge(): void;
   /** Rings `uri`. Failures arrive as `ended` of the leg. */
   call(uri: string, media: LocalMedia): CallLeg;
+  /** Sends a text (RFC 3428). Sent again with the same id it is the same message to the server. */
+  message(text: OutgoingText): Promise<TextOutcome>;
 }
 
 export interface SignalingEvents {
   link(state: LinkState): void;
   incoming(leg: CallLeg): void;
+  text(text: IncomingText): void;
+}
+
+export interface OutgoingText {
+  /** Becomes the Call-ID, and the From tag with it. */
+  readonly id: string;
+  readonly uri: string;
+  readonly text: string;
+}
+
+export type TextOutcome =
+  | { readonly kind: 'delivered' }
+  /** Kept by the server until the other side is back. */
+  | { readonly kind: 'stored' }
+  /** It may have arrived nevertheless: never answered, or the server could not say. */
+  | { readonly kind: 'unanswered'; readonly reason?: string }
+  /** The connection went before the answer came. */
+  | { readonly kind: 'connection-lost' }
+  | { readonly kind: 'refused'; readonly status: number; readonly reason?: string };
+
+export interface IncomingText {
+  /** The same for each copy of one message. */
+  readonly id: string;
+  readonly from: Party;
+  readonly text: string;
+  /** When it was sent, as the server says; unix milliseconds. */
+  readonly sentAtMs: number | undefined;
 }
 
 /** One call on the wire. */
@@ -31,10 +60,15 @@ export interface CallLeg {
   renegotiate(iceRestart: 'restart-ice' | 'keep-ice'): Promise<RenegotiationOutcome>;
 }
 
-export interface RemoteParty {
+/** Somebody else, as signalling names them. */
+export interface Party {
+  /** As a person would write it: without our own domain. */
   readonly user: string;
   readonly uri: string;
   readonly displayName: string | undefined;
+}
+
+export interface RemoteParty extends Party {
   /** The caller offers video. */
   readonly video: boolean;
 }

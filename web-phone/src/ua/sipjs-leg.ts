@@ -2,6 +2,8 @@ import {
   type Core,
   Invitation,
   Inviter,
+  type Message,
+  type NameAddrHeader,
   type Session,
   type SessionDescriptionHandler,
   SessionState,
@@ -10,7 +12,7 @@ import {
 import { type LocalMedia, PeerSession, RelayUnreachableError } from '../media/peer.ts';
 import { type CallEnd, parseReason } from './call-end.ts';
 import { type RenegotiationCommand, RenegotiationMachine, type RenegotiationOutcome } from './renegotiation.ts';
-import type { CallLeg, LegEvents, RemoteParty, SignalingOptions } from './signaling.ts';
+import type { CallLeg, LegEvents, Party, RemoteParty, SignalingOptions } from './signaling.ts';
 import { Rearm } from './timer.ts';
 
 /** What a leg needs of its owner. */
@@ -19,6 +21,7 @@ export interface LegHost {
   isConnected(): boolean;
   /** Say BYE for this session when the server is reachable again. */
   owesBye(session: Session): void;
+  takeText(message: Message): void;
   closed(leg: SipjsLeg): void;
 }
 
@@ -60,6 +63,8 @@ export class SipjsLeg implements CallLeg {
         const reason = parseReason(reasonHeader(cancel));
         this.#end ??= { by: 'remote', cause: reason.cause === 200 ? 'answered-elsewhere' : 'canceled' };
       },
+      // A phone may send its texts within the call (RFC 3428 4).
+      onMessage: (message) => host.takeText(message),
     };
   }
 
@@ -257,14 +262,18 @@ function reasonHeader(wrapped: object): string | undefined {
 /** The far side of a session, from the server's asserted identity when it gives one. */
 export function remoteParty(session: Session, userAgent: UserAgent): RemoteParty {
   const identity = session.assertedIdentity ?? session.remoteIdentity;
-  const local = identity.uri.host.toLowerCase() === userAgent.configuration.uri.host.toLowerCase();
-  const user = safeDecode(identity.uri.user ?? 'unknown');
   const body = session instanceof Invitation ? (session.body ?? '') : '';
+  return { ...party(identity, userAgent.configuration.uri.host), video: /^m=video [1-9]/m.test(body) };
+}
+
+/** @param domain our own, which is left out of the name */
+export function party({ uri, displayName }: NameAddrHeader, domain: string): Party {
+  const local = uri.host.toLowerCase() === domain.toLowerCase();
+  const user = safeDecode(uri.user ?? 'unknown');
   return {
-    user: local ? user : `${user}@${identity.uri.host}`,
-    uri: `sip:${identity.uri.user ?? ''}@${identity.uri.host}`,
-    displayName: identity.displayName || undefined,
-    video: /^m=video [1-9]/m.test(body),
+    user: local ? user : `${user}@${uri.host}`,
+    uri: `sip:${uri.user ?? ''}@${uri.host}`,
+    displayName: displayName || undefined,
   };
 }
 

@@ -1,8 +1,9 @@
-import { type Invitation, Inviter, type Session, SessionState, SIPExtension, UserAgent } from 'sip.js';
+import { type Invitation, Inviter, type Message, type Session, SessionState, SIPExtension, UserAgent } from 'sip.js';
 import type { LocalMedia } from '../media/peer.ts';
 import { type LinkCommand, LinkMachine } from './link.ts';
-import type { CallLeg, Signaling, SignalingOptions } from './signaling.ts';
+import type { CallLeg, OutgoingText, Signaling, SignalingOptions, TextOutcome } from './signaling.ts';
 import { remoteParty, SipjsLeg } from './sipjs-leg.ts';
+import { SipjsTexts } from './sipjs-texts.ts';
 import { Rearm } from './timer.ts';
 import { SocketTransport, type SocketTransportOptions } from './transport.ts';
 
@@ -21,6 +22,7 @@ class SipjsSignaling implements Signaling {
   readonly #userAgent: UserAgent;
   readonly #link: LinkMachine;
   readonly #rearm: Rearm;
+  readonly #texts: SipjsTexts;
   readonly #legs = new Map<Session, SipjsLeg>();
   readonly #byesOwed = new Set<Session>();
   readonly #callId: string;
@@ -68,12 +70,14 @@ class SipjsSignaling implements Signaling {
       },
       delegate: {
         onInvite: (invitation) => this.#incoming(invitation),
+        onMessage: (message) => this.takeText(message),
         onDisconnect: () => {
           this.#link.handleClosed(options.now());
           this.#drain();
         },
       },
     });
+    this.#texts = new SipjsTexts(this.#userAgent, (text) => options.events.text(text));
   }
 
   start(): void {
@@ -102,6 +106,14 @@ class SipjsSignaling implements Signaling {
     // The caller attaches its events first; nothing of a call happens before that.
     queueMicrotask(() => leg.invite(media));
     return leg;
+  }
+
+  message(text: OutgoingText): Promise<TextOutcome> {
+    return this.#texts.send(text);
+  }
+
+  takeText(message: Message): void {
+    this.#texts.take(message);
   }
 
   isConnected(): boolean {

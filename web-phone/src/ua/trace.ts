@@ -17,12 +17,17 @@ export class Trace {
   }
 }
 
-/** Removes credentials: digest answers, tokens, ICE passwords, SDES keys. */
+/** Removes credentials (digest answers, tokens, ICE passwords, SDES keys) and what people write to each other. */
 export function redact(text: string): string {
-  return text
+  return withoutText(text)
     .replace(/^((?:Proxy-)?Authorization\s*:\s*).*$/gim, '$1[removed]')
     .replace(/^(a=ice-pwd:).*$/gim, '$1[removed]')
     .replace(/^(a=crypto:\d+ \S+ ).*$/gim, '$1[removed]')
     .replace(/(offhook\.session\.)[\w.~-]+/g, '$1[removed]')
     .replace(/([#&?]login=)[\w.~-]+/g, '$1[removed]');
+}
+
+function withoutText(message: string): string {
+  const body = message.indexOf('\r\n\r\n') + 4;
+  return message.startsWith('MESSAGE ') && body > 3 ? `${message.slice(0, body)}[text removed]` : message;
 }

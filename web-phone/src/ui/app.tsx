@@ -3,14 +3,16 @@ import { useEffect } from 'preact/hooks';
 import type { Phone } from '../phone.ts';
 import type { CallPhase } from '../ua/call.ts';
 import { linkWords } from '../ua/messages.ts';
+import { Arrivals } from './arrivals.tsx';
 import { CallView } from './call-view.tsx';
 import { Dialer } from './dialer.tsx';
 import { BellIcon, ClockIcon, KeypadIcon, Logo, PeopleIcon, SettingsIcon } from './icons.tsx';
 import { Incoming } from './incoming.tsx';
 import { keyAction } from './keyboard.ts';
+import { OwnStatusChoice } from './own-status.tsx';
 import { MessageBar, RemoteAudio } from './parts.tsx';
 import { SettingsDialog } from './settings-dialog.tsx';
-import { EchoCard, People, Recent } from './side.tsx';
+import { Side } from './side.tsx';
 import { SignIn } from './sign-in.tsx';
 
 export function App({ phone }: { phone: Phone }) {
@@ -38,14 +40,20 @@ function PhoneScreen({ phone }: { phone: Phone }) {
   const call = phone.line.call.value;
   const phase = call?.phase.value ?? 'idle';
   const talking = phase !== 'idle' && phase !== 'incoming';
+  /** What is on a screen too narrow for more. */
+  const view = phone.texts.shown.value !== undefined ? 'chat' : talking ? 'call' : tab.value;
   useKeyboard(phone, tab);
   useTitle(phone, phase);
   const ringing = phase === 'incoming';
   useEffect(() => {
     if (ringing) settings.value = undefined; // a call that rings comes before any dialog
   }, [ringing, settings]);
+  useEffect(() => {
+    // Where only one thing fits on the screen, a call comes before what was being written.
+    if (talking && !matchMedia('(min-width: 56rem)').matches) phone.texts.close();
+  }, [phone, talking]);
   return (
-    <div class="phone" data-tab={tab.value} data-talking={talking}>
+    <div class="phone" data-tab={tab.value} data-talking={talking} data-view={view}>
       <header class="top" inert={ringing}>
         <Logo />
         <span class="wordmark">Offhook</span>
@@ -81,13 +89,18 @@ function PhoneScreen({ phone }: { phone: Phone }) {
         )}
       </main>
       <aside class="side" inert={ringing}>
-        <EchoCard phone={phone} />
-        <People phone={phone} />
-        <Recent phone={phone} />
+        <Side phone={phone} />
       </aside>
       <nav class="tabs" aria-label="Views" inert={ringing}>
         <TabButton tab={tab.value} name="keypad" label="Keypad" icon={<KeypadIcon />} onSelect={select} />
-        <TabButton tab={tab.value} name="people" label="People" icon={<PeopleIcon />} onSelect={select} />
+        <TabButton
+          tab={tab.value}
+          name="people"
+          label="People"
+          badge={phone.texts.unread.value}
+          icon={<PeopleIcon />}
+          onSelect={select}
+        />
         <TabButton
           tab={tab.value}
           name="recent"
@@ -97,6 +110,7 @@ function PhoneScreen({ phone }: { phone: Phone }) {
           onSelect={select}
         />
       </nav>
+      <Arrivals phone={phone} />
       {ringing && call ? <Incoming key={call.startedAtMs} phone={phone} call={call} /> : null}
       {settings.value && !ringing ? (
         <SettingsDialog
@@ -139,13 +153,21 @@ function TabButton({ tab, name, label, badge, icon, onSelect }: TabButtonProps) 
 /** Registered or not, at a glance and in words. */
 function Standing({ phone }: { phone: Phone }) {
   const link = phone.connection.link.value;
+  const presence = phone.account.presence.value;
+  const showsStatus = link.kind === 'registered' && presence !== undefined;
   return (
-    <span class="standing" data-state={link.kind}>
+    <span class="standing" data-state={link.kind} data-status={presence?.status}>
       <span class="dot" aria-hidden="true" />
       <span class="who">{phone.account.session.value?.displayName}</span>
-      <span data-testid="registration-state" data-state={link.kind} role="status">
+      <span
+        class={showsStatus ? 'only-read' : ''}
+        data-testid="registration-state"
+        data-state={link.kind}
+        role="status"
+      >
         {linkWords(link)}
       </span>
+      {showsStatus ? <OwnStatusChoice phone={phone} /> : null}
     </span>
   );
 }
@@ -180,9 +202,11 @@ function CallState({ phase }: { phase: CallPhase | 'idle' }) {
 
 function useTitle(phone: Phone, phase: CallPhase | 'idle'): void {
   const name = phone.line.call.value?.name;
+  const unread = phone.texts.unread.value;
   useEffect(() => {
     if (phase !== 'incoming') {
-      document.title = phase === 'idle' || phase === 'ended' ? 'Offhook' : `${name} — Offhook`;
+      const title = phase === 'idle' || phase === 'ended' ? 'Offhook' : `${name} — Offhook`;
+      document.title = unread > 0 ? `(${unread}) ${title}` : title;
       return undefined;
     }
     let on = false;
@@ -193,7 +217,7 @@ function useTitle(phone: Phone, phase: CallPhase | 'idle'): void {
     blink();
     const timer = setInterval(blink, 1_000);
     return () => clearInterval(timer);
-  }, [phase, name]);
+  }, [phase, name, unread]);
 }
 
 function useKeyboard(phone: Phone, tab: Signal<Tab>): void {

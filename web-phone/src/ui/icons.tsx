@@ -118,6 +118,15 @@ export const BellIcon = () => (
   </Icon>
 );
 
+export const TextIcon = () => (
+  <Icon>
+    <path
+      d="M5.5 4.5h13a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H11l-4.5 3.7v-3.7h-1a2 2 0 0 1-2-2v-8a2 2 0 0 1 2-2zM8 9h8M8 12.3h5"
+      class="line"
+    />
+  </Icon>
+);
+
 export const WaveIcon = () => (
   <Icon>
     <path d="M4 10v4M8 7v10M12 4v16M16 7v10M20 10v4" class="line" />

@@ -1,5 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { Phone } from '../phone.ts';
+import type { Status } from '../presence.ts';
 import type { Action } from '../ua/messages.ts';
 import { CloseIcon } from './icons.tsx';
 
@@ -7,11 +8,11 @@ import { CloseIcon } from './icons.tsx';
 export function Avatar({
   name,
   size = 'small',
-  online,
+  status,
 }: {
   name: string;
   size?: 'small' | 'large';
-  online?: boolean | 'unknown';
+  status?: Status | 'unknown';
 }) {
   let hash = 0x811c9dc5; // FNV-1a
   for (const c of name) hash = Math.imul(hash ^ c.codePointAt(0)!, 0x01000193) >>> 0;
@@ -20,7 +21,7 @@ export function Avatar({
   return (
     <span class={`avatar ${size}`} data-hue={(hash >>> 8) % 6} aria-hidden="true">
       {letters}
-      {online === undefined ? null : <span class="presence" data-online={online} />}
+      {status === undefined ? null : <span class="presence" data-status={status} />}
     </span>
   );
 }

@@ -3,6 +3,7 @@ import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { Phone } from '../phone.ts';
 import { CloseIcon } from './icons.tsx';
 import { IncomingRulesSet } from './incoming-rules.tsx';
+import { OwnStatusSet } from './own-status.tsx';
 import { Avatar } from './parts.tsx';
 import { Toggle } from './toggle.tsx';
 
@@ -53,6 +54,7 @@ export function SettingsDialog({ phone, part, onClose }: SettingsDialogProps) {
       </fieldset>
       {part === 'all' ? (
         <>
+          <OwnStatusSet phone={phone} />
           <CallChoices phone={phone} />
           <IncomingRulesSet account={phone.account} />
           <AccountRow phone={phone} />
@@ -84,7 +86,7 @@ function CallChoices({ phone }: { phone: Phone }) {
       />
       <Toggle
         label="Notify me"
-        detail="Show incoming calls while this tab is in the background"
+        detail="Show calls and messages while this tab is in the background"
         checked={settings.notifications}
         disabled={!('Notification' in window)}
         onChange={(notifications) => phone.change({ notifications })}

@@ -1,10 +1,27 @@
 import { outcomeWords, type PastCall } from '../history.ts';
 import { ECHO, type Phone } from '../phone.ts';
-import { IncomingIcon, OutgoingIcon, PhoneIcon, VideoIcon, WaveIcon } from './icons.tsx';
+import { presenceWords } from '../presence.ts';
+import type { Person } from '../session.ts';
+import { lastAtMs, unreadCount } from '../text/conversation.ts';
+import { IncomingIcon, OutgoingIcon, PhoneIcon, TextIcon, VideoIcon, WaveIcon } from './icons.tsx';
+import { Conversation } from './lazy-conversation.tsx';
 import { Avatar } from './parts.tsx';
 
+/** Whom to call and whom was called; or one conversation. */
+export function Side({ phone }: { phone: Phone }) {
+  const peer = phone.texts.shown.value;
+  if (peer !== undefined) return <Conversation phone={phone} peer={peer} />;
+  return (
+    <>
+      <EchoCard phone={phone} />
+      <People phone={phone} />
+      <Recent phone={phone} />
+    </>
+  );
+}
+
 /** The first thing to try: a call that needs nobody else. After the first call it is one of the people. */
-export function EchoCard({ phone }: { phone: Phone }) {
+function EchoCard({ phone }: { phone: Phone }) {
   if (hasTalked(phone)) return null;
   return (
     <section class="echo-card">
@@ -26,10 +43,10 @@ export function EchoCard({ phone }: { phone: Phone }) {
   );
 }
 
-export function People({ phone }: { phone: Phone }) {
+function People({ phone }: { phone: Phone }) {
   const people = phone.account.people.value;
   const known = phone.account.peopleKnown.value;
-  const busy = phone.line.inCall.value;
+  const strangers = strangersOf(phone);
   return (
     <section class="list" aria-labelledby="people-title" data-testid="people">
       <h2 id="people-title">People</h2>
@@ -38,45 +55,113 @@ export function People({ phone }: { phone: Phone }) {
           {known ? 'Nobody else has an account yet. Add one with “offhook user add <name>”.' : 'Loading…'}
         </p>
       ) : null}
-      {people.length > 0 || hasTalked(phone) ? (
+      {people.length > 0 || strangers.length > 0 || hasTalked(phone) ? (
         <ul>
           {people.map((person) => (
-            <li key={person.user} class="row">
-              <Avatar name={person.displayName} online={known ? person.online : 'unknown'} />
-              <span class="row-words">
-                <strong>{person.displayName}</strong>
-                <small>
-                  {known ? (person.online ? 'Online' : 'Offline') : 'Not known right now'}
-                  {person.displayName === person.user ? '' : ` · ${person.user}`}
-                </small>
-              </span>
-              <button
-                type="button"
-                class="icon-button"
-                aria-label={`Video call with ${person.displayName}`}
-                title="Video call"
-                disabled={busy}
-                onClick={() => void phone.dialer.dial(true, person.user)}
-              >
-                <VideoIcon />
-              </button>
-              <button
-                type="button"
-                class="icon-button accent"
-                data-testid={`call-${person.user}`}
-                aria-label={`Call ${person.displayName}`}
-                title="Call"
-                disabled={busy}
-                onClick={() => void phone.dialer.dial(false, person.user)}
-              >
-                <PhoneIcon />
-              </button>
-            </li>
+            <PersonRow key={person.user} phone={phone} person={person} />
+          ))}
+          {strangers.map((peer) => (
+            <StrangerRow key={peer} phone={phone} peer={peer} />
           ))}
           {hasTalked(phone) ? <EchoRow phone={phone} /> : null}
         </ul>
       ) : null}
     </section>
+  );
+}
+
+function PersonRow({ phone, person }: { phone: Phone; person: Person }) {
+  const known = phone.account.peopleKnown.value;
+  const { user, displayName } = person;
+  return (
+    <li class="row" data-testid={`person-${user}`} data-status={known ? person.status : 'unknown'}>
+      <Avatar name={displayName} status={known ? person.status : 'unknown'} />
+      <span class="row-words">
+        <strong>{displayName}</strong>
+        <small title={person.note}>
+          {known ? presenceWords(person) : 'Not known right now'}
+          {displayName === user || person.note ? '' : ` · ${user}`}
+        </small>
+      </span>
+      <TextButton phone={phone} peer={user} name={displayName} />
+      <CallButtons phone={phone} peer={user} name={displayName} />
+    </li>
+  );
+}
+
+/** Somebody who has written and is not one of the people here. */
+function StrangerRow({ phone, peer }: { phone: Phone; peer: string }) {
+  const name = phone.textName(peer);
+  return (
+    <li class="row" data-testid={`person-${peer}`}>
+      <Avatar name={name} />
+      <span class="row-words">
+        <strong>{name}</strong>
+        <small>{peer}</small>
+      </span>
+      <TextButton phone={phone} peer={peer} name={name} />
+      <CallButtons phone={phone} peer={peer} name={name} />
+    </li>
+  );
+}
+
+function strangersOf(phone: Phone): string[] {
+  const people = new Set(phone.account.people.value.map(({ user }) => user));
+  return [...phone.texts.conversations.value.values()]
+    .filter(({ peer, texts }) => texts.length > 0 && !people.has(peer))
+    .sort((a, b) => lastAtMs(b) - lastAtMs(a))
+    .map(({ peer }) => peer);
+}
+
+function TextButton({ phone, peer, name }: { phone: Phone; peer: string; name: string }) {
+  const conversation = phone.texts.conversations.value.get(peer);
+  const unread = conversation ? unreadCount(conversation) : 0;
+  return (
+    <button
+      type="button"
+      class="icon-button"
+      id={`text-${peer}`}
+      data-testid={`text-${peer}`}
+      aria-label={unread ? `Messages with ${name}, ${unread} unread` : `Write to ${name}`}
+      title="Messages"
+      onClick={() => phone.texts.show(peer)}
+    >
+      <TextIcon />
+      {unread ? (
+        <span class="badge" data-testid={`unread-${peer}`}>
+          {unread}
+        </span>
+      ) : null}
+    </button>
+  );
+}
+
+function CallButtons({ phone, peer, name }: { phone: Phone; peer: string; name: string }) {
+  const busy = phone.line.inCall.value;
+  return (
+    <>
+      <button
+        type="button"
+        class="icon-button"
+        aria-label={`Video call with ${name}`}
+        title="Video call"
+        disabled={busy}
+        onClick={() => void phone.dialer.dial(true, peer)}
+      >
+        <VideoIcon />
+      </button>
+      <button
+        type="button"
+        class="icon-button accent"
+        data-testid={`call-${peer}`}
+        aria-label={`Call ${name}`}
+        title="Call"
+        disabled={busy}
+        onClick={() => void phone.dialer.dial(false, peer)}
+      >
+        <PhoneIcon />
+      </button>
+    </>
   );
 }
 
@@ -111,7 +196,7 @@ function hasTalked(phone: Phone): boolean {
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
-export function Recent({ phone }: { phone: Phone }) {
+function Recent({ phone }: { phone: Phone }) {
   const history = phone.line.history.value;
   return (
     <section class="list" aria-labelledby="recent-title" data-testid="history">
