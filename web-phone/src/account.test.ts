@@ -7,15 +7,27 @@ import { fakeStorage } from './testing/fake-storage.ts';
 const page = { hidden: false };
 let asked: string[] = [];
 let online: boolean[] = [];
+/** What the server holds; undefined: an older one. */
+let held: object | undefined;
+let set: unknown[] = [];
+
+const answerPresence = ({ method, body }: RequestInit): Response => {
+  if (held === undefined) return new Response('{}', { status: 404 });
+  if (method === 'PUT') set.push(JSON.parse(String(body)));
+  return new Response(JSON.stringify(held));
+};
 
 beforeEach(() => {
   mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   asked = [];
   online = [];
+  held = undefined;
+  set = [];
   page.hidden = false;
   Object.assign(globalThis, {
     document: page,
-    fetch: async (path: string) => {
+    fetch: async (path: string, init: RequestInit) => {
+      if (path === '/api/presence') return answerPresence(init);
       asked.push(path);
       const there = online.shift();
       if (there === undefined) throw new TypeError('failed to fetch');
@@ -75,4 +87,54 @@ test('without a connection, or an answer, nobody knows who is there; the list st
   await account.refreshPeople(); // fails
   assert.deepEqual([account.peopleKnown.value, bob(account)], [false, 'bob true']);
   account.watchPeople(false);
+});
+
+test('while the server tells changes by itself, people are asked for seldom', async () => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
+  const account = await signedIn();
+  online = [true, true, true, true];
+  account.watchPeople(true);
+  account.tellsChanges(true);
+  await setImmediate();
+  assert.equal(asked.length, 2);
+  mock.timers.tick(27_000);
+  assert.equal(asked.length, 2);
+  mock.timers.tick(3_000);
+  assert.equal(asked.length, 3);
+  account.tellsChanges(false);
+  mock.timers.tick(3_000);
+  assert.equal(asked.length, 4);
+  account.watchPeople(false);
+});
+
+test('presence that is told changes that person alone', async () => {
+  const account = await signedIn();
+  account.takePresence('bob', { status: 'away', note: 'lunch' });
+  assert.deepEqual(account.people.value, [
+    { user: 'bob', displayName: 'bob', online: true, status: 'away', note: 'lunch' },
+  ]);
+  account.takePresence('bob', { status: 'offline' });
+  account.takePresence('nobody', { status: 'busy' });
+  assert.deepEqual(account.people.value, [{ user: 'bob', displayName: 'bob', online: false, status: 'offline' }]);
+});
+
+test('the own presence comes from the server, also when another phone has set it', async () => {
+  held = { status: 'available' };
+  const account = await signedIn();
+  assert.equal(account.presence.value, undefined);
+  await account.refreshPresence();
+  assert.deepEqual(account.presence.value, { status: 'available' });
+  await account.setPresence({ status: 'busy', note: 'x' });
+  assert.deepEqual([account.presence.value, set], [{ status: 'busy', note: 'x' }, [{ status: 'busy', note: 'x' }]]);
+  held = { status: 'away' };
+  account.takePresence('alice', { status: 'away' });
+  await setImmediate();
+  await setImmediate();
+  assert.deepEqual(account.presence.value, { status: 'away' });
+  held = undefined;
+  await assert.rejects(account.setPresence({ status: 'busy' }));
+  assert.deepEqual(account.presence.value, { status: 'away' });
+  account.leave();
+  assert.equal(account.presence.value, undefined);
 });

@@ -52,8 +52,37 @@ test('refusals carry status and code; silence is status 0', async () => {
 
 test('people are read, odd entries left out', async () => {
   const { api, seen } = answering(200, [{ user: 'bob', displayName: '', online: true }, { nobody: 1 }, null]);
-  assert.deepEqual(await api.people(session), [{ user: 'bob', displayName: 'bob', online: true }]);
+  assert.deepEqual(await api.people(session), [{ user: 'bob', displayName: 'bob', online: true, status: 'available' }]);
   assert.equal((seen[0]!.init.headers as Record<string, string>).authorization, 'Bearer s1');
+});
+
+test('presence is read as it is told, and from being online where it is not', async () => {
+  const { api } = answering(200, [
+    { user: 'a', online: true, status: 'on-the-phone', note: ' back at two ' },
+    { user: 'b', online: true, status: 'asleep', note: 7 },
+    { user: 'c', online: false, note: 'x'.repeat(300) },
+  ]);
+  assert.deepEqual(
+    (await api.people(session)).map(({ status, note }) => [status, note?.length, note?.slice(0, 11)]),
+    [
+      ['on-the-phone', 11, 'back at two'],
+      ['available', undefined, undefined],
+      ['offline', 200, 'x'.repeat(11)],
+    ],
+  );
+});
+
+test('the own presence is asked and set', async () => {
+  const { api, seen } = answering(200, { status: 'busy', note: 'in a meeting' });
+  assert.deepEqual(await api.presence(session), { status: 'busy', note: 'in a meeting' });
+  await api.setPresence(session, { status: 'away' });
+  assert.deepEqual(
+    seen.map(({ path, init }) => [init.method, path, init.body]),
+    [
+      ['GET', '/api/presence', undefined],
+      ['PUT', '/api/presence', '{"status":"away"}'],
+    ],
+  );
 });
 
 test('a login answer without session is an error, not a half-signed-in phone', async () => {

@@ -61,7 +61,8 @@ export class FakeSocket {
 
 export function message(first: string, headers: readonly string[], body = ''): string {
   const length = `Content-Length: ${new TextEncoder().encode(body).length}`;
-  return [first, ...headers, ...(body ? ['Content-Type: application/sdp'] : []), length, '', body].join('\r\n');
+  const isTyped = !body || headers.some((header) => /^content-type:/i.test(header));
+  return [first, ...headers, ...(isTyped ? [] : ['Content-Type: application/sdp']), length, '', body].join('\r\n');
 }
 
 export function headerOf(text: string, name: string): string {

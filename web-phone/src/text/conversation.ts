@@ -23,6 +23,7 @@ export interface Text {
   readonly atMs: number;
   /** When the other side sent it: long before, if nobody was signed in here. */
   readonly sentAtMs?: number;
+  /** Rises with each change. */
   readonly changedAtMs: number;
   /** Why it failed, in the server's words. */
   readonly reason?: string;
@@ -68,7 +69,7 @@ export function withState(
   if (!before || before.state === 'received' || before.state === 'delivered') return conversation;
   if (before.state === change.state && before.reason === change.reason) return conversation;
   const { reason: _, ...rest } = before;
-  const after: Text = { ...rest, ...change, changedAtMs: nowMs };
+  const after: Text = { ...rest, ...change, changedAtMs: Math.max(nowMs, before.changedAtMs + 1) };
   return { ...conversation, texts: conversation.texts.map((text) => (text === before ? after : text)) };
 }
 

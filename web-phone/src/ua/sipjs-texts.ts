@@ -56,6 +56,7 @@ export class SipjsTexts {
     const type = request.getHeader('content-type') ?? '';
     if (!/^\s*text\/plain\s*(;|$)/i.test(type)) {
       void message.reject({ statusCode: 415, extraHeaders: ['Accept: text/plain'] }); // RFC 3428 7
+      this.#finish(request);
       return;
     }
     const text = request.body.slice(0, MAX_LENGTH);
@@ -69,6 +70,17 @@ export class SipjsTexts {
       });
     }
     void message.accept(); // only what is kept is confirmed
+    this.#finish(request);
+  }
+
+  /**
+   * Over a reliable transport a transaction ends with its answer (RFC 3261 17.2.2: timer J is 0). SIP.js keeps it for 32 s
+   * and says 482 to the same message meanwhile, which comes again when its sender's connection was lost.
+   */
+  #finish({ viaBranch }: Core.IncomingRequestMessage): void {
+    const { userAgentServers } = this.#userAgent.userAgentCore;
+    userAgentServers.get(viaBranch)?.dispose();
+    userAgentServers.delete(viaBranch);
   }
 }
 

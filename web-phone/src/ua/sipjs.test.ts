@@ -3,7 +3,7 @@ import { mock, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { FakeConnection, FakeTrack, installFakeMedia } from '../testing/fake-media.ts';
 import { FakeSocket, headerOf, message } from '../testing/fake-socket.ts';
-import type { CallLeg, LegEvents, Signaling } from './signaling.ts';
+import type { CallLeg, IncomingText, LegEvents, Signaling, TextOutcome } from './signaling.ts';
 import { createSignaling } from './sipjs.ts';
 
 installFakeMedia();
@@ -19,6 +19,7 @@ class Bench {
   readonly connections: FakeConnection[] = [];
   readonly incoming: CallLeg[] = [];
   readonly states: string[] = [];
+  readonly texts: IncomingText[] = [];
   nowMs = 0;
   session = 'one';
   readonly signaling: Signaling;
@@ -35,6 +36,7 @@ class Bench {
       events: {
         link: (state) => this.states.push(state.kind),
         incoming: (leg) => this.incoming.push(leg),
+        text: (text) => this.texts.push(text),
       },
       probe: async () => 'ok',
       onTrace: () => {},
@@ -161,6 +163,33 @@ class Bench {
         'CSeq: 1 ACK',
       ]),
     );
+  }
+
+  /** A text that the server passes on. */
+  write(body: string, more: { headers?: string[]; branch?: string } = {}): void {
+    this.socket.receive(
+      message(
+        'MESSAGE sip:w0f8fad5b@w0f8fad5b.invalid;transport=ws SIP/2.0',
+        [
+          `Via: SIP/2.0/WS server.invalid;branch=z9hG4bK${more.branch ?? 'text'}`,
+          'Max-Forwards: 70',
+          'From: "Bob Okafor" <sip:bob@offhook.local>;tag=bob',
+          'To: <sip:alice@offhook.local>',
+          'Call-ID: text-1',
+          'CSeq: 7 MESSAGE',
+          ...(more.headers ?? ['Content-Type: text/plain;charset=UTF-8', 'Date: Fri, 15 Jan 2027 08:00:00 GMT']),
+        ],
+        body,
+      ),
+    );
+  }
+
+  /** The outcome of a text that the server answers so. */
+  async outcome(status: number, headers: string[] = []): Promise<TextOutcome> {
+    const outcome = this.signaling.message({ id: `id-${status}`, uri: 'sip:bob@offhook.local', text: 'hello' });
+    await settle();
+    this.socket.answer(this.socket.last('MESSAGE'), status, 'Answer', { headers });
+    return outcome;
   }
 
   ring(): void {
@@ -409,4 +438,95 @@ test('signing out ends the call, unregisters and closes', async () => {
   assert.match(headerOf(bench.socket.last('REGISTER'), 'Contact'), /expires=0/);
   assert.ok(bench.socket.closedByPage);
   assert.equal(bench.states.at(-1), 'stopped');
+});
+
+test('a text goes out as MESSAGE, and again as the same one', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const text = { id: '11111111-2222-4333-8444-555555555555', uri: 'sip:bob@offhook.local', text: 'Grüße 👋\nbis dann' };
+  const first = bench.signaling.message(text);
+  await settle();
+  const request = bench.socket.last('MESSAGE');
+  assert.match(request, /^MESSAGE sip:bob@offhook\.local SIP\/2\.0/);
+  assert.match(headerOf(request, 'Content-Type'), /^text\/plain;\s*charset=UTF-8$/i);
+  assert.equal(request.split('\r\n\r\n')[1], text.text);
+  assert.equal(headerOf(request, 'Content-Length'), String(new TextEncoder().encode(text.text).length));
+  bench.socket.lose();
+  assert.deepEqual(await first, { kind: 'connection-lost' });
+  await bench.advance(150);
+  await bench.confirm();
+  const second = bench.signaling.message(text);
+  await settle();
+  const again = bench.socket.last('MESSAGE');
+  for (const name of ['Call-ID', 'From', 'CSeq']) assert.equal(headerOf(again, name), headerOf(request, name), name);
+  assert.notEqual(headerOf(again, 'Via'), headerOf(request, 'Via'));
+  bench.socket.answer(again, 200, 'OK');
+  assert.deepEqual(await second, { kind: 'delivered' });
+});
+
+test('the answer to a text tells how far it got', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const reason = ['Reason: SIP;cause=404;text="nobody has this name"'];
+  assert.deepEqual(await bench.outcome(200), { kind: 'delivered' });
+  assert.deepEqual(await bench.outcome(202), { kind: 'stored' });
+  assert.deepEqual(await bench.outcome(404, reason), { kind: 'refused', status: 404, reason: 'nobody has this name' });
+  assert.deepEqual(await bench.outcome(503), { kind: 'refused', status: 503 });
+  for (const status of [408, 500, 504]) assert.deepEqual(await bench.outcome(status), { kind: 'unanswered' });
+});
+
+test('a text that nobody answers may have arrived; one without a connection has not left', async () => {
+  const bench = new Bench();
+  assert.deepEqual(await bench.signaling.message({ id: 'a', uri: 'sip:bob@offhook.local', text: 'x' }), {
+    kind: 'connection-lost',
+  });
+  await bench.register();
+  const outcome = bench.signaling.message({ id: 'b', uri: 'sip:bob@offhook.local', text: 'x' });
+  await settle();
+  mock.timers.tick(32_000);
+  assert.deepEqual(await outcome, { kind: 'unanswered' });
+  assert.deepEqual(await bench.signaling.message({ id: 'c', uri: 'not an address', text: 'x' }), {
+    kind: 'refused',
+    status: 484,
+  });
+});
+
+test('a text that comes in is told with its sender and time, and confirmed', async () => {
+  const bench = new Bench();
+  await bench.register();
+  bench.write('Hello\nthere ✓');
+  bench.write('Hello\nthere ✓', { branch: 'again' });
+  await settle();
+  assert.deepEqual(bench.texts[0], {
+    id: 'text-1 bob 7',
+    from: { user: 'bob', uri: 'sip:bob@offhook.local', displayName: 'Bob Okafor' },
+    text: 'Hello\nthere ✓',
+    sentAtMs: Date.UTC(2027, 0, 15, 8),
+  });
+  assert.equal(bench.texts[1]!.id, bench.texts[0]!.id);
+  assert.equal(bench.socket.sent.filter((text) => text.startsWith('SIP/2.0 200')).length, 2);
+});
+
+test('what is no text is refused (RFC 3428 7), an empty one is nothing to show', async () => {
+  const bench = new Bench();
+  await bench.register();
+  bench.write('<isComposing/>', { headers: ['Content-Type: application/im-iscomposing+xml'], branch: 'typing' });
+  bench.write('  \n', { branch: 'empty' });
+  await settle();
+  assert.deepEqual(bench.texts, []);
+  const refusal = bench.socket.sent.find((text) => text.startsWith('SIP/2.0 415'))!;
+  assert.equal(headerOf(refusal, 'Accept'), 'text/plain');
+  assert.ok(bench.socket.sent.some((text) => text.startsWith('SIP/2.0 200')));
+});
+
+test('a text within a call comes in like any other', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const { invite } = await bench.talk();
+  bench.inDialog('MESSAGE', invite, ['Content-Type: text/plain'], 'look at this');
+  await settle();
+  assert.deepEqual(
+    bench.texts.map(({ from, text }) => [from.user, text]),
+    [['bob', 'look at this']],
+  );
 });

@@ -10,6 +10,12 @@ test('credentials never reach the trace', () => {
   assert.match(text, /^REGISTER sip:x/);
 });
 
+test('what people write to each other never reaches the trace', () => {
+  const trace = new Trace();
+  trace.add(new Date(0), 'sent', 'MESSAGE sip:bob@x SIP/2.0\r\nCall-ID: 1\r\n\r\nmeet me\r\n\r\nat nine');
+  assert.match(trace.text(), /Call-ID: 1\r\n\r\n\[text removed\]$/);
+});
+
 test('only the last messages are kept', () => {
   const trace = new Trace(2);
   for (const n of [1, 2, 3]) trace.add(new Date(0), 'note', `line ${n}`);
