@@ -149,6 +149,9 @@ test('a text comes twice, is shown once, and counts until somebody looks', () =>
   assert.deepEqual([bench.texts.unread.value, bench.texts.arrival.value], [0, undefined]);
   bench.come('3', 'seen at once');
   assert.deepEqual([bench.texts.unread.value, bench.notified.length], [0, 2]);
+  assert.equal(bench.texts.arrival.value?.text, 'seen at once'); // to be read out
+  bench.texts.show('carol');
+  assert.equal(bench.texts.arrival.value, undefined);
   assert.equal(new Bench(bench.storage).texts.unread.value, 0);
 });
 

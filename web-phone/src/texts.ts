@@ -108,13 +108,17 @@ export class Texts {
 
   show(peer: string): void {
     batch(() => {
+      this.close();
       this.shown.value = peer;
       this.#seen(peer);
     });
   }
 
   close(): void {
-    this.shown.value = undefined;
+    batch(() => {
+      if (this.arrival.value?.peer === this.shown.value) this.arrival.value = undefined; // it was in view
+      this.shown.value = undefined;
+    });
   }
 
   dismissArrival(): void {

@@ -73,6 +73,7 @@ export function ConversationView({ phone, peer }: ConversationProps) {
         </button>
       </header>
       <Texts phone={phone} peer={peer} name={name} />
+      <LastFailure phone={phone} peer={peer} name={name} />
       <Composer phone={phone} peer={peer} name={name} />
     </section>
   );
@@ -96,6 +97,15 @@ function Texts({ phone, peer, name }: ConversationProps & { name: string }) {
     const element = list.current;
     if (element && (atEnd.current || last?.state === 'waiting')) element.scrollTop = element.scrollHeight;
   });
+  useEffect(() => {
+    // The line below grows while one types.
+    const element = list.current!;
+    const observer = new ResizeObserver(() => {
+      if (atEnd.current) element.scrollTop = element.scrollHeight;
+    });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
   const now = Date.now();
   let day = '';
   return (
@@ -124,6 +134,16 @@ function Texts({ phone, peer, name }: ConversationProps & { name: string }) {
         ];
       })}
     </ol>
+  );
+}
+
+/** Read out; eyes see it below the text. */
+function LastFailure({ phone, peer, name }: ConversationProps & { name: string }) {
+  const last = phone.texts.conversations.value.get(peer)?.texts.at(-1);
+  return (
+    <p class="only-read" role="status">
+      {last && canSendAgain(last) ? stateWords(last, name, true) : ''}
+    </p>
   );
 }
 

@@ -78,7 +78,7 @@ function PersonRow({ phone, person }: { phone: Phone; person: Person }) {
       <Avatar name={displayName} status={known ? person.status : 'unknown'} />
       <span class="row-words">
         <strong>{displayName}</strong>
-        <small title={person.note}>
+        <small class="two-lines" title={person.note}>
           {known ? presenceWords(person) : 'Not known right now'}
           {displayName === user || person.note ? '' : ` · ${user}`}
         </small>
