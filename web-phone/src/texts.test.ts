@@ -80,6 +80,16 @@ test('news that come before the answer are not undone by it; those of a text on 
   assert.deepEqual(bench.with, ['one delivered']);
 });
 
+test('what the server kept and gave up fails in its words', async () => {
+  const bench = new Bench();
+  bench.texts.handleLink(true);
+  bench.texts.send('bob', 'one');
+  await bench.answer({ kind: 'stored' });
+  const callId = bench.sent[0]!.id;
+  bench.texts.handleNews({ kind: 'message', state: 'failed', callId, reason: "there is no user 'bob'" }, 'n');
+  assert.deepEqual(bench.with, ["one failed: there is no user 'bob'"]);
+});
+
 test('empty and too long is not sent, nor anything when nobody is signed in', () => {
   const bench = new Bench();
   assert.equal(bench.texts.send('bob', ' \n '), false);

@@ -182,7 +182,7 @@ export class Texts {
       const state = texts.find(({ id }) => id === event.callId)?.state;
       if (state === undefined) continue;
       const isOpen = state === 'stored' || state === 'unanswered';
-      if (event.state === 'delivered' || isOpen) this.#mark(peer, event.callId, { state: event.state });
+      if (event.state === 'delivered' || isOpen) this.#mark(peer, event.callId, event);
     }
   }
 

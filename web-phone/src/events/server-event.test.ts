@@ -7,6 +7,12 @@ const read = (name: string, told: unknown) => readServerEvent(name, JSON.stringi
 test('what the page has a use for is read, the rest is nothing', () => {
   const message = { at: 1, id: 'm', from: 'alice', to: 'bob', state: 'delivered' };
   assert.deepEqual(read('message', { ...message, callId: 'c' }), { kind: 'message', state: 'delivered', callId: 'c' });
+  assert.deepEqual(read('message', { state: 'failed', callId: 'c', reason: 'no user bob' }), {
+    kind: 'message',
+    state: 'failed',
+    callId: 'c',
+    reason: 'no user bob',
+  });
   assert.deepEqual(read('message', message), { kind: 'message', state: 'delivered' });
   assert.deepEqual(read('presence', { user: 'bob', status: 'away', note: 'lunch' }), {
     kind: 'presence',

@@ -7,6 +7,8 @@ export type ServerEvent =
       readonly state: 'stored' | 'delivered' | 'failed' | 'expired';
       /** Only its sender is told. */
       readonly callId?: string;
+      /** Why it failed, in words. */
+      readonly reason?: string;
     }
   | ({ readonly kind: 'presence'; readonly user: string } & Presence)
   /** Somebody came or went. */
@@ -24,9 +26,14 @@ export function readServerEvent(name: string, data: string): ServerEvent | undef
   }
   switch (name) {
     case 'message': {
-      const { state, callId } = told;
+      const { state, callId, reason } = told;
       if (state !== 'stored' && state !== 'delivered' && state !== 'failed' && state !== 'expired') return undefined;
-      return { kind: 'message', state, ...(typeof callId === 'string' ? { callId } : {}) };
+      return {
+        kind: 'message',
+        state,
+        ...(typeof callId === 'string' ? { callId } : {}),
+        ...(typeof reason === 'string' ? { reason: reason.slice(0, 200) } : {}),
+      };
     }
     case 'presence': {
       const { user, status, note } = told;

@@ -89,6 +89,6 @@ function refusal(response: Core.IncomingResponseMessage): TextOutcome {
   const { text } = parseReason(response.getHeader('reason'));
   const reason = text ? { reason: text } : {};
   const status = response.statusCode ?? 500;
-  const isSure = response.hasHeader('via') && status !== 408 && status !== 500 && status !== 504;
+  const isSure = response.hasHeader('via') && status !== 408 && status !== 504;
   return isSure ? { kind: 'refused', status, ...reason } : { kind: 'unanswered', ...reason };
 }
