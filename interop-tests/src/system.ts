@@ -24,6 +24,8 @@ export interface SystemOptions {
   readonly media?: MediaSettings;
   /** Written over the configuration in which every port is any free one. */
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Added to the environment of its processes. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 interface MediaSettings {
@@ -48,6 +50,7 @@ const PARTS = ['media-relay-0', 'turn', 'signaling'] as const;
 export class System {
   readonly domain = 'offhook.local';
   readonly #data: string;
+  readonly #env: Readonly<Record<string, string>>;
   /** Its configuration file: another `offhook` command finds the system by it. */
   readonly config: string;
   #supervisor: ChildProcess | undefined;
@@ -63,6 +66,7 @@ export class System {
     this.#data = join(folder, 'data');
     this.config = join(folder, 'offhook.config.json');
     const { media, settings } = options;
+    this.#env = options.env ?? {};
     writeFileSync(this.config, JSON.stringify({ data: this.#data, ...anyPorts({ media }), ...settings }));
   }
 
@@ -91,13 +95,18 @@ export class System {
     return join(this.#data, 'tls', 'ca.pem');
   }
 
+  /** The SQLite file: accounts, and what signalling remembers. */
+  get database(): string {
+    return join(this.#data, 'offhook.sqlite');
+  }
+
   /** What a part has written into its log. */
   log(part: string): string {
     return readFileSync(join(this.#data, 'log', `${part}.log`), 'utf8');
   }
 
   async startSupervisor(): Promise<void> {
-    const env = { ...process.env };
+    const env: NodeJS.ProcessEnv = { ...process.env, ...this.#env };
     delete env.NODE_TEST_CONTEXT;
     const child = spawn(process.execPath, [join(ROOT, 'cli/src/main.ts'), 'start', '--config', this.config], {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -222,6 +222,20 @@ test('however many nonces others use, and however many oneself: none is good twi
   assert.equal(nonces.use('mallory', victim, 1, 70_001), false);
 });
 
+test('with 1,000 new nonces a second the older half is forgotten at a time: one on its way to its first use stays good', () => {
+  const nonces = new Nonces(nodeCrypto);
+  const make = (i: number) => i.toString(16).padStart(12, '0') + i.toString(16).padStart(16, '0');
+  const ON_ITS_WAY = 100;
+  let most = 0;
+  for (let i = 0; i < 200_000; i++) {
+    assert.equal(nonces.use(`u${i % 200}`, make(i), 1, i + ON_ITS_WAY), true, `nonce ${i}`);
+    most = Math.max(most, nonces.used);
+  }
+  assert.ok(most <= 50_000, `${most} are remembered`);
+  assert.equal(nonces.use('u0', make(0), 2, 200_000), false, 'the oldest are good for nothing');
+  assert.equal(nonces.use('u0', make(199_800), 1, 200_000), false, 'the newest are not good twice');
+});
+
 test('a nonce of an earlier process is stale, not wrong, and only with the same secret', () => {
   const make = (nonceSecret: string) =>
     new Authenticator({ realm: REALM, crypto: nodeCrypto, account: accounts, nonceSecret });

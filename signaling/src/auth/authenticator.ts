@@ -75,6 +75,11 @@ export class Authenticator {
     });
   }
 
+  /** Used nonces that are remembered. */
+  get noncesUsed(): number {
+    return this.#nonces.used;
+  }
+
   /**
    * Whether a request carries a nonce that was made for its source, so that its sender has received something there. It
    * costs one HMAC, and says nothing of the password.

@@ -37,6 +37,11 @@ export class Nonces {
     this.#lifetimeMs = options.lifetimeMs ?? NONCE_LIFETIME_MS;
   }
 
+  /** Used nonces that are remembered, some 170 bytes each. */
+  get used(): number {
+    return this.#size;
+  }
+
   make(address: string, nowMs: number): string {
     const time = Math.floor(nowMs).toString(16).padStart(12, '0');
     const head = time + this.#process + hex(this.#crypto.randomBytes(4));
@@ -89,17 +94,24 @@ export class Nonces {
     this.#size++;
   }
 
-  /** Drops what has expired; when that is not enough, everything, and with it all nonces made until now. */
+  /** Drops what has expired; when that is not enough, the older half, and with it all nonces of that time. */
   #forget(nowMs: number): void {
+    this.#forgetUntil(nowMs - this.#lifetimeMs - 1);
+    if (this.#size <= MAX_USED / 2) return;
+    const made = Float64Array.from(
+      [...this.#users.values()].flatMap(({ nonces }) => [...nonces.values()].map((n) => n.madeMs)),
+    );
+    made.sort();
+    // What is on its way to its first use was made just now, so no phone is asked twice.
+    this.#floorMs = made[made.length >> 1]!;
+    this.#forgetUntil(this.#floorMs);
+  }
+
+  #forgetUntil(atMs: number): void {
     for (const [user, { nonces }] of this.#users) {
-      for (const [nonce, { madeMs }] of nonces)
-        if (nowMs - madeMs > this.#lifetimeMs && nonces.delete(nonce)) this.#size--;
+      for (const [nonce, { madeMs }] of nonces) if (madeMs <= atMs && nonces.delete(nonce)) this.#size--;
       if (nonces.size === 0) this.#users.delete(user);
     }
-    if (this.#size <= MAX_USED / 2) return;
-    this.#users.clear();
-    this.#size = 0;
-    this.#floorMs = nowMs;
   }
 
   #mark(head: string, address: string): string {

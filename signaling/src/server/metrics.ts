@@ -28,6 +28,7 @@ export function numbers(of: {
     sip_publications: core.presence.publications.size,
     sip_connections: hub.connections,
     sip_connections_outgoing: hub.outgoing,
+    sip_nonces_used: core.authenticator.noncesUsed,
     sip_relay_calls: core.media.calls,
     sip_journal_waiting: of.journal.waiting,
     sip_relay_healthy: core.media.healthy ? 1 : 0,

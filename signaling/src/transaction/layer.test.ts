@@ -303,6 +303,32 @@ test('beyond the limit new requests get 503 with Retry-After', () => {
   assert.ok(sentRequest(commands).header('retry-after'));
 });
 
+test('at the limit what has ended makes room, the oldest first, when it has absorbed repeats for T4', () => {
+  const { layer, drain } = bench(undefined, 3);
+  const come = (i: number, atMs: number) => layer.handleMessage(incoming('INFO', `z9hG4bK${i}`), UDP, atMs);
+  const end = (atMs: number) => {
+    for (const c of drain())
+      if (c.kind === 'request') layer.respond(c.id, createResponse(c.message, 200, undefined, { toTag: 'x' }), atMs);
+  };
+  for (let i = 0; i < 3; i++) {
+    come(i, i);
+    if (i < 2) end(i);
+  }
+  drain();
+  come(3, 4999);
+  assert.deepEqual(kinds(drain()), ['503'], 'a repeat of the first may still come');
+  come(3, 5000);
+  assert.deepEqual(kinds(drain()), ['terminated', 'request']);
+  assert.equal(layer.size, 3);
+  come(1, 5000);
+  assert.deepEqual(kinds(drain()), ['200'], 'the second still answers its repeats');
+  come(4, 5001);
+  assert.deepEqual(kinds(drain()), ['terminated', 'request']);
+  come(5, 60_000);
+  assert.deepEqual(kinds(drain()), ['503'], 'nothing gives way that has no answer yet');
+  assert.equal(layer.counters.cutShort, 2);
+});
+
 test('beyond the limit calls still end, up to a tenth more; nothing else gets through', () => {
   const { layer, drain } = bench(undefined, 10);
   const inDialog = (method: string, i: number) => incoming(method, `z9hG4bKb${i}`).set('to', '<sip:bob@b>;tag=2');

@@ -37,14 +37,17 @@ export interface TransactionLayerOptions {
   /** Whether a request that `admit` is not asked about may be answered: not too many to one source. */
   readonly mayAnswer?: (flow: Flow, nowMs: number) => boolean;
   readonly timers?: SipTimers;
-  /** New requests beyond this many transactions are answered 503 (default 20,000); BYE has a tenth more. */
+  /** New requests beyond this many transactions are answered 503 (default 50,000); BYE has a tenth more. */
   readonly maxTransactions?: number;
   /** So many of them may one account have, or one network where no account is told (default 1,000; 15,000 on loopback). */
   readonly maxPerOwner?: number;
   readonly maxPerLoopbackOwner?: number;
 }
 
-const MAX_TRANSACTIONS = 20_000;
+/** Some 2 kB each. */
+const MAX_TRANSACTIONS = 50_000;
+/** Where room is needed, what has ended absorbs repeats for this long instead of the 32 s of timers D, J, L and M: T4, as K and I. */
+const LEAST_ABSORBED_MS = 5000;
 /** 5 calls a second stay for 32 s: 160. Six requests with each of them are more than a person's phone makes. */
 const MAX_PER_OWNER = 1000;
 const MAX_PER_LOOPBACK_OWNER = 15_000;
@@ -60,6 +63,8 @@ export interface TransactionCounters {
   retransmissionsSent: number;
   strayResponses: number;
   overload: number;
+  /** Ended ones that made room before their last timer. */
+  cutShort: number;
   timeouts: number;
 }
 
@@ -76,6 +81,7 @@ export class TransactionLayer {
     retransmissionsSent: 0,
     strayResponses: 0,
     overload: 0,
+    cutShort: 0,
     timeouts: 0,
   };
   readonly #options: TransactionLayerOptions;
@@ -83,6 +89,8 @@ export class TransactionLayer {
   readonly #transactions = new TransactionTable();
   readonly #closed = new WeakSet<Flow>();
   readonly #deadlines = new Deadlines<TimerSlot>();
+  /** Those that have ended and only absorb repeats, oldest first, and since when: they make room for new ones. */
+  readonly #absorbing = new Map<Transaction, number>();
   readonly #commands: TransactionCommand[] = [];
 
   constructor(options: TransactionLayerOptions) {
@@ -157,12 +165,12 @@ export class TransactionLayer {
     else if (t.kind === 'server') {
       t.state = 'completed';
       if (t.bytes.length > LONGEST_KEPT) t.bytes = undefined;
-      if (isReliable(t.flow)) this.#terminate(t);
-      else this.#deadlines.set(t.end, nowMs + 64 * t1); // timer J
+      this.#absorb(t, 64 * t1, nowMs); // timer J
     } else if (response.status < 300) {
       t.state = 'accepted';
       t.bytes = undefined; // the dialog repeats it
-      this.#deadlines.set(t.end, nowMs + 64 * t1); // timer L
+      this.#absorbing.set(t, nowMs);
+      this.#deadlines.set(t.end, nowMs + 64 * t1); // timer L, over TCP too
     } else {
       t.state = 'completed';
       t.intervalMs = t1;
@@ -211,7 +219,7 @@ export class TransactionLayer {
       this.#handleCancel(key, message, flow, nowMs);
       return;
     }
-    if (this.#isFull(message)) {
+    if (this.#isFull(message, nowMs)) {
       if (this.#options.mayAnswer?.(flow, nowMs) === false) this.counters.overload++;
       else this.#refuseBusy(message, flow);
       return;
@@ -237,9 +245,25 @@ export class TransactionLayer {
   }
 
   /** A BYE frees more than it takes: calls still end when nothing else gets through. */
-  #isFull(message: SipMessage): boolean {
+  #isFull(message: SipMessage, nowMs: number): boolean {
     const most = this.#options.maxTransactions ?? MAX_TRANSACTIONS;
+    if (this.#transactions.size < most) return false;
+    const [oldest] = this.#absorbing;
+    if (oldest && nowMs - oldest[1] >= LEAST_ABSORBED_MS) {
+      this.counters.cutShort++;
+      this.#terminate(oldest[0]);
+    }
     return this.#transactions.size >= (message.method === 'BYE' ? most * 1.1 : most);
+  }
+
+  /** It has ended; over UDP it stays as long as what the other side sent before may come again. */
+  #absorb(t: Transaction, forMs: number, nowMs: number): void {
+    if (isReliable(t.flow)) {
+      this.#terminate(t);
+      return;
+    }
+    this.#absorbing.set(t, nowMs);
+    this.#deadlines.set(t.end, nowMs + forMs);
   }
 
   #hasEnough(owner: string, flow: Flow): boolean {
@@ -265,8 +289,7 @@ export class TransactionLayer {
         t.state = 'confirmed';
         t.bytes = undefined;
         this.#deadlines.delete(t.retransmission);
-        if (isReliable(t.flow)) this.#terminate(t);
-        else this.#deadlines.set(t.end, nowMs + this.#timers.t4); // timer I
+        this.#absorb(t, this.#timers.t4, nowMs); // timer I
       }
       return;
     }
@@ -321,7 +344,8 @@ export class TransactionLayer {
           t.state = 'accepted';
           t.bytes = undefined;
           t.request = undefined;
-          this.#deadlines.set(t.end, nowMs + 64 * t1); // timer M
+          this.#absorbing.set(t, nowMs);
+          this.#deadlines.set(t.end, nowMs + 64 * t1); // timer M, over TCP too
           up();
         } else {
           t.state = 'completed';
@@ -329,8 +353,7 @@ export class TransactionLayer {
           t.request = undefined;
           this.#commands.push({ kind: 'send', flow: t.flow, bytes: t.bytes });
           up();
-          if (isReliable(t.flow)) this.#terminate(t);
-          else this.#deadlines.set(t.end, nowMs + TIMER_D_MS);
+          this.#absorb(t, TIMER_D_MS, nowMs); // timer D
         }
         return;
       case 'accepted':
@@ -354,8 +377,7 @@ export class TransactionLayer {
     }
     if (!t.silent) this.#commands.push({ kind: 'response', id: t.id, message, flow });
     if (t.state === 'completed') {
-      if (isReliable(t.flow)) this.#terminate(t);
-      else this.#deadlines.set(t.end, nowMs + this.#timers.t4); // timer K
+      this.#absorb(t, this.#timers.t4, nowMs); // timer K
     }
   }
 
@@ -443,6 +465,7 @@ export class TransactionLayer {
     t.state = 'terminated';
     this.#deadlines.delete(t.retransmission);
     this.#deadlines.delete(t.end);
+    this.#absorbing.delete(t);
     this.#transactions.delete(t);
     if (!t.silent) this.#commands.push({ kind: 'terminated', id: t.id });
   }
