@@ -12,7 +12,7 @@ import {
 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import { type Flow, TransactionLayer } from '../transaction/index.ts';
-import { ADMISSION_LIMITS, Admission, Authenticator, LONGEST_BODY } from './index.ts';
+import { ADMISSION_LIMITS, Admission, Authenticator, LONGEST_BODY, Shedding } from './index.ts';
 
 const REALM = 'example.test';
 const alice = {
@@ -52,7 +52,7 @@ const request = (method: string, over: Over = {}): SipMessage =>
     body: over.body,
   });
 
-function setup() {
+function setup(more: { shedding?: Shedding } = {}) {
   let users = [alice];
   const account = (user: string) => users.find((a) => a.user === user);
   const admission = new Admission({
@@ -61,6 +61,7 @@ function setup() {
     isUser: (user) => account(user) !== undefined,
     isLocal: (host) => host === REALM,
     ownsDialog: (message) => message.to.tag === 'ours',
+    ...more,
   });
   const status = (message: SipMessage, on = flow('alice')): number | string => {
     const verdict = admission.admit(message, on, 0);
@@ -327,20 +328,25 @@ test('the challenge to a lean request over UDP is less than two and a half times
   assert.ok(factor <= 2, String(factor));
 });
 
-test('a server that is behind drops strangers’ requests before it looks, and goes on for sessions, calls and who shows a nonce', () => {
-  const { admission, status } = setup();
+test('a server that is behind refuses new calls before it asks for a password, and goes on with calls and who answers a challenge', () => {
+  const shedding = new Shedding();
+  const { admission, status } = setup({ shedding });
   const first = admission.admit(request('REGISTER'), flow(), 0);
   assert.ok(first !== 'drop' && 'reject' in first);
   const challenge = parseChallenge(first.reject.header('www-authenticate')!)!;
   const given = { challenge, username: 'alice', password: 'secret-1', method: 'REGISTER', uri: 'sip:example.test' };
-  admission.overloaded = true;
-  assert.equal(status(request('INVITE'), flow()), 'drop');
-  assert.equal(admission.shed, 1);
+  for (let ms = 0; ms <= 1000; ms += 50) shedding.handleTick({ isLate: false, busy: 1 }, ms);
+  while (shedding.takesCall(1000));
+  for (const by of [flow(), undefined]) {
+    const verdict = admission.admit(request('INVITE'), by ?? { ...flow(), account: 'alice' }, 1000);
+    assert.ok(verdict !== 'drop' && 'reject' in verdict && verdict.reject.status === 503);
+    const retryAfterS = Number(verdict.reject.header('retry-after'));
+    assert.ok(retryAfterS >= 3 && retryAfterS <= 10);
+  }
   const headers = [['Authorization', answerChallenge(given, nodeCrypto)!] as const];
   assert.equal(status(request('REGISTER', { headers }), flow()), 'accepted alice');
   assert.equal(status(request('REGISTER')), 'accepted alice');
   assert.equal(status(request('INFO', { to: '<sip:a@b>;tag=ours' }), flow()), 'accepted undefined');
-  assert.equal(status(request('INVITE'), { ...flow(), transport: 'tcp' }), 401, 'nobody would repeat it');
-  admission.overloaded = false;
+  for (let ms = 1050; ms <= 4000; ms += 50) shedding.handleTick({ isLate: false, busy: 0.5 }, ms);
   assert.equal(status(request('INVITE'), flow()), 401);
 });

@@ -6,6 +6,7 @@ import type { Authenticator, Challenge } from './authenticator.ts';
 import type { Bans } from './bans.ts';
 import type { Bearer } from './bearer.ts';
 import { type Rate, RateLimit } from './rate-limit.ts';
+import { Shedding } from './shedding.ts';
 
 export interface AdmissionLimits {
   /**
@@ -58,6 +59,8 @@ export interface AdmissionOptions {
   /** Who is not listened to for a while; without it everybody is. */
   readonly bans?: Bans;
   readonly limits?: AdmissionLimits;
+  /** What is left out when the server is behind. */
+  readonly shedding?: Shedding;
   /** Addresses that have the rates of loopback: this machine itself, and edge proxies, which speak for many. */
   readonly isNear?: (address: string) => boolean;
 }
@@ -79,15 +82,12 @@ export class Admission {
   /** Refusals by status code, requests dropped without an answer. */
   readonly refused = new Map<number, number>();
   dropped = 0;
-  /** Strangers' requests dropped because the server is behind with its work. */
-  shed = 0;
-  /** The server is behind: it does not look at strangers' new requests over UDP, which will be repeated. */
-  overloaded = false;
   /** New calls are refused from now on. */
   draining = false;
   readonly #options: AdmissionOptions;
   readonly #limits: AdmissionLimits;
   readonly #isNear: (address: string) => boolean;
+  readonly #shedding: Shedding;
   readonly #tagKey: Uint8Array;
   readonly #addresses = new RateLimit();
   readonly #checks = new RateLimit();
@@ -99,6 +99,7 @@ export class Admission {
     this.#options = options;
     this.#limits = options.limits ?? ADMISSION_LIMITS;
     this.#isNear = options.isNear ?? isLoopback;
+    this.#shedding = options.shedding ?? new Shedding();
     this.#tagKey = options.crypto.randomBytes(16);
   }
 
@@ -109,6 +110,13 @@ export class Admission {
     if (source) return this.#admitFromTrunk(request, source, flow, nowMs);
     if (!this.#mayAsk(request, flow, nowMs)) return 'drop';
     if (tag !== undefined) return this.#refuse(request, 481, 'this call does not exist (any more)');
+    // Before it has cost anything; who answers a challenge was let in when it was given.
+    if (
+      request.method === 'INVITE' &&
+      request.header('authorization') === undefined &&
+      !this.#shedding.takesCall(nowMs)
+    )
+      return this.#refuseCall(request);
 
     // 8.2: "starting with authentication, then inspecting the method, the header fields, and so on"
     const who = this.#authenticate(request, flow, nowMs);
@@ -164,6 +172,7 @@ export class Admission {
   #admitTrunkCall(request: SipMessage, trunk: string, nowMs: number): Verdict | undefined {
     if (request.method !== 'INVITE') return undefined;
     if (this.draining) return this.#refuse(request, 503, 'the server is being stopped', [['Retry-After', 10]]);
+    if (!this.#shedding.takesCall(nowMs)) return this.#refuseCall(request);
     if (this.#options.trunks?.mayCall(trunk, nowMs)) return undefined;
     return this.#refuse(request, 503, `calls come too fast over trunk '${trunk}'`, [['Retry-After', 2]]);
   }
@@ -186,7 +195,7 @@ export class Admission {
     const { authenticator, bans } = this.#options;
     const showsNonce = authenticator.showsNonce(request, flow.remote.address, nowMs);
     if (bans?.handleRequest(request, flow, showsNonce, nowMs) === false) return false;
-    if (!(showsNonce ? this.#mayCheck(flow, nowMs) : this.#mayChallenge(flow, nowMs))) return false;
+    if (!(showsNonce ? this.#mayCheck(flow, nowMs) : this.mayAnswer(flow, nowMs))) return false;
     if (request.to.tag === undefined) bans?.handleQuestion(request, flow, showsNonce, nowMs);
     return true;
   }
@@ -194,12 +203,6 @@ export class Admission {
   #mayCheck({ remote: { address } }: Flow, nowMs: number): boolean {
     const rate = this.#isNear(address) ? this.#limits.loopback : this.#limits.credentials;
     return this.#checks.take(networkOf(address), rate, nowMs) || this.#drop();
-  }
-
-  #mayChallenge(flow: Flow, nowMs: number): boolean {
-    if (!this.overloaded || flow.transport !== 'udp') return this.mayAnswer(flow, nowMs);
-    this.shed++;
-    return false;
   }
 
   /**
@@ -332,6 +335,14 @@ export class Admission {
     if (this.#callers.take(by.who, by.loopback ? this.#limits.userOnLoopback : this.#limits.calls, by.nowMs))
       return undefined;
     return this.#refuse(request, 503, `${by.who} is calling too fast`, [['Retry-After', 2]]);
+  }
+
+  /** 21.5.4. Not all who are refused come back at the same time. */
+  #refuseCall(request: SipMessage): { readonly reject: SipMessage } {
+    const retryAfterS = 3 + (Number.parseInt(this.tag(request).slice(0, 4), 16) % 8);
+    return this.#refuse(request, 503, 'the server has more calls to set up than it can', [
+      ['Retry-After', retryAfterS],
+    ]);
   }
 
   #refuse(

@@ -8,3 +8,4 @@ export { KeyFile } from './key-file.ts';
 export { LONGEST_USER, Lockout } from './lockout.ts';
 export { RateLimit } from './rate-limit.ts';
 export * from './sessions.ts';
+export { Shedding, type Tick } from './shedding.ts';

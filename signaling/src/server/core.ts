@@ -9,6 +9,7 @@ import {
   Bearer,
   type BearerOptions,
   type DigestSetting,
+  Shedding,
 } from '../auth/index.ts';
 import {
   ALLOW,
@@ -130,6 +131,8 @@ export class SipCore {
   readonly presence: PresenceLayer;
   readonly admission: Admission;
   readonly bans: Bans | undefined;
+  /** What is left out when the process is behind: told by whoever sees its event loop. */
+  readonly shedding = new Shedding();
   /** Other servers: `locate` for URIs, `locator.for` for peers with certificates of their own. */
   readonly locator: Locator;
   /** What routing may ask. */
@@ -188,6 +191,7 @@ export class SipCore {
         mayCall: (trunk, nowMs) => this.trunks.mayCall(trunk, nowMs),
       },
       limits: options.admissionLimits,
+      shedding: this.shedding,
     });
     this.media = new MediaClient({ crypto, relays: options.relays, nowMs: options.nowMs });
     this.transactions = new TransactionLayer({

@@ -5,8 +5,9 @@ import { watchLag } from './lag.ts';
 test('a loop that is held up is told late at its next tick, and in time again after it', async () => {
   const told: boolean[] = [];
   let wake = () => {};
-  const stop = watchLag((isLate) => {
+  const stop = watchLag(({ isLate, busy }) => {
     told.push(isLate);
+    assert.ok(busy >= 0 && busy <= 1);
     wake();
   });
   const alive = setInterval(() => {}, 1000);
@@ -25,4 +26,24 @@ test('a loop that is held up is told late at its next tick, and in time again af
   await new Promise((resolve) => setTimeout(resolve, 120));
   assert.equal(told.length, before);
   clearInterval(alive);
+});
+
+test('a loop that always finds something to do is busy, though no timer is late', async () => {
+  const ticks: { isLate: boolean; busy: number }[] = [];
+  const stop = watchLag((tick) => ticks.push(tick));
+  let isBusy = true;
+  const work = () => {
+    for (const end = performance.now() + 3; performance.now() < end; );
+    if (isBusy) setImmediate(work);
+  };
+  work();
+  // A busy machine may hold this process up too; what counts is that a tick in time is full.
+  const until = async (matches: () => boolean) => {
+    while (!matches()) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+  await until(() => ticks.some(({ isLate, busy }) => !isLate && busy > 0.99));
+  isBusy = false;
+  const before = ticks.length;
+  await until(() => ticks.slice(before + 1).some(({ busy }) => busy < 0.5));
+  stop();
 });

@@ -34,8 +34,9 @@ export function numbers(of: {
     sip_relay_healthy: core.media.healthy ? 1 : 0,
     sip_internal_errors_total: of.internalErrors,
     'sip_dropped_total{reason="rate"}': core.admission.dropped,
-    'sip_dropped_total{reason="lag"}': core.admission.shed,
     ...banFigures(core),
+    'sip_dropped_total{reason="lag"}': core.shedding.counters.strangersShed,
+    sip_calls_shed_total: core.shedding.counters.callsShed,
     ...core.trunks.figures(),
     process_resident_memory_bytes: process.memoryUsage.rss(),
   };

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { hex, type SocketAddress, utf8 } from '@offhook/core';
+import { hex, networkOf, type SocketAddress, utf8 } from '@offhook/core';
 import { MachineTimer, monotonicMs, nodeCrypto, type RunningPart } from '@offhook/core/node';
 import { type Logger, pino } from 'pino';
 import { Accounts, Sessions } from '../auth/index.ts';
@@ -219,6 +219,7 @@ export async function startSignaling(
       mayAnswer: (flow) => core.admission.mayAnswer(flow, monotonicMs()),
       refuses: (remote, over, shown) => core.bans?.refuses(remote, over, monotonicMs(), shown) ?? false,
       onMalformed: (flow) => handle(() => core.handleMalformed(flow, monotonicMs())),
+      hears: ({ address }) => core.shedding.hears(networkOf(address), monotonicMs()),
     },
     limitsFor(openFilesLimit()),
   );
@@ -303,9 +304,7 @@ export async function startSignaling(
   });
   for (const input of waiting) handle(input);
   handle(() => core.handleTimeout(monotonicMs()));
-  const stopWatching = watchLag((isLate) => {
-    core.admission.overloaded = isLate;
-  });
+  const stopWatching = watchLag((tick, nowMs) => core.shedding.handleTick(tick, nowMs));
 
   // Calls that come meanwhile wait for the rules; whoever starts the server is told whether they can be used.
   await routing.router?.loaded().catch(() => {});

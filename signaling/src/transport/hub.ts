@@ -21,6 +21,8 @@ export interface TransportEvents {
   refuses?(remote: SocketAddress, over: Flow['transport'], shown: () => Shown): boolean;
   /** Something came that can't be read. */
   onMalformed?(flow: Flow): void;
+  /** Whether a datagram of somebody unknown is read; without it each is. */
+  hears?(remote: SocketAddress): boolean;
 }
 
 export interface TransportLimits {
@@ -210,6 +212,11 @@ export class TransportHub {
   /** Takes note of what can't be read, whether it is answered or not. */
   malformed(flow: Flow): void {
     this.#events.onMalformed?.(flow);
+  }
+
+  /** Whether a datagram of somebody unknown is read: not when the server is behind with those of others. */
+  hears(remote: SocketAddress): boolean {
+    return this.#events.hears?.(remote) ?? true;
   }
 
   newFlow(parts: Omit<Flow, 'id'>): Flow {

@@ -1,13 +1,12 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { ipFamily, type SocketAddress, socketKey, unmapped } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
+import { FlowTable } from './flow-table.ts';
 import type { TransportHub } from './hub.ts';
 import { LargeRequests } from './large.ts';
 import { listenNear } from './listen.ts';
 import { answerStun } from './stun.ts';
 
-/** Flows remembered per listener, so that a peer keeps its identity; the oldest is forgotten beyond this. */
-const FLOWS = 20_000;
 /** What fits into one datagram over IPv4. */
 const LARGEST = 65_507;
 
@@ -23,7 +22,7 @@ export interface Listener {
 /** SIP over UDP. A port in use is skipped for the next free one. */
 export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<Listener> {
   const { socket, local } = await listenNear(at, (port) => bind({ address: at.address, port }));
-  const flows = new Map<string, Flow>();
+  const flows = new FlowTable();
   const large = new LargeRequests(hub);
   let open = true;
   /** A dual-stack socket sends to IPv4 by its mapped address only. */
@@ -36,22 +35,19 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
    */
   const flowOf = (remote: SocketAddress, port: number): Flow => {
     const key = port === remote.port ? socketKey(remote) : `${socketKey(remote)} ${port}`;
-    let flow = flows.get(key);
-    if (flow) flows.delete(key);
-    else {
-      flow = hub.newFlow({ transport: 'udp', local, remote });
-      const address = reachable(remote.address);
-      const datagram = (bytes: Uint8Array) => {
-        if (open && bytes.length <= LARGEST)
-          socket.send(bytes, port, address, (error) => error && hub.counters.sendErrors++);
-        else hub.counters.sendErrors++;
-      };
-      const to = { address: remote.address, port };
-      hub.bind(flow, (bytes) => {
-        if (!open || !large.take(flow!, to, bytes, datagram)) datagram(bytes);
-      });
-      if (flows.size >= FLOWS) flows.delete(flows.keys().next().value!);
-    }
+    const kept = flows.get(key);
+    if (kept) return kept;
+    const flow = hub.newFlow({ transport: 'udp', local, remote });
+    const address = reachable(remote.address);
+    const datagram = (bytes: Uint8Array) => {
+      if (open && bytes.length <= LARGEST)
+        socket.send(bytes, port, address, (error) => error && hub.counters.sendErrors++);
+      else hub.counters.sendErrors++;
+    };
+    const to = { address: remote.address, port };
+    hub.bind(flow, (bytes) => {
+      if (!open || !large.take(flow, to, bytes, datagram)) datagram(bytes);
+    });
     flows.set(key, flow);
     return flow;
   };
@@ -82,6 +78,7 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
     const remote = { address: unmapped(from.address), port: from.port };
     // Whoever is banned costs a look into a table and one through the bytes.
     if (hub.refuses(remote, 'udp', () => shown(bytes, remote))) return;
+    if (!flows.get(socketKey(remote))?.isKnown && !hub.hears(remote)) return;
     // CRLF and double NUL keep NAT bindings open, and so does STUN (first byte 0 to 3), which wants an answer.
     if (first === 13 || first === 10 || first < 4) {
       if (bytes.length <= 4) {
