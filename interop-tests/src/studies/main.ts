@@ -4,11 +4,12 @@ import { parseArgs } from 'node:util';
 import { lacking } from '../peers.ts';
 import { scratchFolder } from '../system.ts';
 import { calls } from './calls.ts';
+import { flood } from './flood.ts';
 import { idle } from './idle.ts';
 import { rate } from './rate.ts';
 import type { Outcome, Study } from './study.ts';
 
-const STUDIES: Readonly<Record<string, Study>> = { calls, rate, idle };
+const STUDIES: Readonly<Record<string, Study>> = { calls, rate, idle, flood };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -141,8 +141,9 @@ test('what is wrong with a request is said by the code that RFC 3261 8.2 has for
 
 test('the right credentials among several are found; those of another realm or two wrong ones are not enough', () => {
   const { admission } = setup();
+  let asked = 10;
   const challenge = () => {
-    const verdict = admission.admit(request('REGISTER'), flow(), 0);
+    const verdict = admission.admit(request('REGISTER', { cseq: asked++ }), flow(), 0);
     assert.ok(verdict !== 'drop' && 'reject' in verdict);
     return parseChallenge(verdict.reject.header('www-authenticate')!)!;
   };

@@ -222,6 +222,20 @@ test('however many nonces others use, and however many oneself: none is good twi
   assert.equal(nonces.use('mallory', victim, 1, 70_001), false);
 });
 
+test('copies of a request that are answered within two seconds get the same challenge, others never', () => {
+  const authenticator = new Authenticator({ realm: REALM, crypto: nodeCrypto, account: accounts });
+  const challenge = (of: SipMessage, nowMs: number, address: string = FROM.address) => {
+    const answer = authenticator.authenticate(of, { ...FROM, address }, nowMs);
+    assert.ok(answer.kind === 'challenge');
+    return answer.wwwAuthenticate;
+  };
+  const first = challenge(request(), 4000.5);
+  assert.equal(challenge(request(), 5500), first);
+  assert.notEqual(challenge(request(), 6000), first);
+  assert.notEqual(challenge(request(), 4000, '192.0.2.99'), first);
+  assert.notEqual(challenge(request().set('call-id', 'another'), 4000), first);
+});
+
 test('with 1,000 new nonces a second the older half is forgotten at a time: one on its way to its first use stays good', () => {
   const nonces = new Nonces(nodeCrypto);
   const make = (i: number) => i.toString(16).padStart(12, '0') + i.toString(16).padStart(16, '0');

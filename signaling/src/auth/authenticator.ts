@@ -151,7 +151,8 @@ export class Authenticator {
     const { user } = request.method === 'REGISTER' ? request.to.uri : request.from.uri;
     const mayBeKnown = user !== undefined && user.length <= LONGEST_USER;
     const algorithm = this.#algorithmOf(mayBeKnown ? this.#options.account(user) : undefined, from);
-    const nonce = this.#nonces.make(from.address, nowMs);
+    const id = `${request.callId} ${request.cseq.number} ${request.vias[0]?.branch} ${from.address}`;
+    const nonce = this.#nonces.make(from.address, nowMs, id);
     const wwwAuthenticate = writeChallenge({ realm, nonce, algorithm, stale: how.stale });
     return { kind: 'challenge', why: how.why, wwwAuthenticate };
   }

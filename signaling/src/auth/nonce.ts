@@ -8,6 +8,8 @@ const WINDOW = 32;
 /** Used nonces remembered of one user, and in all. */
 const USED_PER_USER = 4096;
 const MAX_USED = 50_000;
+/** Copies of one request that come within it get the same nonce, mostly: the first is sent again after half a second. */
+const SAME_MS = 2000;
 /** Characters before the mark. */
 const HEAD = 28;
 
@@ -42,9 +44,15 @@ export class Nonces {
     return this.#size;
   }
 
-  make(address: string, nowMs: number): string {
-    const time = Math.floor(nowMs).toString(16).padStart(12, '0');
-    const head = time + this.#process + hex(this.#crypto.randomBytes(4));
+  /** @param request what tells it from others: its copies are answered alike, though nothing is kept of it (RFC 3261 8.2.7) */
+  make(address: string, nowMs: number, request?: string): string {
+    const madeMs = request === undefined ? Math.floor(nowMs) : nowMs - (nowMs % SAME_MS);
+    const time = madeMs.toString(16).padStart(12, '0');
+    const salt =
+      request === undefined
+        ? this.#crypto.randomBytes(4)
+        : this.#crypto.hmac('sha256', this.#key, utf8(`salt ${request}`)).subarray(0, 4);
+    const head = time + this.#process + hex(salt);
     return head + this.#mark(head, address);
   }
 
