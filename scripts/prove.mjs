@@ -1,9 +1,12 @@
 // `npm run prove -- <part> …`: proofs that take longer than `npm test` may. Each writes `prove-results/<part>.json`.
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { arch, cpus, release } from 'node:os';
+// A part is made of test files, or of studies: programs that end with figures (interop-tests/src/studies).
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { arch, cpus, release, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { run } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const HOUR_MS = 3_600_000;
@@ -35,17 +38,124 @@ const PARTS = {
       .filter((name) => name.endsWith('.test.ts'))
       .map((name) => `interop-tests/${name}`),
   },
+  signaling: {
+    words: 'figures of the SIP server under load, one study after the other; signaling:<study> is one of them alone',
+    studies: {
+      calls: '30,000 calls in a row: none fails, nothing is left over (15 min; --minutes makes it a soak)',
+      rate: 'the highest rates of calls and of REGISTERs with fewer than 0.1 % failed, signalling on one processor (15 min)',
+      idle: '10,000 idle phones over WebSocket: memory, CPU, all back after a kill (4 min)',
+      flood: 'floods at twice those rates: calls go on, memory is flat, recovery (5 min)',
+    },
+  },
 };
 
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !Object.hasOwn(PARTS, name));
-if (wanted.length === 0 || wanted.includes('--help') || unknown.length > 0) {
-  const list = Object.entries(PARTS).map(([name, { words }]) => `  ${name.padEnd(8)} ${words}\n`);
-  process.stderr.write(`npm run prove -- <part> …; the result is prove-results/<part>.json\n\n${list.join('')}`);
-  process.exit(wanted.includes('--help') ? 0 : 2);
+/** What studies may be told, beside their names. */
+const OPTIONS = {
+  seconds: 'so long for each phase or step, instead of what proves something',
+  minutes: 'the same in minutes',
+  'calls-per-s': 'where the search for the rate begins; how many calls are made in the other studies',
+  'registers-per-s': 'the same of REGISTERs',
+};
+
+const { values, positionals: wanted } = readArguments();
+const isKnown = (name) => {
+  const [part, study] = name.split(':');
+  return Object.hasOwn(PARTS, part) && (study === undefined || Object.hasOwn(PARTS[part].studies ?? {}, study));
+};
+if (wanted.length === 0 || values.help || !wanted.every(isKnown)) {
+  const line = ([name, words]) => `  ${name.padEnd(18)} ${words}\n`;
+  const parts = Object.entries(PARTS).flatMap(([name, { words, studies = {} }]) => [
+    line([name, words]),
+    ...Object.entries(studies).map(([study, about]) => line([`${name}:${study}`, about])),
+  ]);
+  const options = Object.entries(OPTIONS).map(([name, words]) => line([`--${name} <n>`, words]));
+  process.stderr.write(
+    `npm run prove -- <part> …; the result is prove-results/<part>.json\n\n${parts.join('')}\nStudies take:\n${options.join('')}`,
+  );
+  process.exit(values.help ? 0 : 2);
 }
 
-for (const name of wanted) if (!(await prove(name))) process.exitCode = 1;
+for (const name of wanted) {
+  const [part, study] = name.split(':');
+  const isProven = PARTS[part].studies ? proveByStudies(part, study) : await prove(part);
+  if (!isProven) process.exitCode = 1;
+}
+
+function readArguments() {
+  const options = Object.fromEntries(Object.keys(OPTIONS).map((name) => [name, { type: 'string' }]));
+  try {
+    return parseArgs({ allowPositionals: true, options: { ...options, help: { type: 'boolean' } } });
+  } catch (error) {
+    process.stderr.write(`${error.message}\n`);
+    return { values: {}, positionals: [] };
+  }
+}
+
+/** Runs one study or all; what an earlier run has said of the others stays in the result. */
+function proveByStudies(part, only) {
+  const path = join('prove-results', `${part}.json`);
+  const studies = only === undefined ? {} : (readJson(join(root, path))?.studies ?? {});
+  const asked = only === undefined ? Object.keys(PARTS[part].studies) : [only];
+  for (const name of asked) {
+    studies[name] = study(name, studies.rate?.figures?.highest);
+    const checks = Object.values(studies).flatMap(({ checks }) => checks);
+    const summary = {
+      met: checks.filter(({ isMet }) => isMet).length,
+      missed: checks.filter(({ isMet }) => !isMet).length,
+    };
+    mkdirSync(join(root, 'prove-results'), { recursive: true });
+    writeFileSync(join(root, path), `${JSON.stringify({ part, ...summary, studies }, undefined, 2)}\n`);
+    process.stdout.write(`${part}: ${name} took ${studies[name].seconds} s; ${path}\n`);
+  }
+  return asked.every((name) => studies[name].checks.length > 0 && studies[name].checks.every(({ isMet }) => isMet));
+}
+
+/** @param highest the rates that were found, which are what floods are measured by */
+function study(name, highest) {
+  const folder = mkdtempSync(join(tmpdir(), 'offhook-prove-'));
+  const result = join(folder, 'result.json');
+  const startedAt = new Date();
+  const seconds = values.minutes === undefined ? values.seconds : String(Number(values.minutes) * 60);
+  const found = name === 'flood' ? highest : undefined;
+  const told = {
+    seconds,
+    'calls-per-s': values['calls-per-s'] ?? (found?.callsPerS || undefined),
+    'registers-per-s': values['registers-per-s'] ?? (found?.registersPerS || undefined),
+  };
+  const args = Object.entries(told).flatMap(([option, value]) =>
+    value === undefined ? [] : [`--${option}`, String(value)],
+  );
+  try {
+    const program = join(root, 'interop-tests/src/studies/main.ts');
+    spawnSync(process.execPath, [program, name, ...args, '--result', result], { cwd: root, stdio: 'inherit' });
+    const outcome = readJson(result) ?? { checks: [], figures: { problem: 'it ended without a result' } };
+    return {
+      startedAt: startedAt.toISOString(),
+      seconds: secondsSince(startedAt),
+      machine: machine(),
+      told,
+      ...outcome,
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function readJson(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function machine() {
+  return { node: process.version, arch: arch(), kernel: release(), cpus: cpus().length };
+}
+
+function secondsSince(startedAt) {
+  return Math.round((Date.now() - startedAt.getTime()) / 1000);
+}
 
 async function prove(name) {
   const { files, env } = PARTS[name];
@@ -65,11 +175,18 @@ async function prove(name) {
   }
   const count = (result) => tests.filter((test) => test.result === result).length;
   const summary = { passed: count('passed'), failed: count('failed'), skipped: count('skipped') };
-  const machine = { node: process.version, arch: arch(), kernel: release(), cpus: cpus().length };
-  const seconds = Math.round((Date.now() - startedAt.getTime()) / 1000);
+  const seconds = secondsSince(startedAt);
   mkdirSync(join(root, 'prove-results'), { recursive: true });
   const path = join('prove-results', `${name}.json`);
-  const result = { part: name, startedAt: startedAt.toISOString(), seconds, machine, ...env, ...summary, tests };
+  const result = {
+    part: name,
+    startedAt: startedAt.toISOString(),
+    seconds,
+    machine: machine(),
+    ...env,
+    ...summary,
+    tests,
+  };
   writeFileSync(join(root, path), `${JSON.stringify(result, undefined, 2)}\n`);
   process.stdout.write(`${name}: ${JSON.stringify(summary)} in ${seconds} s; ${path}\n`);
   return summary.failed === 0 && summary.passed > 0;

@@ -41,6 +41,7 @@ export const rate: Study = {
         atLeast('authenticated REGISTERs per second', registers.highest, REGISTERS_PER_S),
       ],
       figures: {
+        highest: { callsPerS: calls.highest, registersPerS: registers.highest },
         secondsPerStep: options.seconds ?? STEP_S,
         holdMs: HOLD_MS,
         calls: calls.steps,

@@ -13,17 +13,19 @@ const FULL = 0.99;
 /** Always something to do for so long: more comes in than is done. One look of the loop at an empty socket ends it. */
 const STRANGERS_AFTER_MS = 200;
 /** Strangers are cut first; when that does not help within this time, new calls. */
-const CALLS_AFTER_MS = 700;
+const CALLS_AFTER_MS = 2000;
 /** Cuts are looked at for this long before the next one. */
 const CALLS_PAUSE_MS = 200;
 /** Up to here there is room for more. */
 const STRANGERS_ROOM = 0.7;
 const CALLS_ROOM = 0.9;
-/** So many a second are always looked at, however much else there is to do. */
+/** So many a second are always looked at, however much else there is to do: it need not be they that keep us busy. */
 const LEAST_STRANGERS = 100;
-const LEAST_CALLS = 10;
-/** What one address has of the strangers' share, so that a flood from few leaves room for others. */
+const LEAST_CALLS = 50;
+/** What one address has of the strangers' share once that runs short, so that a flood from few leaves room for others. */
 const PER_ADDRESS = { perSecond: 20, burst: 20 };
+/** So much of a second's share is saved up for a burst. */
+const SAVED_S = 0.3;
 /** Nothing was refused for so long: there is no limit any more. */
 const OVER_MS = 2000;
 
@@ -33,7 +35,7 @@ const OVER_MS = 2000;
  * and Retry-After. Running calls and known phones go on.
  *
  *     tick is full for 200 ms ─► strangers: half of what was heard; again each tick, down to 100/s
- *               … for 700 ms ─► new calls: nine tenths of what was taken, each 200 ms, down to 10/s
+ *               … for 2 s    ─► new calls: nine tenths of what was taken, each 200 ms, down to 50/s
  *     tick has room          ─► both grow; no limit after 2 s without a refusal
  */
 export class Shedding {
@@ -73,7 +75,7 @@ export class Shedding {
 
   /** Whether a datagram of somebody unknown is read. */
   hears(network: string, nowMs: number): boolean {
-    if (this.#strangers.limit !== undefined && !this.#addresses.take(network, PER_ADDRESS, nowMs))
+    if (this.#strangers.isScarce && !this.#addresses.take(network, PER_ADDRESS, nowMs))
       return this.#strangers.refuse(nowMs);
     return this.#strangers.take(nowMs);
   }
@@ -103,6 +105,11 @@ class Allowance {
     return this.#perS;
   }
 
+  /** Less than half is left of what is saved up. */
+  get isScarce(): boolean {
+    return this.#perS !== undefined && this.#tokens < this.#perS * SAVED_S * 0.5;
+  }
+
   take(nowMs: number): boolean {
     if (this.#perS !== undefined) {
       if (this.#tokens < 1) return this.refuse(nowMs);
@@ -124,15 +131,17 @@ class Allowance {
     this.#takenPerS += ((this.#taken * 1000) / passedMs - this.#takenPerS) * weight;
     this.#taken = 0;
     if (this.#perS === undefined) return;
-    // At most a tenth of a second's share is saved up.
-    this.#tokens = Math.min(this.#tokens + (this.#perS * passedMs) / 1000, Math.max(1, this.#perS / 10));
+    this.#tokens = Math.min(this.#tokens + (this.#perS * passedMs) / 1000, this.#perS * SAVED_S);
     if (nowMs - this.#refusedMs > OVER_MS) this.#perS = undefined;
   }
 
   cut(to: number, nowMs: number): void {
     const from = Math.min(this.#perS ?? Number.POSITIVE_INFINITY, this.#takenPerS);
-    if (this.#perS === undefined) this.#refusedMs = nowMs; // it has to last for a while
+    const isFirst = this.#perS === undefined;
     this.#perS = Math.max(this.#least, from * to);
+    if (!isFirst) return;
+    this.#refusedMs = nowMs; // it has to last for a while
+    this.#tokens = this.#perS * SAVED_S;
   }
 
   /** By half within a second. */
