@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { System } from '../system.ts';
 import { INSPECTABLE, Inspected } from './inspected.ts';
 import { addAccounts, type LoadResult, load, phones } from './load.ts';
-import { descriptorsOf, freePort } from './process.ts';
+import { descriptorsOf, freePort, place } from './process.ts';
 import { atMost, exactly, type Outcome, rounded, type Study, type StudyOptions } from './study.ts';
 
 /** Calls whose heap use is no measure yet: code is compiled, and the last 10,000 events (four a call) fill their ring. */
@@ -21,7 +21,7 @@ export const calls: Study = {
     const count = options.seconds === undefined ? CALLS : Math.ceil(options.seconds * RATE_PER_S);
     const ratePerS = options.callsPerS ?? RATE_PER_S;
     const warmUp = Math.min(WARM_UP, count);
-    const result = await callsInARow({ ...options, count, ratePerS, warmUp, withSound: true });
+    const result = await callsInARow({ ...options, count, ratePerS, warmUp, withSound: true, isPinned: true });
     const { before, after } = result.heap;
     const grown = after.bytes - before.bytes - (after.nonces - before.nonces) * NONCE_BYTES;
     const check = atMost(
@@ -40,11 +40,14 @@ export async function callsInARow(
     readonly ratePerS: number;
     readonly warmUp: number;
     readonly withSound: boolean;
+    /** Signalling has a processor for itself, and all of it first. */
+    readonly isPinned: boolean;
   },
 ): Promise<Outcome & { heap: { before: Heap; after: Heap } }> {
   await using system = await System.start({ folder: o.folder, env: INSPECTABLE });
   const callers = await addAccounts(system, 'caller', USERS);
   const callees = await addAccounts(system, 'phone', USERS);
+  if (o.isPinned) await place(system);
   const { pid } = await system.status('signaling');
   await using _phones = await phones({ system, folder: o.folder, users: callees, port: await freePort() });
   const run = (count: number): Promise<LoadResult> =>

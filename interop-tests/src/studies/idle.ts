@@ -6,8 +6,7 @@ import { System, waitUntil } from '../system.ts';
 import type { Census, IdleOrder, IdleTask } from './idle-phones.ts';
 import { INSPECTABLE, Inspected } from './inspected.ts';
 import { addAccounts, PASSWORD } from './load.ts';
-import { cpuMs, descriptorsOf, LOAD_CPU, pinned } from './process.ts';
-import { place } from './rate.ts';
+import { cpuMs, descriptorsOf, LOAD_CPU, pinned, place } from './process.ts';
 import { atLeast, atMost, exactly, rounded, type Study } from './study.ts';
 
 const USERS = 1000;

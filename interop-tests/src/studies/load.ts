@@ -69,7 +69,7 @@ export async function load(o: LoadOptions): Promise<LoadResult> {
   const args = [
     ...[`127.0.0.1:${o.system.ports.udp}`, '-sf', 'scenario.xml', '-inf', 'users.csv', '-i', from, '-mi', from],
     ...(o.port === undefined ? [] : ['-p', String(o.port)]),
-    ...['-m', String(o.calls), '-r', String(o.ratePerS), '-l', '100000', '-d', String(holdMs), '-nostdin'],
+    ...['-m', String(o.calls), '-r', String(o.ratePerS), '-l', '8000', '-d', String(holdMs), '-nostdin'],
     ...[
       '-buff_size',
       String(4 << 20),

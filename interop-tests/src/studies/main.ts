@@ -6,6 +6,7 @@ import { scratchFolder } from '../system.ts';
 import { calls } from './calls.ts';
 import { flood } from './flood.ts';
 import { idle } from './idle.ts';
+import { LOAD_CPU, pin } from './process.ts';
 import { rate } from './rate.ts';
 import type { Outcome, Study } from './study.ts';
 
@@ -49,6 +50,7 @@ const say = (words: string) => {
     `${name} ${String(Math.floor(s / 60)).padStart(2, '0')}:${String(s % 60).padStart(2, '0')}  ${words}\n`,
   );
 };
+pin(process.pid, LOAD_CPU);
 const scratch = scratchFolder();
 let outcome: Outcome;
 try {

@@ -1,19 +1,34 @@
 import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism, setPriority } from 'node:os';
+import type { System } from '../system.ts';
 
 /** Signalling has the first processor to itself; who makes the load, and every other part, share the second. */
-export const SERVER_CPU = 0;
+const SERVER_CPU = 0;
 export const LOAD_CPU = 1;
 
 /** Whether what is measured and what measures it can have a processor each. */
-export const hasTwoCpus = availableParallelism() >= 2;
+const hasTwoCpus = availableParallelism() >= 2;
 
-/** Keeps a process, with all threads it has, on one processor. */
+/**
+ * Keeps a process, with all threads it has, on one processor, before whatever else runs there. Priorities count within a
+ * session only (autogroup), so the session gets it too. Only root may: without it a busy machine is in all figures.
+ */
 export function pin(pid: number, cpu: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, '-10');
+    for (const thread of readdirSync(`/proc/${pid}/task`)) setPriority(Number(thread), -10);
+  } catch {
+    // not root, or a kernel without it
+  }
   if (hasTwoCpus) execFileSync('taskset', ['-a', '-c', '-p', String(cpu), String(pid)], { stdio: 'ignore' });
+}
+
+/** Signalling has a processor; relay, TURN and all load the other. */
+export async function place(system: System): Promise<void> {
+  for (const [part, pid] of Object.entries(await system.pids())) pin(pid, part === 'signaling' ? SERVER_CPU : LOAD_CPU);
 }
 
 /** What to put in front of a command so that it runs there. */

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { System } from '../system.ts';
 import { INSPECTABLE } from './inspected.ts';
 import { addAccounts, load, PASSWORD, phones } from './load.ts';
-import { cpuMs, droppedByKernel, freePort, LOAD_CPU, pin, pinned, SERVER_CPU } from './process.ts';
+import { cpuMs, droppedByKernel, freePort, LOAD_CPU, pinned, place } from './process.ts';
 import type { RefreshResult, RefreshTask } from './refresh-phones.ts';
 import { atLeast, type Outcome, rounded, type Study, type StudyOptions } from './study.ts';
 
@@ -52,17 +52,12 @@ export const rate: Study = {
   },
 };
 
-/** Signalling has a processor; relay, TURN and all load the other. */
-export async function place(system: System): Promise<void> {
-  for (const [part, pid] of Object.entries(await system.pids())) pin(pid, part === 'signaling' ? SERVER_CPU : LOAD_CPU);
-}
-
 async function highestCallRate(system: System, o: StudyOptions) {
   const callers = await addAccounts(system, 'caller', CALLERS);
   const callees = await addAccounts(system, 'phone', CALLERS);
   const { pid } = await system.status('signaling');
   await using _phones = await phones({ system, folder: o.folder, users: callees, port: await freePort() });
-  return search('calls', o.callsPerS ?? CALLS_PER_S, o, async (ratePerS, seconds) => {
+  return await search('calls', o.callsPerS ?? CALLS_PER_S, o, async (ratePerS, seconds) => {
     const usedMs = cpuMs(pid);
     const dropped = droppedByKernel(system.ports.udp!);
     const result = await load({

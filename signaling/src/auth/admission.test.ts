@@ -336,10 +336,10 @@ test('a server that is behind refuses new calls before it asks for a password, a
   assert.ok(first !== 'drop' && 'reject' in first);
   const challenge = parseChallenge(first.reject.header('www-authenticate')!)!;
   const given = { challenge, username: 'alice', password: 'secret-1', method: 'REGISTER', uri: 'sip:example.test' };
-  for (let ms = 0; ms <= 3000; ms += 50) shedding.handleTick({ isLate: false, busy: 1 }, ms);
-  while (shedding.takesCall(3000));
+  for (let ms = 0; ms <= 4000; ms += 50) shedding.handleTick({ isLate: false, busy: 1 }, ms);
+  while (shedding.takesCall(4000));
   for (const by of [flow(), undefined]) {
-    const verdict = admission.admit(request('INVITE'), by ?? { ...flow(), account: 'alice' }, 3000);
+    const verdict = admission.admit(request('INVITE'), by ?? { ...flow(), account: 'alice' }, 4000);
     assert.ok(verdict !== 'drop' && 'reject' in verdict && verdict.reject.status === 503);
     const retryAfterS = Number(verdict.reject.header('retry-after'));
     assert.ok(retryAfterS >= 3 && retryAfterS <= 10);
@@ -348,7 +348,7 @@ test('a server that is behind refuses new calls before it asks for a password, a
   assert.equal(status(request('REGISTER', { headers }), flow()), 'accepted alice');
   assert.equal(status(request('REGISTER')), 'accepted alice');
   assert.equal(status(request('INFO', { to: '<sip:a@b>;tag=ours' }), flow()), 'accepted undefined');
-  for (let ms = 3050; ms <= 6000; ms += 50) shedding.handleTick({ isLate: false, busy: 0.5 }, ms);
-  const verdict = admission.admit(request('INVITE'), flow(), 6000);
+  for (let ms = 4050; ms <= 7000; ms += 50) shedding.handleTick({ isLate: false, busy: 0.5 }, ms);
+  const verdict = admission.admit(request('INVITE'), flow(), 7000);
   assert.ok(verdict !== 'drop' && 'reject' in verdict && verdict.reject.status === 401);
 });

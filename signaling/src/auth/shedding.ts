@@ -13,7 +13,7 @@ const FULL = 0.99;
 /** Always something to do for so long: more comes in than is done. One look of the loop at an empty socket ends it. */
 const STRANGERS_AFTER_MS = 200;
 /** Strangers are cut first; when that does not help within this time, new calls. */
-const CALLS_AFTER_MS = 2000;
+const CALLS_AFTER_MS = 3000;
 /** Cuts are looked at for this long before the next one. */
 const CALLS_PAUSE_MS = 200;
 /** Up to here there is room for more. */
@@ -34,8 +34,8 @@ const OVER_MS = 2000;
  * fall when more is offered). First datagrams of strangers, unread: their senders repeat them. Then new calls, with 503
  * and Retry-After. Running calls and known phones go on.
  *
- *     tick is full for 200 ms ─► strangers: half of what was heard; again each tick, down to 100/s
- *               … for 2 s    ─► new calls: nine tenths of what was taken, each 200 ms, down to 50/s
+ *     tick is full for 200 ms ─► strangers: a quarter of what was heard; again each tick, down to 100/s
+ *               … for 3 s    ─► new calls: nine tenths of what was taken, each 200 ms, down to 50/s
  *     tick has room          ─► both grow; no limit after 2 s without a refusal
  */
 export class Shedding {
@@ -63,7 +63,7 @@ export class Shedding {
     this.#calls.tick(passedMs, nowMs);
     if (!isLate && busy < FULL) this.#fullMs = 0;
     else this.#fullMs += isLate ? Math.max(passedMs, STRANGERS_AFTER_MS) : passedMs;
-    if (this.#fullMs >= STRANGERS_AFTER_MS) this.#strangers.cut(0.5, nowMs);
+    if (this.#fullMs >= STRANGERS_AFTER_MS) this.#strangers.cut(0.25, nowMs);
     else if (busy < STRANGERS_ROOM) this.#strangers.grow(passedMs);
     if (this.#fullMs >= CALLS_AFTER_MS) {
       if (nowMs - this.#callsCutMs < CALLS_PAUSE_MS) return;
