@@ -1,4 +1,4 @@
-// One study by itself: `node interop-tests/src/studies/main.ts <name> [--seconds N] [--result file]`.
+// One study by itself: `node interop-tests/src/studies/main.ts <name> [--seconds N] [--profiles folder] [--result file]`.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { lacking } from '../peers.ts';
@@ -19,6 +19,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     'calls-per-s': { type: 'string' },
     'registers-per-s': { type: 'string' },
+    profiles: { type: 'string' },
     result: { type: 'string' },
   },
 });
@@ -33,7 +34,7 @@ const number = (text: string | undefined): number | undefined => {
 if (!study || values.help) {
   const list = Object.entries(STUDIES).map(([known, { words }]) => `  ${known.padEnd(6)} ${words}\n`);
   process.stderr.write(
-    `usage: node interop-tests/src/studies/main.ts <name> [--seconds of each phase] [--calls-per-s] [--registers-per-s] [--result file]\n\n${list.join('')}`,
+    `usage: node interop-tests/src/studies/main.ts <name> [--seconds of each phase] [--calls-per-s] [--registers-per-s] [--profiles folder] [--result file]\n\n${list.join('')}`,
   );
   process.exit(values.help ? 0 : 2);
 }
@@ -60,6 +61,7 @@ try {
     seconds: number(values.seconds),
     callsPerS: number(values['calls-per-s']),
     registersPerS: number(values['registers-per-s']),
+    profiles: values.profiles,
   });
 } catch (error) {
   say(`could not be finished: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { System } from '../system.ts';
-import { INSPECTABLE } from './inspected.ts';
+import { INSPECTABLE, Inspected } from './inspected.ts';
 import { addAccounts, load, PASSWORD, phones } from './load.ts';
 import { cpuMs, droppedByKernel, freePort, LOAD_CPU, pinned, place } from './process.ts';
 import type { RefreshResult, RefreshTask } from './refresh-phones.ts';
@@ -57,21 +58,27 @@ async function highestCallRate(system: System, o: StudyOptions) {
   const callees = await addAccounts(system, 'phone', CALLERS);
   const { pid } = await system.status('signaling');
   await using _phones = await phones({ system, folder: o.folder, users: callees, port: await freePort() });
+  const inspected = o.profiles === undefined ? undefined : await Inspected.open(system, 'signaling');
+  using _closed = { [Symbol.dispose]: () => inspected?.close() };
   return await search('calls', o.callsPerS ?? CALLS_PER_S, o, async (ratePerS, seconds) => {
     const usedMs = cpuMs(pid);
     const dropped = droppedByKernel(system.ports.udp!);
-    const result = await load({
-      ...{
-        system,
-        folder: o.folder,
-        callers,
-        callees,
-        ratePerS,
-        calls: ratePerS * seconds,
-        holdMs: HOLD_MS,
-        say: o.say,
-      },
-    });
+    const step = () =>
+      load({
+        ...{
+          system,
+          folder: o.folder,
+          callers,
+          callees,
+          ratePerS,
+          calls: ratePerS * seconds,
+          holdMs: HOLD_MS,
+          say: o.say,
+        },
+      });
+    const result = inspected
+      ? await inspected.profile(join(o.profiles!, `calls-${ratePerS}.cpuprofile`), step)
+      : await step();
     const { successful, failed, retransmissions, setUpMs, why } = result;
     const cpuPercent = rounded((cpuMs(pid) - usedMs) / (result.seconds * 10));
     const kernelDropped = droppedByKernel(system.ports.udp!) - dropped;

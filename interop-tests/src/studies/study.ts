@@ -22,6 +22,8 @@ export interface StudyOptions {
   /** The rates that were found, for studies that load the server to its capacity. */
   readonly callsPerS?: number;
   readonly registersPerS?: number;
+  /** A folder for a CPU profile of each step of the search for the call rate; it costs some of the rate. */
+  readonly profiles?: string;
 }
 
 /** Something that takes longer than a test may, and ends with figures. */
