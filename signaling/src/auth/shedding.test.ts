@@ -111,7 +111,7 @@ test('with so many running calls that nothing is left, few strangers and new cal
     shedding.takesCall(ms);
     shedding.handleTick({ isLate: false, busy: 1 }, ms);
   }
-  assert.deepEqual(shedding.limits, { strangersPerS: 100, callsPerS: 50 });
+  assert.deepEqual(shedding.limits, { strangersPerS: 100, callsPerS: 100 });
 });
 
 test('one late tick cuts strangers, not calls; a short burst cuts nobody', () => {

@@ -21,7 +21,7 @@ const STRANGERS_ROOM = 0.7;
 const CALLS_ROOM = 0.9;
 /** So many a second are always looked at, however much else there is to do: it need not be they that keep us busy. */
 const LEAST_STRANGERS = 100;
-const LEAST_CALLS = 50;
+const LEAST_CALLS = 100;
 /** What one address has of the strangers' share once that runs short, so that a flood from few leaves room for others. */
 const PER_ADDRESS = { perSecond: 20, burst: 20 };
 /** So much of a second's share is saved up for a burst. */
@@ -35,7 +35,7 @@ const OVER_MS = 2000;
  * and Retry-After. Running calls and known phones go on.
  *
  *     tick is full for 200 ms ─► strangers: a quarter of what was heard; again each tick, down to 100/s
- *               … for 3 s    ─► new calls: nine tenths of what was taken, each 200 ms, down to 50/s
+ *               … for 3 s    ─► new calls: nine tenths of what was taken, each 200 ms, down to 100/s
  *     tick has room          ─► both grow; no limit after 2 s without a refusal
  */
 export class Shedding {
