@@ -458,7 +458,12 @@ test('a connection that no account has used is closed in time, whatever it sends
   phone.write(options('TCP a'));
   await once(phone, 'data');
   // What it writes may meet a connection that is gone already.
-  await new Promise((resolve) => stranger.on('error', () => {}).resume().once('close', resolve));
+  await new Promise((resolve) =>
+    stranger
+      .on('error', () => {})
+      .resume()
+      .once('close', resolve),
+  );
   await bench.until(() => bench.gone.length === 1);
   assert.equal(bench.hub.counters.connectionsTimedOut, 1);
   assert.equal(bench.hub.connections, 1);
