@@ -111,7 +111,7 @@ test('coturn’s client loses nothing: channels, Send indications, client to cli
     });
     const metrics = (await callAdmin(part.socket, 'metrics')) as Record<string, number>;
     assert.ok(metrics.offhook_turn_packets_to_peers_total! >= 250);
-    assert.equal(metrics.offhook_turn_send_errors, 0);
+    assert.equal(metrics.offhook_turn_send_errors_total, 0);
     await callAdmin(part.socket, 'drain');
     assert.equal(((await callAdmin(part.socket, 'status')) as PartStatus).state, 'draining');
   } finally {

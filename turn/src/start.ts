@@ -44,7 +44,7 @@ function turnMetrics(shell: TurnShell): Record<string, number> {
     offhook_turn_dropped_limited_total: stats.droppedLimited,
     offhook_turn_dropped_from_clients_total: stats.droppedFromClients,
     offhook_turn_dropped_from_peers_total: stats.droppedFromPeers,
-    offhook_turn_send_errors: shell.sendErrors,
+    offhook_turn_send_errors_total: shell.sendErrors,
   };
   for (const [code, count] of stats.errors) metrics[`offhook_turn_errors_total{code="${code}"}`] = count;
   return metrics;

@@ -2,4 +2,5 @@ export * from './address.ts';
 export * from './bytes.ts';
 export * from './crypto.ts';
 export * from './deadlines.ts';
+export * from './figures.ts';
 export * from './random.ts';

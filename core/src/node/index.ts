@@ -4,4 +4,5 @@ export * from './clock.ts';
 export * from './crypto.ts';
 export * from './openssl/index.ts';
 export * from './part.ts';
+export { openFilesLimit, processFigures, udpReceiveBufferErrors } from './process-figures.ts';
 export * from './udp/index.ts';

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type AdminHandler, serveAdmin } from './admin.ts';
+import { processFigures } from './process-figures.ts';
 
 /** What a running part answers to `status`. */
 export interface PartStatus {
@@ -29,7 +30,7 @@ export interface PartConfig {
 export interface RunningPart {
   readonly ports: Readonly<Record<string, number>>;
   details?(): Record<string, unknown>;
-  /** Plain numbers by Prometheus name, read at scrape. */
+  /** Plain numbers by Prometheus name, read at scrape; those of the process come by themselves. */
   metrics?(): Record<string, number>;
   /** Further verbs of the admin socket. */
   readonly verbs?: Readonly<Record<string, AdminHandler>>;
@@ -89,7 +90,7 @@ export async function runPart<C extends PartConfig>(start: (config: C) => Promis
       ports: running.ports,
       details: running.details?.() ?? {},
     }),
-    metrics: () => running.metrics?.() ?? {},
+    metrics: () => ({ ...running.metrics?.(), ...processFigures() }),
     drain: () => {
       state = 'draining';
       running.drain?.();

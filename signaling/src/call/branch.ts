@@ -56,7 +56,16 @@ function newBranch(context: CallContext, call: Call, destination: Destination): 
   });
   // RFC 3327 5.4; what is learnt from the answer replaces it.
   dialog.routeSet = route;
-  const leg = newLeg(call, { dialog, user, party, instance, isWeb, isOutside, mediaTag: context.newTag() });
+  const leg = newLeg(call, {
+    dialog,
+    user,
+    party,
+    instance,
+    isWeb,
+    isOutside,
+    isCalled: true,
+    mediaTag: context.newTag(),
+  });
   leg.line = outgoing;
   context.addLeg(leg);
   const ngCallId = nextPath(call);
@@ -100,6 +109,7 @@ function invite(
   const cseq = request.cseq.number;
   prove(leg, request, authorized);
   branch.state = 'inviting';
+  branch.invitedMs ??= nowMs;
   branch.transaction = context.options.transactions.request(request, leg.dialog.flow, nowMs);
   context.follow(branch.transaction, {
     response: (message, _flow, now) => {
@@ -108,8 +118,9 @@ function invite(
       else refused(context, branch, { request, message, sdp, again, now });
     },
     failed: (why, now) => {
-      if (elsewhere(context, branch, now)) return;
       const isSilent = why === 'timeout';
+      context.counters.countRefused(branch, isSilent ? 408 : 503, now);
+      if (elsewhere(context, branch, now)) return;
       const words = isSilent ? 'the phone does not answer' : 'the phone’s connection is gone';
       fail(context, branch, isSilent ? 408 : 480, words, now);
     },
@@ -141,6 +152,9 @@ function refused(
       invite(context, branch, sdp, now, { ...again, authorized });
       return;
     }
+  }
+  context.counters.countRefused(branch, status, now);
+  if (!branch.abandoned) {
     if (branch.destination?.isNoWay(status) && elsewhere(context, branch, now)) return;
     if (status >= 300 && status < 400) redirected(context, branch, message, now);
   }
@@ -167,6 +181,7 @@ function progress(context: CallContext, branch: Branch, message: SipMessage, now
   if (!takeProvisional(context, branch, message, nowMs)) return;
   if (message.status === 100 || branch.abandoned || call.finalSent) return;
   branch.hasRung = true;
+  branch.toldMs ??= nowMs;
   branch.leg.earlyTag = message.to.tag;
   const sdp = sdpOf(message);
   if (sdp !== undefined && isOnlyOne(call, branch) && !call.lateOffer && branch.earlySdp === undefined) {
@@ -211,12 +226,14 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   leg.unacknowledged = cseq;
   branch.state = 'answered';
   if (call.finalSent || branch.abandoned || sdp === undefined) {
+    if (sdp === undefined) context.counters.countRefused(branch, 488, now);
     context.bye(leg, sdp === undefined ? 'the answer has no session description' : 'answered elsewhere', now);
     branch.state = 'inviting';
     fail(context, branch, sdp === undefined ? 488 : 487, 'no session description in the answer', now);
     return;
   }
   learnAsClient(context, leg, message, now);
+  context.counters.countTaken(branch, now);
   call.b = leg;
   call.ngCallId = branch.ngCallId;
   call.finalSent = true;

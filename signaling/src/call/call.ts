@@ -64,6 +64,10 @@ export interface Leg extends MediaSide {
   earlyTag?: string;
   /** It has sent a REFER before. */
   referred?: boolean;
+  /** We have called it; else it has called us. */
+  readonly isCalled?: true;
+  /** Since when its session lasts that is to be counted; not of one that another process had before. */
+  establishedMs?: number;
   /** Who it is in call lists and to routing: an account, or the number or address of somebody elsewhere. */
   readonly party: string;
   /** The other side is not to be told who it is. */
@@ -92,6 +96,9 @@ export interface Branch {
   readonly fetched?: Fetched;
   state: 'offering' | 'inviting' | 'answered' | 'failed';
   transaction?: string;
+  /** When its first INVITE was sent, and when it was heard of first. */
+  invitedMs?: number;
+  toldMs?: number;
   /** Nobody wants it any more: cancelled, or another branch was quicker. */
   abandoned: boolean;
   /** Its phone was heard of. */
@@ -166,6 +173,8 @@ export interface Call {
   readonly callee: string;
   readonly startedAtMs: number;
   answeredAtMs?: number;
+  /** When the caller was first told anything but 100. */
+  toldMs?: number;
   state: CallState;
   kind: CallKind;
   /** The INVITE that began it and its server transaction. */
@@ -246,7 +255,10 @@ export function newCall(
 /** A leg of that call; the layer has to know it before it is used (`CallContext.addLeg`). */
 export function newLeg(
   call: Call,
-  parts: Pick<Leg, 'dialog' | 'user' | 'party' | 'isPrivate' | 'instance' | 'isWeb' | 'isOutside' | 'mediaTag'>,
+  parts: Pick<
+    Leg,
+    'dialog' | 'user' | 'party' | 'isPrivate' | 'instance' | 'isWeb' | 'isOutside' | 'isCalled' | 'mediaTag'
+  >,
 ): Leg {
   const leg = {
     call,

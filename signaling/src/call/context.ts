@@ -121,7 +121,7 @@ export interface CallContext {
   /** Sends the BYE that had to wait; whether there was one. */
   payDebt(leg: Leg, nowMs: number): boolean;
   /** The same without the BYE: its phone did not come back in time. */
-  forgetDebt(leg: Leg): boolean;
+  forgetDebt(leg: Leg, nowMs: number): boolean;
   /** Hangs both sides up and ends the call. */
   hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void;
   /** Ends a call: frees timers, dialogs and the relay's state. */

@@ -49,6 +49,7 @@ export function handleAck(context: CallContext, leg: Leg, message: SipMessage, n
 export function handleBye(context: CallContext, leg: Leg, got: InDialog, nowMs: number): void {
   const { call } = leg;
   context.respond(got.id, createResponse(got.message, 200, undefined, { toTag: leg.tag }), nowMs);
+  context.counters.countOver(leg, 'completed', nowMs);
   const words = reasonWords(got.message);
   // Its 2xx still gets an ACK, or it would be repeated for 32 s.
   if (leg.unacknowledged !== undefined) acknowledge(context, { leg }, leg.unacknowledged, undefined);

@@ -233,6 +233,7 @@ export class CallLayer implements CallContext {
     if (closing && message.method === 'BYE') {
       // Both hung up at the same moment (RFC 5407 3.2.1): each BYE is answered 200.
       this.respond(id, createResponse(message, 200, undefined, { toTag: closing.tag }), nowMs);
+      this.counters.countOver(closing, 'completed', nowMs);
       this.#forgive(closing);
       return;
     }
@@ -330,9 +331,12 @@ export class CallLayer implements CallContext {
   }
 
   respond(transaction: string, response: SipMessage, nowMs: number): void {
-    if (response.status >= 200) {
-      const call = this.#calls.ofInvite(transaction);
-      if (call?.inviteTransaction === transaction) stopReliable(this, call.a);
+    const { status } = response;
+    const call = this.#calls.ofInvite(transaction);
+    const beginsCall = call?.inviteTransaction === transaction;
+    if (beginsCall && status > 100) this.counters.countTold(call, status, nowMs);
+    if (status >= 200) {
+      if (beginsCall) stopReliable(this, call.a);
       this.#calls.inviteAnswered(transaction);
     }
     this.options.transactions.respond(transaction, response, nowMs);
@@ -379,8 +383,10 @@ export class CallLayer implements CallContext {
     return debt !== undefined;
   }
 
-  forgetDebt(leg: Leg): boolean {
-    return this.#legs.settle(leg) !== undefined;
+  forgetDebt(leg: Leg, nowMs: number): boolean {
+    if (this.#legs.settle(leg) === undefined) return false;
+    this.counters.countOver(leg, 'failed', nowMs);
+    return true;
   }
 
   /** The phone has hung up by itself: it needs no BYE any more. */
@@ -400,7 +406,7 @@ export class CallLayer implements CallContext {
   }
 
   answered(call: Call, nowMs: number): void {
-    this.counters.countAnswer(nowMs - call.startedAtMs);
+    this.counters.answered++;
     this.changed(call);
     this.progress(call);
     this.setTimer(call.check, nowMs + this.limits.checkMs);
@@ -427,17 +433,24 @@ export class CallLayer implements CallContext {
   }
 
   /** A provider may ask for the password once more; a BYE that it does not take leaves a call up that is paid for. */
-  #sendBye(leg: Leg, headers: readonly (readonly [string, string])[], nowMs: number): void {
+  #sendBye(leg: Leg, headers: readonly (readonly [string, string])[], nowMs: number, sentMs = nowMs): void {
     const request = leg.dialog.request('BYE', { headers });
     const id = this.options.transactions.request(request, leg.dialog.flow, nowMs);
     this.#legs.closing(leg, id);
-    if (!leg.line?.authorize) return;
+    const counts = leg.establishedMs !== undefined;
+    if (!counts && !leg.line?.authorize) return;
     this.follow(id, {
       response: (answer, _flow, now) => {
+        const { status } = answer;
+        if (status < 200) return;
         const credentials = credentialsFor(leg, request, answer);
-        if (credentials) this.#sendBye(leg, [...headers.filter(([name]) => name === 'Reason'), credentials], now);
+        if (credentials)
+          this.#sendBye(leg, [...headers.filter(([name]) => name === 'Reason'), credentials], now, sentMs);
+        else if (counts) this.counters.countBye(leg, { sentMs, status }, now);
       },
-      failed: () => {},
+      failed: (_why, now) => {
+        if (counts) this.counters.countBye(leg, { sentMs, status: undefined }, now);
+      },
     });
   }
 
@@ -449,7 +462,7 @@ export class CallLayer implements CallContext {
 
   end(call: Call, why: { status: number; words: string }, nowMs: number): void {
     if (call.state === 'ended') return;
-    this.counters.countEnd(why.status, call.answeredAtMs === undefined ? undefined : nowMs - call.answeredAtMs);
+    this.counters.countEnd(why.status, call.answeredAtMs !== undefined);
     const { renegotiation: r, pending } = call;
     if (pending?.transfer?.old === call) {
       pending.transfer.isOver = true; // a NOTIFY has no dialog any more

@@ -36,6 +36,7 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
   let line: Line | undefined;
   const refuse = (response: SipMessage, now: number) => {
     counters.rejected++;
+    counters.caller.refused(response.status, now - nowMs);
     context.respond(id, response, now);
     line?.release();
   };

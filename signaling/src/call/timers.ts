@@ -38,7 +38,11 @@ export function fire(context: CallContext, timer: CallTimer, nowMs: number): voi
       return;
     case 'no-prack':
       context.counters.noPrack++;
-      giveUp(context, call, { status: 504, words: `${call.caller}'s phone sent no PRACK for what it was told`, nowMs });
+      giveUp(context, call, {
+        status: 504,
+        words: `${spoken(call.a)}'s phone sent no PRACK for what it was told`,
+        nowMs,
+      });
       return;
     case 'change':
       cancelRenegotiation(context, call, nowMs);
@@ -53,7 +57,7 @@ export function fire(context: CallContext, timer: CallTimer, nowMs: number): voi
       if (leg) sessionDue(context, leg, nowMs);
       return;
     case 'lost':
-      if (leg && context.forgetDebt(leg)) return;
+      if (leg && context.forgetDebt(leg, nowMs)) return;
       if (leg) leg.isLost = false; // a last BYE is sent where it was last seen
       context.hangUp(
         call,

@@ -38,7 +38,13 @@ import {
   type PresenceNews,
   type SubscriptionSnapshot,
 } from '../presence/index.ts';
-import { type Binding, REGISTRATION_EXTENSIONS, Registrar, type RegistrarEvent } from '../registrar/index.ts';
+import {
+  type Binding,
+  REGISTRATION_EXTENSIONS,
+  Registrar,
+  type RegistrarEvent,
+  RegistrationFigures,
+} from '../registrar/index.ts';
 import {
   AskedRoutes,
   asDialled,
@@ -124,6 +130,8 @@ export class SipCore {
   readonly authenticator: Authenticator;
   readonly bearer: Bearer | undefined;
   readonly registrar: Registrar;
+  /** What came of REGISTER requests; their delay is noted by who can see it. */
+  readonly registrations = new RegistrationFigures();
   readonly calls: CallLayer;
   readonly media: MediaClient;
   readonly trunks: TrunkLayer;
@@ -199,6 +207,7 @@ export class SipCore {
       sentBy: (flow) => this.#hostPort(flow),
       admit: (message, flow, nowMs) => this.admission.admit(message, flow, nowMs),
       mayAnswer: (flow, nowMs) => this.admission.mayAnswer(flow, nowMs),
+      onRefused: (request, status) => this.#countRefused(request, status),
     });
     const secret = options.nonceSecret === undefined ? crypto.randomBytes(16) : utf8(options.nonceSecret);
     const settings = options.settings ?? (() => DEFAULT_SETTINGS);
@@ -480,11 +489,9 @@ export class SipCore {
   #handleRequest(command: Extract<TransactionCommand, { kind: 'request' }>, nowMs: number): void {
     const { message, id, flow, account } = command;
     if (message.method === 'REGISTER' && account !== undefined) {
-      this.transactions.respond(
-        id,
-        withTag(this.registrar.handleRegister(message, flow, account, nowMs), this.admission.tag(message)),
-        nowMs,
-      );
+      const response = this.registrar.handleRegister(message, flow, account, nowMs);
+      this.registrations.answered(response.status);
+      this.transactions.respond(id, withTag(response, this.admission.tag(message)), nowMs);
     } else if (message.to.tag !== undefined && this.presence.notifier.ownsDialog(message)) {
       this.presence.handleSubscribe(command, nowMs);
     } else if (message.to.tag !== undefined || message.method === 'INVITE') {
@@ -499,6 +506,16 @@ export class SipCore {
       // Admission lets only OPTIONS come this far.
       this.transactions.respond(id, this.#answerOptions(command, nowMs), nowMs);
     }
+  }
+
+  /**
+   * For the ratios of RFC 6076. Of calls only those that we had to turn away count: whoever is no user, or asks for what is
+   * not there, has not asked for a session that this server could have set up.
+   */
+  #countRefused({ method, to }: SipMessage, status: number): void {
+    if (method === 'REGISTER') this.registrations.answered(status);
+    else if (method === 'INVITE' && to.tag === undefined && status >= 500)
+      this.calls.counters.caller.refused(status, 0);
   }
 
   /** "The response code chosen MUST be the same that would have been chosen had the request been an INVITE" (11.2) */

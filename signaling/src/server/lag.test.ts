@@ -5,8 +5,10 @@ import { watchLag } from './lag.ts';
 test('a loop that is held up is told late at its next tick, and in time again after it', async () => {
   const told: boolean[] = [];
   let wake = () => {};
-  const stop = watchLag(({ isLate, busy }) => {
+  let longest = 0;
+  const stop = watchLag(({ isLate, busy, lagMs }) => {
     told.push(isLate);
+    longest = Math.max(longest, lagMs);
     assert.ok(busy >= 0 && busy <= 1);
     wake();
   });
@@ -20,6 +22,7 @@ test('a loop that is held up is told late at its next tick, and in time again af
   for (const end = performance.now() + 250; performance.now() < end; );
   await next();
   assert.equal(told.at(-1), true);
+  assert.ok(longest > 100 && longest < 10_000, String(longest));
   await until(false);
   stop();
   const before = told.length;

@@ -7,10 +7,10 @@ const TICK_MS = 50;
 const LATE_MS = 100;
 
 /**
- * Tells of each tick of the event loop whether it came late, and how busy the loop was since the one before: a flood of
+ * Tells of each tick of the event loop whether it came late and by how much, and how busy the loop was since the one before: a flood of
  * datagrams makes no timer late, because the loop turns after every 32 of them. Answers what ends it.
  */
-export function watchLag(onTick: (tick: Tick, nowMs: number) => void): () => void {
+export function watchLag(onTick: (tick: Tick & { readonly lagMs: number }, nowMs: number) => void): () => void {
   let dueMs = monotonicMs() + TICK_MS;
   let before = performance.eventLoopUtilization();
   const timer = setInterval(() => {
@@ -18,7 +18,8 @@ export function watchLag(onTick: (tick: Tick, nowMs: number) => void): () => voi
     const now = performance.eventLoopUtilization();
     const { utilization: busy } = performance.eventLoopUtilization(now, before);
     before = now;
-    onTick({ isLate: nowMs - dueMs > LATE_MS, busy }, nowMs);
+    const lagMs = Math.max(0, nowMs - dueMs);
+    onTick({ isLate: lagMs > LATE_MS, busy, lagMs }, nowMs);
     dueMs = nowMs + TICK_MS;
   }, TICK_MS).unref();
   return () => clearInterval(timer);

@@ -1,11 +1,15 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AdminClient, monotonicMs } from '@offhook/core/node';
+import { type Histogram, series } from '@offhook/core';
+import { AdminClient, monotonicMs, udpReceiveBufferErrors } from '@offhook/core/node';
 import type { Accounts } from '../auth/index.ts';
+import { sessionMetrics } from '../call/index.ts';
 import type { HttpServer } from '../http/index.ts';
+import { registrationFigures } from '../registrar/index.ts';
 import type { Journal } from '../store/index.ts';
 import type { TransportHub } from '../transport/index.ts';
 import type { SipCore } from './core.ts';
+import { prometheus } from './prometheus.ts';
 
 /** Every figure of this part by its Prometheus name, labels included; gauges have no `_total`. */
 export function numbers(of: {
@@ -14,6 +18,8 @@ export function numbers(of: {
   accounts: Accounts;
   http: HttpServer;
   journal: Journal;
+  /** Seconds that the event loop was late at each look. */
+  lag: Histogram;
   internalErrors: number;
 }): Record<string, number> {
   const { core, hub, accounts, http } = of;
@@ -38,8 +44,15 @@ export function numbers(of: {
     'sip_dropped_total{reason="lag"}': core.shedding.counters.strangersShed,
     sip_calls_shed_total: core.shedding.counters.callsShed,
     ...core.trunks.figures(),
-    process_resident_memory_bytes: process.memoryUsage.rss(),
+    ...sessionMetrics(core.calls.counters.caller, 'caller'),
+    ...sessionMetrics(core.calls.counters.callee, 'callee'),
+    ...registrationFigures(core.registrations, 'sip_registrar'),
+    ...core.registrations.delay.figures('sip_registrar_processing_seconds'),
+    ...hub.traffic.figures(),
+    ...of.lag.figures('nodejs_eventloop_lag_seconds'),
   };
+  for (const [family, errors] of Object.entries(udpReceiveBufferErrors()))
+    out[series('host_udp_receive_buffer_errors_total', { family })] = errors;
   const add = (prefix: string, counters: object) => {
     for (const [name, value] of Object.entries(counters))
       if (typeof value === 'number') out[`${prefix}_${snake(name)}_total`] = value;
@@ -95,25 +108,6 @@ async function ask(
   } catch {
     return undefined; // that part is down; the supervisor says so
   }
-}
-
-/** The text format of Prometheus: all samples of one name together, under one TYPE line. */
-export function prometheus(parts: readonly { part: string; figures: Record<string, number> }[]): string {
-  const byName = new Map<string, string[]>();
-  for (const { part, figures } of parts) {
-    for (const [key, value] of Object.entries(figures)) {
-      if (typeof value !== 'number') continue;
-      const brace = key.indexOf('{');
-      const name = brace < 0 ? key : key.slice(0, brace);
-      const labels = brace < 0 ? '' : `,${key.slice(brace + 1, -1)}`;
-      const lines = byName.get(name) ?? [];
-      lines.push(`${name}{part="${part}"${labels}} ${value}\n`);
-      byName.set(name, lines);
-    }
-  }
-  return [...byName]
-    .map(([name, lines]) => `# TYPE ${name} ${name.endsWith('_total') ? 'counter' : 'gauge'}\n${lines.join('')}`)
-    .join('');
 }
 
 function snake(name: string): string {

@@ -1,6 +1,13 @@
 import { join } from 'node:path';
-import { hex, networkOf, type SocketAddress, utf8 } from '@offhook/core';
-import { MachineTimer, monotonicMs, nodeCrypto, type RunningPart } from '@offhook/core/node';
+import { Histogram, hex, networkOf, type SocketAddress, utf8 } from '@offhook/core';
+import {
+  MachineTimer,
+  monotonicMs,
+  nodeCrypto,
+  openFilesLimit,
+  processFigures,
+  type RunningPart,
+} from '@offhook/core/node';
 import { type Logger, pino } from 'pino';
 import { Accounts, Sessions } from '../auth/index.ts';
 import type { CallSummary } from '../call/index.ts';
@@ -16,7 +23,6 @@ import {
   listenTcp,
   listenTls,
   listenUdp,
-  openFilesLimit,
   TransportHub,
 } from '../transport/index.ts';
 import { BanLog } from './ban-log.ts';
@@ -33,6 +39,9 @@ import { openCertificate, reloadCertificate, TlsLog } from './tls.ts';
 import { withPasswords } from './trunk-passwords.ts';
 import { adminVerbs } from './verbs.ts';
 import { WrongPasswords } from './wrong-passwords.ts';
+
+/** Seconds that the event loop may be late. */
+const LAGS_S = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5];
 
 /** How long running calls get to hear that the server stops. */
 const FAREWELL_MS = 300;
@@ -214,7 +223,12 @@ export async function startSignaling(
   const timer = new MachineTimer((nowMs) => handle(() => core.handleTimeout(nowMs)));
   const hub = new TransportHub(
     {
-      onMessage: (message, flow) => handle(() => core.handleMessage(message, flow, monotonicMs())),
+      onMessage: (message, flow) => {
+        const beganMs = monotonicMs();
+        handle(() => core.handleMessage(message, flow, monotonicMs()));
+        if (message.kind === 'request' && message.method === 'REGISTER' && !early)
+          core.registrations.delay.observe((monotonicMs() - beganMs) / 1000);
+      },
       onFlowClosed: (flow) => handle(() => core.handleFlowClosed(flow, monotonicMs())),
       mayAnswer: (flow) => core.admission.mayAnswer(flow, monotonicMs()),
       refuses: (remote, over, shown) => core.bans?.refuses(remote, over, monotonicMs(), shown) ?? false,
@@ -257,7 +271,8 @@ export async function startSignaling(
         .find(({ listener }) => listener.flowTo && sameAddress(listener.local, local))
         ?.listener.flowTo?.(remote),
   });
-  const figures = () => numbers({ core, hub, accounts, http, journal, internalErrors });
+  const lag = new Histogram(LAGS_S);
+  const figures = () => numbers({ core, hub, accounts, http, journal, lag, internalErrors });
   const http: HttpServer = await openHttpServer({
     at: config.http.addresses.map((address) => ({ address, port: config.http.port })),
     secureAt: config.http.addresses.flatMap((address) =>
@@ -283,7 +298,7 @@ export async function startSignaling(
     loginsPerMinute: config.http.loginsPerMinute,
     isDraining: () => core.admission.draining,
     notReady: () => (core.media.healthy ? undefined : 'no media relay answers'),
-    metrics: () => allMetrics({ part: config.part, figures: figures() }, config.runDir),
+    metrics: () => allMetrics({ part: config.part, figures: { ...figures(), ...processFigures() } }, config.runDir),
   });
   accounts.onChanged = (user, change) => {
     http.upgrades.closeUser(user);
@@ -304,7 +319,10 @@ export async function startSignaling(
   });
   for (const input of waiting) handle(input);
   handle(() => core.handleTimeout(monotonicMs()));
-  const stopWatching = watchLag((tick, nowMs) => core.shedding.handleTick(tick, nowMs));
+  const stopWatching = watchLag((tick, nowMs) => {
+    lag.observe(tick.lagMs / 1000);
+    core.shedding.handleTick(tick, nowMs);
+  });
 
   // Calls that come meanwhile wait for the rules; whoever starts the server is told whether they can be used.
   await routing.router?.loaded().catch(() => {});

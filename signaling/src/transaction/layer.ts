@@ -34,6 +34,8 @@ export interface TransactionLayerOptions {
   /** host[:port] for the Via of requests sent on that flow. */
   readonly sentBy: (flow: Flow) => string;
   readonly admit: (message: SipMessage, flow: Flow, nowMs: number) => Admission;
+  /** Told of each new request that is refused before there is any state of it. */
+  readonly onRefused?: (request: SipMessage, status: number) => void;
   /** Whether a request that `admit` is not asked about may be answered: not too many to one source. */
   readonly mayAnswer?: (flow: Flow, nowMs: number) => boolean;
   readonly timers?: SipTimers;
@@ -229,6 +231,7 @@ export class TransactionLayer {
       this.counters.dropped++;
     } else if ('reject' in admission) {
       this.counters.rejected++;
+      this.#options.onRefused?.(message, admission.reject.status);
       this.#commands.push({ kind: 'send', flow, bytes: admission.reject.serialize() });
     } else {
       const { account, trunk } = admission.accept;
@@ -274,6 +277,7 @@ export class TransactionLayer {
 
   #refuseBusy(message: SipMessage, flow: Flow): void {
     this.counters.overload++;
+    this.#options.onRefused?.(message, 503);
     const busy = createResponse(message, 503, undefined, {
       toTag: this.#tag(),
       headers: [['Retry-After', 5 + (this.#options.crypto.randomBytes(1)[0]! % 10)]],

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { limitsFor, openFilesLimit } from './descriptors.ts';
+import { openFilesLimit } from '@offhook/core/node';
+import { limitsFor } from './descriptors.ts';
 import { TRANSPORT_LIMITS } from './index.ts';
 
 test('all connections and a reserve fit into the descriptors of the process, however many it has', () => {

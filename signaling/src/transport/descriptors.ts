@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { TRANSPORT_LIMITS, type TransportLimits } from './hub.ts';
 
 /** Listeners, relay sockets, databases, the admin socket and files that are read: what else a process has open. */
@@ -21,14 +20,4 @@ export function limitsFor(openFiles: number | undefined, limits: TransportLimits
     outgoing: share(limits.outgoing, 0.04),
     http: share(limits.http, 0.25),
   };
-}
-
-/** How many descriptors this process may have (the soft RLIMIT_NOFILE), where the system tells: Linux. */
-export function openFilesLimit(path = '/proc/self/limits'): number | undefined {
-  try {
-    const limit = /^Max open files +(\d+)/m.exec(readFileSync(path, 'latin1'))?.[1];
-    return limit === undefined ? undefined : Number(limit);
-  } catch {
-    return undefined;
-  }
 }

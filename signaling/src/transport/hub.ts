@@ -9,6 +9,7 @@ import {
 } from '@offhook/core';
 import type { Shown } from '../auth/index.ts';
 import type { Flow } from '../transaction/index.ts';
+import { Traffic } from './traffic.ts';
 
 /** What the transports tell the server. */
 export interface TransportEvents {
@@ -147,6 +148,7 @@ export class TransportHub {
     strangersReplaced: 0,
     sendErrors: 0,
   };
+  readonly traffic = new Traffic();
   readonly #events: TransportEvents;
   readonly #connections = new Map<Flow, Connection>();
   /** Connections that nobody known has used yet, oldest first; some may have become known since. */
@@ -314,6 +316,7 @@ export class TransportHub {
       return;
     }
     this.counters.sent++;
+    this.traffic.sent(bytes, flow.transport);
   }
 
   /**
@@ -332,6 +335,7 @@ export class TransportHub {
       return false;
     }
     this.counters.received++;
+    this.traffic.received(parsed, from.transport, bytes.length);
     if (from.transport === 'udp') {
       this.#asking = from;
       this.#longestFailure = LARGEST_FACTOR * bytes.length;

@@ -1,4 +1,4 @@
-export { limitsFor, openFilesLimit } from './descriptors.ts';
+export { limitsFor } from './descriptors.ts';
 export * from './hub.ts';
 export { listenNear } from './listen.ts';
 export { OutgoingConnections, tlsPeerProblem } from './outgoing.ts';

@@ -1,5 +1,6 @@
 import { type Crypto, createRequest, hex, parseNameAddr, parseUri, type SipMessage } from '@offhook/core';
 import type { Way } from '../locate/index.ts';
+import { RegistrationFigures } from '../registrar/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import type { RegisterSettings } from './config.ts';
 import { TRUNK_DEFAULTS } from './config.ts';
@@ -42,6 +43,8 @@ interface Attempt {
   isRaised: boolean;
   words?: string;
   retryAfterS: number;
+  /** When the way that is being tried was first asked. */
+  askedMs?: number;
 }
 
 /** Our registration with one provider (RFC 3261 10.2): kept alive, begun anew when it fails, removed at the end. */
@@ -57,6 +60,7 @@ export class Registration {
   /** Where we are registered. */
   target: Target | undefined;
   flow: Flow | undefined;
+  readonly figures = new RegistrationFigures();
   readonly #options: RegistrationOptions;
   readonly #callId: string;
   readonly #tag: string;
@@ -147,22 +151,28 @@ export class Registration {
     const { way, target } = by;
     const request = this.#request(way.flow, attempt.expiresS, credentials);
     this.#tried = way.flow;
+    if (!credentials) attempt.askedMs = nowMs;
     const client: Client = {
       response: (message, from, now) => {
         if (this.#attempt !== attempt || message.status < 200) return;
         if (message.status < 300) this.#registered(attempt, { message, ...by }, now);
         else if (isChallenge(message)) {
           if (!isSame(from, way.flow)) {
+            this.figures.ineffective++;
             this.#fail(attempt, { words: `${target.uri} was asked, but another address wants a password` }, now);
             return;
           }
           const answer = by.exchange.answer(request, message);
           if ('header' in answer) this.#ask(attempt, by, now, answer.header);
-          else this.#fail(attempt, answer, now);
+          else {
+            this.figures.ineffective++;
+            this.#fail(attempt, answer, now);
+          }
         } else this.#refusedBy(attempt, { message, ...by }, now);
       },
       failed: (why, now) => {
         if (this.#attempt !== attempt) return;
+        this.figures.ineffective++;
         attempt.words = failureWords(why, target.uri);
         way.next(now);
       },
@@ -177,6 +187,7 @@ export class Registration {
   ): void {
     const { message, target, way } = by;
     const { status } = message;
+    this.figures.answered(status);
     attempt.words = answerWords(message, target.uri);
     const retryAfterS = Number.parseInt(message.header('retry-after') ?? '', 10);
     if (retryAfterS > 0) attempt.retryAfterS = Math.min(MAX_RETRY_AFTER_S, retryAfterS);
@@ -207,6 +218,8 @@ export class Registration {
       this.#fail(attempt, { words: `${target.uri} takes the registration back at once` }, nowMs);
       return;
     }
+    this.figures.succeeded++;
+    this.figures.delay.observe((nowMs - (attempt.askedMs ?? nowMs)) / 1000);
     const isNews = this.registeredUntilMs === undefined || this.words !== '' || this.target !== target;
     this.#attempt = undefined;
     this.#failures = 0;

@@ -1,3 +1,5 @@
+import { series } from '@offhook/core';
+import { registrationFigures } from '../registrar/index.ts';
 import type { Trunk } from './trunk.ts';
 
 /** A trunk as people and programs are told of it. */
@@ -44,16 +46,22 @@ function whyDown(trunk: Trunk): string {
 /** Figures by their Prometheus names. */
 export function trunkFigures(trunks: Iterable<Trunk>): Record<string, number> {
   const out: Record<string, number> = {};
-  for (const trunk of trunks) {
-    const label = `trunk="${trunk.name}"`;
-    const { lines } = trunk;
-    out[`sip_trunk_up{${label}}`] = trunk.isUp ? 1 : 0;
-    if (trunk.registration) out[`sip_trunk_registered{${label}}`] = trunk.isRegistered ? 1 : 0;
-    out[`sip_trunk_calls{${label}}`] = lines.used;
+  for (const { name: trunk, isUp, isRegistered, registration, lines } of trunks) {
+    out[series('sip_trunk_up', { trunk })] = isUp ? 1 : 0;
+    if (registration) {
+      out[series('sip_trunk_registered', { trunk })] = isRegistered ? 1 : 0;
+      const { figures } = registration;
+      Object.assign(
+        out,
+        registrationFigures(figures, 'sip_trunk_registration', { trunk }),
+        figures.delay.figures('sip_trunk_registration_request_delay_seconds', { trunk }),
+      );
+    }
+    out[series('sip_trunk_calls', { trunk })] = lines.used;
     for (const [direction, count] of Object.entries(lines.total))
-      out[`sip_trunk_calls_total{${label},direction="${direction}"}`] = count;
+      out[series('sip_trunk_calls_total', { trunk, direction })] = count;
     for (const [cause, count] of Object.entries(lines.refused))
-      out[`sip_trunk_refused_total{${label},cause="${cause}"}`] = count;
+      out[series('sip_trunk_refused_total', { trunk, cause })] = count;
   }
   return out;
 }
