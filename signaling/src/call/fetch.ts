@@ -88,10 +88,10 @@ export function settleFetched(context: CallContext, call: Call, nowMs: number): 
     if (from.state !== 'answered') continue;
     const { transfer } = call;
     const words = transfer
-      ? `${call.caller} was transferred to ${call.callee} by ${spoken(transfer.by)}`
+      ? `${spoken(call.a)} was transferred to ${call.callee} by ${spoken(transfer.by)}`
       : leaving
-        ? `${spoken(leg)} goes on with ${call.caller}, who takes the place of ${spoken(leaving)}`
-        : `${spoken(leg)} goes on with ${call.a === leg ? call.callee : call.caller}`;
+        ? `${spoken(leg)} goes on with ${spoken(call.a)}, who takes the place of ${spoken(leaving)}`
+        : `${spoken(leg)} goes on with ${call.a === leg ? call.callee : spoken(call.a)}`;
     if (leaving) context.bye(leaving, words, nowMs);
     context.end(from, { status: 200, words }, nowMs);
   }

@@ -125,7 +125,7 @@ function complete(context: CallContext, call: Call, nowMs: number): void {
   call.state = 'answered';
   call.answeredAtMs = nowMs;
   context.counters.transferred++;
-  const words = `${call.caller} was transferred to ${call.callee} by ${spoken(by)}`;
+  const words = `${spoken(call.a)} was transferred to ${call.callee} by ${spoken(by)}`;
   if (old.state === 'answered') {
     context.bye(by, words, nowMs);
     context.end(old, { status: 200, words }, nowMs);

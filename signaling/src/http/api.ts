@@ -4,12 +4,13 @@ import { type Accounts, LONGEST_USER, Lockout, type NewSession, RateLimit, type 
 import { type CallSummary, isParty, seenBy } from '../call/index.ts';
 import type { Presence } from '../presence/index.ts';
 import { type Binding, secondsLeft } from '../registrar/index.ts';
-import { type Account, type Cdr, type CdrQuery, StoreError } from '../store/index.ts';
+import { type Account, StoreError } from '../store/index.ts';
+import { addCdrs, type CdrOptions } from './cdrs.ts';
 import type { EventLog } from './event-log.ts';
 import { addEvents } from './events.ts';
 import { isWelcomeOrigin, type OriginOptions } from './origin.ts';
 
-export interface ApiOptions extends OriginOptions {
+export interface ApiOptions extends OriginOptions, CdrOptions {
   readonly crypto: Crypto;
   readonly domain: string;
   readonly accounts: Accounts;
@@ -19,8 +20,6 @@ export interface ApiOptions extends OriginOptions {
   readonly bindings: (user: string) => readonly Binding[];
   readonly presence: (user: string) => Presence;
   readonly events: EventLog;
-  /** Records of ended calls. */
-  readonly cdrs: (query: CdrQuery) => Promise<readonly Cdr[]>;
   /** Called when a family of sessions was ended by its owner, and when it got a session that lasts longer. */
   readonly onLogout: (family: string) => void;
   readonly onRenewed: (family: string, expiresAt: number) => void;
@@ -30,8 +29,6 @@ export interface ApiOptions extends OriginOptions {
   readonly loginsPerMinute?: number;
 }
 
-/** Records in one answer. */
-const MAX_CDRS = 500;
 const WRONG = 'user name or password is wrong';
 
 /** An answer other than 2xx, in words: `{error: {code, message}}`. */
@@ -181,31 +178,12 @@ export function addApi(app: FastifyInstance, options: ApiOptions): void {
 
   addEvents(app, { events: options.events, signedIn });
 
-  // The newest first; the next page begins before the last one's start: `?before=<startedAt>`.
-  app.get('/api/cdrs', async (request) => {
-    const { user } = signedIn(request);
-    const { limit, before } = request.query as Record<string, unknown>;
-    const records = await options.cdrs({
-      user,
-      limit: wholeNumber(limit, 'limit', MAX_CDRS) ?? 50,
-      before: wholeNumber(before, 'before', Number.MAX_SAFE_INTEGER),
-    });
-    return records.map((record) => seenBy(record, user));
-  });
+  addCdrs(app, { cdrs: options.cdrs, signedIn });
 
   app.get('/api/registrations', async (request) => {
     const { user } = signedIn(request);
     return options.bindings(user).map((binding) => describeBinding(binding, options.nowMs()));
   });
-}
-
-/** A number in a query string, undefined when it is not there. */
-function wholeNumber(value: unknown, name: string, most: number): number | undefined {
-  if (value === undefined) return undefined;
-  const number = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
-  if (!(number >= 1 && number <= most))
-    throw new ApiError(400, 'bad_request', `${name}: a whole number, ${most} at most`);
-  return number;
 }
 
 /** Every failure in one form, with words; what went wrong inside is not for the outside. */

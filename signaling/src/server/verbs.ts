@@ -2,8 +2,11 @@ import type { DigestAlgorithm } from '@offhook/core';
 import { type AdminHandler, monotonicMs } from '@offhook/core/node';
 import type { Accounts, Sessions } from '../auth/index.ts';
 import { describeBinding, describeCall } from '../http/index.ts';
-import type { Journal } from '../store/index.ts';
+import { type Journal, readCdrQuery } from '../store/index.ts';
 import type { SipCore } from './core.ts';
+
+/** Records in one answer. */
+const MAX_CDRS = 500;
 
 /** The admin socket's verbs beside those that every part has. */
 export function adminVerbs(of: {
@@ -58,12 +61,16 @@ export function adminVerbs(of: {
       return { token, url: `http://localhost:${of.httpPort}/#login=${token}` };
     },
     calls: () => core.calls.calls().map((call) => describeCall(call, monotonicMs())),
-    cdrs: ({ user, limit, before }) =>
-      journal.cdrs({
-        user: optional(user),
-        limit: typeof limit === 'number' ? limit : 50,
-        before: typeof before === 'number' ? before : undefined,
-      }),
+    /** All records, or those of one user, but as they are: nobody is hidden from who runs the server. */
+    cdrs: ({ user, ...parameters }) => {
+      const texts = Object.entries(parameters).map(([name, value]) => [
+        name,
+        typeof value === 'number' ? String(value) : value,
+      ]);
+      const read = readCdrQuery(Object.fromEntries(texts), { user: optional(user), mostRecords: MAX_CDRS });
+      if ('problem' in read) throw new Error(read.problem);
+      return journal.cdrs(read.query);
+    },
     trunks: () => core.trunks.status(monotonicMs()),
     registrations: () => core.registrar.all().map((binding) => describeBinding(binding, monotonicMs())),
   };

@@ -1,3 +1,5 @@
+import type { CdrQuery } from './cdr-query.ts';
+
 /** A call detail record: one for each call that this server set up or tried to, written when it has ended. */
 export interface Cdr {
   readonly id: string;
@@ -15,14 +17,6 @@ export interface Cdr {
   readonly status: number;
   readonly reason: string;
   readonly media: string;
-}
-
-/** What is asked of the records: those of one user, the newest first. */
-export interface CdrQuery {
-  readonly user?: string;
-  /** Only calls that began before this, Unix milliseconds: for the next page. */
-  readonly before?: number;
-  readonly limit: number;
 }
 
 /** One thing to write; what is written together counts together or not at all. */
@@ -56,11 +50,17 @@ export const SCHEMA = `
   CREATE TABLE IF NOT EXISTS cdr (
     id TEXT PRIMARY KEY, caller TEXT NOT NULL, callee TEXT NOT NULL, started_at INTEGER NOT NULL, answered_at INTEGER,
     ended_at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL, media TEXT NOT NULL,
-    answered_by TEXT, private INTEGER) STRICT;
-  CREATE INDEX IF NOT EXISTS cdr_caller ON cdr (caller, started_at);
-  CREATE INDEX IF NOT EXISTS cdr_callee ON cdr (callee, started_at);
-  CREATE INDEX IF NOT EXISTS cdr_started ON cdr (started_at);`;
+    answered_by TEXT, private INTEGER) STRICT;`;
 
-/** Columns of `cdr` that older files lack, and the index that needs them. */
+/** Columns of `cdr` that older files lack. */
 export const ADDED = { answered_by: 'TEXT', private: 'INTEGER' } as const;
-export const ADDED_INDEX = 'CREATE INDEX IF NOT EXISTS cdr_answered_by ON cdr (answered_by, started_at)';
+/** By whoever is in a call, in the order that pages have; they take the place of those without the id. */
+export const INDEXES = `
+  CREATE INDEX IF NOT EXISTS cdr_by_caller ON cdr (caller, started_at, id);
+  CREATE INDEX IF NOT EXISTS cdr_by_callee ON cdr (callee, started_at, id);
+  CREATE INDEX IF NOT EXISTS cdr_by_answerer ON cdr (answered_by, started_at, id);
+  CREATE INDEX IF NOT EXISTS cdr_by_start ON cdr (started_at, id);
+  DROP INDEX IF EXISTS cdr_caller;
+  DROP INDEX IF EXISTS cdr_callee;
+  DROP INDEX IF EXISTS cdr_answered_by;
+  DROP INDEX IF EXISTS cdr_started;`;

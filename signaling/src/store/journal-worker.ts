@@ -1,15 +1,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
-import {
-  ADDED,
-  ADDED_INDEX,
-  type Cdr,
-  type CdrQuery,
-  type Entry,
-  type JournalReply,
-  type JournalRequest,
-  SCHEMA,
-} from './journal-schema.ts';
+import { searchCdrs } from './cdr-search.ts';
+import { ADDED, type Entry, INDEXES, type JournalReply, type JournalRequest, SCHEMA } from './journal-schema.ts';
 
 // The thread that writes the journal: SQLite is synchronous, and the thread that handles SIP never waits for a disk.
 
@@ -26,7 +18,7 @@ const columns = db
   .map((row) => row.name);
 for (const [name, type] of Object.entries(ADDED))
   if (!columns.includes(name)) db.exec(`ALTER TABLE cdr ADD COLUMN ${name} ${type}`);
-db.exec(ADDED_INDEX);
+db.exec(INDEXES);
 db.prepare('DELETE FROM cdr WHERE started_at < ?').run(Date.now() - KEEP_MS);
 const putCall = db.prepare(
   'INSERT INTO call VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot',
@@ -45,10 +37,11 @@ const dropSubscription = db.prepare('DELETE FROM subscription WHERE tag = ?');
 // A call has one record, whichever process saw its end.
 const putCdr = db.prepare('INSERT OR IGNORE INTO cdr VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
 
-parentPort!.on('message', (request: JournalRequest) => {
+// What is written is written before this returns, in the order of the requests; a search lets others have their turn.
+parentPort!.on('message', async (request: JournalRequest) => {
   let reply: JournalReply;
   try {
-    reply = { id: request.id, ok: answer(request) };
+    reply = { id: request.id, ok: await answer(request) };
   } catch (error) {
     reply = { id: request.id, error: error instanceof Error ? error.message : String(error) };
   }
@@ -70,7 +63,7 @@ function answer(request: JournalRequest): unknown {
     case 'subscriptions':
       return snapshots('SELECT snapshot FROM subscription');
     case 'cdrs':
-      return cdrs(request.query);
+      return searchCdrs(db, request.query);
     default:
       return request satisfies never;
   }
@@ -124,30 +117,4 @@ function put(entry: Entry): void {
     default:
       entry satisfies never;
   }
-}
-
-function cdrs({ user, before, limit }: CdrQuery): Cdr[] {
-  const until = before ?? Number.MAX_SAFE_INTEGER;
-  const rows =
-    user === undefined
-      ? db.prepare('SELECT * FROM cdr WHERE started_at < ? ORDER BY started_at DESC LIMIT ?').all(until, limit)
-      : db
-          .prepare(
-            `SELECT * FROM cdr WHERE (caller = ? OR callee = ? OR answered_by = ?) AND started_at < ?
-             ORDER BY started_at DESC LIMIT ?`,
-          )
-          .all(user, user, user, until, limit);
-  return (rows as Record<string, string | number | null>[]).map((row) => ({
-    id: String(row.id),
-    from: String(row.caller),
-    to: String(row.callee),
-    startedAt: Number(row.started_at),
-    answeredAt: row.answered_at === null ? undefined : Number(row.answered_at),
-    endedAt: Number(row.ended_at),
-    status: Number(row.status),
-    reason: String(row.reason),
-    media: String(row.media),
-    answeredBy: row.answered_by === null ? undefined : String(row.answered_by),
-    isPrivate: row.private === 1 || undefined,
-  }));
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { CdrPage } from './cdr-search.ts';
 import { Journal } from './journal.ts';
 import type { Cdr } from './journal-schema.ts';
 
@@ -42,7 +43,7 @@ test('what was noted is there for the next process; an ended call leaves one rec
     assert.deepEqual(await second.calls(), ['{"v":2}']);
     assert.deepEqual(await second.bindings(), ['{}']);
     second.note({ kind: 'cdr', cdr: cdr('one', { status: 480 }) });
-    const records = await second.cdrs({ limit: 10 });
+    const { records } = await second.cdrs({ limit: 10 });
     assert.deepEqual(
       records.map(({ id, status, answeredAt }) => [id, status, answeredAt]),
       [['one', 200, undefined]],
@@ -58,9 +59,13 @@ test('records are asked for by user, newest first, page by page', () =>
     for (let i = 0; i < 5; i++)
       journal.note({ kind: 'cdr', cdr: cdr(`c${i}`, { startedAt: at + i, answeredAt: at + i }) });
     journal.note({ kind: 'cdr', cdr: cdr('other', { from: 'carol', to: 'dave', startedAt: at + 9 }) });
-    const ids = (list: readonly Cdr[]) => list.map(({ id }) => id);
+    const ids = ({ records }: CdrPage) => records.map(({ id }) => id);
     assert.deepEqual(ids(await journal.cdrs({ user: 'bob', limit: 2 })), ['c4', 'c3']);
-    assert.deepEqual(ids(await journal.cdrs({ user: 'bob', limit: 9, before: at + 3 })), ['c2', 'c1', 'c0']);
+    assert.deepEqual(ids(await journal.cdrs({ user: 'bob', limit: 9, before: { startedAt: at + 3 } })), [
+      'c2',
+      'c1',
+      'c0',
+    ]);
     assert.deepEqual(ids(await journal.cdrs({ limit: 1 })), ['other']);
     await journal.close();
   }));

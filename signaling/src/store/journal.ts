@@ -1,11 +1,16 @@
 import { Worker } from 'node:worker_threads';
-import type { Cdr, CdrQuery, Entry, JournalReply, JournalRequest } from './journal-schema.ts';
+import type { CdrQuery } from './cdr-query.ts';
+import type { CdrPage } from './cdr-search.ts';
+import type { Entry, JournalReply, JournalRequest } from './journal-schema.ts';
+import { StoreError } from './store.ts';
 
 /** What is noted is on its way to the disk within this time; so much a `kill -9` may lose. */
 const BATCH_MS = 20;
 /** Entries that wait while the disk is full or slow; the oldest are given up beyond it. */
 const MAX_WAITING = 50_000;
 const AGAIN_MS = 1000;
+/** Searches that may run or wait at once. */
+const MAX_SEARCHES = 16;
 
 type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
 
@@ -23,6 +28,7 @@ export class Journal {
   #waiting: Entry[] = [];
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
+  #searches = 0;
   #nextId = 1;
   #closed = false;
 
@@ -90,9 +96,17 @@ export class Journal {
     return (await this.#ask({ kind: 'subscriptions' })) as string[];
   }
 
-  async cdrs(query: CdrQuery): Promise<Cdr[]> {
-    await this.flush();
-    return (await this.#ask({ kind: 'cdrs', query })) as Cdr[];
+  /** Records of ended calls, the newest first; rejects with a StoreError when too many want to know. */
+  async cdrs(query: CdrQuery): Promise<CdrPage> {
+    if (this.#searches >= MAX_SEARCHES)
+      throw new StoreError('too many searches are running: try again in a few seconds');
+    this.#searches++;
+    try {
+      await this.flush();
+      return (await this.#ask({ kind: 'cdrs', query })) as CdrPage;
+    } finally {
+      this.#searches--;
+    }
   }
 
   /** Writes what is waiting; resolves when it is written, or could not be. */
