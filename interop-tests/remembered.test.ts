@@ -41,8 +41,8 @@ interface Cdr {
 }
 
 async function cdrs(to: string): Promise<Cdr[]> {
-  const all = (await system.verb('signaling', 'cdrs', { user: 'tester', limit: 500 })) as Cdr[];
-  return all.filter((cdr) => cdr.to === to);
+  const page = await system.verb('signaling', 'cdrs', { user: 'tester', to, limit: 500 });
+  return (page as { records: Cdr[] }).records;
 }
 
 /** Calls that are up when signalling is killed; the phones go on afterwards as if nothing had been. */

@@ -1,5 +1,6 @@
 import { UsageError, type Values } from './arguments.ts';
 import { BAN_OPS, bans } from './commands/bans.ts';
+import { cdrs } from './commands/cdrs.ts';
 import { link, status, stop } from './commands/control.ts';
 import { doctor } from './commands/doctor.ts';
 import { echo } from './commands/echo.ts';
@@ -39,6 +40,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   status: { run: ({ data, values }) => status(data(), values.json ?? false) },
   doctor: { run: ({ values }) => doctor(values, values.json ?? false) },
   trunks: { run: ({ data, values }) => trunks(data(), values.json ?? false) },
+  cdrs: { run: ({ data, values }) => cdrs(data(), values) },
   link: {
     words: 1,
     run: ({ words, data }) => {

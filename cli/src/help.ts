@@ -22,6 +22,7 @@ Run it as 'npx offhook <command>' in the project's folder, or from anywhere as '
   offhook trunks [--json]       the providers, and whether calls can go over them
   offhook bans [--json]         who is not listened to for a while; also: lift <address>, add <address>
   offhook route <from> <to>     what would become of a call, step by step
+  offhook cdrs [--user <name>]  ended calls, searched by who, when and how
   offhook doctor [--json]       what is wrong, and how to mend it
   offhook echo <url>            does what is sent there come back? over UDP, TCP, TLS, WebSocket
   offhook echo listen           the other side of that: sends everything back
@@ -107,6 +108,24 @@ by the rules of routes.ts and what is built in. Nothing is called. Exit code 1 w
   --trunk <name>    the call comes in over that trunk; <from> is the number it shows
   --at <time>       as if it were then: 2026-12-24T20:00 (here), 2026-12-24T20:00:00+01:00
   --file <file>     tries that file without the running system; who is a user here is not known then
+${COMMON}\n${JSON_TOO}`,
+  cdrs: `offhook cdrs: ended calls, the newest first; options that are given have to hold all. Nobody's name is hidden here.
+
+  --user <name>     calls of that user, who called, was called or took the call
+  --with <who>      somebody else in it: a user or a number
+  --from <who>      who called
+  --to <who>        who was called
+  --direction <d>   in or out, as --user sees it
+  --answered <a>    yes or no
+  --status <s>      how it ended: 486, or 4xx for all of the kind
+  --since <time>    begun then or later: 2026-12-24, 2026-12-24T20:00 (here), 2026-12-24T20:00+01:00, or Unix milliseconds
+  --until <time>    begun then or earlier; a date includes its whole day
+  --min-s <n>       talked for so many seconds at least
+  --max-s <n>       … at most
+  --text <words>    in the words that say how it ended
+  --limit <n>       so many (default 50)
+  --before <where>  goes on where an answer before has ended, which says how
+  --csv             for spreadsheets; times in UTC
 ${COMMON}\n${JSON_TOO}`,
   doctor: `offhook doctor: checks everything from the ports to the host and says in words what is wrong.
 Exit code 1 when something is.

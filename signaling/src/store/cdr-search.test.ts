@@ -33,8 +33,9 @@ function database(records: readonly (Partial<Cdr> & { id: string })[]): Database
   return db;
 }
 
-const ask = (parameters: Record<string, string>, user: string | null = 'alice'): CdrQuery => {
-  const read = readCdrQuery(parameters, {
+const ask = (parameters: Readonly<Record<string, string | undefined>>, user: string | null = 'alice'): CdrQuery => {
+  const given = Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== undefined));
+  const read = readCdrQuery(given, {
     ...(user === null ? { user: undefined } : { user, isOwn: true }),
     mostRecords: 500,
   });

@@ -28,6 +28,8 @@ interface Over {
   readonly tls?: Partial<TlsSettings>;
   readonly outside?: SignalingConfig['outside'];
   readonly routes?: string;
+  /** Where the media relay is; nobody is there unless another one is given. */
+  readonly relay?: string;
 }
 
 export async function startServer(over: Over = {}): Promise<RunningServer> {
@@ -46,7 +48,7 @@ export async function startServer(over: Over = {}): Promise<RunningServer> {
     outside: over.outside,
     ...(over.routes === undefined ? {} : { routes: over.routes }),
     http: { addresses: ['127.0.0.1'], port: 0, webRoot, ...over.http },
-    media: { relays: ['udp:127.0.0.1:9'], path: 'opaque' },
+    media: { relays: [over.relay ?? 'udp:127.0.0.1:9'], path: 'opaque' },
     turn: { uris: ['turn:127.0.0.1:3478?transport=udp'], secret: 'turn-secret', ttlS: 3600 },
     sessionSecret: 'session-secret-of-the-test',
     nonceSecret: 'nonce-secret-of-the-test',

@@ -110,13 +110,14 @@ export class SipClient implements AsyncDisposable {
     return client;
   }
 
-  /** Sends a request and answers its final response. */
+  /** Sends a request, with a session description if one is given, and answers its final response. */
   request(
     method: string,
     user: string,
     headers: readonly (readonly [string, string | number])[] = [],
-    uri = `sip:${DOMAIN}`,
+    at: string | { readonly uri: string; readonly sdp: string } = `sip:${DOMAIN}`,
   ): Promise<SipMessage> {
+    const { uri, sdp } = typeof at === 'string' ? { uri: at, sdp: undefined } : at;
     const cseq = ++this.#cseq;
     const message = createRequest({
       method,
@@ -126,6 +127,7 @@ export class SipClient implements AsyncDisposable {
       callId: this.#callId,
       cseq,
       headers,
+      body: sdp === undefined ? undefined : { type: 'application/sdp', bytes: sdp },
     });
     const branch = `z9hG4bK${hex(nodeCrypto.randomBytes(8))}`;
     message.prepend('via', `SIP/2.0/${this.#transport} client.invalid;branch=${branch};rport`);
