@@ -56,7 +56,7 @@ test('records in words, as JSON and as CSV, page after page; mistakes are told o
   assert.match(first!, /^2026-12-24 20:00:05 {2}alice \(hidden\) → sales \(bob\) +talked 1:01:05 +200 ended by alice$/);
   assert.match(second!, /alice → sales +not answered +486 busy$/);
   assert.match(words.err, new RegExp(`older ones: .*cdrs --with bob --limit 2 --before ${AT - 1}\\.c1 `));
-  assert.deepEqual(asked, [{ with: 'bob', limit: 2 }]);
+  assert.deepEqual(asked.slice(), [{ with: 'bob', limit: 2 }]);
 
   const json = await run('--limit', '1000', '--json', '--answered', 'no');
   assert.equal((JSON.parse(json.out) as Cdr[]).length, 700);
