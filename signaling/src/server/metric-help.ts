@@ -1,8 +1,32 @@
-/**
- * What a figure means, in one line without backslashes; a name that says it itself needs no words. docs/operating.md has
- * the longer version.
- */
-export const HELP: Readonly<Record<string, string>> = {
+/** What a figure means, in one line; docs/operating.md has the longer version. */
+export function helpFor(family: string): string {
+  const own = HELP[family];
+  if (own !== undefined) return own;
+  const [prefix, what] = GROUPS.find(([start]) => family.startsWith(start)) ?? ['', ''];
+  return `${what}${family
+    .slice(prefix.length)
+    .replace(/_total$/, '')
+    .replaceAll('_', ' ')}`;
+}
+
+/** Figures whose names say what they are, once it is said of what. */
+const GROUPS: readonly (readonly [string, string])[] = [
+  ['sip_call_', 'Calls: '],
+  ['sip_transaction_', 'SIP transactions: '],
+  ['sip_auth_', 'Digest authentication: '],
+  ['sip_bearer_', 'Bearer tokens: '],
+  ['sip_transport_', 'SIP transports: '],
+  ['sip_locate_', 'Name servers: '],
+  ['sip_relay_', 'Media relays, as signalling asks them: '],
+  ['sip_journal_', 'Journal: '],
+  ['sip_trunk_', 'Trunk: '],
+  ['sip_', 'SIP server: '],
+  ['offhook_media_', 'Media relay: '],
+  ['offhook_turn_', 'TURN server: '],
+];
+
+/** Words without backslashes or line ends. */
+const HELP: Readonly<Record<string, string>> = {
   sip_session_requests_total:
     'INVITEs that began a call, by last answer: established 200, redirected 3xx, effective 480 486 600 603, ineffective 408 500 503 504, failed the rest',
   sip_session_request_delay_seconds: 'RFC 6076 SRD: INVITE to its first answer but 100',

@@ -1,4 +1,4 @@
-import { HELP } from './metric-help.ts';
+import { helpFor } from './metric-help.ts';
 
 /** A part of the system with its figures: plain numbers by Prometheus name, labels included. */
 export interface PartFigures {
@@ -35,9 +35,8 @@ export function prometheus(parts: readonly PartFigures[]): string {
   }
   return [...families]
     .map(([family, lines]) => {
-      const help = HELP[family];
       const type = histograms.has(family) ? 'histogram' : family.endsWith('_total') ? 'counter' : 'gauge';
-      return `${help === undefined ? '' : `# HELP ${family} ${help}\n`}# TYPE ${family} ${type}\n${lines.join('')}`;
+      return `# HELP ${family} ${helpFor(family)}\n# TYPE ${family} ${type}\n${lines.join('')}`;
     })
     .join('');
 }

@@ -22,11 +22,13 @@ async function scrape(server: RunningServer): Promise<(key: string) => number | 
   assert.equal(response.status, 200);
   assert.equal(response.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8');
   const values = new Map<string, number>();
-  for (const { samples } of readExposition(await response.text()).values())
+  for (const [family, { samples, help }] of readExposition(await response.text())) {
+    assert.ok(help, `${family} has no HELP`);
     for (const { name, labels, value } of samples) {
       const own = Object.entries(labels).filter(([label]) => label !== 'part');
       values.set([name, ...own.map(([label, word]) => `${label}=${word}`)].join(' '), value);
     }
+  }
   return (key) => values.get(key);
 }
 
