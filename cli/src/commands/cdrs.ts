@@ -26,7 +26,8 @@ const PARAMETERS = {
 
 type Option = keyof typeof PARAMETERS;
 
-const out = (text: string) => process.stdout.write(text);
+/** Resolves when it has gone out: what is left in a pipe when the process ends is lost, and a slow reader sets the pace. */
+const out = (text: string) => new Promise<void>((resolve) => process.stdout.write(text, () => resolve()));
 
 /** Ended calls, the newest first: in words, as JSON, or as CSV; where older ones are left, how to get them. */
 export async function cdrs(data: string, values: Values): Promise<number> {
@@ -34,15 +35,17 @@ export async function cdrs(data: string, values: Values): Promise<number> {
   if (values.json && values.csv) throw new UsageError('--json or --csv, not both.');
   const parameters = parametersOf(values);
   const write = values.json ? asJson() : values.csv ? await asCsv() : inWords();
+  // Who has seen enough, as `head` has, closes the pipe.
+  process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1));
   let left = limit;
   let before = values.before;
   do {
     const page = await search(data, { ...parameters, before, limit: Math.min(PAGE, left) });
-    write.page(page.records);
+    await write.page(page.records);
     left -= page.records.length;
     before = page.next && `${page.next.startedAt}${page.next.id === undefined ? '' : `.${page.next.id}`}`;
   } while (before !== undefined && left > 0);
-  write.end(left === limit);
+  await write.end(left === limit);
   if (before !== undefined)
     process.stderr.write(`there may be older ones: ${command(`cdrs${asTyped(values)} --before ${before}`)}\n`);
   return 0;
@@ -89,25 +92,24 @@ function asTyped(values: Values): string {
 }
 
 interface Writer {
-  page(records: readonly Cdr[]): void;
-  end(isEmpty: boolean): void;
+  page(records: readonly Cdr[]): Promise<void>;
+  end(isEmpty: boolean): Promise<void>;
 }
 
 function inWords(): Writer {
   return {
     page: (records) => out(records.map((record) => `${line(record)}\n`).join('')),
-    end: (isEmpty) => isEmpty && out('no calls\n'),
+    end: (isEmpty) => out(isEmpty ? 'no calls\n' : ''),
   };
 }
 
 function asJson(): Writer {
   let isFirst = true;
   return {
-    page: (records) => {
-      for (const record of records) {
-        out(`${isFirst ? '[\n' : ',\n'}  ${JSON.stringify(record)}`);
-        isFirst = false;
-      }
+    page: async (records) => {
+      if (records.length === 0) return;
+      await out(`${isFirst ? '[\n' : ',\n'}${records.map((one) => `  ${JSON.stringify(one)}`).join(',\n')}`);
+      isFirst = false;
     },
     end: (isEmpty) => out(isEmpty ? '[]\n' : '\n]\n'),
   };
@@ -117,11 +119,11 @@ async function asCsv(): Promise<Writer> {
   const { cdrsAsCsv } = await import('@offhook/signaling');
   let withHeader = true;
   return {
-    page: (records) => {
-      out(cdrsAsCsv(records, { withHeader }));
+    page: async (records) => {
+      await out(cdrsAsCsv(records, { withHeader }));
       withHeader = false;
     },
-    end: () => {},
+    end: async () => {},
   };
 }
 

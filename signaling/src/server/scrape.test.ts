@@ -100,12 +100,12 @@ test('a scrape after a few calls: what Prometheus reads, with the figures of wha
     'sip_requests_total direction=received method=INVITE': 3,
     'sip_requests_total direction=received method=other': 1,
     'sip_responses_total direction=sent class=5xx': 1,
-    'sip_messages_total direction=received transport=tcp': 6,
-    'sip_messages_total direction=sent transport=tcp': 6,
+    'sip_transport_messages_total direction=received transport=tcp': 6,
+    'sip_transport_messages_total direction=sent transport=tcp': 6,
   };
   const got = Object.fromEntries(Object.keys(expected).map((key) => [key, value(key)]));
   assert.deepEqual(got, expected);
-  assert.ok(value('sip_bytes_total direction=received transport=ws')! > 1000);
+  assert.ok(value('sip_transport_bytes_total direction=received transport=ws')! > 1000);
   assert.ok(value('process_cpu_seconds_total')! > 0);
   assert.ok(value('nodejs_heap_size_used_bytes')! > 1e6);
   assert.ok(value('nodejs_eventloop_lag_seconds_count')! >= 0);

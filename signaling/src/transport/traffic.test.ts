@@ -27,11 +27,11 @@ test('messages count by method, class and transport; methods that nobody knows h
   assert.deepEqual(some(traffic), {
     'sip_requests_total{direction="received",method="INVITE"}': 1,
     'sip_requests_total{direction="received",method="other"}': 3,
-    'sip_messages_total{direction="received",transport="udp"}': 4,
-    'sip_bytes_total{direction="received",transport="udp"}': 800,
+    'sip_transport_messages_total{direction="received",transport="udp"}': 4,
+    'sip_transport_bytes_total{direction="received",transport="udp"}': 800,
     'sip_responses_total{direction="received",class="4xx"}': 1,
-    'sip_messages_total{direction="received",transport="tls"}': 1,
-    'sip_bytes_total{direction="received",transport="tls"}': 70,
+    'sip_transport_messages_total{direction="received",transport="tls"}': 1,
+    'sip_transport_bytes_total{direction="received",transport="tls"}': 70,
   });
 });
 
@@ -47,7 +47,7 @@ test('what is sent is told by its bytes, whatever they are', () => {
   assert.equal(figures['sip_requests_total{direction="sent",method="SUBSCRIBE"}'], 1);
   assert.equal(figures['sip_responses_total{direction="sent",class="2xx"}'], 1);
   assert.equal(figures['sip_requests_total{direction="sent",method="other"}'], 4);
-  assert.equal(figures['sip_messages_total{direction="sent",transport="tcp"}'], 4);
+  assert.equal(figures['sip_transport_messages_total{direction="sent",transport="tcp"}'], 4);
   const all = Object.keys(new Traffic().figures()).length;
   assert.equal(Object.keys(traffic.figures()).length, all, 'nobody can add a name');
 });

@@ -56,8 +56,8 @@ export class Traffic {
       for (let first = 1; first <= 6; first++)
         out[series('sip_responses_total', { direction, class: `${first}xx` })] = way.responses[first]!;
       for (const [i, transport] of TRANSPORTS.entries()) {
-        out[series('sip_messages_total', { direction, transport })] = way.messages[i]!;
-        out[series('sip_bytes_total', { direction, transport })] = way.bytes[i]!;
+        out[series('sip_transport_messages_total', { direction, transport })] = way.messages[i]!;
+        out[series('sip_transport_bytes_total', { direction, transport })] = way.bytes[i]!;
       }
     }
     return out;
