@@ -532,7 +532,8 @@ test('who may speak for whom: the session’s own account only', () => {
   assert.equal(answer.status, 403);
   assert.match(answer.header('reason')!, /signed in as alice, but the request is from sip:bob/);
   for (const [method, status] of [
-    ['SUBSCRIBE', 405],
+    ['REFER', 405],
+    ['SUBSCRIBE', 489],
     ['FOO', 501],
     ['OPTIONS', 200],
     ['BYE', 481],
