@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { leave, type Phone, signIn } from './src/browser.ts';
+import { ChatTerminal } from './src/chat-terminal.ts';
 import { lacking, SPEECH } from './src/peers.ts';
 import { Stage } from './src/stage.ts';
 import { System, waitUntil } from './src/system.ts';
@@ -196,4 +198,34 @@ test('presence: set here, seen there; a call shows; signing out leaves no text b
   await system.assertNothingLeft();
   await forgetBrowser(alice, bob);
   await leave(alice, bob);
+});
+
+test('a browser and a terminal write to each other, and each sees whether the other is there', { skip }, async () => {
+  await using system = await System.start({ folder: stage.folder });
+  const password = 'correct-Horse-7';
+  await system.addUser('terry', password);
+  await signIn(alice, await system.loginLink('alice'));
+  await open(alice, 'terry');
+  const stands = (status: string) =>
+    alice.page.getByTestId('conversation').locator(`.presence[data-status=${status}]`).waitFor();
+  await write(alice, 'are you there?');
+  await waitForConversation(alice, ['stored are you there?']);
+  const how = { folder: join(stage.folder, 'terry'), password };
+  await using terry = new ChatTerminal(how, 'terry', '--config', system.config, '--to', 'alice');
+  await terry.says(/alice: are you there\?\n/);
+  await terry.says(/alice is available\n/);
+  await waitForConversation(alice, ['delivered are you there?']);
+  await stands('available');
+  terry.type('yes, in a terminal ✓');
+  await terry.says(/delivered to alice: yes, in a terminal ✓\n/);
+  terry.type('/status busy writing a letter');
+  await stands('busy');
+  await write(alice, 'see you');
+  await terry.says(/alice: see you\n/);
+  await waitForConversation(alice, ['delivered are you there?', 'received yes, in a terminal ✓', 'delivered see you']);
+  terry.end();
+  assert.equal(await terry.ended, 0, terry.output);
+  await stands('offline');
+  await forgetBrowser(alice);
+  await leave(alice);
 });
