@@ -4,3 +4,4 @@ export * from './crypto.ts';
 export * from './deadlines.ts';
 export * from './figures.ts';
 export * from './random.ts';
+export * from './xml.ts';

@@ -32,10 +32,18 @@ export type MessageCommand =
   /** How many messages are kept for that user has changed. */
   | { readonly kind: 'waiting'; readonly user: string };
 
+/** A letter at a phone: what a request of ours belongs to. */
+interface Offer {
+  readonly box: Mailbox;
+  readonly delivery: Delivery;
+}
+
 /** Outcomes that are remembered, so that a copy whose answer was lost is not delivered again. */
 const REMEMBERED = 5000;
 /** Copies of one message that wait for its answer together. */
 const MOST_SENDERS = 4;
+/** Phones of which is remembered that they can't take a message. */
+const MOST_PHONES = 32;
 /** A letter that expires while a phone is being asked gets so much longer. */
 const A_LITTLE_MS = 5000;
 
@@ -58,7 +66,7 @@ export class MessageLayer {
   /** When phones that are slower than the first one are not waited for any more. */
   readonly #slow = new Deadlines<Mailbox>();
   /** What our requests belong to; receipts belong to nothing. */
-  readonly #clients = new Map<string, { readonly box: Mailbox; readonly delivery: Delivery } | undefined>();
+  readonly #clients = new Map<string, Offer | undefined>();
   readonly #settled = new Map<string, number>();
   readonly #commands: MessageCommand[] = [];
 
@@ -111,14 +119,16 @@ export class MessageLayer {
     const message = { ...read, id: this.#nameOf(request, account) };
     const known = this.#boxes.find(message.id);
     const settled = known?.promised ? 202 : this.#settled.get(message.id);
-    if (settled !== undefined || (known && known.senders.length >= MOST_SENDERS)) {
+    if (settled !== undefined) {
       this.counters.repeated++;
-      this.#options.transactions.respond(transaction, this.#answer(request, settled ?? 202), nowMs);
+      this.#options.transactions.respond(transaction, this.#answer(request, settled), nowMs);
       return;
     }
     if (known) {
       this.counters.repeated++;
-      known.senders.push({ transaction, request });
+      const words = 'copies of this message wait for its answer already';
+      if (known.senders.length < MOST_SENDERS) known.senders.push({ transaction, request });
+      else this.#refuse([{ transaction, request }], { status: 503, words }, nowMs);
       return;
     }
     const full = this.#boxes.problem(message);
@@ -129,7 +139,7 @@ export class MessageLayer {
     }
     this.counters.accepted++;
     const senders = [{ transaction, request }];
-    const letter: Letter = { message, senders, promised: false, stored: 'no', unreadable: false };
+    const letter: Letter = { message, senders, promised: false, stored: 'no', unfit: new Map() };
     const box = this.#boxes.add(letter, nowMs + Math.max(A_LITTLE_MS, message.expiresAt - message.sentAt));
     this.#answers.set(letter, nowMs + this.#limits.answerMs);
     this.#offer(box, nowMs);
@@ -147,7 +157,7 @@ export class MessageLayer {
         return true;
       case 'timeout':
       case 'transport-error':
-        if (of && binding) this.#unreached(of, id, nowMs);
+        if (of && binding) this.#closed(of, id, nowMs);
         return true;
       case 'terminated':
         this.#clients.delete(id);
@@ -177,15 +187,18 @@ export class MessageLayer {
   /** A message that a process before this one had kept. */
   restore(message: PagerMessage, nowMs: number): void {
     if (this.#boxes.find(message.id)) return;
-    const letter: Letter = { message, senders: [], promised: true, stored: 'yes', unreadable: false };
+    const letter: Letter = { message, senders: [], promised: true, stored: 'yes', unfit: new Map() };
     this.#boxes.add(letter, nowMs + Math.max(0, message.expiresAt - this.#options.wallMs()));
   }
 
   /** A phone has registered: what waits for its user is offered to it. */
-  handleRegistered({ user }: Binding, nowMs: number): void {
-    const box = this.#boxes.of(user);
+  handleRegistered(binding: Binding, nowMs: number, before?: Binding): void {
+    const box = this.#boxes.of(binding.user);
     if (!box) return;
-    for (const letter of box.letters) letter.unreadable = false;
+    // On another connection it may be another program; on the same one it is at least there.
+    const isNew = before?.flow !== binding.flow;
+    for (const { unfit } of box.letters)
+      if (isNew || unfit.get(binding.key) === 'unreachable') unfit.delete(binding.key);
     if (box.delivery) this.#spread(box, box.delivery, nowMs);
     else this.#offer(box, nowMs);
   }
@@ -196,90 +209,94 @@ export class MessageLayer {
     for (const letter of [...(this.#boxes.of(user)?.letters ?? [])]) this.#fail(letter, { status: 404, words }, nowMs);
   }
 
-  /** Offers the first letter that phones may be able to read; keeps all when there is no phone. */
+  /** Offers the first letter that somebody is there for, who may be able to read it; keeps those that nobody is there for. */
   #offer(box: Mailbox, nowMs: number): void {
     if (box.delivery) return;
-    const letter = box.letters.find(({ unreadable }) => !unreadable);
-    if (!letter) return;
-    const { to, instance } = letter.message;
-    if (this.#options.lookup(to, nowMs, instance).length === 0) {
-      for (const one of [...box.letters]) this.#keep(one, `${to} is not signed in`, nowMs);
-      return;
+    let first: Letter | undefined;
+    for (const letter of [...box.letters]) {
+      if (this.#phonesFor(letter, nowMs).length > 0) first ??= letter;
+      else this.#keep(letter, `${box.user} is not signed in`, nowMs);
     }
-    box.delivery = {
-      letter,
-      open: new Map(),
-      tried: new Set(),
-      delivered: false,
-      unreachable: false,
-      unreadable: false,
-    };
+    if (!first) return;
+    box.delivery = { letter: first, open: new Map(), tried: new Set(), delivered: false, unreadable: false };
     this.#spread(box, box.delivery, nowMs);
+  }
+
+  #phonesFor({ message, unfit }: Letter, nowMs: number): readonly Binding[] {
+    const phones = this.#options.lookup(message.to, nowMs, message.instance);
+    return unfit.size === 0 ? phones : phones.filter(({ key }) => !unfit.has(key));
   }
 
   /** To all phones of the user that it was not sent to yet. */
   #spread(box: Mailbox, delivery: Delivery, nowMs: number): void {
-    const { message } = delivery.letter;
+    const { letter, tried, open } = delivery;
     if (delivery.delivered) return;
-    for (const binding of this.#options.lookup(message.to, nowMs, message.instance)) {
-      if ([...delivery.tried].some(({ key, flow }) => key === binding.key && flow === binding.flow)) continue;
-      delivery.tried.add(binding);
-      const id = this.#options.transactions.request(copyFor(message, binding, this.#options), binding.flow, nowMs);
-      delivery.open.set(id, binding);
+    for (const binding of this.#phonesFor(letter, nowMs)) {
+      if ([...tried].some(({ key, flow }) => key === binding.key && flow === binding.flow)) continue;
+      tried.add(binding);
+      const copy = copyFor(letter.message, binding, this.#options);
+      const id = this.#options.transactions.request(copy, binding.flow, nowMs);
+      open.set(id, binding);
       this.#clients.set(id, { box, delivery });
     }
   }
 
-  #answered(of: { box: Mailbox; delivery: Delivery }, id: string, answer: SipMessage, nowMs: number): void {
+  #answered(of: Offer, id: string, answer: SipMessage, nowMs: number): void {
     const { box, delivery } = of;
+    const { letter } = delivery;
     const { status } = answer;
-    delivery.open.delete(id);
+    const binding = delivery.open.get(id)!;
     // 8.2.2.2: who calls it a loop is just handling a copy of it.
     if (status < 300 || status === 482) {
-      if (!delivery.delivered && this.#boxes.find(delivery.letter.message.id) === delivery.letter) {
+      if (!delivery.delivered && this.#isHere(letter)) {
         delivery.delivered = true;
-        this.#delivered(delivery.letter, nowMs);
-        this.#slow.set(box, nowMs + this.#limits.slowPhoneMs);
+        this.#delivered(letter, nowMs);
+        if (box.delivery === delivery) this.#slow.set(box, nowMs + this.#limits.slowPhoneMs);
       }
-    } else if (CANNOT_READ.has(status)) delivery.unreadable = true;
-    else if (status === 408 || status === 430 || status === 480 || status === 481 || (status >= 500 && status < 600))
-      delivery.unreachable = true;
-    else if (!delivery.refusal || status >= 600) {
-      const words = reasonWords(answer) ?? `the phone of ${delivery.letter.message.to} does not want it`;
+    } else if (CANNOT_READ.has(status)) {
+      delivery.unreadable = true;
+      if (letter.unfit.size < MOST_PHONES) letter.unfit.set(binding.key, 'unreadable');
+    } else if (!isNotNow(status) && (!delivery.refusal || status >= 600)) {
+      const words = reasonWords(answer) ?? `the phone of ${letter.message.to} does not want it`;
       // A challenge of a phone is nothing that the sender could answer.
       delivery.refusal = { status: status === 401 || status === 407 ? 403 : status, words };
     }
-    if (delivery.open.size === 0) this.#conclude(box, nowMs);
+    this.#closed(of, id, nowMs);
   }
 
-  #unreached({ box, delivery }: { box: Mailbox; delivery: Delivery }, id: string, nowMs: number): void {
+  /** That phone has answered, or can't be reached; after the last one the delivery is over, if it still runs. */
+  #closed({ box, delivery }: Offer, id: string, nowMs: number): void {
     delivery.open.delete(id);
-    delivery.unreachable = true;
-    if (delivery.open.size === 0) this.#conclude(box, nowMs);
+    if (delivery.open.size === 0 && box.delivery === delivery) this.#conclude(box, nowMs);
   }
 
-  /** The phones have answered, or were waited for long enough: on with the next letter, unless nobody can be reached. */
+  /** On with the next letter, unless nobody could be reached: then all wait for a phone that comes. */
   #conclude(box: Mailbox, nowMs: number): void {
     const { delivery } = box;
     if (!delivery) return;
     box.delivery = undefined;
     this.#slow.delete(box);
-    const { letter } = delivery;
-    if (!delivery.delivered && this.#boxes.find(letter.message.id) === letter) {
+    const { letter, delivered, refusal, unreadable } = delivery;
+    if (!delivered && this.#isHere(letter)) {
       const { to } = letter.message;
-      if (delivery.unreachable) {
+      if (refusal) this.#fail(letter, refusal, nowMs);
+      else if (unreadable) {
+        // Those that were silent are not waited for again and again, while other letters could go.
+        for (const { key } of delivery.tried)
+          if (!letter.unfit.has(key) && letter.unfit.size < MOST_PHONES) letter.unfit.set(key, 'unreachable');
+        this.#keep(letter, `no phone of ${to} can read such a message`, nowMs);
+      } else {
         for (const one of [...box.letters]) this.#keep(one, `no phone of ${to} can be reached`, nowMs);
         this.#boxes.tidy(box);
         return;
       }
-      if (delivery.refusal) this.#fail(letter, delivery.refusal, nowMs);
-      else {
-        letter.unreadable = true;
-        this.#keep(letter, `no phone of ${to} can read such a message`, nowMs);
-      }
     }
     this.#boxes.tidy(box);
     this.#offer(box, nowMs);
+  }
+
+  #isHere(letter: Letter): boolean {
+    return this.#boxes.find(letter.message.id) === letter;
   }
 
   #delivered(letter: Letter, nowMs: number): void {
@@ -385,3 +402,15 @@ export class MessageLayer {
 const SLOW = 'no phone has answered yet';
 /** Method, type, encoding or extension not known there: another phone may. */
 const CANNOT_READ: ReadonlySet<number> = new Set([405, 415, 420, 488, 501, 606]);
+
+/** The phone is there no more, is busy, or has forwarded its calls: nothing that is said of the message. */
+function isNotNow(status: number): boolean {
+  return (
+    status < 400 ||
+    status === 408 ||
+    status === 430 ||
+    status === 480 ||
+    status === 481 ||
+    (status >= 500 && status < 600)
+  );
+}

@@ -17,8 +17,8 @@ export interface Letter {
   promised: boolean;
   /** Whether the journal has it, or is about to. */
   stored: 'no' | 'writing' | 'yes';
-  /** None of the phones that are there can read it. */
-  unreadable: boolean;
+  /** Contacts (by key) that it is not offered to for now, while others wait behind it. */
+  readonly unfit: Map<string, 'unreadable' | 'unreachable'>;
 }
 
 /** A letter that is being offered to the phones of its user. */
@@ -29,8 +29,7 @@ export interface Delivery {
   /** Contacts that it was sent to, as they were then. */
   readonly tried: Set<Binding>;
   delivered: boolean;
-  /** Some phone could not be reached, or can't read such a message. */
-  unreachable: boolean;
+  /** Some phone has said that it can't read such a message. */
   unreadable: boolean;
   /** What a phone said that has seen it and does not want it. */
   refusal?: { readonly status: number; readonly words: string };

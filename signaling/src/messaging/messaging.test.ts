@@ -200,12 +200,92 @@ test('a text that a phone refuses fails in its words; one it can’t read waits 
   const other = phone('bob');
   const rich = other.register().find((m) => m.kind === 'request')!;
   assert.equal(rich.contentType, 'text/html');
+  assert.deepEqual(bob.take(), [], 'the phone that can’t read it is not asked again');
   other.answer(rich, 200);
-  bob.answer(got(bob), 415);
   assert.deepEqual(
     news.map(({ state }) => state),
     ['failed', 'stored', 'delivered', 'delivered'],
   );
+  nothingLeft();
+});
+
+test('a text for one phone that is not there holds up no others', () => {
+  const { phone, text, statuses, nothingLeft, core, advance } = room();
+  const [alice, bob] = [phone('alice'), phone('bob')];
+  alice.register();
+  bob.register();
+  alice.request('MESSAGE', {
+    uri: `sip:bob@${DOMAIN};gr=urn:uuid:00000000-0000-0000-0000-000000000000`,
+    callId: 'gruu',
+    branch: 'gruu',
+    headers: [['Expires', '600']],
+    body: { type: 'text/plain', bytes: 'for a phone that is gone' },
+  });
+  assert.deepEqual(statuses(alice), [202]);
+  text(alice, 'bob', 'for whoever is there');
+  const message = got(bob);
+  assert.equal(message.bodyText, 'for whoever is there');
+  bob.answer(message, 200);
+  assert.deepEqual(statuses(alice), [200]);
+  assert.equal(core.messages.waiting('bob'), 1);
+  advance(700_000);
+  nothingLeft();
+});
+
+test('a slow phone’s late answer to one text says nothing of the next', () => {
+  const { phone, text, statuses, nothingLeft, advance, news } = room();
+  const [alice, fast, slow] = [phone('alice'), phone('bob'), phone('bob')];
+  for (const one of [alice, fast, slow]) one.register();
+  text(alice, 'bob', 'one');
+  text(alice, 'bob', 'two', { headers: [['Expires', '0']] });
+  fast.answer(got(fast), 200);
+  const late = got(slow);
+  assert.deepEqual(statuses(alice), [200]);
+  advance(2100);
+  const second = got(fast);
+  assert.equal(second.bodyText, 'two');
+  slow.answer(late, 405);
+  assert.deepEqual(statuses(alice), [], 'the second text is still with the fast phone');
+  fast.answer(second, 200);
+  assert.deepEqual(statuses(alice), [200]);
+  slow.answer(got(slow), 405);
+  assert.deepEqual(
+    news.map(({ state }) => state),
+    ['delivered', 'delivered'],
+  );
+  nothingLeft();
+});
+
+test('a dead phone beside one that has an opinion: a refusal is final, what can’t be read lets the next pass', () => {
+  const { phone, text, statuses, nothingLeft, advance, news, kept } = room();
+  const [alice, live, dead] = [phone('alice'), phone('bob'), phone('bob')];
+  for (const one of [alice, live, dead]) one.register();
+  text(alice, 'bob', 'unwanted');
+  live.answer(got(live), 603);
+  got(dead);
+  advance(33_000);
+  assert.deepEqual(statuses(alice), [202]);
+  assert.deepEqual(
+    news.map(({ state }) => state),
+    ['stored', 'failed'],
+  );
+  text(alice, 'bob', '<p>rich</p>', { type: 'text/html' });
+  text(alice, 'bob', 'plain');
+  live.answer(got(live), 415);
+  got(dead);
+  advance(33_000);
+  const plain = got(live);
+  assert.equal(plain.bodyText, 'plain');
+  live.answer(plain, 200);
+  assert.deepEqual(statuses(alice), [202, 202]);
+  assert.deepEqual(
+    [...kept.values()].map(({ contentType }) => contentType),
+    ['text/html'],
+  );
+  dead.take();
+  dead.register();
+  advance(2100);
+  dead.answer(got(dead), 200);
   nothingLeft();
 });
 
@@ -216,11 +296,17 @@ test('a copy of a text is answered like the first and goes nowhere, before and a
   bob.register();
   text(alice, 'bob', 'one', { callId: 'same', branch: 'a' });
   text(alice, 'bob', 'one', { callId: 'same', branch: 'b' });
+  for (const branch of ['e', 'f', 'g']) text(alice, 'bob', 'one', { callId: 'same', branch });
+  assert.deepEqual(
+    alice.take().map((m) => m.status),
+    [503],
+    'nothing is promised to a fifth copy that is not in the journal',
+  );
   const message = got(bob);
   bob.answer(message, 200);
   assert.deepEqual(
     alice.take().map((m) => m.status),
-    [200, 200],
+    [200, 200, 200, 200],
   );
   text(alice, 'bob', 'one', { callId: 'same', branch: 'c' });
   assert.deepEqual(

@@ -1,3 +1,4 @@
+import { xmlText } from '@offhook/core';
 import type { PagerMessage } from './message.ts';
 
 /** The media type of delivery notifications (RFC 5438 12.1). */
@@ -18,8 +19,4 @@ export function receipt({ callId, sentAt }: PagerMessage, recipient: string, sta
     '</imdn>',
     '',
   ].join('\r\n');
-}
-
-function xmlText(text: string): string {
-  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }

@@ -1,5 +1,6 @@
+import { xmlText } from '@offhook/core';
 import type { CallSummary } from '../call/index.ts';
-import { XML, xmlText } from './xml.ts';
+import { XML } from './xml.ts';
 
 export const DIALOG_INFO = 'application/dialog-info+xml';
 
@@ -70,10 +71,16 @@ function dialogOf(call: CallSummary, user: string): UserDialog {
 
 /** All dialogs of a user (RFC 4235 4.1). Who may not know with whom the user talks sees only that they do. */
 export function writeDialogInfo(
-  of: { readonly user: string; readonly domain: string; readonly dialogs: readonly UserDialog[] },
+  of: {
+    readonly user: string;
+    readonly domain: string;
+    readonly dialogs: readonly UserDialog[];
+    /** A name of the call that is this user's alone: two users with the same one would be seen to talk to each other. */
+    readonly nameOf: (call: string) => string;
+  },
   { version, seesParties }: { readonly version: number; readonly seesParties: boolean },
 ): string {
-  const { user, domain, dialogs } = of;
+  const { user, domain, dialogs, nameOf } = of;
   const entity = xmlText(`sip:${user}@${domain}`);
   const written = dialogs.flatMap(({ call, direction, state, other }) => {
     const uri = other === undefined ? undefined : xmlText(`sip:${other}@${domain}`);
@@ -85,7 +92,7 @@ export function writeDialogInfo(
           ]
         : [];
     return [
-      `<dialog id="${xmlText(call)}" direction="${direction}">`,
+      `<dialog id="${nameOf(call)}" direction="${direction}">`,
       `<state>${state}</state>`,
       ...parties,
       '</dialog>',

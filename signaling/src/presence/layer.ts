@@ -1,4 +1,4 @@
-import { type Crypto, hex, type SipUri } from '@offhook/core';
+import { type Crypto, hex, type SipUri, utf8 } from '@offhook/core';
 import type { CallSummary } from '../call/index.ts';
 import type { Binding, Gruu } from '../registrar/index.ts';
 import type { UserSettings } from '../store/index.ts';
@@ -17,6 +17,8 @@ export interface PresenceLayerOptions {
   readonly crypto: Crypto;
   readonly transactions: Pick<TransactionLayer, 'request' | 'respond'>;
   readonly domain: string;
+  /** What names of dialogs are made with. */
+  readonly secret: Uint8Array;
   readonly isUser: (user: string) => boolean;
   readonly settings: (user: string) => UserSettings;
   readonly lookup: (user: string, nowMs: number) => readonly Binding[];
@@ -136,7 +138,7 @@ export class PresenceLayer {
   }
 
   #packages(): EventPackage[] {
-    const { domain, lookup, mayPickUp, waiting } = this.#options;
+    const { crypto, secret, domain, lookup, mayPickUp, waiting } = this.#options;
     const uri = (user: string) => `sip:${user}@${domain}`;
     const own = (what: string) => (watcher: string, resource: string) =>
       watcher === resource ? undefined : `${what} of ${resource} are for ${resource} only`;
@@ -153,7 +155,12 @@ export class PresenceLayer {
         defaultS: 3600,
         write: ({ watcher, resource, version }) =>
           writeDialogInfo(
-            { user: resource, domain, dialogs: this.#dialogs.of(resource) },
+            {
+              user: resource,
+              domain,
+              dialogs: this.#dialogs.of(resource),
+              nameOf: (call) => hex(crypto.hmac('sha1', secret, utf8(`${call} ${resource}`)).subarray(0, 8)),
+            },
             { version, seesParties: watcher === resource || mayPickUp(watcher, resource) },
           ),
       },

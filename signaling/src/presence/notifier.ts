@@ -25,6 +25,8 @@ export type NotifierCommand =
 
 /** How long phones have to come back after a restart before watchers are told how things stand. */
 const COME_BACK_MS = 20_000;
+/** Numbers of NOTIFYs and documents are written down so often; a restored subscription leaves twice as many out. */
+const REMEMBER_EVERY = 500;
 
 interface Refusal {
   readonly status: number;
@@ -90,7 +92,9 @@ export class Notifier {
   /** Takes over a subscription of a process before this one. */
   restore(snapshot: SubscriptionSnapshot, reach: Reach, nowMs: number): boolean {
     const of = this.#packages.get(snapshot.event);
-    if (!of || snapshot.expiresAtMs <= nowMs || !this.#options.isUser(snapshot.watcher)) {
+    const { watcher, resource, expiresAtMs } = snapshot;
+    const { isUser } = this.#options;
+    if (!of || expiresAtMs <= nowMs || !isUser(watcher) || !isUser(resource)) {
       this.#commands.push({ kind: 'forget', tag: snapshot.localTag });
       return false;
     }
@@ -98,6 +102,8 @@ export class Notifier {
     this.#table.add(subscription);
     this.#expiries.set(subscription, subscription.expiresAtMs);
     this.#restored.set(subscription, nowMs + COME_BACK_MS);
+    // Its numbers have gone up: the next process must not begin below them.
+    this.#remember(subscription);
     return true;
   }
 
@@ -146,8 +152,7 @@ export class Notifier {
 
   /** Its phones may be back soon, under the same name. */
   handleFlowClosed(flow: Flow): void {
-    const mine = flow.account === undefined ? this.#table.all() : this.#table.ofWatcher(flow.account);
-    for (const subscription of mine) if (subscription.dialog.flow === flow) subscription.isLost = true;
+    for (const subscription of this.#table.onFlow(flow)) subscription.isLost = true;
   }
 
   /** A phone has registered: what it watches follows it to its new connection, and behind an edge to its new Path. */
@@ -159,7 +164,7 @@ export class Notifier {
       const routeSet = rerouted(dialog.routeSet, binding.path, before?.path);
       if (routeSet) dialog.routeSet = routeSet;
       if (dialog.flow === binding.flow && !isLost) continue;
-      dialog.flow = binding.flow;
+      this.#table.move(subscription, binding.flow);
       subscription.isLost = false;
       this.#remember(subscription);
       if (subscription.isStale) this.#tell(subscription, nowMs);
@@ -241,7 +246,7 @@ export class Notifier {
     const { dialog, watcher } = subscription;
     dialog.retarget(message);
     if (flow.account === undefined ? dialog.flow.account === undefined : flow.account === watcher) {
-      dialog.flow = flow;
+      this.#table.move(subscription, flow);
       subscription.isLost = false;
     }
     subscription.expiresAtMs = nowMs + seconds * 1000;
@@ -304,6 +309,7 @@ export class Notifier {
   #notify(subscription: Subscription, state: string, nowMs: number): void {
     const { dialog, of, eventId, watcher, resource } = subscription;
     this.counters.notified++;
+    if (subscription.version % REMEMBER_EVERY === REMEMBER_EVERY - 1) this.#remember(subscription);
     const document = of.write({ watcher, resource, version: subscription.version++ }, nowMs);
     const request = dialog.request('NOTIFY', {
       headers: [

@@ -1,5 +1,6 @@
+import { xmlText } from '@offhook/core';
 import type { Presence } from './presence.ts';
-import { readXml, XML, type XmlElement, xmlText } from './xml.ts';
+import { readXml, XML, type XmlElement } from './xml.ts';
 
 export const PIDF = 'application/pidf+xml';
 const NS = 'urn:ietf:params:xml:ns:pidf';

@@ -226,6 +226,7 @@ test('lamps: who rings and who talks, for colleagues with the other side’s nam
   assert.deepEqual(lamps(told(carol).at(-1)!), [], 'the lamp goes out');
   told(dave);
   alice.take();
+  const idOf = (notify: SipMessage | undefined) => /<dialog id="(\w+)"/.exec(notify?.bodyText ?? '')?.[1];
   subscribe(carol, 'alice', 'dialog');
   assert.match(told(carol)[0]?.bodyText ?? '', /version="0" state="full"/);
   bob.take();
@@ -236,6 +237,8 @@ test('lamps: who rings and who talks, for colleagues with the other side’s nam
   const talks = told(carol);
   assert.ok(talks.some((m) => lamps(m).includes('initiator confirmed')));
   assert.ok(talks.some((m) => lamps(m).includes('recipient confirmed')));
+  const names = ['initiator', 'recipient'].map((how) => idOf(talks.findLast((m) => lamps(m)[0]?.startsWith(how))));
+  assert.ok(names[0] && names[1] && names[0] !== names[1], 'no name tells that the two talk to each other');
   s.core.hangUpAll('end', s.clock.now);
   s.settle();
   for (const one of [alice, bob]) for (const m of one.take()) if (m.method === 'BYE') one.answer(m, 200);
@@ -416,6 +419,31 @@ test('a restart: who watched by datagrams or comes back is told how things stand
   assert.equal(activity(notify), 'open');
   back.answer(notify, 200);
   nothingLeft(after);
+});
+
+test('two restarts: who is reached by datagrams is told 20 s later, and numbers only go up', () => {
+  const first = stage();
+  const alice = first.phone('alice');
+  alice.register();
+  subscribe(alice, 'bob', 'dialog');
+  told(alice);
+  let kept = [...first.watches.values()];
+  const seen: { cseq: number; version: number }[] = [];
+  for (let restart = 0; restart < 2; restart++) {
+    const next = stage();
+    const phone = next.phone('alice');
+    const snapshot = JSON.parse(kept[0]!) as Parameters<typeof next.core.restoreSubscription>[0];
+    assert.ok(next.core.restoreSubscription(snapshot, () => ({ flow: phone.flow, isLost: false }), 0));
+    next.settle();
+    next.advance(19_000);
+    assert.deepEqual(phone.take(), []);
+    next.advance(2000);
+    const [notify, ...more] = told(phone);
+    assert.equal(more.length, 0);
+    seen.push({ cseq: notify!.cseq.number, version: Number(/version="(\d+)"/.exec(notify!.bodyText)![1]) });
+    kept = [...next.watches.values()];
+  }
+  assert.ok(seen[1]!.cseq > seen[0]!.cseq && seen[1]!.version > seen[0]!.version, JSON.stringify(seen));
 });
 
 test('one watcher has a limit', () => {

@@ -1,5 +1,6 @@
+import { xmlText } from '@offhook/core';
 import { type Binding, secondsLeft } from '../registrar/index.ts';
-import { XML, xmlText } from './xml.ts';
+import { XML } from './xml.ts';
 
 export const REG_INFO = 'application/reginfo+xml';
 

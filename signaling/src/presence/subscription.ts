@@ -1,4 +1,5 @@
 import type { Dialog } from '../dialog/index.ts';
+import type { Flow } from '../transaction/index.ts';
 import type { EventPackage } from './event-package.ts';
 
 /** One watcher of one state: a dialog that NOTIFYs go out in (RFC 6665 4.2). */
@@ -35,6 +36,7 @@ export class SubscriptionTable {
   readonly #byTag = new Map<string, Subscription>();
   readonly #byState = new Map<string, Set<Subscription>>();
   readonly #byWatcher = new Map<string, Set<Subscription>>();
+  readonly #byFlow = new Map<Flow, Set<Subscription>>();
 
   get size(): number {
     return this.#byTag.size;
@@ -42,6 +44,10 @@ export class SubscriptionTable {
 
   ofWatcher(watcher: string): ReadonlySet<Subscription> {
     return this.#byWatcher.get(watcher) ?? NONE;
+  }
+
+  onFlow(flow: Flow): ReadonlySet<Subscription> {
+    return this.#byFlow.get(flow) ?? NONE;
   }
 
   ofState(name: string, resource: string): ReadonlySet<Subscription> {
@@ -61,6 +67,14 @@ export class SubscriptionTable {
     this.#byTag.set(dialog.localTag, subscription);
     put(this.#byState, `${of.name} ${resource}`, subscription);
     put(this.#byWatcher, watcher, subscription);
+    put(this.#byFlow, dialog.flow, subscription);
+  }
+
+  /** Its phone is reached over another flow from now on. */
+  move(subscription: Subscription, flow: Flow): void {
+    take(this.#byFlow, subscription.dialog.flow, subscription);
+    subscription.dialog.flow = flow;
+    put(this.#byFlow, flow, subscription);
   }
 
   delete(subscription: Subscription): boolean {
@@ -68,19 +82,20 @@ export class SubscriptionTable {
     if (!this.#byTag.delete(dialog.localTag)) return false;
     take(this.#byState, `${of.name} ${resource}`, subscription);
     take(this.#byWatcher, watcher, subscription);
+    take(this.#byFlow, dialog.flow, subscription);
     return true;
   }
 }
 
 const NONE: ReadonlySet<Subscription> = new Set();
 
-function put(index: Map<string, Set<Subscription>>, key: string, one: Subscription): void {
+function put<K>(index: Map<K, Set<Subscription>>, key: K, one: Subscription): void {
   const known = index.get(key);
   if (known) known.add(one);
   else index.set(key, new Set([one]));
 }
 
-function take(index: Map<string, Set<Subscription>>, key: string, one: Subscription): void {
+function take<K>(index: Map<K, Set<Subscription>>, key: K, one: Subscription): void {
   const known = index.get(key);
   known?.delete(one);
   if (known?.size === 0) index.delete(key);

@@ -1,12 +1,5 @@
 import { SaxesParser } from 'saxes';
 
-/** Text and attribute values as XML has them; what no document may hold is left out (XML 1.0 2.2). */
-export function xmlText(text: string): string {
-  return text
-    .replace(/[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu, '')
-    .replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
-}
-
 export const XML = '<?xml version="1.0" encoding="UTF-8"?>';
 
 /** An element of a document that is read, and the texts within it. */

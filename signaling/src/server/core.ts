@@ -221,6 +221,7 @@ export class SipCore {
     this.messages = new MessageLayer({ ...shared, displayName, secret, wallMs: wallMs ?? (() => 0) });
     this.presence = new PresenceLayer({
       ...shared,
+      secret,
       contact,
       mayPickUp,
       waiting: (user) => this.messages.waiting(user),
@@ -461,7 +462,7 @@ export class SipCore {
         if (e.kind !== 'removed') {
           this.calls.handleRegistered(e.binding, nowMs, e.before);
           this.presence.notifier.handleRegistered(e.binding, nowMs, e.before);
-          this.messages.handleRegistered(e.binding, nowMs);
+          this.messages.handleRegistered(e.binding, nowMs, e.before);
         }
         this.presence.handleRegistration(e.binding.user, nowMs);
         this.#commands.push({ kind: 'registration', event: e });
