@@ -1,9 +1,14 @@
 import { comparePacketLoops } from './packet-loop/compare.ts';
+import { compareSignaling } from './signaling/compare.ts';
 
 const benches: Readonly<Record<string, { readonly about: string; readonly run: (args: string[]) => Promise<void> }>> = {
   'packet-loop': {
     about: 'CPU per forwarded packet of an event loop, a gathering event loop and a thread of its own: [rounds]',
     run: comparePacketLoops,
+  },
+  signaling: {
+    about: 'CPU, set-up time and memory of signalling beside Kamailio: [--rounds n] [--json] [--help]',
+    run: compareSignaling,
   },
 };
 

@@ -1,0 +1,125 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+
+/** Servers have one core for themselves, generators the other. */
+export const SERVER_CPU = 0;
+export const GENERATOR_CPU = 1;
+
+export interface PinnedOptions {
+  readonly cpu: number;
+  readonly cwd: string;
+  /** What it prints goes here. */
+  readonly log: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const running = new Set<Pinned>();
+process.once('exit', () => {
+  for (const one of running) one.signal('SIGKILL');
+});
+
+/**
+ * A program on one core, in a session of its own. With the scheduler's autogroups `nice` counts within a session only, so
+ * the session's weight is raised too; without the right to, both are left alone.
+ */
+export class Pinned {
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #gone: Promise<unknown>;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    this.pid = child.pid!;
+    this.#gone = once(child, 'exit').then(() => running.delete(this));
+    running.add(this);
+  }
+
+  static async start(command: readonly string[], { cpu, cwd, log, env }: PinnedOptions): Promise<Pinned> {
+    const script = '(echo -10 >/proc/self/autogroup) 2>/dev/null; exec nice -n -10 taskset -c "$@"';
+    const out = openSync(log, 'a');
+    try {
+      const child = spawn('sh', ['-c', script, 'sh', String(cpu), ...command], {
+        cwd,
+        detached: true,
+        stdio: ['ignore', out, out],
+        env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin`, ...env },
+      });
+      await once(child, 'spawn');
+      return new Pinned(child);
+    } finally {
+      closeSync(out);
+    }
+  }
+
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Its exit code; null when a signal ended it. */
+  async ended(): Promise<number | null> {
+    await this.#gone;
+    return this.#child.exitCode;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    if (this.isRunning) this.#child.kill(name);
+  }
+
+  async stop(graceMs = 5000): Promise<void> {
+    this.signal('SIGTERM');
+    const guard = setTimeout(() => {
+      for (const pid of tree(this.pid)) kill(pid);
+    }, graceMs);
+    await this.#gone;
+    clearTimeout(guard);
+  }
+
+  /** Nanoseconds on the processor since the start: all threads of the process and of those it has started. */
+  cpuNs(): number {
+    let total = 0;
+    for (const pid of tree(this.pid))
+      for (const task of list(`/proc/${pid}/task`))
+        total += Number(read(`/proc/${pid}/task/${task}/schedstat`).split(' ')[0] || 0);
+    return total;
+  }
+
+  /** Resident memory of all its processes in kB, what they share counted once (PSS). */
+  rssKb(): number {
+    const kb = (pid: number) => Number(/^Pss: +(\d+)/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
+    return tree(this.pid).reduce((sum, pid) => sum + kb(pid), 0);
+  }
+}
+
+/** A process and all below it. */
+function tree(pid: number): number[] {
+  const children = list(`/proc/${pid}/task`).flatMap((task) =>
+    read(`/proc/${pid}/task/${task}/children`).split(' ').filter(Boolean).map(Number),
+  );
+  return [pid, ...children.flatMap(tree)];
+}
+
+/** A thread may end between being listed and being read. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it has ended by itself
+  }
+}
