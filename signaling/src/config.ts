@@ -59,7 +59,10 @@ export interface SignalingConfig extends PartConfig {
   readonly media: {
     /** As Kamailio writes them: `udp:127.0.0.1:2223`. */
     readonly relays: readonly string[];
-    /** Between two browsers: opaque = encrypted from end to end. */
+    /**
+     * Between two browsers: opaque = encrypted from end to end. `none`: the same, and two phones that are no browsers
+     * send media to each other.
+     */
     readonly path: MediaPath;
   };
   /** Users who are rung together and may take each other's calls, by the name that is called. */
@@ -145,7 +148,7 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
   say(!Array.isArray(relays) || relays.length === 0, 'media.relays: at least one is needed');
   for (const relay of Array.isArray(relays) ? (relays as readonly string[]) : [])
     say(parseRelay(String(relay)) === undefined, `media.relays: '${relay}' is not of the form udp:127.0.0.1:2223`);
-  say(!['opaque', 'terminated'].includes(config.media?.path), "media.path: 'opaque' or 'terminated'");
+  say(!['opaque', 'terminated', 'none'].includes(config.media?.path), "media.path: 'opaque', 'terminated' or 'none'");
   for (const [name, group] of Object.entries(config.groups ?? {})) {
     say(!Array.isArray(group?.members) || group.members.length === 0, `groups.${name}: members are needed`);
     say(!['parallel', 'serial'].includes(group?.ring), `groups.${name}.ring: 'parallel' or 'serial'`);

@@ -27,9 +27,9 @@ import { type Results, writeJson, writeTable } from './report.ts';
 import type { Server } from './server.ts';
 import { sippVersion } from './sipp.ts';
 
-const REGISTER: Load = { ratePerS: 2000, seconds: 4 };
-const CALL: Load = { ratePerS: 400, seconds: 4 };
-const WARM_UP_S = 3;
+const REGISTER: Load = { ratePerS: 1000, seconds: 5 };
+const CALL: Load = { ratePerS: 200, seconds: 5 };
+const WARM_UP_S = 5;
 const WEB_PHONES = 2000;
 const WEB_PHONE_RUNS = 3;
 const PARSE_BATCHES = 7;
@@ -76,7 +76,7 @@ export async function compareSignaling(args: string[]): Promise<void> {
     process.exitCode = 1;
   } finally {
     for (const server of servers) await server.stop();
-    rmSync(folder, { recursive: true, force: true });
+    if (process.env.KEEP) say(folder); else rmSync(folder, { recursive: true, force: true });
     process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
   }
 }

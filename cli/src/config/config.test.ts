@@ -50,7 +50,7 @@ const WRONG: readonly [unknown, readonly RegExp[]][] = [
   ],
   [{ sip: { bearer: { issuer: 'i' } } }, [/audience/, /jwks/]],
   [{ sip: 5060 }, [/^sip has to be an object, \{ … \}, not 5060$/]],
-  [{ media: { path: 'magic' } }, [/^media\.path has to be one of "opaque", "terminated", not "magic"$/]],
+  [{ media: { path: 'magic' } }, [/^media\.path has to be one of "opaque", "terminated", "none", not "magic"$/]],
   [{ media: { workers: 'two' } }, [/^media\.workers has to be a whole number from 1 to 64 or "auto", not "two"$/]],
   [{ media: { rtpPorts: { min: 300, max: 200 } } }, [/^media\.rtpPorts: min 300 is above max 200$/]],
   [{ media: { rtpPorts: { min: 0, max: 200 } } }, [/^media\.rtpPorts: min 0 \(any free port\) needs max 0 too$/]],

@@ -39,7 +39,7 @@ export interface Config {
   /** As signalling takes them (docs/trunks.md). Absolute paths. */
   readonly trunks: Readonly<Record<string, TrunkSettings>>;
   readonly media: {
-    readonly path: 'opaque' | 'terminated';
+    readonly path: 'opaque' | 'terminated' | 'none';
     readonly workers: number | 'auto';
     readonly ngPort: number;
     readonly muxPort: number;

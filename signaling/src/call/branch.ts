@@ -13,7 +13,7 @@ import {
 } from './context.ts';
 import { addressOf, type Destination } from './destination.ts';
 import { endToEnd } from './end-to-end.ts';
-import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, prove, SDP, sdpOf } from './exchange.ts';
+import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, goesWithout, prove, SDP, sdpOf } from './exchange.ts';
 import { goOn, redirected } from './hunt.ts';
 import { deleteCommand } from './media.ts';
 import { abandon, accept, endGivenUp, provisional, tearDown } from './outcome.ts';
@@ -235,6 +235,7 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   learnAsClient(context, leg, message, now);
   context.counters.countTaken(branch, now);
   call.b = leg;
+  call.isUnrelayed = goesWithout(context, call, call.a, leg);
   call.ngCallId = branch.ngCallId;
   call.finalSent = true;
   context.clearTimer(call.ring);

@@ -195,6 +195,8 @@ export interface Call {
   near?: string;
   /** Its media ends at the relay on both sides, whatever they are: a phone that was moved keeps its keys. */
   isTerminated?: boolean;
+  /** Once it is answered: its phones send media to each other, the relay does not know it. */
+  isUnrelayed?: boolean;
   /** The relay's name of the call once it is settled. */
   ngCallId?: string;
   renegotiation?: Renegotiation;

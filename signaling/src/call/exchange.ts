@@ -6,6 +6,7 @@ import { ALLOW, type CallContext, SUPPORTED } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import {
   answerCommand,
+  isUnrelayed,
   type MediaPath,
   mediaLines,
   offerCommand,
@@ -94,7 +95,13 @@ function pathOf(context: CallContext, { isTerminated }: Call): MediaPath {
   return isTerminated ? 'terminated' : context.options.mediaPath;
 }
 
-/** Carries an offer through the relay. */
+/** Whether these two legs of a call do without the relay; what an answered call began with, it stays with. */
+export function goesWithout(context: CallContext, call: Call, a: Leg, b: Leg): boolean {
+  if (call.isTerminated) return false;
+  return call.isUnrelayed ?? isUnrelayed(a, b, context.options.mediaPath);
+}
+
+/** Carries an offer through the relay, or past it. */
 export function carryOffer(
   context: CallContext,
   half: Half,
@@ -102,6 +109,10 @@ export function carryOffer(
   then: (carried: Carried, nowMs: number) => void,
 ): void {
   const { call, ngCallId, from, to } = half;
+  if (half.path === undefined && goesWithout(context, call, from, to)) {
+    if (call.state !== 'ended') then({ sdp: half.sdp }, nowMs);
+    return;
+  }
   const sdp = padSections(half.sdp, call.sections);
   const command = offerCommand({ ngCallId, from, to, sdp, path: half.path ?? pathOf(context, call) });
   context.media(call, command, nowMs, (result, now) => {
@@ -119,6 +130,12 @@ export function carryAnswer(
   then: (carried: Carried, nowMs: number) => void,
 ): void {
   const { call, ngCallId, from, to, offer } = half;
+  if (half.path === undefined && goesWithout(context, call, from, to)) {
+    if (call.state === 'ended') return;
+    call.agreed = { offerer: to, offer, answerer: from, answer: half.sdp };
+    then({ sdp: half.sdp }, nowMs);
+    return;
+  }
   const sdp = padSections(half.sdp, call.sections);
   context.media(call, answerCommand({ ngCallId, from, to, sdp }), nowMs, (result, now) => {
     if ('ok' in result) {
@@ -135,6 +152,7 @@ export function restore(context: CallContext, call: Call, nowMs: number, ngCallI
   const { agreed } = call;
   if (!agreed || ngCallId === undefined) return;
   const { offerer, answerer } = agreed;
+  if (call.isUnrelayed && !call.isTerminated) return;
   const pad = (sdp: string) => padSections(sdp, call.sections);
   const path = pathOf(context, call);
   context.media(

@@ -3,7 +3,7 @@ import { type Branch, type Call, type Fetched, type Leg, type Move, spoken } fro
 import type { CallContext } from './context.ts';
 import { adoptAnswer, carryAnswer, carryOffer, restore, sdpOf } from './exchange.ts';
 import { goOn } from './hunt.ts';
-import { connectCommand, deleteCommand, statusOf } from './media.ts';
+import { connectCommand, deleteCommand, statusOf, UNRELAYED } from './media.ts';
 import { abandon, accept, endGivenUp, tearDown } from './outcome.ts';
 import { rejoin } from './rejoin.ts';
 
@@ -25,6 +25,10 @@ export function fetchLeg(context: CallContext, call: Call, leg: Leg, fetched: Fe
   fetched.before = leg.sent;
   if (sdp === undefined || from.ngCallId === undefined) {
     failFetch(context, branch, { status: 488, words: 'an offer is needed in the INVITE' }, nowMs);
+    return;
+  }
+  if (from.isUnrelayed && !from.isTerminated) {
+    failFetch(context, branch, { status: 488, words: UNRELAYED }, nowMs);
     return;
   }
   const { ngCallId: fromNgCallId } = from;

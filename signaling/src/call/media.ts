@@ -1,7 +1,11 @@
 import { attribute, fingerprints, isSdpError, type NgDictionary, parseSdp } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 
-export type MediaPath = 'opaque' | 'terminated';
+/**
+ * Between two browsers: unread by the relay (`opaque`), or decrypted there (`terminated`). `none` is `opaque`, and two phones
+ * that are no browsers send media to each other, without the relay.
+ */
+export type MediaPath = 'opaque' | 'terminated' | 'none';
 
 /** What a phone speaks, as its own descriptions show it. */
 export interface MediaProfile {
@@ -42,7 +46,12 @@ export function isWebTransport(name: string | undefined): boolean {
 
 /** Whether media between these two goes through encrypted from end to end. */
 export function isOpaque(a: MediaSide, b: MediaSide, path: MediaPath): boolean {
-  return path === 'opaque' && isBrowser(a) && isBrowser(b);
+  return path !== 'terminated' && isBrowser(a) && isBrowser(b);
+}
+
+/** Whether these two get each other's descriptions as they are, so that no relay has a part in their media. */
+export function isUnrelayed(a: MediaSide, b: MediaSide, path: MediaPath): boolean {
+  return path === 'none' && !isBrowser(a) && !isBrowser(b);
 }
 
 /** What the phone that wrote a description speaks; undefined when it carries no media. */
@@ -150,6 +159,9 @@ export function isUnknownCall(error: string): boolean {
 export function statusOf(error: string): 488 | 503 {
   return /in use|no room|draining|not answer|no media relay/i.test(error) ? 503 : 488;
 }
+
+/** Why a leg can't be moved into another call when nobody but its phones has its media. */
+export const UNRELAYED = 'the media of this call does not go through the relay, so it can’t be moved';
 
 /** Why a description can't be used, in words; undefined when it can. */
 export function sdpProblem(sdp: string): string | undefined {

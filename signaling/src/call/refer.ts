@@ -4,6 +4,7 @@ import { type CallContext, refusal } from './context.ts';
 import { SDP } from './exchange.ts';
 import { fetchLeg } from './fetch.ts';
 import type { InDialog } from './in-dialog.ts';
+import { UNRELAYED } from './media.ts';
 import { parseReplaces, type Replaces } from './replaces.ts';
 import { carryOut, newCallId } from './start.ts';
 import { eventOf, notify } from './transfer.ts';
@@ -42,6 +43,10 @@ export function handleRefer(context: CallContext, leg: Leg, got: InDialog, nowMs
   const { uri } = target;
   if ((uri.params.get('method') ?? 'INVITE').toUpperCase() !== 'INVITE') {
     refuse(501, 'only calls can be referred to');
+    return;
+  }
+  if (call.isUnrelayed && !call.isTerminated) {
+    refuse(488, UNRELAYED);
     return;
   }
   if (!context.options.relayOffers('connect')) {

@@ -52,6 +52,7 @@ export interface CallSnapshot {
   readonly answeredAtMs: number;
   readonly ngCallId: string;
   readonly isTerminated?: boolean;
+  readonly isUnrelayed?: boolean;
   readonly slot?: string;
   readonly sections: readonly string[];
   readonly inviteCSeq: number;
@@ -73,6 +74,7 @@ export function snapshotOf(call: Call): CallSnapshot | undefined {
     answeredAtMs: call.answeredAtMs,
     ngCallId: call.ngCallId,
     isTerminated: call.isTerminated,
+    isUnrelayed: (call.isUnrelayed && !call.isTerminated) || undefined,
     slot: call.slot,
     sections: call.sections,
     inviteCSeq: call.invite.cseq.number,
@@ -131,6 +133,7 @@ export function restoredCall(context: CallContext, s: CallSnapshot, reach: Reach
     }),
     ngCallId: s.ngCallId,
     isTerminated: s.isTerminated,
+    isUnrelayed: s.isUnrelayed ?? false,
     slot: s.slot,
     ringingSent: true,
     finalSent: true,

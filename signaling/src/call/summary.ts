@@ -1,6 +1,6 @@
 import type { Flow } from '../transaction/index.ts';
 import type { Call } from './call.ts';
-import { isOpaque, type MediaPath } from './media.ts';
+import { isOpaque, isUnrelayed, type MediaPath } from './media.ts';
 
 /** A call as people and programs see it. Times are monotonic milliseconds. */
 export interface CallSummary {
@@ -47,6 +47,7 @@ export function summarise(call: Call, path: MediaPath): CallSummary {
 function mediaOf(call: Call, path: MediaPath): CallSummary['media'] {
   if (call.kind === 'echo') return 'echo';
   if (!call.b) return 'none';
+  if (!call.isTerminated && (call.isUnrelayed ?? isUnrelayed(call.a, call.b, path))) return 'none';
   return !call.isTerminated && isOpaque(call.a, call.b, path) ? 'opaque' : 'terminated';
 }
 

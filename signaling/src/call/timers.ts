@@ -72,7 +72,7 @@ export function fire(context: CallContext, timer: CallTimer, nowMs: number): voi
 
 /** A relay that was restarted, or that gave a silent call up, has none: then nobody hears anybody. */
 function check(context: CallContext, call: Call, nowMs: number): void {
-  if (call.ngCallId === undefined) return;
+  if (call.ngCallId === undefined || (call.isUnrelayed && !call.isTerminated)) return;
   context.setTimer(call.check, nowMs + context.limits.checkMs);
   context.media(call, queryCommand(call.ngCallId), nowMs, (result, now) => {
     if ('ok' in result || !isUnknownCall(result.error)) return;

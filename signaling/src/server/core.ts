@@ -404,15 +404,16 @@ export class SipCore {
     this.#settle(nowMs);
   }
 
-  /** An answered call that a process before this one had; the relay has it still. */
-  restoreCall(what: { call: CallSnapshot; relay: number; reach: Reach }, nowMs: number): void {
-    if (!this.media.adopt(what.call.ngCallId, what.relay)) return;
+  /** An answered call that a process before this one had; the relay, if it had a part in it, has it still. */
+  restoreCall(what: { call: CallSnapshot; relay?: number; reach: Reach }, nowMs: number): void {
+    const { call, relay } = what;
+    if (!call.isUnrelayed && (relay === undefined || !this.media.adopt(call.ngCallId, relay))) return;
     const reach: Reach = (snapshot) => {
       const reached = what.reach(snapshot);
       if (reached.isLost) this.transactions.handleFlowClosed(reached.flow);
       return reached;
     };
-    this.calls.restore(what.call, reach, nowMs);
+    this.calls.restore(call, reach, nowMs);
     this.#settle(nowMs);
   }
 

@@ -35,7 +35,7 @@ export class Memory {
     const { core, note, wallOffsetMs } = this.#options;
     const at = (ms: number) => ms + wallOffsetMs();
     const relay = core.media.relayOf(snapshot.ngCallId);
-    if (relay === undefined) return;
+    if (relay === undefined && !snapshot.isUnrelayed) return;
     const times = { startedAtMs: at(snapshot.startedAtMs), answeredAtMs: at(snapshot.answeredAtMs) };
     const stored = { version: VERSION, relay, call: { ...snapshot, ...times } };
     note({ kind: 'call', id: snapshot.id, snapshot: JSON.stringify(stored) });
@@ -118,7 +118,7 @@ export class Memory {
 
   #restoreCall(text: string, nowMs: number): boolean {
     const { core, wallOffsetMs } = this.#options;
-    const stored = parse(text) as { version?: number; relay: number; call: CallSnapshot } | undefined;
+    const stored = parse(text) as { version?: number; relay?: number; call: CallSnapshot } | undefined;
     if (stored?.version !== VERSION) return false;
     const { call, relay } = stored;
     const ago = (ms: number) => Math.min(nowMs, ms - wallOffsetMs());

@@ -117,7 +117,13 @@ function known(flow: Flow): Flow {
 
 function bind(at: SocketAddress): Promise<{ socket: Socket; local: SocketAddress }> {
   return new Promise((resolve, reject) => {
-    const socket = createSocket({ type: ipFamily(at.address) === 6 ? 'udp6' : 'udp4', recvBufferSize: 4 << 20 });
+    const family = ipFamily(at.address) === 6 ? 6 : 4;
+    const socket = createSocket({
+      type: `udp${family}`,
+      recvBufferSize: 4 << 20,
+      // Only addresses are sent to: nothing has to be looked up, nor to wait for the next turn of the loop.
+      lookup: (address, _options, done) => done(null, address, family),
+    });
     socket.once('error', (error) => {
       socket.close();
       reject(error);
