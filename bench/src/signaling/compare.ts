@@ -29,7 +29,8 @@ import { sippVersion } from './sipp.ts';
 
 const REGISTER: Load = { ratePerS: 1000, seconds: 5 };
 const CALL: Load = { ratePerS: 200, seconds: 5 };
-const WARM_UP_S = 5;
+/** The first pass is for compilers, pools of memory and caches: at half the rate, or a cold server falls behind. */
+const WARM_UP = { seconds: 8, share: 0.5 };
 const WEB_PHONES = 2000;
 const WEB_PHONE_RUNS = 3;
 const PARSE_BATCHES = 7;
@@ -76,7 +77,8 @@ export async function compareSignaling(args: string[]): Promise<void> {
     process.exitCode = 1;
   } finally {
     for (const server of servers) await server.stop();
-    if (process.env.KEEP) say(folder); else rmSync(folder, { recursive: true, force: true });
+    if (process.env.KEEP) say(folder);
+    else rmSync(folder, { recursive: true, force: true });
     process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
   }
 }
@@ -187,8 +189,8 @@ async function besidePeer(o: Options & { folder: string; servers: Server[] }): P
     const callPasses = callVariants({ kamailio: kamailio.server, plain, withMedia, folder, trunkPorts, rows });
     const measured: { registers: Sample[]; calls: Sample[] } = { registers: [], calls: [] };
     for (let round = 0; round <= rounds; round++) {
-      // The first pass warms up: compilers, pools of memory, caches.
-      const seconds = round === 0 ? WARM_UP_S : undefined;
+      const load = (full: Load): Load =>
+        round > 0 ? full : { ratePerS: full.ratePerS * WARM_UP.share, seconds: WARM_UP.seconds };
       const turn = <T>(passes: readonly T[]) => [
         ...passes.slice(round % passes.length),
         ...passes.slice(0, round % passes.length),
@@ -198,7 +200,7 @@ async function besidePeer(o: Options & { folder: string; servers: Server[] }): P
         ['calls', turn(callPasses)],
       ] as const)
         for (const pass of passes) {
-          const sample = await pass(round, seconds);
+          const sample = await pass(round, load(kind === 'registers' ? REGISTER : CALL));
           say(`${round === 0 ? 'warm-up' : `round ${round}`}: ${kind}: ${inWords(sample)}`);
           if (sample.completed === 0) throw new Error(`${sample.variant}: none of ${sample.created} ${kind} succeeded`);
           if (round > 0) measured[kind].push(sample);
@@ -211,14 +213,14 @@ async function besidePeer(o: Options & { folder: string; servers: Server[] }): P
   }
 }
 
-type Pass = (round: number, seconds: number | undefined) => Promise<Sample>;
+type Pass = (round: number, load: Load) => Promise<Sample>;
 
 function registerVariants(of: { kamailio: Server; offhook: Server; folder: string; perPass: number }): Pass[] {
   const { folder, perPass } = of;
   const pass =
     (server: Server, scenario: 'register' | 'register-authenticated', variant: string): Pass =>
-    (round, seconds = REGISTER.seconds) =>
-      registers(server, { folder, scenario, first: round * perPass, load: { ...REGISTER, seconds }, round, variant });
+    (round, load) =>
+      registers(server, { folder, scenario, first: round * perPass, load, round, variant });
   return [pass(of.kamailio, 'register', 'Kamailio'), pass(of.offhook, 'register-authenticated', 'Offhook, digest')];
 }
 
@@ -236,8 +238,8 @@ function callVariants(of: {
       server: Server,
       how: Pick<Parameters<typeof calls>[1], 'scenario' | 'variant' | 'ports' | 'relay' | 'called'>,
     ): Pass =>
-    (round, seconds = CALL.seconds) =>
-      calls(server, { ...how, folder, load: { ...CALL, seconds }, round });
+    (round, load) =>
+      calls(server, { ...how, folder, load, round });
   const passes: Pass[] = [];
   if (rows.has('call') || rows.has('trunk') || rows.has('media'))
     passes.push(pass(of.kamailio, { scenario: 'call', variant: 'Kamailio' }));

@@ -26,13 +26,13 @@ function hmac(algorithm: 'sha1' | 'sha256', key: Uint8Array, data: Uint8Array): 
     outer[i] = byte ^ 0x5c;
   }
   inner.set(data, BLOCK);
-  write(hash(algorithm, inner, 'latin1'), outer, BLOCK);
+  write(hash(algorithm, inner, 'binary'), outer, BLOCK);
   return digest(algorithm, outer);
 }
 
 /** As a string of one character per byte it comes out of Node four times as fast as in a Buffer. */
 function digest(algorithm: string, data: Uint8Array): Uint8Array {
-  const text = hash(algorithm, data, 'latin1');
+  const text = hash(algorithm, data, 'binary');
   const bytes = new Uint8Array(text.length);
   write(text, bytes, 0);
   return bytes;

@@ -34,17 +34,28 @@ const SPELLING: Readonly<Record<string, string>> = {
   'sip-if-match': 'SIP-If-Match',
 };
 
+/** Names that were asked for before: there are few, and they are asked for with every message. */
+const KNOWN = 256;
+const canonical = new Map<string, string>();
+const spelled = new Map<string, string>();
+
 /** The lower-case long name that a header is known by. */
 export function canonicalName(name: string): string {
+  const known = canonical.get(name);
+  if (known !== undefined) return known;
   const lower = name.toLowerCase();
-  return lower.length === 1 ? (COMPACT[lower] ?? lower) : lower;
+  const long = lower.length === 1 ? (COMPACT[lower] ?? lower) : lower;
+  if (canonical.size < KNOWN && name.length < 32) canonical.set(name, long);
+  return long;
 }
 
-export function spelling(canonical: string): string {
-  return (
-    SPELLING[canonical] ??
-    canonical.replace(/(^|-)([a-z])/g, (_, dash: string, letter: string) => dash + letter.toUpperCase())
-  );
+export function spelling(name: string): string {
+  const known = spelled.get(name);
+  if (known !== undefined) return known;
+  const text =
+    SPELLING[name] ?? name.replace(/(^|-)([a-z])/g, (_, dash: string, letter: string) => dash + letter.toUpperCase());
+  if (spelled.size < KNOWN && name.length < 32) spelled.set(name, text);
+  return text;
 }
 
 /** Headers of which a message may have only one (RFC 3261 7.3.1, table 2): two would let two readers disagree. */

@@ -42,6 +42,8 @@ export class SipMessage {
   #to: NameAddr | undefined;
   #cseq: CSeq | undefined;
   #callId: string | undefined;
+  #contacts: readonly NameAddr[] | '*' | undefined | null = null;
+  #bodyText: { readonly of: Uint8Array; readonly text: string } | undefined;
 
   constructor(
     start:
@@ -70,12 +72,22 @@ export class SipMessage {
   /** The value of every field line of that name. */
   headers(name: string): string[] {
     const wanted = canonicalName(name);
-    return this.#fields.filter((field) => field.name === wanted).map((field) => this.#value(field));
+    const found: string[] = [];
+    for (const field of this.#fields) if (field.name === wanted) found.push(this.#value(field));
+    return found;
   }
 
   /** All values of a comma-separated list header, in order over all its lines. */
   values(name: string): string[] {
-    return this.headers(name).flatMap((value) => splitList(value));
+    const wanted = canonicalName(name);
+    let found: string[] | undefined;
+    for (const field of this.#fields) {
+      if (field.name !== wanted) continue;
+      const values = splitList(this.#value(field));
+      if (found) found.push(...values);
+      else found = values;
+    }
+    return found ?? [];
   }
 
   /** Names of all fields, lower case, in order. */
@@ -124,10 +136,12 @@ export class SipMessage {
 
   /** Contact values, `'*'`, or undefined when one is malformed; an empty list when there are none. */
   get contacts(): readonly NameAddr[] | '*' | undefined {
+    if (this.#contacts !== null) return this.#contacts;
     const values = this.values('contact');
-    if (values.length === 1 && values[0] === '*') return '*';
     const parsed = values.map(parseNameAddr);
-    return parsed.every((c) => c !== undefined) ? parsed : undefined;
+    if (values.length === 1 && values[0] === '*') this.#contacts = '*';
+    else this.#contacts = parsed.every((c) => c !== undefined) ? parsed : undefined;
+    return this.#contacts;
   }
 
   get maxForwards(): number | undefined {
@@ -144,11 +158,14 @@ export class SipMessage {
 
   /** Media type in lower case, without parameters. */
   get contentType(): string | undefined {
-    return this.header('content-type')?.split(';', 1).join('').trim().toLowerCase();
+    const value = this.header('content-type');
+    const semicolon = value?.indexOf(';') ?? -1;
+    return (semicolon < 0 ? value : value!.slice(0, semicolon))?.trim().toLowerCase();
   }
 
   get bodyText(): string {
-    return text(this.body);
+    if (this.#bodyText?.of !== this.body) this.#bodyText = { of: this.body, text: text(this.body) };
+    return this.#bodyText.text;
   }
 
   /** Replaces all fields of that name by one line, where the first stood, else at the end. */
@@ -159,7 +176,7 @@ export class SipMessage {
     if (at < 0) this.#fields.push(field);
     else
       this.#fields = this.#fields.filter((f, i) => i <= at || f.name !== wanted).map((f, i) => (i === at ? field : f));
-    return this.#forget();
+    return this.#forget(wanted);
   }
 
   /** Adds a line after the last one of that name, else at the end. */
@@ -167,7 +184,7 @@ export class SipMessage {
     const wanted = canonicalName(name);
     const at = this.#fields.findLastIndex((f) => f.name === wanted);
     this.#fields.splice(at < 0 ? this.#fields.length : at + 1, 0, written(wanted, String(value)));
-    return this.#forget();
+    return this.#forget(wanted);
   }
 
   /** Adds a line before the first one of that name, else before all others: Via, Record-Route, Route. */
@@ -175,13 +192,13 @@ export class SipMessage {
     const wanted = canonicalName(name);
     const at = this.#fields.findIndex((f) => f.name === wanted);
     this.#fields.splice(Math.max(at, 0), 0, written(wanted, value));
-    return this.#forget();
+    return this.#forget(wanted);
   }
 
   remove(name: string): this {
     const wanted = canonicalName(name);
     this.#fields = this.#fields.filter((f) => f.name !== wanted);
-    return this.#forget();
+    return this.#forget(wanted);
   }
 
   /** Removes the first value of a list header, and its line when that was the only one: Via on the way back, Route. */
@@ -191,12 +208,15 @@ export class SipMessage {
     if (at < 0) return this;
     const rest = splitList(this.#value(this.#fields[at]!)).slice(1);
     this.#fields.splice(at, 1, ...(rest.length > 0 ? [written(wanted, rest.join(', '))] : []));
-    return this.#forget();
+    return this.#forget(wanted);
   }
 
   /** Replaces the topmost Via by a changed one, leaving the others as they came (RFC 3261 18.2.1). */
   setTopVia(via: Via): this {
-    return this.removeFirstValue('via').prepend('via', via.toString());
+    const rest = this.#vias?.slice(1);
+    this.removeFirstValue('via').prepend('via', via.toString());
+    if (rest) this.#vias = [via, ...rest];
+    return this;
   }
 
   /** Replaces body and Content-Type; an undefined type leaves the message without a body. */
@@ -225,12 +245,13 @@ export class SipMessage {
     const length = this.#fields.find((f) => f.name === 'content-length');
     const right =
       length && parseDecimal(this.#value(length), this.body.length) === this.body.length ? length : undefined;
-    const kept = this.#fields.filter((f) => f === right || f.name !== 'content-length');
+    const kept = length ? this.#fields.filter((f) => f === right || f.name !== 'content-length') : this.#fields;
     const tail = right ? '\r\n' : `Content-Length: ${this.body.length}\r\n\r\n`;
     if (this.#ascii !== undefined || kept.every((f) => f.line !== undefined)) {
       let head = start;
       for (const f of kept) head += `${f.line ?? this.#ascii!.slice(f.start, f.end)}\r\n`;
-      return join([utf8(head + tail), this.body]);
+      const bytes = utf8(head + tail);
+      return this.body.length === 0 ? bytes : join([bytes, this.body]);
     }
     const parts = [utf8(start)];
     for (const f of kept) parts.push(f.line === undefined ? this.#raw.subarray(f.start, f.end) : utf8(f.line), CRLF);
@@ -251,12 +272,29 @@ export class SipMessage {
     return trimLws(value.includes('\n') ? value.replace(/\r?\n[ \t]+/g, ' ') : value);
   }
 
-  #forget(): this {
-    this.#vias = undefined;
-    this.#from = undefined;
-    this.#to = undefined;
-    this.#cseq = undefined;
-    this.#callId = undefined;
+  /** A field of that name was changed: what was read of it is out of date. */
+  #forget(name: string): this {
+    switch (name) {
+      case 'via':
+        this.#vias = undefined;
+        break;
+      case 'from':
+        this.#from = undefined;
+        break;
+      case 'to':
+        this.#to = undefined;
+        break;
+      case 'cseq':
+        this.#cseq = undefined;
+        break;
+      case 'call-id':
+        this.#callId = undefined;
+        break;
+      case 'contact':
+        this.#contacts = null;
+        break;
+      default:
+    }
     return this;
   }
 }
@@ -264,7 +302,7 @@ export class SipMessage {
 const CRLF = utf8('\r\n');
 
 /** What a message without a readable From or To answers; such a message never leaves the parser as valid. */
-const UNKNOWN = parseNameAddr('<sip:anonymous@anonymous.invalid>') as NameAddr;
+export const UNKNOWN = parseNameAddr('<sip:anonymous@anonymous.invalid>') as NameAddr;
 
 /** Without the white space of RFC 3261 around it; what Unicode calls white space (BOM, NBSP) is a part of the value. */
 function trimLws(value: string): string {

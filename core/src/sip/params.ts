@@ -34,9 +34,8 @@ export class Params {
 
   /** The value without quotes; '' for a parameter without value; undefined when absent. */
   get(name: string): string | undefined {
-    const wanted = name.toLowerCase();
-    const found = this.#entries.find(([n]) => n.toLowerCase() === wanted);
-    return found && unquote(found[1] ?? '');
+    for (const [own, value] of this.#entries) if (isSame(own, name)) return unquote(value ?? '');
+    return undefined;
   }
 
   has(name: string): boolean {
@@ -45,8 +44,7 @@ export class Params {
 
   /** Sets a parameter in place, or adds it at the end. `value` must be a token or quoted already. */
   set(name: string, value?: string): this {
-    const wanted = name.toLowerCase();
-    const found = this.#entries.find(([n]) => n.toLowerCase() === wanted);
+    const found = this.#entries.find(([own]) => isSame(own, name));
     if (found) found[1] = value;
     else this.#entries.push([name, value]);
     return this;
@@ -79,4 +77,8 @@ export class Params {
     for (const [name, value] of this.#entries) out += value === undefined ? `;${name}` : `;${name}=${value}`;
     return out;
   }
+}
+
+function isSame(a: string, b: string): boolean {
+  return a === b || (a.length === b.length && a.toLowerCase() === b.toLowerCase());
 }

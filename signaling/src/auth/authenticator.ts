@@ -65,6 +65,7 @@ export class Authenticator {
   readonly #options: AuthenticatorOptions;
   readonly #nonces: Nonces;
   readonly #lockout: Lockout;
+  #read: { readonly request: SipMessage; readonly answers: readonly DigestAuthorization[] } | undefined;
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
@@ -130,8 +131,13 @@ export class Authenticator {
     return { kind: 'account', user: answer.username };
   }
 
-  #credentials(request: SipMessage): DigestAuthorization[] {
-    return request.headers('authorization').flatMap((value) => parseAuthorization(value) ?? []);
+  /** Asked for twice in a row: by `showsNonce`, and to authenticate. */
+  #credentials(request: SipMessage): readonly DigestAuthorization[] {
+    if (this.#read?.request !== request) {
+      const answers = request.headers('authorization').flatMap((value) => parseAuthorization(value) ?? []);
+      this.#read = { request, answers };
+    }
+    return this.#read.answers;
   }
 
   /** Asks for a password. */
