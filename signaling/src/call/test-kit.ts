@@ -198,18 +198,15 @@ export function stage(
             cseq: over.cseq ?? 1,
             headers: [['Contact', self.contact], ...(over.headers ?? [])],
             body: over.sdp === undefined ? over.body : { type: 'application/sdp', bytes: over.sdp },
-          }).prepend(
-            'via',
-            `SIP/2.0/$flow.transport.toUpperCase()x.invalid;branch=z9hG4bK$over.branch ?? `${user}${over.cseq ?? 1}${method}``,
-          ),
+          }).prepend('via', `SIP/2.0/${flow.transport.toUpperCase()} x.invalid;branch=z9hG4bK${over.branch ?? `${user}${over.cseq ?? 1}${method}`}`),
         ),
       /** Registers; answers what else comes over the new connection at once. */
       register: (how: { q?: string } = {}): SipMessage[] => {
-        if (how.q !== undefined) self.contact = `$contact;q=$how.q`;
+        if (how.q !== undefined) self.contact = `${contact};q=${how.q}`;
         self.request('REGISTER', {
-          uri: `sip:$DOMAIN`,
-          to: `<sip:$user@$DOMAIN>`,
-          callId: `reg-$flows`,
+          uri: `sip:${DOMAIN}`,
+          to: `<sip:${user}@${DOMAIN}>`,
+          callId: `reg-${flows}`,
           cseq: ++cseqs,
         });
         const got = self.take();
@@ -225,7 +222,7 @@ export function stage(
       ) =>
         self.send(
           createResponse(request, status, undefined, {
-            toTag: `tag-$user-$flow.id`,
+            toTag: `tag-${user}-${flow.id}`,
             headers: [['Contact', self.contact], ...headers],
             body: sdp === undefined ? undefined : { type: 'application/sdp', bytes: sdp },
           }),
@@ -241,7 +238,7 @@ export function stage(
           createRequest({
             method,
             uri: 'sip:offhook',
-            from: mine ? of.header('from')! : `$of.header('to');tag=$over.tag ?? `tag-${user}-${flow.id}``,
+            from: mine ? of.header('from')! : `${of.header('to')};tag=${over.tag ?? `tag-${user}-${flow.id}`}`,
             to: mine ? of.header('to')! : of.header('from')!,
             callId: of.callId,
             cseq: over.cseq,
@@ -249,10 +246,7 @@ export function stage(
             body: over.sdp === undefined ? undefined : { type: 'application/sdp', bytes: over.sdp },
           })
             .set('max-forwards', 70)
-            .prepend(
-              'via',
-              `SIP/2.0/$flow.transport.toUpperCase()x.invalid;branch=z9hG4bK$over.branch ?? `${user}${method}${over.cseq}in``,
-            ),
+            .prepend('via', `SIP/2.0/${flow.transport.toUpperCase()} x.invalid;branch=z9hG4bK${over.branch ?? `${user}${method}${over.cseq}in`}`),
         );
       },
     };
@@ -336,7 +330,7 @@ export function reliably(rseq: number): [string, string][] {
 
 /** The RAck that acknowledges a reliable provisional response. */
 export function rackFor(response: SipMessage): [string, string][] {
-  return [['RAck', `$response.header('rseq')$response.cseq.number$response.cseq.method`]];
+  return [['RAck', `${response.header('rseq')} ${response.cseq.number} ${response.cseq.method}`]];
 }
 
 /** alice calls bob and bob answers; both have acknowledged. */

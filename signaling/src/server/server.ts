@@ -8,7 +8,7 @@ import {
   processFigures,
   type RunningPart,
 } from '@offhook/core/node';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { Accounts, Sessions } from '../auth/index.ts';
 import type { CallSummary } from '../call/index.ts';
 import { type SignalingConfig, signalingConfigProblems } from '../config.ts';
@@ -30,6 +30,7 @@ import { banVerb } from './ban-verb.ts';
 import { bearerOf } from './bearer.ts';
 import { SipCore, type SipCoreCommand } from './core.ts';
 import { watchLag } from './lag.ts';
+import { openLog } from './log.ts';
 import { Memory } from './memory.ts';
 import { allMetrics, numbers } from './metrics.ts';
 import { localNames, reachableAddress } from './names.ts';
@@ -60,7 +61,7 @@ const FAREWELL_MS = 300;
  */
 export async function startSignaling(
   config: SignalingConfig,
-  log: Logger = pino({ name: 'signaling' }),
+  log: Logger = openLog('signaling'),
 ): Promise<RunningPart> {
   const problems = [...signalingConfigProblems(config), ...outsideProblems(config.outside)];
   if (problems.length > 0) throw new Error(`the configuration can't be used:\n  ${problems.join('\n  ')}`);
