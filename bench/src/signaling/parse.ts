@@ -12,7 +12,7 @@ const ASKED = [
   .join(' ')
   .split(' ');
 
-const bytes = browserInvite();
+const bytes = Buffer.from(browserInvite()); // as a datagram comes
 let seen = 0;
 
 function cpuNs(): number {

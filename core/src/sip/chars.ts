@@ -28,6 +28,10 @@ export function parseDecimal(text: string, max: number): number | undefined {
 
 /** The index after a quoted-string that starts at `from` (a double quote), or -1 when it never ends. */
 export function endOfQuoted(text: string, from: number): number {
+  const end = text.indexOf('"', from + 1);
+  if (end < 0) return -1;
+  const backslash = text.indexOf('\\', from + 1);
+  if (backslash < 0 || backslash > end) return end + 1;
   for (let i = from + 1; i < text.length; i++) {
     const c = text.charCodeAt(i);
     if (c === 0x5c) i++;
@@ -39,6 +43,7 @@ export function endOfQuoted(text: string, from: number): number {
 /** The content of a quoted-string with its escapes undone; other text as it is. */
 export function unquote(text: string): string {
   if (text.length < 2 || text[0] !== '"' || text[text.length - 1] !== '"') return text;
+  if (!text.includes('\\')) return text.slice(1, -1);
   let out = '';
   for (let i = 1; i < text.length - 1; i++) {
     if (text[i] === '\\' && i + 1 < text.length - 1) i++;

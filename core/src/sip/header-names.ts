@@ -45,8 +45,24 @@ export function canonicalName(name: string): string {
   if (known !== undefined) return known;
   const lower = name.toLowerCase();
   const long = lower.length === 1 ? (COMPACT[lower] ?? lower) : lower;
-  if (canonical.size < KNOWN && name.length < 32) canonical.set(name, long);
+  if (canonical.size < KNOWN && name.length < 32) canonical.set([...name].join(''), long); // a slice keeps its message alive
   return long;
+}
+
+/** Names as they were last written in messages, by a sum over their characters: a guess that is checked. */
+const seen: ({ readonly written: string; readonly name: string } | undefined)[] = new Array(512).fill(undefined);
+
+/** The name at that place of a text; what was seen before is recognised without being cut out. */
+export function nameWithin(text: string, at: number, what: { length: number; sum: number }): string {
+  const { length, sum } = what;
+  const slot = sum & 511;
+  const guess = seen[slot];
+  if (guess?.written.length === length && text.startsWith(guess.written, at)) return guess.name;
+  const written = text.slice(at, at + length);
+  const name = canonicalName(written);
+  // A slice would keep its whole message alive.
+  if (length < 32) seen[slot] = { written: [...written].join(''), name };
+  return name;
 }
 
 export function spelling(name: string): string {
@@ -59,13 +75,7 @@ export function spelling(name: string): string {
 }
 
 /** Headers of which a message may have only one (RFC 3261 7.3.1, table 2): two would let two readers disagree. */
-export const SINGLE: ReadonlySet<string> = new Set([
-  'from',
-  'to',
-  'call-id',
-  'cseq',
-  'content-length',
-  'max-forwards',
-  'content-type',
-  'expires',
-]);
+const ONCE = ['from', 'to', 'call-id', 'cseq', 'content-length', 'max-forwards', 'content-type', 'expires'];
+
+/** Each with a bit of its own. */
+export const SINGLE: ReadonlyMap<string, number> = new Map(ONCE.map((name, i) => [name, 1 << i]));

@@ -1,6 +1,6 @@
 import { text } from '../base/index.ts';
 import { isToken, isTokenCode, parseDecimal, splitList } from './chars.ts';
-import { canonicalName, SINGLE } from './header-names.ts';
+import { canonicalName, nameWithin, SINGLE } from './header-names.ts';
 import { SIP_LIMITS } from './limits.ts';
 import { type HeaderField, SipMessage, UNKNOWN } from './message.ts';
 import { parseUri } from './uri.ts';
@@ -18,6 +18,7 @@ export interface SipParseError {
 }
 
 const EMPTY = new Uint8Array(0);
+const NEEDED = ['from', 'to', 'call-id', 'cseq'] as const;
 
 /**
  * Parses one datagram or one framed message. One pass finds the lines; the fields that every handler needs are checked
@@ -113,12 +114,16 @@ function trimCr(bytes: Uint8Array, from: number, lf: number): number {
 function scanField(bytes: Uint8Array, ascii: string | undefined, start: number, end: number): HeaderField | string {
   if (end - start > SIP_LIMITS.lineBytes) return 'A header is too long';
   let nameEnd = start;
-  while (nameEnd < end && isTokenCode(bytes[nameEnd]!)) nameEnd++;
+  let sum = 0;
+  for (; nameEnd < end && isTokenCode(bytes[nameEnd]!); nameEnd++) sum = (sum * 31 + bytes[nameEnd]!) | 0;
   let colon = nameEnd;
   while (colon < end && (bytes[colon] === 32 || bytes[colon] === 9)) colon++;
   if (nameEnd === start || bytes[colon] !== 58 || colon >= end) return 'A header line has no name';
-  const name = ascii === undefined ? text(bytes.subarray(start, nameEnd)) : ascii.slice(start, nameEnd);
-  return { name: canonicalName(name), start, valueStart: colon + 1, end };
+  const name =
+    ascii === undefined
+      ? canonicalName(text(bytes.subarray(start, nameEnd)))
+      : nameWithin(ascii, start, { length: nameEnd - start, sum });
+  return { name, start, valueStart: colon + 1, end };
 }
 
 type StartLine =
@@ -151,35 +156,34 @@ function parseStartLine(line: string): StartLine {
 
 /** The checks that RFC 3261 8.1.1, 16.3 and 18.3 ask for before anything else, in words. */
 function check(message: SipMessage, fields: readonly HeaderField[]): SipParseError | undefined {
-  let seen = '|';
+  let seen = 0;
   let vias = 0;
   let routes = 0;
   for (const { name } of fields) {
-    if (SINGLE.has(name)) {
-      if (seen.includes(`|${name}|`)) return refuse(400, `More than one ${name} header`);
-      seen += `${name}|`;
-    }
-    if (name === 'via' && ++vias > SIP_LIMITS.vias) return refuse(400, 'Too many Via headers');
-    if ((name === 'route' || name === 'record-route') && ++routes > SIP_LIMITS.routes)
+    const bit = SINGLE.get(name);
+    if (bit !== undefined) {
+      if ((seen & bit) !== 0) return refuse(400, `More than one ${name} header`);
+      seen |= bit;
+    } else if (name === 'via') {
+      if (++vias > SIP_LIMITS.vias) return refuse(400, 'Too many Via headers');
+    } else if ((name === 'route' || name === 'record-route') && ++routes > SIP_LIMITS.routes)
       return refuse(400, 'Too many Route headers');
   }
-  for (const name of ['from', 'to', 'call-id', 'cseq'])
-    if (!seen.includes(`|${name}|`)) return refuse(400, `No ${name} header`);
+  for (const name of NEEDED) if ((seen & SINGLE.get(name)!) === 0) return refuse(400, `No ${name} header`);
   if (vias === 0) return refuse(400, 'No Via header');
-  // With one line of them nothing is read twice: `vias` leaves out what is malformed.
-  const firstVias = splitList(message.header('via')!);
-  const parsedVias = vias === 1 && message.vias.length === firstVias.length ? message.vias : firstVias.map(parseVia);
+  // The usual one is not read twice; `vias` leaves out what is malformed.
+  const via = message.header('via')!;
+  const isOne = vias === 1 && !via.includes(',') && message.vias.length === 1;
+  const parsedVias = isOne ? message.vias : splitList(via).map(parseVia);
   if (parsedVias.length === 0 || !parsedVias.every((via) => via?.protocol === 'SIP/2.0'))
     return refuse(400, 'Malformed Via header');
   const callId = message.callId;
   if (callId === '' || callId.length > SIP_LIMITS.callId || /[\s,]/.test(callId))
     return refuse(400, 'Malformed Call-ID');
-  const cseq = message.header('cseq')!;
-  const number = /^(\d{1,10})[ \t]+([^ \t]{1,64})$/.exec(cseq);
-  if (!number || Number(number[1]) > 0x7fffffff || !isToken(number[2]!)) return refuse(400, 'Malformed CSeq');
+  if (!isCSeq(message)) return refuse(400, 'Malformed CSeq');
   if (message.kind === 'request') {
     // RFC 4475 3.1.2.18: of an unknown method 501 is the better answer.
-    if (number[2] !== message.method)
+    if (message.cseq.method !== message.method)
       return refuse(METHODS.has(message.method) ? 400 : 501, 'CSeq names another method');
     if (!parseUri(message.uri)) return refuse(400, 'Malformed Request-URI');
     // Requests that say they have an identifier and have none would all be one transaction (RFC 4475 3.2.1).
@@ -198,6 +202,17 @@ function check(message: SipMessage, fields: readonly HeaderField[]): SipParseErr
     message.body = message.body.subarray(0, wanted);
   }
   return undefined;
+}
+
+/** `1*DIGIT LWS Method` with a number below 2^31 (RFC 3261 8.1.1.5). */
+function isCSeq(message: SipMessage): boolean {
+  const { number, method } = message.cseq;
+  const value = message.header('cseq')!;
+  // What does not look usual is looked at closely: 0 is also what can't be read.
+  const digits = value.indexOf(' ');
+  if (number > 0 && digits > 0 && digits <= 10 && method.length <= 64) return isToken(method);
+  const parts = /^(\d{1,10})[ \t]+([^ \t]{1,64})$/.exec(value);
+  return parts !== null && Number(parts[1]) <= 0x7fffffff && isToken(parts[2]!);
 }
 
 /**

@@ -107,8 +107,9 @@ export function parseUri(source: string): SipUri | undefined {
     const c = source.charCodeAt(i);
     if (c <= 0x20 || c === 0x7f || c === 0x3c || c === 0x3e || c === 0x22) return undefined;
   }
-  const scheme = source.slice(0, colon).toLowerCase();
-  if (!isScheme(scheme)) return undefined;
+  const isPlain = colon === 3 && source.startsWith('sip');
+  const scheme = isPlain ? 'sip' : source.slice(0, colon).toLowerCase();
+  if (!isPlain && !isScheme(scheme)) return undefined;
   const rest = source.slice(colon + 1);
   if (scheme !== 'sip' && scheme !== 'sips')
     return rest === '' ? undefined : new SipUri({ scheme, host: '', opaque: rest });
@@ -137,7 +138,8 @@ export function parseUri(source: string): SipUri | undefined {
   if (!hostport || !params) return undefined;
   // RFC 3261's grammar writes an IPv4 address within an IPv6 one after three colons; two are meant (RFC 5118 4.10).
   if (hostport.host.includes(':::')) hostport.host = hostport.host.replace(/:::(?=\d+\.\d+\.\d+\.\d+$)/, '::');
-  return new SipUri({ scheme, user, password, ...hostport, params, headers });
+  const { host, port } = hostport;
+  return new SipUri({ scheme, user, password, host, port, params, headers });
 }
 
 function isScheme(scheme: string): boolean {
@@ -150,10 +152,12 @@ function isScheme(scheme: string): boolean {
 }
 
 /** `host`, `host:port`, `[v6]:port`. The host comes back in lower case and without brackets. */
-export function parseHostPort(source: string): { host: string; port?: number } | undefined {
+export function parseHostPort(source: string): { host: string; port: number | undefined } | undefined {
   let host: string;
   let rest: string;
+  let isLower = true;
   if (source[0] === '[') {
+    isLower = false;
     const close = source.indexOf(']');
     if (close < 3) return undefined;
     host = source.slice(1, close);
@@ -169,9 +173,11 @@ export function parseHostPort(source: string): { host: string; port?: number } |
       const fine =
         (c >= 48 && c <= 57) || (c >= 65 && c <= 90) || (c >= 97 && c <= 122) || c === 0x2d || c === 0x2e || c === 0x5f;
       if (!fine) return undefined;
+      if (c >= 65 && c <= 90) isLower = false;
     }
   }
-  if (rest === '') return { host: host.toLowerCase() };
+  if (!isLower) host = host.toLowerCase();
+  if (rest === '') return { host, port: undefined };
   const port = rest[0] === ':' ? parseDecimal(rest.slice(1), 65_535) : undefined;
-  return port === undefined ? undefined : { host: host.toLowerCase(), port };
+  return port === undefined ? undefined : { host, port };
 }

@@ -67,7 +67,9 @@ export function parseVia(source: string): Via | undefined {
   while (end < rest.length && rest[end] !== ' ' && rest[end] !== '\t') end++;
   const transport = rest.slice(0, end);
   if (!isToken(transport)) return undefined;
-  const hostport = parseHostPort(rest.slice(end).replaceAll(' ', '').replaceAll('\t', ''));
+  let sentBy = rest.slice(end + 1);
+  if (sentBy.includes(' ') || sentBy.includes('\t')) sentBy = sentBy.replaceAll(' ', '').replaceAll('\t', '');
+  const hostport = parseHostPort(sentBy);
   const params = Params.parse(semicolon < 0 ? '' : source.slice(semicolon));
   if (!hostport || !params || (params.get('branch')?.length ?? 0) > SIP_LIMITS.branch) return undefined;
   const via = new Via(transport, hostport.host, hostport.port, params);
