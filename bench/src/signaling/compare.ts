@@ -29,8 +29,8 @@ import { sippVersion } from './sipp.ts';
 
 const REGISTER: Load = { ratePerS: 1000, seconds: 5 };
 const CALL: Load = { ratePerS: 200, seconds: 5 };
-/** The first pass is for compilers, pools of memory and caches: at half the rate, or a cold server falls behind. */
-const WARM_UP = { seconds: 8, share: 0.5 };
+/** The first pass is for compilers, pools of memory and caches: at a lower rate, for a cold server falls behind. */
+const WARM_UP = { seconds: 12, share: 0.7 };
 const WEB_PHONES = 2000;
 const WEB_PHONE_RUNS = 3;
 const PARSE_BATCHES = 7;
@@ -160,8 +160,8 @@ async function besidePeer(o: Options & { folder: string; servers: Server[] }): P
     servers.push(await server);
     return server;
   };
-  const perPass = REGISTER.ratePerS * REGISTER.seconds;
-  const passes = rows.has('register') ? rounds + 1 : 0;
+  const warmUp = REGISTER.ratePerS * WARM_UP.share * WARM_UP.seconds;
+  const registrants = rows.has('register') ? warmUp + rounds * REGISTER.ratePerS * REGISTER.seconds : 0;
   const people = [
     ...Array.from({ length: CALLERS }, (_, i) => caller(i)),
     ...Array.from({ length: CALLEES }, (_, i) => callee(i)),
@@ -174,7 +174,7 @@ async function besidePeer(o: Options & { folder: string; servers: Server[] }): P
       ...common,
       name: 'offhook',
       path: 'none',
-      users: [...people, ...Array.from({ length: passes * perPass }, (_, i) => registrant(i))],
+      users: [...people, ...Array.from({ length: registrants }, (_, i) => registrant(i))],
       trunks: trunksAt(trunkPorts),
     }),
   );
@@ -185,7 +185,7 @@ async function besidePeer(o: Options & { folder: string; servers: Server[] }): P
   const mannedMedia = withMedia && (await man(withMedia, folder, true));
   const all = [kamailio, mannedPlain, ...(mannedMedia ? [mannedMedia] : [])];
   try {
-    const registerPasses = registerVariants({ kamailio: kamailio.server, offhook: plain, folder, perPass });
+    const registerPasses = registerVariants({ kamailio: kamailio.server, offhook: plain, folder, warmUp });
     const callPasses = callVariants({ kamailio: kamailio.server, plain, withMedia, folder, trunkPorts, rows });
     const measured: { registers: Sample[]; calls: Sample[] } = { registers: [], calls: [] };
     for (let round = 0; round <= rounds; round++) {
@@ -215,12 +215,13 @@ async function besidePeer(o: Options & { folder: string; servers: Server[] }): P
 
 type Pass = (round: number, load: Load) => Promise<Sample>;
 
-function registerVariants(of: { kamailio: Server; offhook: Server; folder: string; perPass: number }): Pass[] {
-  const { folder, perPass } = of;
+function registerVariants(of: { kamailio: Server; offhook: Server; folder: string; warmUp: number }): Pass[] {
+  const { folder, warmUp } = of;
+  const firstOf = (round: number) => (round === 0 ? 0 : warmUp + (round - 1) * REGISTER.ratePerS * REGISTER.seconds);
   const pass =
     (server: Server, scenario: 'register' | 'register-authenticated', variant: string): Pass =>
     (round, load) =>
-      registers(server, { folder, scenario, first: round * perPass, load, round, variant });
+      registers(server, { folder, scenario, first: firstOf(round), load, round, variant });
   return [pass(of.kamailio, 'register', 'Kamailio'), pass(of.offhook, 'register-authenticated', 'Offhook, digest')];
 }
 

@@ -198,7 +198,10 @@ export function stage(
             cseq: over.cseq ?? 1,
             headers: [['Contact', self.contact], ...(over.headers ?? [])],
             body: over.sdp === undefined ? over.body : { type: 'application/sdp', bytes: over.sdp },
-          }).prepend('via', `SIP/2.0/${flow.transport.toUpperCase()} x.invalid;branch=z9hG4bK${over.branch ?? `${user}${over.cseq ?? 1}${method}`}`),
+          }).prepend(
+            'via',
+            `SIP/2.0/${flow.transport.toUpperCase()} x.invalid;branch=z9hG4bK${over.branch ?? `${user}${over.cseq ?? 1}${method}`}`,
+          ),
         ),
       /** Registers; answers what else comes over the new connection at once. */
       register: (how: { q?: string } = {}): SipMessage[] => {
@@ -246,7 +249,10 @@ export function stage(
             body: over.sdp === undefined ? undefined : { type: 'application/sdp', bytes: over.sdp },
           })
             .set('max-forwards', 70)
-            .prepend('via', `SIP/2.0/${flow.transport.toUpperCase()} x.invalid;branch=z9hG4bK${over.branch ?? `${user}${method}${over.cseq}in`}`),
+            .prepend(
+              'via',
+              `SIP/2.0/${flow.transport.toUpperCase()} x.invalid;branch=z9hG4bK${over.branch ?? `${user}${method}${over.cseq}in`}`,
+            ),
         );
       },
     };
