@@ -27,10 +27,10 @@ import { type Results, writeJson, writeTable } from './report.ts';
 import type { Server } from './server.ts';
 import { sippVersion } from './sipp.ts';
 
-const REGISTER: Load = { ratePerS: 1000, seconds: 5 };
-const CALL: Load = { ratePerS: 200, seconds: 5 };
+const REGISTER: Load = { ratePerS: 1500, seconds: 4 };
+const CALL: Load = { ratePerS: 300, seconds: 4 };
 /** The first pass is for compilers, pools of memory and caches: at a lower rate, for a cold server falls behind. */
-const WARM_UP = { seconds: 12, share: 0.7 };
+const WARM_UP = { seconds: 12, share: 0.6 };
 const WEB_PHONES = 2000;
 const WEB_PHONE_RUNS = 3;
 const PARSE_BATCHES = 7;

@@ -7,6 +7,8 @@ import { waitUntil } from './ports.ts';
 import type { Server } from './server.ts';
 
 export const PASSWORD = 'bench-password';
+/** Options that `offhook start` gives Node for signalling. */
+const SIGNALING_FLAGS = ['--max-semi-space-size=4'];
 
 export interface OffhookServer extends Server {
   /** SIP over WebSocket and the API. */
@@ -59,7 +61,8 @@ export async function startOffhook(options: OffhookOptions): Promise<OffhookServ
     nonceSecret: 'bench-nonce-secret',
   };
   const profiling = options.profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profiles}`];
-  const signaling = await startPart(folder, 'signaling', settings, profiling);
+  const flags = [...SIGNALING_FLAGS, ...profiling];
+  const signaling = await startPart(folder, 'signaling', settings, flags);
   const verb = (what: string) => callAdmin(join(folder, 'signaling.sock'), what);
   return {
     name,

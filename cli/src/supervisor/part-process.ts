@@ -141,7 +141,7 @@ export class PartProcess {
     const logStart = size(this.logPath);
     const env = { ...process.env };
     for (const name of Object.keys(env)) if (name.startsWith('NODE_TEST') || name.startsWith('npm_')) delete env[name];
-    const child = spawn(process.execPath, [spec.entry, '--config', configPath], {
+    const child = spawn(process.execPath, [...(spec.nodeFlags ?? []), spec.entry, '--config', configPath], {
       detached: true,
       stdio: ['ignore', log, log],
       env,

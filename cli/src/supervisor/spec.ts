@@ -8,6 +8,8 @@ export interface PartSpec {
   readonly name: string;
   /** The file that Node runs. */
   readonly entry: string;
+  /** Options of Node's own. */
+  readonly nodeFlags?: readonly string[];
   /** Parts that have to be ready first, because this one's configuration names their real ports. */
   readonly needs: readonly string[];
   /** The part's settings, given the real ports of the parts it needs. */

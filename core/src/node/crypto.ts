@@ -15,11 +15,16 @@ export const nodeCrypto: Crypto = {
 /** Block of all the hashes in use, bytes. */
 const BLOCK = 64;
 
+/** What is hashed is put together here: a new array of that size would be memory from outside JavaScript's heap. */
+const workspace = new Uint8Array(4096);
+const outers = { sha1: new Uint8Array(BLOCK + 20), sha256: new Uint8Array(BLOCK + 32) };
+
 /** H(key xor opad, H(key xor ipad, data)) */
 function hmac(algorithm: 'sha1' | 'sha256', key: Uint8Array, data: Uint8Array): Uint8Array {
   const short = key.length > BLOCK ? digest(algorithm, key) : key;
-  const inner = new Uint8Array(BLOCK + data.length);
-  const outer = new Uint8Array(BLOCK + (algorithm === 'sha1' ? 20 : 32));
+  const length = BLOCK + data.length;
+  const inner = length > workspace.length ? new Uint8Array(length) : workspace.subarray(0, length);
+  const outer = outers[algorithm];
   for (let i = 0; i < BLOCK; i++) {
     const byte = i < short.length ? short[i]! : 0;
     inner[i] = byte ^ 0x36;
