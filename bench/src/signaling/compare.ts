@@ -9,28 +9,22 @@ import {
   CALLERS,
   callee,
   caller,
-  calls,
   DOMAIN,
   GENERATORS,
   type Load,
   man,
-  number,
-  registers,
   registrant,
   type Sample,
   trunksAt,
 } from './loads.ts';
 import { machine } from './machine.ts';
-import { type OffhookServer, startOffhook } from './offhook.ts';
+import { startOffhook } from './offhook.ts';
+import { CALL, callPasses, type Pass, REGISTER, registerPasses, registrantsFor } from './passes.ts';
 import { freePort } from './ports.ts';
 import { type Results, writeJson, writeTable } from './report.ts';
 import type { Server } from './server.ts';
 import { sippVersion } from './sipp.ts';
 
-const REGISTER: Load = { ratePerS: 1500, seconds: 4 };
-const CALL: Load = { ratePerS: 300, seconds: 4 };
-/** The first pass is for compilers, pools of memory and caches: at a lower rate, for a cold server falls behind. */
-const WARM_UP = { seconds: 12, share: 0.6 };
 const WEB_PHONES = 2000;
 const WEB_PHONE_RUNS = 3;
 const PARSE_BATCHES = 7;
@@ -77,8 +71,7 @@ export async function compareSignaling(args: string[]): Promise<void> {
     process.exitCode = 1;
   } finally {
     for (const server of servers) await server.stop();
-    if (process.env.KEEP) say(folder);
-    else rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
     process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
   }
 }
@@ -160,8 +153,7 @@ async function besidePeer(o: Options & { folder: string; servers: Server[] }): P
     servers.push(await server);
     return server;
   };
-  const warmUp = REGISTER.ratePerS * WARM_UP.share * WARM_UP.seconds;
-  const registrants = rows.has('register') ? warmUp + rounds * REGISTER.ratePerS * REGISTER.seconds : 0;
+  const registrants = rows.has('register') ? registrantsFor(rounds) : 0;
   const people = [
     ...Array.from({ length: CALLERS }, (_, i) => caller(i)),
     ...Array.from({ length: CALLEES }, (_, i) => callee(i)),
@@ -185,73 +177,30 @@ async function besidePeer(o: Options & { folder: string; servers: Server[] }): P
   const mannedMedia = withMedia && (await man(withMedia, folder, true));
   const all = [kamailio, mannedPlain, ...(mannedMedia ? [mannedMedia] : [])];
   try {
-    const registerPasses = registerVariants({ kamailio: kamailio.server, offhook: plain, folder, warmUp });
-    const callPasses = callVariants({ kamailio: kamailio.server, plain, withMedia, folder, trunkPorts, rows });
+    const passes = [
+      ...(rows.has('register') ? registerPasses({ kamailio: kamailio.server, offhook: plain, folder }) : []),
+      ...callPasses({ kamailio: kamailio.server, plain, withMedia, folder, trunkPorts, rows }),
+    ];
     const measured: { registers: Sample[]; calls: Sample[] } = { registers: [], calls: [] };
-    for (let round = 0; round <= rounds; round++) {
-      const load = (full: Load): Load =>
-        round > 0 ? full : { ratePerS: full.ratePerS * WARM_UP.share, seconds: WARM_UP.seconds };
-      const turn = <T>(passes: readonly T[]) => [
-        ...passes.slice(round % passes.length),
-        ...passes.slice(0, round % passes.length),
-      ];
-      for (const [kind, passes] of [
-        ['registers', rows.has('register') ? turn(registerPasses) : []],
-        ['calls', turn(callPasses)],
-      ] as const)
-        for (const pass of passes) {
-          const sample = await pass(round, load(kind === 'registers' ? REGISTER : CALL));
-          say(`${round === 0 ? 'warm-up' : `round ${round}`}: ${kind}: ${inWords(sample)}`);
-          if (sample.completed === 0) throw new Error(`${sample.variant}: none of ${sample.created} ${kind} succeeded`);
-          if (round > 0) measured[kind].push(sample);
-        }
+    const run = async (pass: Pass, round: number, load: Load): Promise<Sample> => {
+      const sample = await pass.run(round, load);
+      say(`${round === 0 ? 'warm-up' : `round ${round}`}: ${pass.kind}: ${inWords(sample)}`);
+      if (sample.completed === 0)
+        throw new Error(`${sample.variant}: none of ${sample.created} ${pass.kind} succeeded`);
+      return sample;
+    };
+    for (const pass of passes) for (const load of pass.warmUps) await run(pass, 0, load);
+    for (let round = 1; round <= rounds; round++) {
+      // Whoever was first in the round before is last.
+      const first = round % passes.length;
+      for (const pass of [...passes.slice(first), ...passes.slice(0, first)])
+        measured[pass.kind].push(await run(pass, round, pass.load));
     }
     const memory = servers.map(({ name, rssKb }) => ({ name, rssKb: rssKb() }));
     return { ...measured, memory, afterwards: rows.has('afterwards') ? await afterwards(servers) : [] };
   } finally {
     for (const { phones } of all) await phones.stop();
   }
-}
-
-type Pass = (round: number, load: Load) => Promise<Sample>;
-
-function registerVariants(of: { kamailio: Server; offhook: Server; folder: string; warmUp: number }): Pass[] {
-  const { folder, warmUp } = of;
-  const firstOf = (round: number) => (round === 0 ? 0 : warmUp + (round - 1) * REGISTER.ratePerS * REGISTER.seconds);
-  const pass =
-    (server: Server, scenario: 'register' | 'register-authenticated', variant: string): Pass =>
-    (round, load) =>
-      registers(server, { folder, scenario, first: firstOf(round), load, round, variant });
-  return [pass(of.kamailio, 'register', 'Kamailio'), pass(of.offhook, 'register-authenticated', 'Offhook, digest')];
-}
-
-function callVariants(of: {
-  kamailio: Server;
-  plain: OffhookServer;
-  withMedia: OffhookServer | undefined;
-  folder: string;
-  trunkPorts: readonly number[];
-  rows: ReadonlySet<Row>;
-}): Pass[] {
-  const { folder, rows, plain, withMedia, trunkPorts } = of;
-  const pass =
-    (
-      server: Server,
-      how: Pick<Parameters<typeof calls>[1], 'scenario' | 'variant' | 'ports' | 'relay' | 'called'>,
-    ): Pass =>
-    (round, load) =>
-      calls(server, { ...how, folder, load, round });
-  const passes: Pass[] = [];
-  if (rows.has('call') || rows.has('trunk') || rows.has('media'))
-    passes.push(pass(of.kamailio, { scenario: 'call', variant: 'Kamailio' }));
-  if (rows.has('call')) passes.push(pass(plain, { scenario: 'call-authenticated', variant: 'Offhook, digest' }));
-  if (rows.has('trunk'))
-    passes.push(pass(plain, { scenario: 'call', variant: 'Offhook, trunk', ports: trunkPorts, called: number }));
-  if (withMedia)
-    passes.push(
-      pass(withMedia, { scenario: 'call-authenticated', variant: 'Offhook, digest, media', relay: withMedia.relay }),
-    );
-  return passes;
 }
 
 function inWords({ variant, cpuUs, completed, failed, retransmissions, p95To200Ms, relayCpuUs }: Sample): string {

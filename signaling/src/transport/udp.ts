@@ -62,7 +62,7 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
     }
   };
   const shown = (bytes: Buffer, remote: SocketAddress) => {
-    if (flows.get(socketKey(remote))?.flow.isKnown) return 'known';
+    if (flows.get(socketKey(remote))?.isKnown) return 'known';
     return bytes.includes('nonce=') ? 'nonce' : 'nothing';
   };
   const listeningAt = (flow: Flow, port: number) => flowOf(flow.remote, port);
