@@ -197,7 +197,7 @@ test('presence: published and refreshed by entity tag, modified, begun anew afte
   assert.equal(refresh.body.length, 0);
   alice.status('away', 'back at <5>');
   stage.run(1000);
-  assert.match(stage.server.published.get('alice')!.document, /<rpid:away\/>.*<dm:note>back at &lt;5&gt;<\/dm:note>/);
+  assert.match(stage.server.published.get('alice')!.document, /<rpid:away\/>.*<dm:note>back at &#60;5&#62;<\/dm:note>/);
   stage.server.forgetPresence();
   stage.run(600_000);
   assert.match(stage.server.published.get('alice')!.document, /<rpid:away\/>/);

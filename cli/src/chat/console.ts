@@ -3,6 +3,8 @@ import { clearScreenDown, createInterface, cursorTo, moveCursor } from 'node:rea
 /** Where lines are typed and shown. */
 export interface Console {
   readonly isInteractive: boolean;
+  /** How wide the terminal is by now, where there is one. */
+  readonly columns?: number;
   say(lines: readonly string[]): void;
   prompt(words: string): void;
   close(): void;
@@ -67,6 +69,9 @@ export function openTerminal(
   });
   return {
     isInteractive: true,
+    get columns() {
+      return stdout.columns;
+    },
     say: (shown) => {
       if (shown.length === 0) return;
       if (!isClosed) {

@@ -31,6 +31,8 @@ interface Waiting extends Sent {
   readonly tag: string;
   cseq: number;
   copies: number;
+  /** The receipt has overtaken the answer, which was lost and comes again. */
+  receipt?: Receipt['outcome'];
 }
 
 export interface OutboxOptions {
@@ -87,6 +89,11 @@ export class Outbox {
 
   /** A receipt; undefined when it is of no text of this session. */
   handleReceipt({ messageId, outcome }: Receipt): Sent | undefined {
+    const early = this.#waiting.find(({ id }) => id === messageId);
+    if (early) {
+      early.receipt = outcome;
+      return early;
+    }
     const sent = this.#stored.get(messageId);
     if (!sent) return undefined;
     if (outcome !== 'delivered') this.#stored.delete(messageId);
@@ -137,7 +144,7 @@ export class Outbox {
     this.#busy.delete(one);
     const at = this.#waiting.indexOf(one);
     if (at >= 0) this.#waiting.splice(at, 1);
-    one.state = state;
+    one.state = state === 'stored' ? (one.receipt ?? state) : state;
     if (state === 'stored' || state === 'delivered') {
       if (this.#stored.size >= MAX_STORED) this.#stored.delete(this.#stored.keys().next().value!);
       this.#stored.set(one.id, one);

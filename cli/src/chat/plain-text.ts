@@ -6,9 +6,9 @@ const MAX_NAME = 64;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 /** Bidirectional controls and marks, which show a text in another order than it has (Unicode TR 9); the soft hyphen. */
-const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u00ad]/gu;
+export const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u00ad]/gu;
 /** What shows nothing and hides something: zero-width space, word joiner and the like, annotations, tags, BOM. */
-const INVISIBLE = /[\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
+export const INVISIBLE = /[\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
 /** More marks on one letter than any script has. */
 const PILES = /(\p{M}{4})\p{M}+/gu;
 

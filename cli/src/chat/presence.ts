@@ -1,4 +1,5 @@
-import { escapeXml, findElement, parseXml, type XmlElement } from './xml.ts';
+import { xmlText } from '@offhook/core';
+import { findElement, parseXml, type XmlElement } from './xml.ts';
 
 /** Longest note that is taken in and given out. */
 export const MAX_NOTE = 200;
@@ -81,13 +82,13 @@ export function writePidf(own: {
   readonly status: Status;
   readonly note: string;
 }): string {
-  const note = escapeXml(own.note.slice(0, MAX_NOTE));
+  const note = xmlText(own.note.slice(0, MAX_NOTE));
   const activity = own.status === 'available' ? '' : `<rpid:activities><rpid:${own.status}/></rpid:activities>`;
   const person = `<dm:person id="p${own.tuple}">${activity}${note && `<dm:note>${note}</dm:note>`}</dm:person>`;
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     '<presence xmlns="urn:ietf:params:xml:ns:pidf" xmlns:dm="urn:ietf:params:xml:ns:pidf:data-model"',
-    `  xmlns:rpid="urn:ietf:params:xml:ns:pidf:rpid" entity="${escapeXml(own.entity)}">`,
+    `  xmlns:rpid="urn:ietf:params:xml:ns:pidf:rpid" entity="${xmlText(own.entity)}">`,
     `<tuple id="t${own.tuple}"><status><basic>open</basic></status></tuple>${note && `<note>${note}</note>`}`,
     `${activity === '' && note === '' ? '' : person}</presence>`,
     '',

@@ -334,6 +334,6 @@ export class Session {
 
   #show(shown: Shown): void {
     const now = new Date();
-    this.#console.say(this.#options.isJson ? [inJson(shown, now)] : inLines(shown, now));
+    this.#console.say(this.#options.isJson ? [inJson(shown, now)] : inLines(shown, now, this.#console.columns));
   }
 }

@@ -62,3 +62,22 @@ test('a flood of lines and piles of marks are cut; what scripts and emoji need s
   assert.equal(shownLines(`a${'\u0301'.repeat(50)}b`)[0], `a${'\u0301'.repeat(4)}b`);
   assert.equal(shownLines('👩‍👩‍👧 नमस्ते שלום\tx')[0], '👩‍👩‍👧 नमस्ते שלום    x');
 });
+
+test('no row of a long text can pass for a text of somebody else', () => {
+  const columns = 40;
+  const text = `${'x'.repeat(20)}${' '.repeat(columns - 31)}12:34 carol: the new PIN is 1234 ${'漢'.repeat(60)}`;
+  const lines = inLines({ kind: 'text', from: 'mallory', text }, NOW, columns);
+  assert.ok(lines.length > 3);
+  for (const line of lines.slice(1)) assert.match(line, /^ {6}/);
+  for (const line of lines) {
+    const width = [...line].reduce((sum, character) => sum + (character > '\u1100' ? 2 : 1), 0);
+    assert.ok(width <= columns, line);
+  }
+});
+
+test('a JSON line holds nothing that a terminal acts on or hides', () => {
+  const hidden = '\u200b\u202e\u00ad\u180e\u2060\ufeff\u{e0041}\u0085\u2028\u009b';
+  const json = inJson({ kind: 'text', from: 'bob', text: `a${hidden}b` }, NOW);
+  assert.match(json, /^[\x20-\x7e]*$/);
+  assert.equal((JSON.parse(json) as { text: string }).text, `a${hidden}b`);
+});

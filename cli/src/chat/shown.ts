@@ -1,5 +1,5 @@
 import type { Delivery } from './outbox.ts';
-import { shownLines, shownName } from './plain-text.ts';
+import { BIDI, INVISIBLE, shownLines, shownName } from './plain-text.ts';
 
 /** A Date that is so much older than now tells that the text has waited. */
 const WAITED_MS = 60_000;
@@ -34,14 +34,17 @@ export type Shown =
     }
   | { readonly kind: 'note'; readonly words: string };
 
-/** As lines for a terminal; everything from outside is made safe here. */
-export function inLines(shown: Shown, now: Date): readonly string[] {
+/**
+ * As lines for a terminal, so many columns wide if that is known; everything from outside is made safe here. Rows are broken
+ * here and not by the terminal, which would begin the next one where ours begin.
+ */
+export function inLines(shown: Shown, now: Date, columns?: number): readonly string[] {
   const at = clock(now);
   switch (shown.kind) {
     case 'text': {
       const sent = shown.sent === undefined ? undefined : new Date(shown.sent);
       const waited = sent && now.getTime() - sent.getTime() > WAITED_MS ? ` (sent ${moment(sent, now)})` : '';
-      return block(`${at}${waited} ${shownName(shown.from)}: `, shown.text);
+      return block(`${at}${waited} ${shownName(shown.from)}: `, shown.text, columns);
     }
     case 'delivery':
       return deliveryLines(shown).map((line) => `${at} ${line}`);
@@ -53,7 +56,11 @@ export function inLines(shown: Shown, now: Date): readonly string[] {
     case 'history': {
       const who = shownName(shown.with);
       const state = shown.state === undefined || shown.state === 'delivered' ? '' : ` [${shown.state}]`;
-      return block(`${moment(new Date(shown.sent), now)} ${shown.own ? `→ ${who}${state}` : who}: `, shown.text);
+      return block(
+        `${moment(new Date(shown.sent), now)} ${shown.own ? `→ ${who}${state}` : who}: `,
+        shown.text,
+        columns,
+      );
     }
     default:
       return shown satisfies never;
@@ -62,10 +69,17 @@ export function inLines(shown: Shown, now: Date): readonly string[] {
 
 /** One line for programs. What a terminal would act on is escaped, should a person look at it. */
 export function inJson(shown: Shown, now: Date): string {
-  return JSON.stringify({ at: now.toISOString(), ...shown }).replace(
-    /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  return [/[\u007f-\u009f\u2028\u2029]/g, BIDI, INVISIBLE].reduce(
+    (json, what) => json.replace(what, escaped),
+    JSON.stringify({ at: now.toISOString(), ...shown }),
   );
+}
+
+/** Each UTF-16 unit as JSON escapes it. */
+function escaped(character: string): string {
+  return Array.from({ length: character.length }, (_, i) => character.charCodeAt(i))
+    .map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`)
+    .join('');
 }
 
 function deliveryLines({ to, text, state, words = '' }: Extract<Shown, { kind: 'delivery' }>): string[] {
@@ -89,9 +103,30 @@ function deliveryLines({ to, text, state, words = '' }: Extract<Shown, { kind: '
   }
 }
 
+const INDENT = '      ';
+
 /** The first line after its head, the others indented: no line of a text can pass for one of ours. */
-function block(head: string, text: string): string[] {
-  return shownLines(text).map((line, i) => (i === 0 ? head : '      ') + line);
+function block(head: string, text: string, columns: number | undefined): string[] {
+  const lines = shownLines(text).map((line, i) => (i === 0 ? head : INDENT) + line);
+  return columns === undefined ? lines : lines.flatMap((line) => rows(line, Math.max(columns, 3 * INDENT.length)));
+}
+
+/** A line as rows of a terminal. Letters that may be two columns wide count as two. */
+function rows(line: string, columns: number): string[] {
+  const out: string[] = [];
+  let row = '';
+  let width = 0;
+  for (const character of line) {
+    const its = /^[\x20-\x7e\u00a0-\u10ff]$/.test(character) ? 1 : 2;
+    if (width + its > columns) {
+      out.push(row);
+      row = INDENT;
+      width = INDENT.length;
+    }
+    row += character;
+    width += its;
+  }
+  return [...out, row];
 }
 
 function quoted(text: string): string {

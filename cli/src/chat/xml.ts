@@ -63,16 +63,6 @@ export function findElement(element: XmlElement, name: string): XmlElement | und
   return undefined;
 }
 
-/** Text for XML: what may not stand in a document (XML 1.0 2.2) is left out. */
-export function escapeXml(text: string): string {
-  return text
-    .replace(/[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
-}
-
 /** Comment, CDATA, instruction or declaration at that place, and where it ends (-1: never). */
 function skipped(source: string, at: number): { end: number; text: string } | undefined {
   const until = (mark: string, from: number) => {

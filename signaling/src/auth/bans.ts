@@ -113,8 +113,9 @@ export class Bans {
     const proven = active(this.#proven.peek(network), nowMs);
     const ban = proven ?? (over === 'udp' ? active(this.#forgeable.peek(network), nowMs) : undefined);
     if (!ban || this.#isExempt(remote, nowMs)) return false;
-    const what = shown();
-    if (what === 'known' || (what === 'nonce' && ban.why !== 'passwords' && ban.why !== 'hand')) return false;
+    // Nothing outweighs what somebody who runs this server has said.
+    const what = ban.why === 'hand' ? 'nothing' : shown();
+    if (what === 'known' || (what === 'nonce' && ban.why !== 'passwords')) return false;
     ban.dropped++;
     this.dropped++;
     return true;
@@ -125,8 +126,10 @@ export class Bans {
    * from where a ban holds.
    */
   handleRequest(request: SipMessage, flow: Flow, showsNonce: boolean, nowMs: number): boolean {
-    if (flow.isKnown || isOwnMachine(flow.remote.address)) return true;
-    if (this.refuses(flow.remote, flow.transport, nowMs, () => (showsNonce ? 'nonce' : 'nothing'))) return false;
+    if (isOwnMachine(flow.remote.address)) return true;
+    const shown = flow.isKnown ? 'known' : showsNonce ? 'nonce' : 'nothing';
+    if (this.refuses(flow.remote, flow.transport, nowMs, () => shown)) return false;
+    if (flow.isKnown) return true;
     const scanner = scannerOf(request);
     if (scanner === undefined) return true;
     this.dropped++;

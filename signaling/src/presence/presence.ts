@@ -17,8 +17,8 @@ const BUSY = new Set(
 
 /**
  * One word for all that is known of a user (RFC 4479 leaves the composition to the server): a call counts most, then what
- * the user has set, then what phones have published. Nobody signed in is offline, and so is who publishes nothing but
- * `closed`.
+ * the user has set, then what phones have published. Without a registered phone nobody is there, whatever a phone that is
+ * gone has left behind; and who publishes nothing but `closed` does not want to be.
  */
 export function compose(of: {
   readonly isRegistered: boolean;
@@ -30,7 +30,7 @@ export function compose(of: {
   const set = settings.presence;
   const note = set?.note ?? published.findLast((one) => one.note !== undefined)?.note;
   const isHidden = published.length > 0 && published.every(({ isOpen }) => !isOpen);
-  if (isHidden || (!isRegistered && published.length === 0)) return { status: 'offline', note };
+  if (isHidden || !isRegistered) return { status: 'offline', note };
   if (isTalking) return { status: 'on-the-phone', note };
   if (settings.doNotDisturb) return { status: 'busy', note: note ?? 'do not disturb' };
   if (set && set.status !== 'available') return { status: set.status, note };

@@ -180,7 +180,7 @@ export async function startSignaling(
           break;
         case 'banned':
           banLog.handle(command.ban, monotonicMs());
-          if (!command.ban.isForgeable) hub.closeRefused();
+          if (!command.ban.isForgeable) hub.closeRefused(command.ban.why === 'hand' ? 'everybody' : 'strangers');
           break;
         case 'call-ended':
           tellCall(command.call);

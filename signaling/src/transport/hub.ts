@@ -205,10 +205,11 @@ export class TransportHub {
     return this.#events.refuses?.(remote, over, shown) ?? false;
   }
 
-  /** Closes the connections of strangers from where nothing is taken any more. */
-  closeRefused(): void {
-    for (const flow of [...this.#strangers])
-      if (!flow.isKnown && this.refuses(flow.remote, flow.transport)) this.#connections.get(flow)?.close();
+  /** Closes the connections from where nothing is taken any more: those of strangers, or all. */
+  closeRefused(whose: 'strangers' | 'everybody'): void {
+    for (const flow of whose === 'everybody' ? [...this.#connections.keys()] : [...this.#strangers])
+      if ((whose === 'everybody' || !flow.isKnown) && !flow.isOutgoing && this.refuses(flow.remote, flow.transport))
+        this.#connections.get(flow)?.close();
   }
 
   /** Takes note of what can't be read, whether it is answered or not. */
