@@ -34,9 +34,11 @@ const PARTS = {
   },
   peers: {
     words: 'the whole system with real browsers, phones, SIPp and Kamailio',
-    files: readdirSync(join(root, 'interop-tests'))
-      .filter((name) => name.endsWith('.test.ts'))
-      .map((name) => `interop-tests/${name}`),
+    files: ['interop-tests', 'interop-tests/long'].flatMap((folder) =>
+      readdirSync(join(root, folder))
+        .filter((name) => name.endsWith('.test.ts'))
+        .map((name) => `${folder}/${name}`),
+    ),
   },
   signaling: {
     words: 'figures of the SIP server under load, one study after the other; signaling:<study> is one of them alone',

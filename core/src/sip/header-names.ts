@@ -75,7 +75,19 @@ export function spelling(name: string): string {
 }
 
 /** Headers of which a message may have only one (RFC 3261 7.3.1, table 2): two would let two readers disagree. */
-const ONCE = ['from', 'to', 'call-id', 'cseq', 'content-length', 'max-forwards', 'content-type', 'expires'];
+const ONCE = [
+  'from',
+  'to',
+  'call-id',
+  'cseq',
+  'content-length',
+  'max-forwards',
+  'content-type',
+  'expires',
+  'event',
+  'subscription-state',
+  'sip-if-match',
+];
 
 /** Each with a bit of its own. */
 export const SINGLE: ReadonlyMap<string, number> = new Map(ONCE.map((name, i) => [name, 1 << i]));

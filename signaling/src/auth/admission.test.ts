@@ -12,6 +12,7 @@ import {
 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import { type Flow, TransactionLayer } from '../transaction/index.ts';
+import type { AdmissionOptions } from './admission.ts';
 import { ADMISSION_LIMITS, Admission, Authenticator, LONGEST_BODY, Shedding } from './index.ts';
 
 const REALM = 'example.test';
@@ -52,7 +53,7 @@ const request = (method: string, over: Over = {}): SipMessage =>
     body: over.body,
   });
 
-function setup(more: { shedding?: Shedding } = {}) {
+function setup(more: Partial<Pick<AdmissionOptions, 'shedding' | 'homeOf' | 'isRegistered'>> = {}) {
   let users = [alice];
   const account = (user: string) => users.find((a) => a.user === user);
   const admission = new Admission({
@@ -351,4 +352,34 @@ test('a server that is behind refuses new calls before it asks for a password, a
   for (let ms = 4050; ms <= 7000; ms += 50) shedding.handleTick({ isLate: false, busy: 0.5 }, ms);
   const verdict = admission.admit(request('INVITE'), flow(), 7000);
   assert.ok(verdict !== 'drop' && 'reject' in verdict && verdict.reject.status === 401);
+});
+
+test('a request within a dialog that comes from another address than its phone’s has to show the password there', () => {
+  const home = flow();
+  const at = (address: string): Flow => ({ ...flow(), remote: { address, port: 4000 } });
+  const registered = at('198.51.100.7');
+  const { status, admission } = setup({
+    homeOf: () => ({ flow: home, user: 'alice' }),
+    isRegistered: (user, on) => user === 'alice' && on === registered,
+  });
+  const within = (method: string, headers: [string, string][] = []) =>
+    request(method, { to: '<sip:alice@example.test>;tag=ours', headers });
+  assert.equal(status(within('INVITE'), home), 'accepted undefined');
+  assert.equal(status(within('SUBSCRIBE'), { ...home, remote: { ...home.remote, port: 9 } }), 'accepted undefined');
+  assert.equal(status(within('INVITE'), registered), 'accepted undefined');
+  const elsewhere = at('203.0.113.9');
+  assert.equal(status(within('BYE'), elsewhere), 'accepted undefined', 'a BYE is always heard');
+  const verdict = admission.admit(within('SUBSCRIBE'), elsewhere, 0);
+  assert.ok(verdict !== 'drop' && 'reject' in verdict);
+  assert.equal(verdict.reject.status, 401);
+  const challenge = parseChallenge(verdict.reject.header('www-authenticate')!)!;
+  const credentials = (method: string) =>
+    answerChallenge(
+      { challenge, username: 'alice', password: 'secret-1', method, uri: 'sip:example.test' },
+      nodeCrypto,
+    )!;
+  assert.equal(
+    status(within('SUBSCRIBE', [['Authorization', credentials('SUBSCRIBE')]]), elsewhere),
+    'accepted undefined',
+  );
 });

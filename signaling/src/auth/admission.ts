@@ -51,6 +51,10 @@ export interface AdmissionOptions {
   readonly isLocal: (host: string) => boolean;
   /** Whether a request belongs to a dialog of ours; its tags are secrets that only its phone knows. */
   readonly ownsDialog: (request: SipMessage) => boolean;
+  /** Whose phone such a request comes from, and where it was reached last; undefined: it may come from anywhere. */
+  readonly homeOf?: (request: SipMessage) => { readonly flow: Flow; readonly user: string } | undefined;
+  /** Whether that flow reaches a registered contact of a user. */
+  readonly isRegistered?: (user: string, flow: Flow, nowMs: number) => boolean;
   /** Which trunk a request comes from, and whether one more call may come from there. */
   readonly trunks?: {
     trunkOf(request: SipMessage, flow: Flow, nowMs: number): TrunkSource | undefined;
@@ -179,10 +183,28 @@ export class Admission {
 
   /** A phone in a call is known, but not even it may keep the server busy: a BYE is always heard, the rest at a rate. */
   #admitInDialog(request: SipMessage, tag: string, flow: Flow, nowMs: number): Verdict {
+    const stranger = this.#meetFromElsewhere(request, flow, nowMs);
+    if (stranger !== undefined) return stranger;
     flow.isKnown = true;
     if (request.method !== 'BYE' && !this.#dialogs.take(tag, this.#limits.dialog, nowMs))
       return this.#refuse(request, 503, 'too many requests within this call', [['Retry-After', 1]]);
     return this.#inspectLength(request) ?? { accept: { account: flow.account } };
+  }
+
+  /**
+   * The tags of a dialog tell whose it is, but not where: with a forged source its own phone could have everything sent to
+   * somebody else. Who comes from another address, where it is not registered, has to show its password there. A BYE is only
+   * answered, once.
+   */
+  #meetFromElsewhere(request: SipMessage, flow: Flow, nowMs: number): Verdict | undefined {
+    if (flow.account !== undefined || request.method === 'BYE') return undefined;
+    const home = this.#options.homeOf?.(request);
+    if (!home || flow === home.flow || flow.remote.address === home.flow.remote.address) return undefined;
+    if (this.#options.isRegistered?.(home.user, flow, nowMs)) return undefined;
+    if (!this.#mayAsk(request, flow, nowMs)) return 'drop';
+    const who = this.#authenticate(request, flow, nowMs);
+    if (typeof who !== 'string') return who;
+    return who === home.user ? undefined : this.#refuse(request, 403, `this call is not one of ${who}`);
   }
 
   /**

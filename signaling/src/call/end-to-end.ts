@@ -50,6 +50,9 @@ const OURS: ReadonlySet<string> = new Set([
   'mime-version',
   'date',
   'retry-after',
+  'min-expires',
+  'flow-timer',
+  'error-info',
   'warning',
   'reason',
   // The body's, written with it

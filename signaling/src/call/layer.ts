@@ -122,6 +122,12 @@ export class CallLayer implements CallContext {
     return this.#legs.knows(request);
   }
 
+  /** Whose dialog a request belongs to, and where its phone was reached last; other servers come from where they like. */
+  homeOf(request: SipMessage): { readonly flow: Flow; readonly user: string } | undefined {
+    const leg = this.#legs.find(request);
+    return leg === undefined || leg.isOutside ? undefined : { flow: leg.dialog.flow, user: leg.user };
+  }
+
   /** Whatever the transactions report; requests here are INVITEs, or belong to a dialog. */
   handle(command: Exclude<TransactionCommand, { kind: 'send' }>, nowMs: number): void {
     switch (command.kind) {
@@ -264,7 +270,7 @@ export class CallLayer implements CallContext {
       this.respond(id, refusal(message, 500, 'CSeq out of order', leg.tag), nowMs);
       return;
     }
-    if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got.flow)) this.moveTo(leg, got.flow, nowMs);
+    if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got)) this.moveTo(leg, got.flow, nowMs);
     if (message.method === 'INVITE') this.#calls.invited(id, leg.call);
     handleInDialog(this, leg, got, nowMs);
   }
@@ -517,6 +523,8 @@ export class CallLayer implements CallContext {
  * Whether a request within a dialog moves it to the flow it came over. Its tags and Call-ID are known to its phone alone
  * (RFC 3261 19.3); a browser's flow speaks for its own account only.
  */
-function mayMoveTo(leg: Leg, flow: Flow): boolean {
-  return flow.account === leg.user || (flow.account === undefined && leg.flow.account === undefined);
+function mayMoveTo(leg: Leg, { flow, account }: Pick<InDialogRequest, 'flow' | 'account'>): boolean {
+  return (flow.account ?? account) === leg.user || (flow.account === undefined && leg.flow.account === undefined);
 }
+
+type InDialogRequest = Extract<TransactionCommand, { kind: 'request' }>;

@@ -27,6 +27,7 @@ export function readMessage(
   const contentType = request.header('content-type') ?? '';
   if (request.body.length > 0 && contentType === '')
     return { status: 400, words: 'a message with a body needs a Content-Type' };
+  if (hasControls(contentType)) return { status: 400, words: 'the Content-Type holds control characters' };
   if (contentType.length > LONGEST_TYPE)
     return { status: 400, words: `a Content-Type has ${LONGEST_TYPE} characters at most` };
   const sentAt = wallMs();
@@ -52,7 +53,16 @@ function asksForPrivacy(request: SipMessage): boolean {
 }
 
 function passing(request: SipMessage): readonly (readonly [string, string])[] {
-  const headers = endToEnd(request);
+  const headers = endToEnd(request).filter(([, value]) => !hasControls(value));
   const length = headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
   return length <= LONGEST_HEADERS ? headers : [];
+}
+
+/** What a terminal or a log would act on; a tab is white space. */
+function hasControls(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if ((code < 0x20 && code !== 0x09) || (code >= 0x7f && code < 0xa0)) return true;
+  }
+  return false;
 }

@@ -13,13 +13,14 @@ export interface EventPackage {
   write(of: { readonly watcher: string; readonly resource: string; readonly version: number }, nowMs: number): string;
 }
 
-/** An Event header: the package, and the id that tells subscriptions of one dialog apart (RFC 6665 8.2.1). */
+/** An Event header: the package, and the id that tells subscriptions of one dialog apart (RFC 6665 8.2.1), both tokens. */
 export function eventOf(message: SipMessage): { readonly name: string; readonly id: string | undefined } | undefined {
   const value = message.header('event');
   if (value === undefined || value.length > 256) return undefined;
   const [name = '', ...params] = value.split(';').map((part) => part.trim());
   if (!/^[\w.!%*+`'~-]{1,64}$/.test(name)) return undefined;
   const id = params.find((param) => /^id\s*=/i.test(param))?.replace(/^id\s*=\s*/i, '');
+  if (id !== undefined && !/^[\w.!%*+`'~-]{1,64}$/.test(id)) return undefined;
   return { name: name.toLowerCase(), id };
 }
 

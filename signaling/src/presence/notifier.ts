@@ -111,6 +111,14 @@ export class Notifier {
     return this.#table.byTag(request.to.tag ?? '')?.dialog.owns(request) ?? false;
   }
 
+  /** Whose dialog a request belongs to, and where its phone was reached last. */
+  homeOf(request: SipMessage): { readonly flow: Flow; readonly user: string } | undefined {
+    const subscription = this.#table.byTag(request.to.tag ?? '');
+    return subscription?.dialog.owns(request)
+      ? { flow: subscription.dialog.flow, user: subscription.watcher }
+      : undefined;
+  }
+
   /** A SUBSCRIBE, or whatever else comes within a subscription. */
   handle(got: Request, nowMs: number): void {
     const { message } = got;
@@ -205,6 +213,8 @@ export class Notifier {
       isLost: false,
     };
     this.counters.subscribed++;
+    const same = [...this.#table.ofState(of.name, resource)].filter(({ watcher }) => watcher === account);
+    if (same.length >= this.#limits.perState) this.#drop(same[0]!);
     this.#table.add(subscription);
     this.#welcome(got, subscription, seconds, nowMs);
   }
@@ -245,6 +255,7 @@ export class Notifier {
     }
     const { dialog, watcher } = subscription;
     dialog.retarget(message);
+    // Admission has seen to it that who comes from elsewhere has shown a password.
     if (flow.account === undefined ? dialog.flow.account === undefined : flow.account === watcher) {
       this.#table.move(subscription, flow);
       subscription.isLost = false;
@@ -352,7 +363,7 @@ export class Notifier {
   }
 
   #tag(): string {
-    return hex(this.#options.crypto.randomBytes(8));
+    return hex(this.#options.crypto.randomBytes(10));
   }
 }
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SipMessage } from '@offhook/core';
+import { createRequest, type SipMessage } from '@offhook/core';
+import { nodeCrypto } from '@offhook/core/node';
 import { ANSWER, DOMAIN, established, last, OFFER, type Phone, stage } from '../call/test-kit.ts';
+import { Notifier } from './notifier.ts';
 import { readXml } from './xml.ts';
 
 const PIDF = 'application/pidf+xml';
@@ -344,6 +346,39 @@ test('PUBLISH: entity tags, what is said changes what others see, closed hides, 
   nothingLeft(s);
 });
 
+test('a body that is no presence is given up at its first mistake, however long it is', () => {
+  const fill = (piece: string) => piece.repeat(Math.floor(16_000 / piece.length));
+  const bodies = ['<a>', '<b:a>', '\u0001', '‹', '&x;', '<a b="', ']]>', '<!--', '<?x '].map(fill);
+  const inside = bodies.map((body) => `<presence xmlns="urn:ietf:params:xml:ns:pidf">${body}`);
+  const startedMs = performance.now();
+  for (let i = 0; i < 20; i++) for (const body of [...bodies, ...inside]) assert.equal(readXml(body), undefined);
+  const eachMs = (performance.now() - startedMs) / (20 * bodies.length * 2);
+  // Read to its end, each of the worst takes 75 to 250 ms.
+  assert.ok(eachMs < 25, `${eachMs} ms each`);
+});
+
+test('an id that is no token is refused, and so are two events', () => {
+  const s = stage();
+  const alice = s.phone('alice');
+  alice.register();
+  subscribe(alice, 'bob', 'presence;id="a;b"');
+  assert.deepEqual(alice.seen(), ['489 SUBSCRIBE']);
+  subscribe(alice, 'bob', 'presence;id=7');
+  const [notify] = told(alice);
+  assert.equal(notify?.header('event'), 'presence;id=7');
+  s.core.handleAccountRemoved('alice', s.clock.now);
+});
+
+test('one watcher of one state five times over: the oldest gives way', () => {
+  const s = stage();
+  const alice = s.phone('alice');
+  alice.register();
+  for (let i = 0; i < 8; i++) subscribe(alice, 'bob', 'presence');
+  told(alice);
+  assert.equal(s.core.presence.notifier.size, 5);
+  nothingLeft(s);
+});
+
 test('PUBLISH: what is wrong with it', () => {
   const s = stage();
   const alice = s.phone('alice');
@@ -446,17 +481,30 @@ test('two restarts: who is reached by datagrams is told 20 s later, and numbers 
   assert.ok(seen[1]!.cseq > seen[0]!.cseq && seen[1]!.version > seen[0]!.version, JSON.stringify(seen));
 });
 
-test('one watcher has a limit', () => {
-  const s = stage();
-  const alice = s.phone('alice');
-  alice.register();
-  const answers: (number | undefined)[] = [];
-  for (let i = 0; i < 502; i++) {
-    s.advance(1000);
-    subscribe(alice, 'bob', 'presence');
-    const all = alice.take();
-    for (const m of all) if (m.kind === 'request') alice.answer(m, 200);
-    answers.push(all.find((m) => m.kind === 'response')?.status);
+test('one watcher has a limit, and so have all of them', () => {
+  const statuses: number[] = [];
+  let sent = 0;
+  const notifier = new Notifier({
+    crypto: nodeCrypto,
+    transactions: { request: () => `n${++sent}`, respond: (_, { status }) => void statuses.push(status) },
+    packages: [{ name: 'presence', type: PIDF, defaultS: 60, write: () => '' }],
+    isUser: () => true,
+    resolveGruu: () => undefined,
+    contact: () => 'sip:here',
+    limits: { perWatcher: 3, perState: 5, all: 5, minS: 60, maxS: 3600 },
+  });
+  const { flow } = stage().phone('alice');
+  for (const [account, user] of ['alice a', 'alice b', 'alice c', 'alice d', 'bob a', 'bob b', 'bob c'].map((w) =>
+    w.split(' '),
+  )) {
+    const uri = `sip:${user}@${DOMAIN}`;
+    const parties = { from: `<sip:${account}@${DOMAIN}>;tag=1`, to: `<${uri}>`, callId: `${account}${user}`, cseq: 1 };
+    const headers = [
+      ['Event', 'presence'],
+      ['Contact', '<sip:x@phone.invalid>'],
+    ] as const;
+    const message = createRequest({ method: 'SUBSCRIBE', uri, ...parties, headers });
+    notifier.handle({ kind: 'request', id: uri, message, flow, account }, 0);
   }
-  assert.deepEqual(answers.slice(-3), [200, 403, 403]);
+  assert.deepEqual(statuses, [200, 200, 200, 403, 200, 200, 503]);
 });

@@ -24,12 +24,20 @@ export interface Subscription {
 
 export interface SubscriptionLimits {
   readonly perWatcher: number;
+  /** Of one watcher to the same state; the oldest gives way, for a phone that has lost its memory subscribes anew. */
+  readonly perState: number;
   readonly all: number;
   readonly minS: number;
   readonly maxS: number;
 }
 
-export const SUBSCRIPTION_LIMITS: SubscriptionLimits = { perWatcher: 500, all: 50_000, minS: 60, maxS: 3600 };
+export const SUBSCRIPTION_LIMITS: SubscriptionLimits = {
+  perWatcher: 500,
+  perState: 5,
+  all: 50_000,
+  minS: 60,
+  maxS: 3600,
+};
 
 /** Subscriptions by what they are looked up by. */
 export class SubscriptionTable {

@@ -12,6 +12,7 @@ export interface XmlElement {
 
 const MOST_ELEMENTS = 500;
 const DEEPEST = 16;
+const SPOILT = new Error('no presence is written like that');
 
 /** Reads a document from outside; undefined when it is malformed, has a DTD, or is larger than any presence is. */
 export function readXml(text: string): XmlElement | undefined {
@@ -19,17 +20,14 @@ export function readXml(text: string): XmlElement | undefined {
   const open: XmlElement[] = [];
   let root: XmlElement | undefined;
   let elements = 0;
-  let isFine = true;
-  const spoil = () => {
-    isFine = false;
+  // Thrown out of the parser, which would go on to the end and count each mistake.
+  const spoil = (): never => {
+    throw SPOILT;
   };
   parser.on('error', spoil);
   parser.on('doctype', spoil);
   parser.on('opentag', ({ uri, local }) => {
-    if (!isFine || ++elements > MOST_ELEMENTS || open.length >= DEEPEST) {
-      isFine = false;
-      return;
-    }
+    if (++elements > MOST_ELEMENTS || open.length >= DEEPEST) spoil();
     const element: XmlElement = { uri, local, children: [], text: '' };
     open.at(-1)?.children.push(element);
     root ??= element;
@@ -49,5 +47,5 @@ export function readXml(text: string): XmlElement | undefined {
   } catch {
     return undefined;
   }
-  return isFine ? root : undefined;
+  return root;
 }

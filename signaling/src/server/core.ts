@@ -194,6 +194,8 @@ export class SipCore {
       isUser,
       isLocal: options.isLocal,
       ownsDialog: (request) => this.calls.ownsDialog(request) || this.presence.notifier.ownsDialog(request),
+      homeOf: (request) => this.calls.homeOf(request) ?? this.presence.notifier.homeOf(request),
+      isRegistered: (user, flow, nowMs) => this.registrar.lookup(user, nowMs).some((b) => b.flow === flow),
       trunks: {
         trunkOf: (request, flow, nowMs) => this.trunks.trunkOf(request, flow, nowMs),
         mayCall: (trunk, nowMs) => this.trunks.mayCall(trunk, nowMs),

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import type { Baresip } from './src/baresip.ts';
-import { click, dial, recordRemote, settle, signIn, waitForCall } from './src/browser.ts';
-import { lacking, SPEECH } from './src/peers.ts';
-import { assertHears, middle } from './src/proof.ts';
-import { Stage } from './src/stage.ts';
-import { System } from './src/system.ts';
-import type { Sound } from './src/wav.ts';
+import type { Baresip } from '../src/baresip.ts';
+import { click, dial, recordRemote, settle, signIn, waitForCall } from '../src/browser.ts';
+import { lacking, SPEECH } from '../src/peers.ts';
+import { assertHears, middle } from '../src/proof.ts';
+import { Stage } from '../src/stage.ts';
+import { System } from '../src/system.ts';
+import type { Sound } from '../src/wav.ts';
 
 const skip = lacking(...SPEECH, 'chromium', 'baresip', 'linphonec', 'openssl');
 

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { mediaStats, type Phone, recordRemote, settle } from './src/browser.ts';
-import type { LibraryAccount } from './src/in-page/library-phone.ts';
-import { LibraryPage, type LibraryPhone } from './src/library-page.ts';
-import { lacking, SPEECH } from './src/peers.ts';
-import { assertHears, middle } from './src/proof.ts';
-import { sipp } from './src/sipp.ts';
-import { Stage } from './src/stage.ts';
-import { System, waitUntil } from './src/system.ts';
+import { mediaStats, type Phone, recordRemote, settle } from '../src/browser.ts';
+import type { LibraryAccount } from '../src/in-page/library-phone.ts';
+import { LibraryPage, type LibraryPhone } from '../src/library-page.ts';
+import { lacking, SPEECH } from '../src/peers.ts';
+import { assertHears, middle } from '../src/proof.ts';
+import { sipp } from '../src/sipp.ts';
+import { Stage } from '../src/stage.ts';
+import { System, waitUntil } from '../src/system.ts';
 
 const withBrowser = lacking(...SPEECH, 'chromium', 'baresip', 'openssl');
 const withLinphone = lacking(...SPEECH, 'linphonec');
