@@ -20,6 +20,7 @@ import {
 import { machine } from './machine.ts';
 import { startOffhook } from './offhook.ts';
 import { CALL, callPasses, type Pass, REGISTER, registerPasses, registrantsFor } from './passes.ts';
+import { stopAll } from './pinned.ts';
 import { freePort } from './ports.ts';
 import { type Results, writeJson, writeTable } from './report.ts';
 import type { Server } from './server.ts';
@@ -71,6 +72,7 @@ export async function compareSignaling(args: string[]): Promise<void> {
     process.exitCode = 1;
   } finally {
     for (const server of servers) await server.stop();
+    await stopAll();
     rmSync(folder, { recursive: true, force: true });
     process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
   }

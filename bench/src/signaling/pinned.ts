@@ -19,6 +19,11 @@ process.once('exit', () => {
   for (const one of running) one.signal('SIGKILL');
 });
 
+/** Ends whatever runs still, whatever went wrong before. */
+export async function stopAll(): Promise<void> {
+  await Promise.all([...running].map((one) => one.stop()));
+}
+
 /**
  * A program on one core, in a session of its own. With the scheduler's autogroups `nice` counts within a session only, so
  * the session's weight is raised too; without the right to, both are left alone.
