@@ -4,8 +4,8 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { DOMAIN, registrant } from './loads.ts';
-import { PASSWORD, startOffhook, startScript } from './offhook.ts';
-import { SERVER_CPU } from './pinned.ts';
+import { PASSWORD, startOffhook } from './offhook.ts';
+import { GENERATOR_CPU, Pinned, SERVER_CPU } from './pinned.ts';
 import { waitUntil } from './ports.ts';
 
 /** What is measured of our server alone. */
@@ -43,7 +43,8 @@ export async function idlePhones(folder: string, phones: number, name: string): 
   const open = async (first: number, count: number) => {
     const log = join(own, `log-${first}`);
     const args = [String(server.httpPort), DOMAIN, PASSWORD, String(first), String(count)];
-    const script = await startScript('web-phones.ts', args, own, log);
+    const path = new URL('web-phones.ts', import.meta.url).pathname;
+    const script = await Pinned.start([process.execPath, path, ...args], { cpu: GENERATOR_CPU, cwd: own, log });
     await waitUntil(
       `${count} WebSocket phones are registered`,
       () => {

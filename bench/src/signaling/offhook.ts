@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { callAdmin, nodeCrypto, type PartStatus } from '@offhook/core/node';
 import { openStore } from '@offhook/signaling';
-import { GENERATOR_CPU, Pinned, SERVER_CPU } from './pinned.ts';
+import { Pinned, SERVER_CPU } from './pinned.ts';
 import { waitUntil } from './ports.ts';
 import type { Server } from './server.ts';
 
@@ -113,10 +113,4 @@ async function addUsers(path: string, domain: string, users: readonly string[]):
   const store = openStore(path, domain, nodeCrypto);
   for (const user of users) await store.addAccount({ user, password: PASSWORD });
   await store.close();
-}
-
-/** A script of this folder beside the server, on the generators' core. */
-export async function startScript(name: string, args: readonly string[], cwd: string, log: string): Promise<Pinned> {
-  const script = new URL(name, import.meta.url).pathname;
-  return Pinned.start([process.execPath, script, ...args], { cpu: GENERATOR_CPU, cwd, log });
 }
