@@ -1,4 +1,4 @@
-// Makes a fresh clone runnable and says what it does. Plain JavaScript: it runs on whatever Node the system has (18+),
+// Makes a fresh clone runnable and says what it does. Plain JavaScript: it runs on whatever Node the system has (18+; 20.19+ to install),
 // before the pinned Node 24 and any dependency exist.
 //   node scripts/bootstrap.mjs            dependencies, pinned Node, web phone
 //   node scripts/bootstrap.mjs --peers    … and the programs the tests talk to
@@ -46,30 +46,37 @@ function newest(path) {
   return latest;
 }
 
-function checkSystem() {
-  if (Number.parseInt(process.versions.node, 10) < 18) {
-    fail(`Node ${process.versions.node} is too old even to install with; any Node from 18 on will do.`);
+/** Checked before an install only: npm leaves out optional packages that are not for its Node, the web phone's builder among them. */
+function checkInstaller() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (!(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19))) {
+    fail(
+      `Node ${process.versions.node} can't install the dependencies; Node 20.19 or newer can (not 21, and 22 from 22.12 on).`,
+    );
   }
   if (process.env.npm_execpath === undefined && spawnSync('npm', ['--version']).status !== 0) {
     fail('npm is needed to install the dependencies, and it was not found on PATH.');
   }
 }
 
-/** `npm ci` unless node_modules was installed from exactly this package-lock.json. */
+/**
+ * `npm ci` unless node_modules holds what this package-lock.json names: by the stamp of an install before, or by npm's own
+ * list of what it installed. Contents, not times, so that a copied node_modules is taken.
+ */
 function installDependencies() {
-  const lock = join(root, 'package-lock.json');
-  const digest = createHash('sha256').update(readFileSync(lock)).digest('hex');
+  const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
+  const digest = createHash('sha256').update(lock).digest('hex');
   const stamp = join(root, 'node_modules/.offhook-lock');
   const installed = join(root, 'node_modules/.package-lock.json'); // npm writes it last
   if (existsSync(installed)) {
-    if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
-    if (modified(installed) + 10_000 >= modified(lock)) {
-      // installed by npm itself, which writes both files within seconds
-      writeFileSync(stamp, digest);
+    if (existsSync(stamp) && readFileSync(stamp, 'utf8').trim() === digest) return;
+    if (isInstalled(lock, readFileSync(installed, 'utf8'))) {
+      note(stamp, digest);
       return;
     }
     say('the dependencies changed; installing them again (npm ci) …');
   } else say('installing the dependencies, Node 24 among them (npm ci, about 400 MB, once) …');
+  checkInstaller();
   const run = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
@@ -80,7 +87,31 @@ function installDependencies() {
       'npm ci did not succeed (its words are above). With no network, copy node_modules from a machine that has one.',
     );
   }
-  writeFileSync(stamp, digest);
+  note(stamp, digest);
+}
+
+/** A node_modules that can't be written to serves all the same; it is only compared again the next time. */
+function note(stamp, digest) {
+  try {
+    writeFileSync(stamp, digest);
+  } catch {}
+}
+
+/** Whether npm's list of what it installed holds what a lockfile names, in the same versions; optional packages may be missing. */
+function isInstalled(lock, installed) {
+  let wanted;
+  let there;
+  try {
+    wanted = JSON.parse(lock).packages;
+    there = JSON.parse(installed).packages;
+  } catch {
+    return false;
+  }
+  const isSame = (a, b) => a.version === b.version && a.integrity === b.integrity && a.resolved === b.resolved;
+  return (
+    Object.entries(there).every(([path, one]) => wanted[path] && isSame(wanted[path], one)) &&
+    Object.entries(wanted).every(([path, { optional }]) => path === '' || optional || there[path])
+  );
 }
 
 /** The Node that runs everything else: the pinned one, or the system's where no pinned one exists. */
@@ -128,7 +159,6 @@ function preparePeers() {
   say('the tests that need them will be skipped and counted.');
 }
 
-checkSystem();
 installDependencies();
 const node = chooseNode();
 buildWebPhone(node);

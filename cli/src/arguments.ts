@@ -110,12 +110,11 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     tokens: true,
   });
   const values: Record<string, string | boolean> = {};
-  const words: string[] = [];
+  const words: string[] = tokens.flatMap((token) => (token.kind === 'positional' ? [token.value] : []));
   for (const token of tokens) {
-    if (token.kind === 'positional') words.push(token.value);
     if (token.kind !== 'option') continue;
     const { name, rawName, value, inlineValue } = token;
-    if (!Object.hasOwn(OPTIONS, name)) throw unknown(rawName, Object.keys(OPTIONS), '');
+    if (!Object.hasOwn(OPTIONS, name)) throw noSuch(rawName, words);
     const wantsValue = OPTIONS[name as Option].type === 'string';
     if (!wantsValue && value !== undefined)
       throw new UsageError(`${rawName} takes no value, and '${value}' was given.`);
@@ -127,6 +126,13 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     values[name] = addsUp ? `${before},${value}` : (value ?? true);
   }
   return { values: values as Values, words };
+}
+
+/** What is no option at all, told of the command that was meant. */
+function noSuch(given: string, [name = '', op]: readonly string[]): UsageError {
+  const command = name === 'users' ? 'user' : name;
+  const page = [`${command} ${op}`, command].find((one) => Object.hasOwn(OWN, one));
+  return page === undefined ? unknown(given, Object.keys(OPTIONS), '') : unknown(given, [...OWN[page]!, ...ALL], page);
 }
 
 export interface NumberRange {

@@ -1,3 +1,4 @@
+import { ipFamily } from '@offhook/core';
 import { UsageError, type Values } from './arguments.ts';
 import { BAN_OPS, bans } from './commands/bans.ts';
 import { cdrs } from './commands/cdrs.ts';
@@ -65,7 +66,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     words: (op) => ((op ?? 'list') === 'list' ? 1 : 2),
     ops: { known: BAN_OPS, otherwise: 'list', missing: '' },
     run: ({ words: [op = 'list', address], values, data, page }) => {
-      if (op !== 'list') needed(address, `which address? offhook bans ${op} <address>.`, page);
+      if (op !== 'list') {
+        const given = needed(address, `which address? offhook bans ${op} <address>.`, page);
+        if (ipFamily(given.replace(/\/64$/, '')) === undefined)
+          throw new UsageError(`'${given.slice(0, 60)}' is no IP address. See: ${helpCommand(page)}`);
+      }
       return bans(data(), { op, address, json: values.json ?? false });
     },
   },
@@ -105,7 +110,7 @@ export function pageOf(name: string, op: string | undefined): string {
 
 /** Throws UsageError for words after a command that it does not know, or too many. */
 export function checkWords(name: string, words: readonly string[]): void {
-  const { words: most = 0, ops } = COMMANDS[name]!;
+  const { words: most = 0, ops, pages = [] } = COMMANDS[name]!;
   const page = pageOf(name, words[0]);
   if (ops) {
     const op = needed(words[0] ?? ops.otherwise, ops.missing, name);
@@ -115,6 +120,13 @@ export function checkWords(name: string, words: readonly string[]): void {
         `'offhook ${name} ${op}' does not exist: ${ops.known.join(', ')}${meant ? `; did you mean '${meant}'?` : '.'} See: ${helpCommand(name)}`,
       );
   }
+  const [first] = words;
+  // what has pages and no operations takes something else too, but no bare word that looks like a page's name
+  const near = !ops && first !== undefined && /^[a-z]+$/i.test(first) ? closest(first, pages) : undefined;
+  if (near !== undefined && near !== first)
+    throw new UsageError(
+      `'offhook ${name} ${first}' does not exist; did you mean '${near}'? See: ${helpCommand(`${name} ${near}`)}`,
+    );
   const limit = typeof most === 'number' ? most : most(words[0]);
   if (words.length > limit) throw new UsageError(`'${words[limit]}' is one word too many. See: ${helpCommand(page)}`);
 }

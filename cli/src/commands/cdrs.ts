@@ -1,5 +1,6 @@
 import type { Cdr, CdrPage } from '@offhook/signaling';
 import { UsageError, type Values } from '../arguments.ts';
+import { closest } from '../config/closest.ts';
 import { ask } from '../running.ts';
 import { command } from '../spelling.ts';
 
@@ -41,6 +42,7 @@ export async function cdrs(data: string, values: Values): Promise<number> {
   let before = values.before;
   do {
     const page = await search(data, { ...parameters, before, limit: Math.min(PAGE, left) });
+    if (page.records.length === 0 && left === limit && values.user !== undefined) await checkUser(data, values.user);
     await write.page(page.records);
     left -= page.records.length;
     before = page.next && `${page.next.startedAt}${page.next.id === undefined ? '' : `.${page.next.id}`}`;
@@ -77,6 +79,17 @@ async function search(data: string, parameters: Record<string, string | number |
       if (message.startsWith(`${parameter}: `)) throw new UsageError(`--${option}${message.slice(parameter.length)}.`);
     throw error;
   }
+}
+
+/** Who has no calls may not be there at all; the calls of an account that was removed are still found. */
+async function checkUser(data: string, user: string): Promise<void> {
+  const list = (await ask(data, 'signaling', 'users', { op: 'list' })) as readonly { readonly user: string }[];
+  const names = list.map((one) => one.user);
+  if (names.includes(user.toLowerCase()) || names.includes(user)) return;
+  const meant = closest(user, names);
+  throw new Error(
+    `there is no user '${user}'${meant === undefined ? `; see: ${command('user list')}` : `; did you mean '${meant}'?`}`,
+  );
 }
 
 /** The options as they were given, to be pasted again. */

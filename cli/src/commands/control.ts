@@ -103,6 +103,8 @@ export async function status(data: string, json: boolean): Promise<number> {
     out(supervisorWords(supervisor));
     for (const part of parts) {
       out(part.status ? inWords(part.status, supervisor) : silentWords(part));
+      const { certificate } = part.status?.details ?? {};
+      if (typeof certificate === 'string') out(`  certificate ${certificate}`);
       for (const words of warningsOf(part.status)) out(`  warning: ${words}`);
     }
     for (const { part } of down) out(`${part.padEnd(14)} does not run; log: ${logOf(data, part)}`);
@@ -125,7 +127,7 @@ function silentWords(part: FoundPart): string {
 function inWords({ part, pid, state, startedAt, ports, details }: PartStatus, supervisor?: FoundSupervisor): string {
   const where = Object.entries(ports).map(([name, port]) => `${name} ${port}`);
   const what = Object.entries(details).flatMap(([name, value]) =>
-    typeof value === 'object' ? [] : [`${name} ${value}`],
+    typeof value === 'object' || name === 'certificate' ? [] : [`${name} ${value}`],
   );
   const { restarts = 0, lastEnd } = supervisor?.parts?.find((one) => one.part === part) ?? {};
   if (restarts > 0)

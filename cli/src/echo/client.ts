@@ -1,6 +1,8 @@
 import { socketKey } from '@offhook/core';
+import { timeLeft } from '@offhook/core/node';
 import type { TlsFacts } from './connect.ts';
 import { firstOf } from './connect.ts';
+import { namesInWords } from './identity.ts';
 import { type EchoLink, type LinkEvents, openStreamLink, openUdpLink, openWebSocketLink, otherWords } from './link.ts';
 import { messageText, numberOf, shownText } from './payload.ts';
 import { EchoTally, inMs, type TallyReport } from './tally.ts';
@@ -172,10 +174,7 @@ class EchoRun implements LinkEvents {
       say(
         `connected to ${socketKey(at)} in ${inMs(connectMs)} ms${how}${target.scheme.startsWith('ws') ? ', WebSocket' : ''}`,
       );
-    if (tls)
-      say(
-        `certificate for ${tls.names.slice(0, 5).join(', ') || 'nobody'}, signed by ${tls.signedBy}, ${tls.daysLeft} days left`,
-      );
+    if (tls) say(`certificate ${namesInWords(tls.names)}, signed by ${tls.signedBy}, ${timeLeft(tls, Date.now())}`);
     if (tls?.distrust !== undefined) say(`NOT TRUSTED${tls.distrust}; going on, because of --insecure`);
   }
 }

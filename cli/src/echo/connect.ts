@@ -24,6 +24,8 @@ export interface TlsFacts {
   readonly names: readonly string[];
   readonly signedBy: string;
   readonly daysLeft: number;
+  /** ISO 8601. */
+  readonly until: string;
   readonly fingerprint: string;
   /** Why the certificate would not do without --insecure. */
   readonly distrust?: string;
@@ -157,6 +159,7 @@ function judged(stream: TLSSocket, { host }: EchoTarget, at: SocketAddress, trus
     names: facts?.names ?? [],
     signedBy: facts?.isSelfSigned ? 'itself' : (facts?.signedBy ?? 'nobody'),
     daysLeft: facts?.daysLeft ?? 0,
+    until: facts?.until ?? new Date(0).toISOString(),
     fingerprint: certificate?.fingerprint256 ?? '',
     ...(distrust !== undefined && { distrust }),
   };

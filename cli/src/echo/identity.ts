@@ -1,5 +1,11 @@
 import { X509Certificate } from 'node:crypto';
-import { certificateByOwnCa, certificateFacts, passingCertificate, readCredentials } from '@offhook/core/node';
+import {
+  certificateByOwnCa,
+  certificateFacts,
+  passingCertificate,
+  readCredentials,
+  timeLeft,
+} from '@offhook/core/node';
 
 /** PEM. */
 export interface IssuedPair {
@@ -33,8 +39,7 @@ export interface IdentityOptions {
 export function echoIdentity({ files, folder, names, nowMs }: IdentityOptions): EchoIdentity {
   if (files) {
     const { cert, key, facts } = readCredentials(files, nowMs);
-    const days = facts.daysLeft < 0 ? 'HAS EXPIRED' : `${facts.daysLeft} days left`;
-    const words = `${files.cert}: for ${facts.names.join(', ') || 'nobody'}, ${days}, signed by ${facts.isSelfSigned ? 'itself' : facts.signedBy}`;
+    const words = `${files.cert}: ${namesInWords(facts.names)}, ${timeLeft(facts, nowMs)}, signed by ${facts.isSelfSigned ? 'itself' : facts.signedBy}`;
     return identity({ cert, key }, { words, trust: facts.isSelfSigned ? 'fingerprint' : 'nothing', caPath: undefined });
   }
   const own = folder === undefined ? undefined : certificateByOwnCa({ folder, names, nowMs });
@@ -43,8 +48,20 @@ export function echoIdentity({ files, folder, names, nowMs }: IdentityOptions): 
     const words = `made for now, signed by ${signedBy}; elsewhere: --ca with a copy of ${own.caPath}`;
     return identity(own, { words, trust: 'own', caPath: own.caPath });
   }
-  const words = 'made for now and signed by nobody; clients know it by its fingerprint';
-  return identity(passingCertificate(names, nowMs), { words, trust: 'fingerprint', caPath: undefined });
+  const passing = passingCertificate(names, nowMs);
+  const facts = certificateFacts(new X509Certificate(passing.cert), nowMs);
+  const words = `made for now, ${namesInWords(facts.names)}, and signed by nobody; clients know it by its fingerprint`;
+  return identity(passing, { words, trust: 'fingerprint', caPath: undefined });
+}
+
+/** More names than these are counted. */
+const TOLD = 5;
+
+/** Whom a certificate is for: `for localhost, vm and 3 more`. */
+export function namesInWords(names: readonly string[]): string {
+  if (names.length === 0) return 'without any name (no subjectAltName)';
+  const more = names.length > TOLD ? ` and ${names.length - TOLD} more` : '';
+  return `for ${names.slice(0, TOLD).join(', ')}${more}`;
 }
 
 function identity({ cert, key }: IssuedPair, more: Pick<EchoIdentity, 'words' | 'trust' | 'caPath'>): EchoIdentity {

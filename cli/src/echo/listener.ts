@@ -21,6 +21,8 @@ export interface ListenerOptions {
 const MAX_TOLD = 100;
 /** When any port will do, and the one that the first address got is taken at the next. */
 const ATTEMPTS = 5;
+/** How many ports above a usual one are tried. */
+const TRIES = 20;
 
 /** What became of one wish. */
 export interface Opened {
@@ -70,23 +72,31 @@ export class EchoListener {
 
   async #open({ scheme, addresses, port, isExact }: ListenAt): Promise<void> {
     const where = addresses.flatMap(everyAddress);
-    for (let attempt = 1; ; attempt++) {
-      const wanted = attempt === 1 ? port : 0;
+    const candidates = isExact ? [port] : this.#candidates(scheme, port);
+    for (const [i, wanted] of candidates.entries()) {
       try {
         const ports = await this.#openAll(scheme, where, wanted);
         this.#ports.push(...ports);
         this.opened.push({
           scheme,
           ports: ports.map(({ at }) => at),
-          taken: attempt > 1 && port !== 0 ? port : undefined,
+          taken: wanted === port ? undefined : port,
         });
         return;
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
-        const another = !isExact && (code === 'EADDRINUSE' || code === 'EACCES') && attempt < ATTEMPTS;
-        if (!another) throw error;
+        if ((code !== 'EADDRINUSE' && code !== 'EACCES') || i === candidates.length - 1) throw error;
       }
     }
+  }
+
+  /** The usual port and those above it, but not those that other wishes are for. */
+  #candidates(scheme: Scheme, port: number): number[] {
+    if (port === 0) return Array.from({ length: ATTEMPTS }, () => 0);
+    const isUdp = scheme === 'udp';
+    const others = this.#options.plan.filter((one) => (one.scheme === 'udp') === isUdp).map((one) => one.port);
+    const above = Array.from({ length: TRIES }, (_, i) => port + 1 + i);
+    return [port, ...above.filter((one) => one <= 65_535 && !others.includes(one))];
   }
 
   /** The same port at each address; nothing stays open when one of them fails. */

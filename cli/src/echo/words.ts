@@ -66,16 +66,29 @@ export function silenceWords(scheme: Scheme, at: string, received: number, timeo
 }
 
 /** What a WebSocket's server answered in place of 101. */
-export function upgradeTrouble(at: string, status: number, location: string | undefined, { path }: EchoTarget): string {
+export function upgradeTrouble(
+  at: string,
+  status: number,
+  location: string | undefined,
+  { path, scheme }: EchoTarget,
+): string {
+  // nginx and others answer plain HTTP on their TLS port with 400
+  const tls = scheme === 'ws' ? ' (as some do to who comes without TLS, wss://)' : '';
   if (status >= 300 && status < 400 && location !== undefined)
     return `${at} sends us elsewhere (HTTP ${status}): ${brief(location)}`;
+  const isSip = /\/sip$/.test(path.replace(/\?.*$/s, '')) && (status === 400 || status === 426);
+  if (isSip)
+    return (
+      `${at} is a web server and does not open a WebSocket for us (HTTP ${status}): the path /sip is by custom that of SIP ` +
+      "phones, which offer the subprotocol 'sip' (RFC 7118), and no echo. The way there is open: this answer came back"
+    );
   const why: Readonly<Record<number, string>> = {
     200: 'it serves a page there, no WebSocket',
-    400: 'it does not understand the request; is TLS wanted (wss://)?',
+    400: `it is a web server, and refuses this request${tls}; perhaps it wants a subprotocol, as SIP over WebSocket does`,
     401: 'it wants a login',
     403: 'it does not let us',
     404: `it has nothing at the path ${path}`,
-    426: 'it wants another kind of upgrade',
+    426: 'it is a web server that wants another upgrade, or a subprotocol',
     502: 'a proxy is there, and what is behind it does not answer',
     503: 'it is overloaded or stopping',
     504: 'a proxy is there, and what is behind it does not answer',
@@ -130,7 +143,8 @@ export function certificateTrouble(shown: Shown, trust: Pick<Trust, 'fingerprint
   if (chainError !== undefined)
     return chainTrouble(certificate, chainError, nowMs, REMEDIES) + hint(certificate, chainError, nowMs);
   if (isNamed(certificate, name)) return undefined;
-  return `${nameTrouble(certificateFacts(certificate, nowMs).names, name)}; call it by one of those names`;
+  const { names } = certificateFacts(certificate, nowMs);
+  return `${nameTrouble(names, name)}${names.length > 0 ? '; call it by one of those names' : `: make one that names it, or trust this one: --fingerprint ${own}`}`;
 }
 
 function hint(certificate: X509Certificate, chainError: string, nowMs: number): string {

@@ -257,12 +257,21 @@ export class Bans {
     const network = networkOf(address);
     const bans = of.isForgeable ? this.#forgeable : this.#proven;
     const before = bans.peek(network);
-    const times = before && nowMs - before.untilMs < FORGET_MS ? before.times + 1 : 1;
+    // By hand, one that holds is replaced: nothing has happened anew.
+    const replaced = of.why === 'hand' ? active(before, nowMs) : undefined;
+    const times = replaced?.times ?? (before && nowMs - before.untilMs < FORGET_MS ? before.times + 1 : 1);
     const lengthMs = durationMs ?? Math.min(LONGEST_BAN_MS, BAN_MS * 2 ** Math.min(times - 1, 10));
-    const ban: Entry = { network, ...of, sinceMs: nowMs, untilMs: nowMs + lengthMs, times, dropped: 0 };
+    const ban: Entry = {
+      network,
+      ...of,
+      sinceMs: nowMs,
+      untilMs: nowMs + lengthMs,
+      times,
+      dropped: replaced?.dropped ?? 0,
+    };
     bans.set(network, ban);
     this.#evidence.forget(evidenceKeys(network)[of.isForgeable ? 0 : 1]);
-    this.made[of.why]++;
+    if (replaced?.why !== 'hand') this.made[of.why]++;
     this.#news.push(ban);
     return ban;
   }

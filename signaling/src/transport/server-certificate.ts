@@ -166,8 +166,12 @@ export class ServerCertificate {
   }
 }
 
+/** A machine has many addresses; more names than these are counted. */
+const NAMES = 4;
+
 /** `for localhost, vm, 127.0.0.1; signed by Offhook CA; good until 2027-11-28 (395 days)` */
 export function inWords({ names, signedBy, isSelfSigned, until, daysLeft }: CertificateFacts): string {
   const who = isSelfSigned ? 'self-signed' : `signed by ${signedBy}`;
-  return `for ${names.join(', ')}; ${who}; good until ${until.slice(0, 10)} (${daysLeft} days)`;
+  const more = names.length > NAMES ? ` and ${names.length - NAMES} more` : '';
+  return `for ${names.slice(0, NAMES).join(', ')}${more}; ${who}; good until ${until.slice(0, 10)} (${daysLeft} days)`;
 }

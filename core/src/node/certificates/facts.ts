@@ -2,6 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import { formatIPv6, ipFamily, parseIPv6 } from '../../base/index.ts';
 
 const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
 
 /** What people want to know of a certificate. */
 export interface CertificateFacts {
@@ -26,6 +27,18 @@ export function certificateFacts(certificate: X509Certificate, nowMs: number): C
     // checkIssued wants keyCertSign too, which a server's certificate by itself need not have
     isSelfSigned: certificate.subject === certificate.issuer && certificate.verify(certificate.publicKey),
   };
+}
+
+/** How long a certificate is good yet: `395 days left`, `1 day left`, `5 h left`, `has expired`. */
+export function timeLeft({ until }: Pick<CertificateFacts, 'until'>, nowMs: number): string {
+  const leftMs = Date.parse(until) - nowMs;
+  if (leftMs < 0) return 'has expired';
+  if (leftMs < HOUR_MS) return 'less than an hour left';
+  // one made a moment ago for a day is good for a day
+  const hours = Math.floor((leftMs + HOUR_MS / 60) / HOUR_MS);
+  if (hours < 24) return `${hours} h left`;
+  const days = Math.floor(hours / 24);
+  return `${days} ${days === 1 ? 'day' : 'days'} left`;
 }
 
 /** Whether it is good for a DNS name or an address. */

@@ -70,5 +70,6 @@ export function chainTrouble(
 /** That a certificate is for others, and for whom. */
 export function nameTrouble(names: readonly string[], wanted: string): string {
   const told = names.slice(0, NAMES).join(', ') + (names.length > NAMES ? ' and others' : '');
-  return `: its certificate is for ${told || 'nobody'}, not for ${wanted}`;
+  if (names.length === 0) return `: its certificate names no host at all (no subjectAltName), so not ${wanted} either`;
+  return `: its certificate is for ${told}, not for ${wanted}`;
 }
