@@ -28,8 +28,10 @@ test('records in words, as JSON and as CSV, page after page; mistakes are told o
   mkdirSync(join(data, 'run'));
   const asked: Record<string, unknown>[] = [];
   const admin = await serveAdmin(join(data, 'run', 'signaling.sock'), {
+    users: () => [{ user: 'bob' }],
     cdrs: (args) => {
       asked.push(args);
+      if (args.user !== undefined) return { records: [] };
       if (args.since === 'noon') throw new Error('since: Unix milliseconds, or a time');
       const from = args.before === undefined ? 0 : Number(String(args.before).split('.c')[1]) + 1;
       const records = RECORDS.slice(from, from + Number(args.limit));
@@ -49,6 +51,11 @@ test('records in words, as JSON and as CSV, page after page; mistakes are told o
     const [code] = (await once(child, 'close')) as [number];
     return { ...said, code };
   };
+
+  assert.deepEqual(await run('--user', 'bob'), { out: 'no calls\n', err: '', code: 0 });
+  const misspelt = await run('--user', 'bobb', '--csv');
+  assert.deepEqual(misspelt, { out: '', err: "offhook: there is no user 'bobb'; did you mean 'bob'?\n", code: 1 });
+  asked.length = 0;
 
   const words = await run('--limit', '2', '--with', 'bob');
   assert.equal(words.code, 0, words.err);

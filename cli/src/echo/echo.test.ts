@@ -447,7 +447,8 @@ test('a port that somebody has is an error when it was asked for, and passed ove
   });
   const other = await EchoListener.open({ ...options, plan: plan(false) });
   assert.equal(other.opened[0]!.taken, port);
-  assert.notEqual(other.opened[0]!.ports[0]!.port, port);
+  const near = other.opened[0]!.ports[0]!.port;
+  assert.ok(near > port && near <= port + 20, `${near} is near ${port}`);
   await other.close();
   await assert.rejects(
     EchoListener.open({ ...options, plan: [{ scheme: 'udp', addresses: ['192.0.2.77'], port: 0, isExact: true }] }),

@@ -236,6 +236,10 @@ test('troubles are said in words', () => {
   assert.match(upgradeTrouble('h:80', 404, undefined, target), /HTTP 404\): it has nothing at the path \/x/);
   assert.match(upgradeTrouble('h:80', 301, 'https://h/', target), /sends us elsewhere \(HTTP 301\): https:\/\/h\//);
   assert.equal(upgradeTrouble('h:80', 418, undefined, target), 'h:80 does not open a WebSocket (HTTP 418)');
+  const sip = { ...target, path: '/sip' };
+  assert.match(upgradeTrouble('h:80', 400, undefined, sip), /that of SIP phones.*and no echo\. The way there is open/);
+  assert.match(upgradeTrouble('h:80', 426, undefined, target), /another upgrade, or a subprotocol/);
+  assert.doesNotMatch(upgradeTrouble('h:443', 400, undefined, { ...target, scheme: 'wss' }), /TLS/);
   assert.match(closeWords('h:80', 1009, ''), /too big/);
   assert.equal(closeWords('h:80', 4000, 'why\n'), 'h:80 closed the WebSocket with 4000: why·');
   assert.ok(isFingerprint(`${'AB:'.repeat(31)}cd`) && isFingerprint('ab'.repeat(32)) && !isFingerprint('ab'));

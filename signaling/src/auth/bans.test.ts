@@ -303,3 +303,17 @@ test('bans by hand hold for everybody, even when somebody signs in; lifted, all 
   ask(SCANNER, { address: other }, 6);
   assert.deepEqual(news(), [`${other} scanner ${BAN_MS / 60_000} min udp`], 'it does not count as the second');
 });
+
+test('by hand again replaces a ban that holds: its time begins anew, and it does not count as another', () => {
+  const { bans, news } = setup();
+  const times = (made: unknown) => (made as { readonly times: number }).times;
+  assert.equal(times(bans.add(THEIRS, 60_000, 0)), 1);
+  assert.equal(times(bans.add(THEIRS, 120_000, 30_000)), 1);
+  assert.deepEqual(news(), [`${THEIRS} hand 1 min`, `${THEIRS} hand 2 min`]);
+  assert.equal(bans.made.hand, 1);
+  assert.deepEqual(
+    bans.list(30_000).map(({ untilMs }) => untilMs),
+    [150_000],
+  );
+  assert.equal(times(bans.add(THEIRS, 60_000, 150_001)), 2, 'one that had ended does');
+});

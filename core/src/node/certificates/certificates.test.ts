@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { CertificateError, outOfDate, ownCertificate, readCredentials } from './index.ts';
+import { CertificateError, outOfDate, ownCertificate, readCredentials, timeLeft } from './index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'oh-tls-'));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -114,4 +114,17 @@ test('files of the user: what is wrong with them is said in words', () => {
   assert.equal(outOfDate(expired, Date.now()), 'it has expired on 2021-01-31');
   assert.match(outOfDate(expired, Date.UTC(2019, 0, 1))!, /not good before 2019-12-31/);
   assert.equal(outOfDate(new X509Certificate(own.cert), Date.now()), undefined);
+});
+
+test('how long a certificate is good yet: days, hours in its last day', () => {
+  const words = (leftMs: number) => timeLeft({ until: new Date(NOW_MS + leftMs).toISOString() }, NOW_MS);
+  assert.deepEqual([395.9 * DAY_MS, DAY_MS, DAY_MS - 1000, DAY_MS - 120_000, DAY_MS / 24, 60_000, -1].map(words), [
+    '395 days left',
+    '1 day left',
+    '1 day left',
+    '23 h left',
+    '1 h left',
+    'less than an hour left',
+    'has expired',
+  ]);
 });

@@ -37,7 +37,7 @@ export function timeLeft({ until }: Pick<CertificateFacts, 'until'>, nowMs: numb
   // one made a moment ago for a day is good for a day
   const hours = Math.floor((leftMs + HOUR_MS / 60) / HOUR_MS);
   if (hours < 24) return `${hours} h left`;
-  const days = Math.floor(hours / 24);
+  const days = Math.max(1, Math.floor(leftMs / DAY_MS));
   return `${days} ${days === 1 ? 'day' : 'days'} left`;
 }
 
