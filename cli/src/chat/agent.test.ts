@@ -386,3 +386,111 @@ test('a server that is silent at the farewell is not waited for longer than two 
   assert.ok(alice.isEnded);
   assert.equal(stage.clock.pending, 0);
 });
+
+for (const lateMs of [20, 500, 1500])
+  test(`whoever ends before the answers ${lateMs} ms late have come leaves nothing behind`, () => {
+    const stage = new Stage();
+    const { server } = stage;
+    const alice = stage.terminal('alice');
+    const receive = alice.receive.bind(alice);
+    const isLate = (bytes: Uint8Array) => {
+      const message = parseSip(bytes);
+      return message instanceof SipMessage && message.kind === 'response' && message.cseq.method !== 'REGISTER';
+    };
+    alice.receive = (bytes, flow) => {
+      if (isLate(bytes)) stage.clock.at(stage.clock.nowMs + lateMs / 2, () => receive(bytes, flow));
+      else receive(bytes, flow);
+    };
+    alice.watch('bob');
+    for (let i = 0; i < 1000 && !alice.agent.isRegistered; i++) stage.run(1);
+    stage.run(5);
+    assert.equal(server.published.size, 0);
+    alice.stop();
+    stage.run(2100);
+    assert.ok(alice.isEnded);
+    assert.equal(server.of('PUBLISH').at(-1)!.expires, 0);
+    assert.equal(server.of('SUBSCRIBE').at(-1)!.expires, 0);
+    assert.equal(server.published.size, 0);
+    assert.equal(server.contacts.size, 0);
+    stage.run(2000); // copies that are late
+    assert.equal(stage.clock.pending, 0);
+  });
+
+test('whoever ends while the first REGISTER is on its way is not registered afterwards', () => {
+  const stage = new Stage();
+  const alice = stage.terminal('alice');
+  for (let i = 0; i < 1000 && stage.server.of('REGISTER').length < 2; i++) stage.run(1);
+  assert.equal(stage.server.contacts.size, 1);
+  assert.ok(!alice.agent.isRegistered);
+  alice.stop();
+  stage.run(2100);
+  assert.ok(alice.isEnded);
+  assert.equal(stage.server.contacts.size, 0);
+  assert.equal(stage.clock.pending, 0);
+});
+
+test('a connection that is lost at the farewell ends it', () => {
+  const stage = new Stage();
+  const alice = stage.terminal('alice', { transport: 'tcp' });
+  alice.watch('bob');
+  for (let i = 0; i < 1000 && !alice.agent.isRegistered; i++) stage.run(1);
+  alice.stop();
+  alice.cut();
+  stage.run(1);
+  assert.ok(alice.isEnded);
+  stage.run(100);
+  assert.equal(stage.clock.pending, 0);
+});
+
+test('somebody whom the server does not know is told as such, and again when asked for again', () => {
+  const stage = new Stage();
+  const alice = stage.terminal('alice');
+  stage.run(1000);
+  const reason = 'SIP;cause=404;text="there is no user \'bobb\'"';
+  for (const method of ['SUBSCRIBE', 'MESSAGE'])
+    stage.server.answers.set(method, { status: 404, headers: [['Reason', reason]] });
+  for (let i = 0; i < 2; i++) {
+    alice.said();
+    alice.watch('bobb');
+    stage.run(1000);
+    const [event] = alice.events.splice(0);
+    assert.ok(event?.kind === 'presence' && event.isNobody);
+    assert.equal(event.words, "there is no user 'bobb'");
+  }
+  alice.send('bobb', 'x');
+  stage.run(1000);
+  const failed = alice.events.at(-1)!;
+  assert.ok(failed.kind === 'delivery' && failed.sent.isNobody);
+  stage.server.answers.clear();
+  alice.said();
+  alice.watch('bobb');
+  stage.run(1000);
+  assert.match(alice.said().join(), /^bobb {"isThere":false/);
+  alice.agent.unwatch(alice.person('bobb'), stage.clock.nowMs);
+  assert.equal(alice.agent.watches.length, 0);
+  alice.stop();
+  stage.run(1000);
+  assert.equal(stage.server.of('SUBSCRIBE').at(-1)!.expires, 0);
+});
+
+test('a server that is silent for minutes is tried, and said to be silent, each minute at least', () => {
+  const stage = new Stage();
+  const alice = stage.terminal('alice');
+  stage.run(1000);
+  alice.said();
+  stage.server.loses = () => true;
+  let last = stage.clock.nowMs + 400_000; // when the refresh is due, and given up
+  let tries = 0;
+  for (let i = 0; i < 1200; i++) {
+    stage.run(1000);
+    if (alice.said().length === 0) continue;
+    const now = stage.clock.nowMs;
+    assert.ok(now - last <= 66_000, `${now - last} ms of silence`);
+    last = now;
+    tries++;
+  }
+  assert.ok(tries >= 14 && tries < 40, `${tries}`);
+  stage.server.loses = () => false;
+  stage.run(65_000);
+  assert.deepEqual(alice.said(), ['registered']);
+});

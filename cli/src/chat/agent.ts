@@ -30,7 +30,13 @@ export type ChatEvent =
   /** A receipt for a text of an earlier session. */
   | { readonly kind: 'receipt'; readonly receipt: Receipt }
   /** `presence` undefined: it can't be known, and `words` say why. */
-  | { readonly kind: 'presence'; readonly person: Person; readonly presence?: Presence; readonly words: string }
+  | {
+      readonly kind: 'presence';
+      readonly person: Person;
+      readonly presence?: Presence;
+      readonly words: string;
+      readonly isNobody: boolean;
+    }
   | { readonly kind: 'note'; readonly words: string };
 
 export type ChatCommand =
@@ -192,18 +198,30 @@ export class ChatAgent {
   watch(person: Person, nowMs: number): boolean {
     this.#nowMs = nowMs;
     const key = person.uri.toString();
-    if (this.#watches.has(key)) return true;
+    const known = this.#watches.get(key);
+    if (known) {
+      if (this.isRegistered) known.askAgain(nowMs);
+      return true;
+    }
     if (this.#watches.size >= MAX_WATCHES) return false;
-    const watch = new Watch({
+    const watch: Watch = new Watch({
       account: this.#account,
       person,
       requests: this.#requests,
       contact: () => this.#registration.contactUri(),
-      tell: (presence, words) => this.#tell({ kind: 'presence', person, presence, words }),
+      tell: (presence, words) => this.#tell({ kind: 'presence', person, presence, words, isNobody: watch.isNobody }),
     });
     this.#watches.set(key, watch);
     if (this.isRegistered) watch.begin(nowMs);
     return true;
+  }
+
+  /** Follows somebody no more. */
+  unwatch(person: Person, nowMs: number): void {
+    this.#nowMs = nowMs;
+    const key = person.uri.toString();
+    this.#watches.get(key)?.stop(() => {}, nowMs);
+    this.#watches.delete(key);
   }
 
   setStatus(status: Status, note: string, nowMs: number): void {

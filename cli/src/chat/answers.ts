@@ -3,6 +3,8 @@ import type { NoAnswer } from './requests.ts';
 
 /** Longest wait that is taken from a server's Retry-After. */
 const MAX_RETRY_AFTER_S = 3600;
+/** There is nobody of that name (RFC 3261 21.4.5, 21.6.3). */
+const NOBODY: ReadonlySet<number> = new Set([404, 604]);
 const MAX_EXPIRES_S = 7 * 86_400;
 
 /** Why a request was refused, as people read it: the text of its Reason header (RFC 3326), else status and phrase. */
@@ -14,6 +16,15 @@ export function answerWords(message: SipMessage): string {
     if (said) return said.slice(0, 200);
   }
   return `${status} ${(reason || reasonPhrase(status)).slice(0, 100)}`;
+}
+
+export function saysNobody({ status }: SipMessage): boolean {
+  return NOBODY.has(status);
+}
+
+/** Of somebody whom the server does not know; a status without words of its own is said, too: not every server means it so. */
+export function nobodyWords(name: string, words: string): string {
+  return `there is no user ${name}${/^\d{3} /.test(words) ? ` (${words})` : ''}`;
 }
 
 export function noAnswerWords(why: NoAnswer): string {

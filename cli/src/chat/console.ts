@@ -128,5 +128,5 @@ function completed(line: string, { commands, people }: Completion): string[] {
   const space = line.indexOf(' ');
   if (space < 0) return commands.filter((one) => one.startsWith(line));
   const begun = line.slice(line.lastIndexOf(' ') + 1);
-  return /^\/(?:to|who|history) +\S*$/.test(line) ? people().filter((one) => one.startsWith(begun)) : [];
+  return /^\/(?:to|who|history|forget) +\S*$/.test(line) ? people().filter((one) => one.startsWith(begun)) : [];
 }

@@ -74,3 +74,38 @@ test('a terminal is the same phone at each start, and a second one beside it ano
   assert.equal(again.urn, first.urn);
   again.release();
 });
+
+test('whom the server does not know is none of the people, also at the next start, until a text comes or arrives', () => {
+  const path = join(folder, 'gone');
+  const history = new History(path);
+  history.noteGone('never-written-to');
+  history.note(text('1'));
+  history.note(text('2', { with: 'bobb', state: 'failed' }));
+  history.noteGone('bobb');
+  assert.deepEqual(history.people(), ['bob']);
+  for (let start = 0; start < 3; start++) assert.deepEqual(new History(path).people(), ['bob']);
+  assert.equal(new History(path).texts('bobb').length, 1);
+  const again = new History(path);
+  again.note(text('3', { with: 'bobb', state: 'failed' }));
+  assert.deepEqual(again.people(), ['bob']);
+  again.note(text('4', { with: 'bobb', own: false }));
+  assert.deepEqual(new History(path).people(), ['bobb', 'bob']);
+});
+
+test('who is forgotten leaves no text in the file, others stay, those of another terminal too', () => {
+  const path = join(folder, 'forget');
+  const history = new History(path);
+  const other = new History(path);
+  history.note(text('1', { with: 'carol' }));
+  history.note(text('2'));
+  other.note(text('3', { with: 'carol' }));
+  other.note(text('4'));
+  assert.equal(history.forget('carol'), 2);
+  assert.equal(history.forget('carol'), 0);
+  assert.doesNotMatch(readFileSync(path, 'utf8'), /carol/);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.deepEqual(
+    new History(path).texts().map(({ id }) => id),
+    ['2', '4'],
+  );
+});

@@ -18,10 +18,16 @@ export interface Remembered {
   readonly state?: Delivery;
 }
 
+/** Somebody whom the server has said not to know; whoever is written with again afterwards is known again. */
+interface Gone {
+  readonly gone: string;
+}
+
 /** What was written, in a file that nobody else can read; the last line of an id is how it is now. */
 export class History {
   readonly #path: string;
   readonly #texts = new Map<string, Remembered>();
+  readonly #gone = new Set<string>();
   #lines = 0;
   /** Why nothing is kept, in words; said once by the caller. */
   trouble: string | undefined;
@@ -45,18 +51,48 @@ export class History {
     return this.#texts.get(id);
   }
 
-  /** People written with, the last one first. */
+  /** People written with, the last one first; without those whom the server does not know. */
   people(): readonly string[] {
-    return [...new Set([...this.#texts.values()].reverse().map((one) => one.with))];
+    return [...new Set([...this.#texts.values()].reverse().map((one) => one.with))].filter(
+      (one) => !this.#gone.has(one),
+    );
   }
 
   /** Remembers a text, or what has become of it. */
   note(one: Remembered): void {
     this.#keep(one);
+    this.#add(one);
+  }
+
+  /** The server knows nobody of that name: none of `people` until a text comes or arrives. */
+  noteGone(name: string): void {
+    if (this.#gone.has(name) || !this.people().includes(name)) return;
+    this.#gone.add(name);
+    this.#add({ gone: name });
+  }
+
+  /** Deletes what was written with one person; answers how many texts. */
+  forget(name: string): number {
+    const trouble = this.trouble;
+    if (trouble === undefined) this.#try(() => this.#load()); // what another terminal has written
+    const texts = this.texts(name);
+    for (const { id } of texts) this.#texts.delete(id);
+    this.#gone.delete(name);
+    if (texts.length > 0 && trouble === undefined) this.#try(() => this.#write());
+    return texts.length;
+  }
+
+  #add(one: Remembered | Gone): void {
     if (this.trouble !== undefined) return;
-    try {
+    this.#try(() => {
       if (++this.#lines > MAX_TEXTS * 2) this.#rewrite();
       else appendFileSync(this.#path, `${JSON.stringify(one)}\n`, { mode: 0o600 });
+    });
+  }
+
+  #try(write: () => void): void {
+    try {
+      write();
     } catch (error) {
       this.trouble = `what is written from now on is not kept: ${(error as Error).message}`;
     }
@@ -64,12 +100,13 @@ export class History {
 
   #keep(one: Remembered): void {
     this.#texts.set(one.id, one); // a known id keeps its place
+    if (one.state !== 'failed') this.#gone.delete(one.with);
     if (this.#texts.size > MAX_TEXTS) this.#texts.delete(this.#texts.keys().next().value!);
   }
 
   #read(): void {
     this.#load();
-    if (this.#lines > this.#texts.size) this.#rewrite();
+    if (this.#lines > this.#texts.size + this.#gone.size) this.#rewrite();
   }
 
   #load(): void {
@@ -85,7 +122,8 @@ export class History {
     this.#lines = 0;
     for (const line of content.split('\n')) {
       const one = parseLine(line);
-      if (one) this.#keep(one);
+      if (one && 'gone' in one) this.#gone.add(one.gone);
+      else if (one) this.#keep(one);
       if (line !== '') this.#lines++;
     }
   }
@@ -93,8 +131,16 @@ export class History {
   /** Another terminal of the same account may have added to it meanwhile. */
   #rewrite(): void {
     this.#load();
+    this.#write();
+  }
+
+  #write(): void {
     const fresh = `${this.#path}.${process.pid}`;
-    const lines = [...this.#texts.values()].map((one) => `${JSON.stringify(one)}\n`);
+    const texts = [...this.#texts.values()];
+    const gone = [...this.#gone]
+      .filter((name) => texts.some((one) => one.with === name))
+      .map((name) => ({ gone: name }));
+    const lines = [...texts, ...gone].map((one) => `${JSON.stringify(one)}\n`);
     writeFileSync(fresh, lines.join(''), { mode: 0o600 });
     renameSync(fresh, this.#path);
     this.#lines = lines.length;
@@ -102,9 +148,10 @@ export class History {
 }
 
 /** A line that was cut by a crash, or is somebody's joke, is passed over. */
-function parseLine(line: string): Remembered | undefined {
+function parseLine(line: string): Remembered | Gone | undefined {
   try {
-    const one = JSON.parse(line) as Partial<Record<keyof Remembered, unknown>>;
+    const one = JSON.parse(line) as Partial<Record<keyof (Remembered & Gone), unknown>>;
+    if (typeof one.gone === 'string') return { gone: one.gone };
     const { id, at, text, own } = one;
     const isText = [id, at, one.with, text].every((value) => typeof value === 'string' && value !== '');
     return isText && typeof own === 'boolean' && !Number.isNaN(Date.parse(String(at)))

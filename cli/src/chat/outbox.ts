@@ -1,6 +1,6 @@
 import { createRequest, parseNameAddr, type SipMessage, utf8 } from '@offhook/core';
 import { domainHost, type Person } from './address.ts';
-import { answerWords, noAnswerWords } from './answers.ts';
+import { answerWords, noAnswerWords, saysNobody } from './answers.ts';
 import type { Receipt } from './presence.ts';
 import type { Account } from './registration.ts';
 import type { NoAnswer, Requests } from './requests.ts';
@@ -25,6 +25,8 @@ export interface Sent {
   readonly text: string;
   readonly atMs: number;
   state: Delivery;
+  /** It failed because there is nobody of that name. */
+  isNobody?: boolean;
 }
 
 interface Waiting extends Sent {
@@ -127,7 +129,10 @@ export class Outbox {
           if (refused) this.#settle(one, 'failed', refused.words, now);
           else if (message.status === 202) this.#settle(one, 'stored', '', now);
           else if (message.status < 300) this.#settle(one, 'delivered', '', now);
-          else this.#settle(one, 'failed', answerWords(message), now);
+          else {
+            one.isNobody = saysNobody(message);
+            this.#settle(one, 'failed', answerWords(message), now);
+          }
         },
         failed: (why: NoAnswer, now) => {
           this.#busy.delete(one);

@@ -32,6 +32,8 @@ export class Publication {
   #dueMs: number | undefined;
   #failures = 0;
   #isAsking = false;
+  /** At the end: told when nothing is published any more. */
+  #stopped: ((nowMs: number) => void) | undefined;
   /** What is published differs from what is so. */
   #isChanged = true;
   /** The server does not take presence; asked again only with the next registration. */
@@ -75,9 +77,14 @@ export class Publication {
     if (this.#options.requests.flow && !this.#isRefused) this.#ask(nowMs);
   }
 
-  /** RFC 3903 4.5: removed by Expires 0. */
+  /** RFC 3903 4.5: removed by Expires 0. What is on its way has no entity tag yet: its answer is awaited first. */
   stop(done: (nowMs: number) => void, nowMs: number): void {
     this.#dueMs = undefined;
+    if (this.#isAsking && this.#options.requests.flow) this.#stopped = done;
+    else this.#remove(done, nowMs);
+  }
+
+  #remove(done: (nowMs: number) => void, nowMs: number): void {
     const { requests } = this.#options;
     if (this.#etag === undefined || !requests.flow) {
       done(nowMs);
@@ -101,12 +108,21 @@ export class Publication {
       () => ++this.#cseq,
       {
         response: (message, now, refused) => {
+          if (this.#stopped) {
+            if (!refused && message.status < 300) this.#etag = entityTag(message);
+            this.#remove(this.#stopped, now);
+            return;
+          }
           if (requests.flow !== flow) return;
           this.#isAsking = false;
           if (refused) this.#refuse(refused.words);
           else this.#answered(message, now);
         },
         failed: (_, now) => {
+          if (this.#stopped) {
+            this.#remove(this.#stopped, now);
+            return;
+          }
           if (requests.flow !== flow) return;
           this.#isAsking = false;
           this.#later(0, now);
@@ -120,7 +136,7 @@ export class Publication {
     const { status } = message;
     if (status >= 200 && status < 300) {
       this.#failures = 0;
-      this.#etag = message.header('sip-etag')?.slice(0, 256);
+      this.#etag = entityTag(message);
       const seconds = grantedS(message.expires, this.#expiresS);
       this.#dueMs = nowMs + refreshAfterMs(seconds, this.#options.requests.crypto.randomBytes(1));
       if (this.#isChanged) this.#ask(nowMs);
@@ -180,4 +196,8 @@ export class Publication {
       ...(body === undefined ? {} : { body: { type: 'application/pidf+xml', bytes: body } }),
     });
   }
+}
+
+function entityTag(message: SipMessage): string | undefined {
+  return message.header('sip-etag')?.slice(0, 256);
 }

@@ -56,7 +56,12 @@ export class Registration {
   #untilMs: number | undefined;
   /** Where the server sees us, when a NAT changes it (RFC 3581). */
   #seenAt: string | undefined;
+  #isAsking = false;
   #stopped = false;
+  /** At the end: what is to follow the answer to a REGISTER that is on its way. */
+  #answeredAtEnd: ((isRegistered: boolean, nowMs: number) => void) | undefined;
+  /** When the last try to reach the server began: the next one is counted from there. */
+  #triedAtMs = 0;
 
   constructor(options: RegistrationOptions, nowMs: number) {
     this.#options = options;
@@ -78,6 +83,7 @@ export class Registration {
     }
     if (this.#dueMs === undefined || this.#dueMs > nowMs) return;
     this.#dueMs = undefined;
+    this.#triedAtMs = nowMs;
     if (this.#options.requests.flow) this.#ask(nowMs);
     else this.#options.connect();
   }
@@ -101,18 +107,23 @@ export class Registration {
     else this.#fail(words, nowMs);
   }
 
-  /** Removes our contact (10.2.2). */
+  /** Removes our contact (10.2.2); not before the answer to a REGISTER that is on its way has come (10.2.4). */
   stop(done: (nowMs: number) => void, nowMs: number): void {
+    const { requests } = this.#options;
     this.#stopped = true;
     this.#dueMs = undefined;
     const wasRegistered = this.isRegistered;
     this.isRegistered = false;
-    if (!wasRegistered || !this.#options.requests.flow) {
-      done(nowMs);
-      return;
-    }
-    const ended = (_: unknown, now: number) => done(now);
-    this.#options.requests.send(this.#request(0), () => ++this.#cseq, { response: ended, failed: ended }, nowMs);
+    const remove = (isRegistered: boolean, at: number) => {
+      if (!isRegistered || !requests.flow) {
+        done(at);
+        return;
+      }
+      const ended = (_: unknown, now: number) => done(now);
+      requests.send(this.#request(0), () => ++this.#cseq, { response: ended, failed: ended }, at);
+    };
+    if (this.#isAsking && requests.flow) this.#answeredAtEnd = (is, at) => remove(is || wasRegistered, at);
+    else remove(wasRegistered, nowMs);
   }
 
   /** Our Contact, the target of requests in our dialogs. */
@@ -128,18 +139,24 @@ export class Registration {
   #ask(nowMs: number): void {
     const { requests } = this.#options;
     const { flow } = requests;
-    const isCurrent = () => !this.#stopped && requests.flow === flow;
+    this.#isAsking = true;
+    /** Whether the answer counts, and nothing else is to come of it. */
+    const isCurrent = (isRegistered: boolean, now: number) => {
+      if (this.#stopped || requests.flow === flow) this.#isAsking = false;
+      this.#answeredAtEnd?.(isRegistered, now);
+      return !this.#stopped && requests.flow === flow;
+    };
     requests.send(
       this.#request(this.#expiresS),
       () => ++this.#cseq,
       {
         response: (message, now, refused) => {
-          if (!isCurrent()) return;
+          if (!isCurrent(!refused && message.status < 300, now)) return;
           if (refused) this.#refuse(refused.words, now);
           else this.#answered(message, now);
         },
         failed: (why, now) => {
-          if (isCurrent()) this.#fail(noAnswerWords(why), now);
+          if (isCurrent(false, now)) this.#fail(noAnswerWords(why), now);
         },
       },
       nowMs,
@@ -203,13 +220,16 @@ export class Registration {
 
   #fail(words: string, nowMs: number, afterS = 0): void {
     const waitMs = backOffMs(this.#failures++, BACK_OFF, this.#options.requests.crypto.randomBytes(1));
-    this.#lost(words, { isRefused: false, retryMs: Math.max(waitMs, afterS * 1000) }, nowMs);
+    // a try that was not answered has taken half a minute itself: whoever waits hears of each one, within a minute
+    const leftMs = Math.max(Math.min(waitMs, BACK_OFF.firstMs), waitMs - (nowMs - this.#triedAtMs));
+    this.#lost(words, { isRefused: false, retryMs: Math.max(leftMs, afterS * 1000) }, nowMs);
   }
 
   /** The next try is over a flow of its own: names are looked up anew, and a port that a firewall has forgotten is left. */
   #lost(words: string, how: { isRefused: boolean; retryMs: number }, nowMs: number): void {
     const { requests, disconnect, tell } = this.#options;
     this.isRegistered = false;
+    this.#isAsking = false;
     this.#dueMs = nowMs + how.retryMs;
     const { flow } = requests;
     requests.flow = undefined;

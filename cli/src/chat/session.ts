@@ -1,13 +1,15 @@
 import { MachineTimer, monotonicMs, nodeCrypto } from '@offhook/core/node';
 import { type Person, parsePerson } from './address.ts';
 import { ChatAgent, type ChatEvent } from './agent.ts';
+import { nobodyWords } from './answers.ts';
 import type { Console, ConsoleEvents } from './console.ts';
 import type { History } from './history.ts';
 import { shownName } from './plain-text.ts';
-import { presenceWords } from './presence.ts';
+import { type Presence, presenceWords } from './presence.ts';
 import type { Account } from './registration.ts';
 import { inJson, inLines, type Shown } from './shown.ts';
 import { COMMAND_HELP, parseTyped, type Typed } from './typed.ts';
+import { NOT_YET, type Watch } from './watch.ts';
 import { Wire, type WireOptions } from './wire.ts';
 
 /** People of earlier talks who are followed from the start. */
@@ -39,7 +41,8 @@ export class Session {
   #to: Person | undefined;
   #exitCode = 0;
   #wasRegistered = false;
-  #lastWords = '';
+  /** The server can't be reached; not yet while the first registration is under way. */
+  #isAway = false;
   #joined: string[] = [];
   /** No more lines come; the last texts decide when it ends. */
   #isEnding = false;
@@ -137,11 +140,12 @@ export class Session {
       case 'delivery': {
         const { sent, words } = event;
         const { id, to, text, state } = sent;
-        const isQuiet = state === 'waiting' && this.#agent.isRegistered && !this.#options.isJson;
-        if (!isQuiet) this.#show({ kind: 'delivery', id, to: to.name, text, state, words: words || undefined });
+        if (state !== 'waiting' || this.#isAway)
+          this.#show({ kind: 'delivery', id, to: to.name, text, state, words: words || undefined });
         if (state === 'failed') this.#exitCode = this.#console.isInteractive ? 0 : 1;
         if (state !== 'waiting' && state !== 'sending')
           this.#remember({ id, at: new Date(sent.atMs).toISOString(), with: to.name, own: true, text, state });
+        if (sent.isNobody) this.#options.history.noteGone(to.name);
         return;
       }
       case 'receipt': {
@@ -154,13 +158,9 @@ export class Session {
         return;
       }
       case 'presence': {
-        const { person, presence, words } = event;
-        this.#show({
-          kind: 'presence',
-          who: person.name,
-          words: presence ? `is ${presenceWords(presence)}` : `can’t be seen: ${words}`,
-          isThere: presence?.isThere,
-        });
+        const { person, isNobody } = event;
+        if (isNobody) history.noteGone(person.name);
+        this.#showPresence(event);
         return;
       }
       case 'standing':
@@ -181,7 +181,7 @@ export class Session {
       const where = `${wire.host}${wire.port === undefined ? '' : `:${wire.port}`} (${wire.transport})`;
       const hint = this.#console.isInteractive && again === '' ? '; /help says what can be typed' : '';
       this.#wasRegistered = true;
-      this.#lastWords = '';
+      this.#isAway = false;
       const words = `signed in${again} as ${account.user}@${account.domain} at ${where}${hint}`;
       this.#show({ kind: 'standing', registered: true, words });
       return;
@@ -189,12 +189,18 @@ export class Session {
     const { isRefused, retryMs, words } = standing;
     const isLast = !this.#wasRegistered && (isRefused || !this.#console.isInteractive);
     const seconds = Math.max(1, Math.round(retryMs / 1000));
-    if (words !== this.#lastWords) {
-      const next = isLast ? (isRefused ? `; ${this.#options.refusedHint}` : '') : `; tried again in ${seconds} s`;
-      this.#show({ kind: 'standing', registered: false, words: `not signed in: ${words}${next}` });
+    const state =
+      isRefused || !this.#wasRegistered ? 'not signed in' : this.#isAway ? 'still no connection' : 'connection lost';
+    // each try is said: whoever hears nothing would believe that none is made
+    const next = isLast ? (isRefused ? `; ${this.#options.refusedHint}` : '') : `; trying again in ${seconds} s`;
+    this.#show({ kind: 'standing', registered: false, words: `${state}: ${words}${next}` });
+    const waiting = this.#isAway ? 0 : this.#agent.openTexts;
+    this.#isAway = true;
+    if (!isLast) {
+      if (waiting > 0)
+        this.#note(`${waiting === 1 ? 'one text waits' : `${waiting} texts wait`} until the server is there`);
+      return;
     }
-    this.#lastWords = words;
-    if (!isLast) return;
     this.#exitCode = 1;
     queueMicrotask(() => this.stop());
   }
@@ -257,6 +263,9 @@ export class Session {
       case 'history':
         this.#showHistory(typed.who);
         return;
+      case 'forget':
+        this.#forget(typed.who);
+        return;
       case 'help':
         this.#note(COMMAND_HELP.join('\n'));
         return;
@@ -277,6 +286,18 @@ export class Session {
     this.#promptAgain();
   }
 
+  #forget(who: string): void {
+    const person = parsePerson(who, this.#options.account.domain);
+    const name = person?.name ?? who;
+    const before = this.#options.history.trouble;
+    const count = this.#options.history.forget(name);
+    this.#sayTrouble(before);
+    if (person) this.#agent.unwatch(person, monotonicMs());
+    if (this.#to?.name === name) this.#to = undefined;
+    this.#promptAgain();
+    this.#note(`${name} is forgotten${count === 0 ? '' : `, with ${count === 1 ? 'one text' : `${count} texts`}`}`);
+  }
+
   #promptAgain(): void {
     this.#console.prompt(this.#to ? `${shownName(this.#to.name)}> ` : '> ');
   }
@@ -285,22 +306,40 @@ export class Session {
   #follow(person: Person): void {
     const known = this.#agent.watches.find((one) => one.person.name === person.name);
     if (!known && !this.#agent.watch(person, monotonicMs())) this.#mistake('too many people are followed already');
-    if (known) this.#showWatch(known);
+    if (!known) return;
+    if (!this.#agent.isRegistered) this.#note('not connected; when last seen:');
+    else if (known.isNobody) {
+      this.#agent.watch(person, monotonicMs()); // may be there by now: the answer says
+      return;
+    }
+    this.#showPresence(known);
   }
 
   #who(): void {
     const { watches } = this.#agent;
     if (watches.length === 0) this.#note('nobody is followed yet: /who bob, or write to somebody');
-    for (const one of watches) this.#showWatch(one);
+    else if (!this.#agent.isRegistered) this.#note('not connected; when last seen:');
+    for (const one of watches) this.#showPresence(one);
   }
 
-  #showWatch({ person, presence, words }: ChatAgent['watches'][number]): void {
+  /** How somebody is; without a connection how it was: a program is told no `isThere` then. */
+  #showPresence({
+    person,
+    presence,
+    words,
+    isNobody,
+  }: Pick<Watch, 'person' | 'words' | 'isNobody'> & { readonly presence?: Presence | undefined }): void {
+    const isNow = this.#agent.isRegistered;
+    const verb = isNow ? 'is' : 'was';
     const said = presence
-      ? `is ${presenceWords(presence)}`
-      : words === 'not known yet'
-        ? 'is not known yet'
-        : `can’t be seen: ${words}`;
-    this.#show({ kind: 'presence', who: person.name, words: said, isThere: presence?.isThere });
+      ? `${verb} ${presenceWords(presence)}`
+      : isNobody
+        ? nobodyWords(person.name, words)
+        : words === NOT_YET
+          ? 'is not known yet'
+          : `can’t be seen: ${words}`;
+    const isThere = isNow ? presence?.isThere : undefined;
+    this.#show({ kind: 'presence', who: person.name, words: said, isThere, isNobody: isNobody || undefined });
   }
 
   #showStatus(): void {
@@ -320,7 +359,12 @@ export class Session {
     const { history } = this.#options;
     const before = history.trouble;
     history.note(one);
-    if (history.trouble !== before) this.#note(history.trouble!);
+    this.#sayTrouble(before);
+  }
+
+  #sayTrouble(before: string | undefined): void {
+    const { trouble } = this.#options.history;
+    if (trouble !== undefined && trouble !== before) this.#note(trouble);
   }
 
   #mistake(words: string): void {

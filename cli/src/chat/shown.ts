@@ -22,7 +22,13 @@ export type Shown =
       readonly state: Delivery;
       readonly words?: string;
     }
-  | { readonly kind: 'presence'; readonly who: string; readonly words: string; readonly isThere?: boolean }
+  | {
+      readonly kind: 'presence';
+      readonly who: string;
+      readonly words: string;
+      readonly isThere?: boolean;
+      readonly isNobody?: boolean;
+    }
   | { readonly kind: 'standing'; readonly registered: boolean; readonly words: string }
   | {
       readonly kind: 'history';
@@ -49,6 +55,7 @@ export function inLines(shown: Shown, now: Date, columns?: number): readonly str
     case 'delivery':
       return deliveryLines(shown).map((line) => `${at} ${line}`);
     case 'presence':
+      if (shown.isNobody) return [`${at} ${shownName(shown.words, 300)}`];
       return [`${at} ${shownName(shown.who)} ${shown.words === '' ? '' : shownName(shown.words, 300)}`];
     case 'standing':
     case 'note':

@@ -19,6 +19,8 @@ const TYPED: readonly [string, Typed | RegExp][] = [
   ['/status away back  at five', { kind: 'status', status: 'away', note: 'back at five' }],
   ['/status asleep', /available, busy, away/],
   ['/history bob', { kind: 'history', who: 'bob' }],
+  ['/forget bob', { kind: 'forget', who: 'bob' }],
+  ['/forget', /forget whom\?/],
   ['/help', { kind: 'help' }],
   ['/quit', { kind: 'quit' }],
   ['/etc/passwd', /is no command; \/help names them/],

@@ -8,18 +8,20 @@ export type Typed =
   | { readonly kind: 'status'; readonly status: Status; readonly note: string }
   | { readonly kind: 'show-status' }
   | { readonly kind: 'history'; readonly who?: string }
+  | { readonly kind: 'forget'; readonly who: string }
   | { readonly kind: 'help' }
   | { readonly kind: 'quit' }
   | { readonly kind: 'nothing' }
   | { readonly kind: 'mistake'; readonly words: string };
 
-export const COMMANDS = ['/to', '/who', '/status', '/history', '/help', '/quit'] as const;
+export const COMMANDS = ['/to', '/who', '/status', '/history', '/forget', '/help', '/quit'] as const;
 
 export const COMMAND_HELP: readonly string[] = [
   '/to bob            whom what you type goes to from now on; bob@example.org is somebody elsewhere',
   '/who [bob]         who is there; with a name, follows how that person is from now on',
   '/status busy       how others see you: available, busy or away; a note may follow: /status away back at five',
   '/history [bob]     what was written lately, all of it or with one person',
+  '/forget bob        deletes what was written with one person from the history; how that person is, is not followed any more',
   '/help              this',
   '/quit              ends; so does Ctrl-D, and Ctrl-C on an empty line',
   'A line that ends in \\ goes on with the next one; one that begins with // is a text that begins with /.',
@@ -52,6 +54,10 @@ export function parseTyped(line: string): Typed {
       return more.length === 0
         ? { kind: 'history', who: first }
         : { kind: 'mistake', words: 'one name at a time: /history bob' };
+    case '/forget':
+      return first !== undefined && more.length === 0
+        ? { kind: 'forget', who: first }
+        : { kind: 'mistake', words: 'forget whom? /forget bob' };
     case '/help':
     case '/?':
       return { kind: 'help' };

@@ -1,7 +1,7 @@
 import { createRequest, createResponse, parseNameAddr, type SipMessage } from '@offhook/core';
 import { Dialog } from '@offhook/signaling';
 import { domainHost, type Person } from './address.ts';
-import { answerWords, backOffMs, grantedS, longerExpires, refreshAfterMs, retryAfterS } from './answers.ts';
+import { answerWords, backOffMs, grantedS, longerExpires, refreshAfterMs, retryAfterS, saysNobody } from './answers.ts';
 import { type Presence, parsePidf } from './presence.ts';
 import type { Account } from './registration.ts';
 import type { Client, Requests } from './requests.ts';
@@ -12,6 +12,8 @@ const BACK_OFF = { firstMs: 10_000, longestMs: 1_800_000 };
 const FIRST_NOTIFY_MS = 32_000;
 /** Refusals that another try does not change. */
 const NEVER: ReadonlySet<number> = new Set([403, 404, 405, 410, 416, 485, 489, 501, 603, 604]);
+/** `words` before the first answer. */
+export const NOT_YET = 'not known yet';
 const PIDF = 'application/pidf+xml';
 
 export interface WatchOptions {
@@ -28,7 +30,9 @@ export class Watch {
   readonly person: Person;
   presence: Presence | undefined;
   /** Why the presence is not known; empty when it is. */
-  words = 'not known yet';
+  words = NOT_YET;
+  /** The server knows nobody of that name. */
+  isNobody = false;
   readonly #options: WatchOptions;
   #dialog: Dialog | undefined;
   #expiresS = EXPIRES_S;
@@ -36,6 +40,8 @@ export class Watch {
   #isAsking = false;
   #failures = 0;
   #stopped = false;
+  /** At the end: told when nothing is subscribed to any more. */
+  #done: ((nowMs: number) => void) | undefined;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -59,14 +65,27 @@ export class Watch {
     this.#ask(nowMs);
   }
 
+  /** Somebody who was not there is asked for once more, and what comes of it is told again. */
+  askAgain(nowMs: number): void {
+    if (!this.isNobody || this.#isAsking) return;
+    this.words = NOT_YET;
+    this.isNobody = false;
+    this.#ask(nowMs);
+  }
+
   pause(): void {
     this.#dueMs = undefined;
   }
 
-  /** Unsubscribes (RFC 6665 4.1.2.3). */
+  /** Unsubscribes (RFC 6665 4.1.2.3); a SUBSCRIBE that is on its way has made no dialog yet: its answer is awaited first. */
   stop(done: (nowMs: number) => void, nowMs: number): void {
     this.#stopped = true;
     this.#dueMs = undefined;
+    if (this.#isAsking && this.#options.requests.flow) this.#done = done;
+    else this.#unsubscribe(done, nowMs);
+  }
+
+  #unsubscribe(done: (nowMs: number) => void, nowMs: number): void {
     const { requests } = this.#options;
     const dialog = this.#dialog;
     if (!dialog || dialog.remoteTag === '' || !requests.flow) {
@@ -133,12 +152,22 @@ export class Watch {
       : dialog.request('SUBSCRIBE', { headers: this.#headers(this.#expiresS) });
     const client: Client = {
       response: (message, now, refused) => {
+        if (this.#done) {
+          if (refused || message.status >= 300) this.#dialog = undefined;
+          else if (dialog.remoteTag === '') dialog.learn(message);
+          this.#unsubscribe(this.#done, now);
+          return;
+        }
         if (requests.flow !== flow || this.#dialog !== dialog) return;
         this.#isAsking = false;
         if (refused) this.#unknown(refused.words);
         else this.#answered(message, now);
       },
       failed: (_, now) => {
+        if (this.#done) {
+          this.#unsubscribe(this.#done, now);
+          return;
+        }
         if (requests.flow !== flow || this.#dialog !== dialog) return;
         this.#isAsking = false;
         this.#dialog = undefined;
@@ -158,8 +187,7 @@ export class Watch {
       const seconds = grantedS(message.expires, this.#expiresS);
       const afterMs = refreshAfterMs(seconds, this.#options.requests.crypto.randomBytes(1));
       // a server that sends no NOTIFY has not understood: asked anew after timer N
-      this.#dueMs =
-        nowMs + (this.presence || this.words !== 'not known yet' ? afterMs : Math.min(afterMs, FIRST_NOTIFY_MS));
+      this.#dueMs = nowMs + (this.presence || this.words !== NOT_YET ? afterMs : Math.min(afterMs, FIRST_NOTIFY_MS));
       return;
     }
     const hadDialog = dialog.remoteTag !== '';
@@ -173,7 +201,7 @@ export class Watch {
     this.#dialog = undefined;
     // RFC 6665 4.1.2.2: "If a SUBSCRIBE request to refresh a subscription receives a 481 response … begin anew"
     if (hadDialog && (status === 481 || status === 404)) this.#ask(nowMs);
-    else if (NEVER.has(status)) this.#unknown(answerWords(message));
+    else if (NEVER.has(status)) this.#unknown(answerWords(message), saysNobody(message));
     else this.#later(retryAfterS(message), nowMs);
   }
 
@@ -196,13 +224,15 @@ export class Watch {
       old.activities.join() === presence.activities.join();
     this.presence = presence;
     this.words = '';
+    this.isNobody = false;
     if (!isSame) this.#options.tell(presence, '');
   }
 
-  #unknown(words: string): void {
+  #unknown(words: string, isNobody = false): void {
     const isNews = this.words !== words;
     this.presence = undefined;
     this.words = words;
+    this.isNobody = isNobody;
     if (isNews) this.#options.tell(undefined, words);
   }
 
