@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const pinned = join(root, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node');
@@ -16,9 +16,12 @@ if (node === process.execPath && Number(process.versions.node.split('.')[0]) < 2
 }
 // In a session of its own, out of reach of the terminal's Ctrl-C: every signal comes here, and is passed on once. A chat needs
 // the terminal itself: its size, and Ctrl-Z; a second signal changes nothing for it.
-const child = spawn(node, [join(root, 'cli', 'src', 'main.ts'), ...process.argv.slice(2)], {
+const words = process.argv.slice(2);
+const isChat = words.includes('chat');
+const first = isChat ? ['--import', pathToFileURL(join(root, 'cli', 'src', 'chat', 'no-echo.ts')).href] : [];
+const child = spawn(node, [...first, join(root, 'cli', 'src', 'main.ts'), ...words], {
   stdio: 'inherit',
-  detached: !process.argv.slice(2).includes('chat'),
+  detached: !isChat,
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
 child.on('error', (error) => {

@@ -89,8 +89,8 @@ const REFUSED: readonly [string[], number, RegExp][] = [
   [['chat', 'alice', '--transport', 'ws'], 2, /--transport is one of udp, tcp, tls, not 'ws'/],
   [['chat', 'alice', '--server', 'a b'], 2, /--server: 'a b' is no host or host:port/],
   [['chat', 'alice', '--server', 'x', '--to', '<>'], 2, /--to: '<>' is no address/],
-  [['chat', 'alice', '--server', 'x', '--ca', 'none.pem'], 2, /--ca: ENOENT/],
-  [['chat', 'alice', '--server', 'x', '--password-file', 'none'], 2, /--password-file: ENOENT/],
+  [['chat', 'alice', '--server', 'x', '--ca', 'none.pem'], 2, /--ca: there is no file none\.pem\n/],
+  [['chat', 'alice', '--server', 'x', '--password-file', 'none'], 2, /--password-file: there is no file none\n/],
   [
     ['chat', 'alice'],
     1,

@@ -387,8 +387,8 @@ test('a server that is silent at the farewell is not waited for longer than two 
   assert.equal(stage.clock.pending, 0);
 });
 
-for (const lateMs of [20, 500, 1500])
-  test(`whoever ends before the answers ${lateMs} ms late have come leaves nothing behind`, () => {
+for (const lateMs of [20, 200, 450])
+  test(`whoever ends before the answers, ${lateMs} ms late, have come leaves nothing behind`, () => {
     const stage = new Stage();
     const { server } = stage;
     const alice = stage.terminal('alice');
@@ -398,7 +398,7 @@ for (const lateMs of [20, 500, 1500])
       return message instanceof SipMessage && message.kind === 'response' && message.cseq.method !== 'REGISTER';
     };
     alice.receive = (bytes, flow) => {
-      if (isLate(bytes)) stage.clock.at(stage.clock.nowMs + lateMs / 2, () => receive(bytes, flow));
+      if (isLate(bytes)) stage.clock.at(stage.clock.nowMs + lateMs, () => receive(bytes, flow));
       else receive(bytes, flow);
     };
     alice.watch('bob');
@@ -412,7 +412,6 @@ for (const lateMs of [20, 500, 1500])
     assert.equal(server.of('SUBSCRIBE').at(-1)!.expires, 0);
     assert.equal(server.published.size, 0);
     assert.equal(server.contacts.size, 0);
-    stage.run(2000); // copies that are late
     assert.equal(stage.clock.pending, 0);
   });
 

@@ -190,7 +190,7 @@ test('a connection that breaks is told and made anew', LONG, async () => {
   await using alice = new RunningChat({ user: 'alice', server, folder: home(), args: ['--transport', 'tcp'] });
   await alice.says(/signed in as/);
   sockets.cut();
-  await alice.says(/not signed in: .*; tried again in 1 s\n[\s\S]*signed in again as alice@example\.test/);
+  await alice.says(/connection lost: .*; trying again in 1 s\n[\s\S]*signed in again as alice@example\.test/);
 });
 
 const hasScript = spawnSync('script', ['--version']).status === 0;
@@ -260,4 +260,79 @@ test('the password is asked for without echo, or read from a file that is better
   await using none = new RunningChat({ ...options, folder: home(), password: '' });
   assert.equal(await none.ended, 2);
   assert.match(none.errors, /It is read from --password-file or from OFFHOOK_PASSWORD/);
+});
+
+test('echo is off before anything else is loaded, unless the password is given', {
+  skip: !hasScript && 'not installed: script',
+}, () => {
+  const first = join(import.meta.dirname, 'no-echo.ts');
+  const code = `require('node:child_process').spawnSync('stty', ['-a'], { stdio: 'inherit' })`;
+  const shown = (password: string) => {
+    const line = `"${process.execPath}" --import "${first}" -e "${code}" chat alice`;
+    const env = { ...process.env, OFFHOOK_PASSWORD: password };
+    return spawnSync('script', ['-qefc', line, '/dev/null'], { encoding: 'utf8', env, timeout: 60_000 }).stdout;
+  };
+  assert.match(shown(''), / -echo /);
+  assert.match(shown('given'), / echo /);
+});
+
+test('a script that names nobody is a mistake at once; /to as its first line names somebody', LONG, async () => {
+  await using sockets = await ServerSockets.open();
+  const server = `127.0.0.1:${sockets.ports.udp}`;
+  await using none = new RunningChat({ user: 'alice', server, folder: home() });
+  none.type('x\n');
+  none.end();
+  assert.equal(await none.ended, 2);
+  assert.match(none.errors, /to whom\? .* chat alice@example\.test --to bob, or '\/to bob' as the first line\n/);
+  assert.equal(sockets.server.requests.length, 0);
+  await using named = new RunningChat({ user: 'alice', server, folder: home() });
+  named.type('/to bob\nx\n');
+  named.end();
+  assert.equal(await named.ended, 0, named.output);
+  assert.match(named.output, /stored: bob gets it when back: x\n$/);
+  assert.doesNotMatch(named.output, /waiting/);
+  assert.equal(sockets.server.published.size, 0);
+});
+
+test(
+  'whom the server does not know is said at once, and neither followed nor offered the next time',
+  LONG,
+  async () => {
+    await using sockets = await ServerSockets.open();
+    const { server } = sockets;
+    const answer = { status: 404, headers: [['Reason', 'SIP;cause=404;text="there is no user \'bobb\'"']] as const };
+    for (const method of ['SUBSCRIBE', 'MESSAGE']) server.answers.set(method, answer);
+    const options = { user: 'alice', server: `127.0.0.1:${sockets.ports.udp}`, folder: home() };
+    await using alice = new RunningChat(options);
+    await alice.says(/signed in/);
+    alice.type('/to bobb\n');
+    await alice.says(/\d\d:\d\d there is no user bobb\n/);
+    alice.type('x\n');
+    await alice.says(/failed: there is no user 'bobb': x\n/);
+    alice.end();
+    assert.equal(await alice.ended, 1);
+    await using again = new RunningChat(options);
+    await again.says(/signed in/);
+    again.type('/who\n');
+    await again.says(/nobody is followed yet/);
+    again.type('/forget bobb\n');
+    await again.says(/\* bobb is forgotten, with one text\n/);
+    again.type('/history\n');
+    await again.says(/nothing was written yet/);
+  },
+);
+
+test('while the server is away each try is said, and /who says what was', LONG, async () => {
+  await using sockets = await ServerSockets.open();
+  const server = `127.0.0.1:${sockets.ports.tcp}`;
+  const args = ['--transport', 'tcp', '--to', 'bob'];
+  await using alice = new RunningChat({ user: 'alice', server, folder: home(), args });
+  await alice.says(/bob is offline\n/);
+  await sockets[Symbol.asyncDispose]();
+  await alice.says(
+    /connection lost: .*; trying again in 1 s\n\* still no connection: .*; trying again in 2 s\n\* still no connection: /,
+  );
+  alice.type('/who\nhello\n');
+  await alice.says(/\* not connected; when last seen:\n\d\d:\d\d bob was offline\n/);
+  await alice.says(/waiting until the server is there: hello\n/);
 });

@@ -98,12 +98,44 @@ export function openTerminal(
   };
 }
 
+/** How long a script's first line is waited for before the sign-in: it is there, or the script is one that answers. */
+const FIRST_LINE_MS = 300;
+
+/** The lines of standard input, of which the first one can be looked at before they are read. */
+export interface Script {
+  /** Undefined: there is none yet, or none at all. */
+  first(): Promise<string | undefined>;
+  readonly lines: AsyncIterable<string>;
+  close(): void;
+}
+
+export function openScript(): Script {
+  const reader = createInterface({ input: process.stdin, terminal: false });
+  const all = reader[Symbol.asyncIterator]();
+  const first = all.next();
+  return {
+    first: async () => {
+      const late = Promise.withResolvers<undefined>();
+      const timer = setTimeout(() => late.resolve(undefined), FIRST_LINE_MS);
+      const found = await Promise.race([first, late.promise]);
+      clearTimeout(timer);
+      return found?.done === false ? found.value : undefined;
+    },
+    lines: (async function* () {
+      for (let next = await first; !next.done; next = await all.next()) yield next.value;
+    })(),
+    close: () => {
+      reader.close();
+      process.stdin.destroy();
+    },
+  };
+}
+
 /** A script: lines are read one after the other, and everything is printed as it comes. */
-export function openPipe(events: ConsoleEvents): Console {
-  const lines = createInterface({ input: process.stdin, terminal: false });
+export function openPipe(events: ConsoleEvents, script: Script): Console {
   let isClosed = false;
   void (async () => {
-    for await (const line of lines) {
+    for await (const line of script.lines) {
       if (isClosed) return;
       await events.line(line);
     }
@@ -117,8 +149,7 @@ export function openPipe(events: ConsoleEvents): Console {
     prompt: () => {},
     close: () => {
       isClosed = true;
-      lines.close();
-      process.stdin.destroy();
+      script.close();
     },
   };
 }

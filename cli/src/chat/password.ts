@@ -1,6 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { UsageError } from '../arguments.ts';
+import { readNamed } from './file.ts';
 
 const VARIABLE = 'OFFHOOK_PASSWORD';
 const MAX_LENGTH = 256;
@@ -26,14 +27,9 @@ export async function findPassword(
 }
 
 function fromFile(path: string, warn: (words: string) => void): string {
-  let password: string;
-  try {
-    password = readFileSync(path, 'utf8').split(/\r?\n/, 1)[0]!;
-    const { mode } = statSync(path);
-    if ((mode & 0o077) !== 0) warn(`others can read ${path}: chmod 600 ${path}`);
-  } catch (error) {
-    throw new UsageError(`--password-file: ${(error as Error).message}`);
-  }
+  const password = readNamed('--password-file', path).split(/\r?\n/, 1)[0]!;
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & 0o077) !== 0) warn(`others can read ${path}: chmod 600 ${path}`);
   if (password === '') throw new UsageError(`--password-file: the first line of ${path} is empty`);
   return password;
 }

@@ -5,6 +5,7 @@ import { parseHostPort } from '@offhook/core';
 import type { PartStatus } from '@offhook/core/node';
 import { UsageError } from '../arguments.ts';
 import { ask, type Reach, runningReach } from '../running.ts';
+import { readNamed } from './file.ts';
 import type { ChatTransport, WireOptions } from './wire.ts';
 
 const TRANSPORTS = ['udp', 'tcp', 'tls'] as const;
@@ -33,7 +34,7 @@ export interface Where {
 export async function findServer(asked: Asked): Promise<Where> {
   const transport = transportOf(asked.transport);
   const { user, domain } = whoIs(asked.who);
-  const ca = asked.ca === undefined ? undefined : certificate(asked.ca);
+  const ca = asked.ca === undefined ? undefined : readNamed('--ca', asked.ca);
   const { local, why } = await localSystem(asked, domain);
   const isLocal = local !== undefined && (domain === undefined || domain === local.reach.domain);
   if (asked.server !== undefined) {
@@ -95,14 +96,6 @@ function whoIs(who: string): { user: string; domain: string | undefined } {
   if (at?.port !== undefined)
     throw new UsageError(`'${who}': a port belongs to the server: offhook chat ${user}@${at.host} --server ${host}`);
   return { user, domain: at?.host };
-}
-
-function certificate(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new UsageError(`--ca: ${(error as Error).message}`);
-  }
 }
 
 function ownCa({ ownCa: path }: Reach): string | undefined {
