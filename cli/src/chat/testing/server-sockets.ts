@@ -10,6 +10,7 @@ export class ServerSockets implements AsyncDisposable {
   readonly server: ScriptedServer;
   readonly ports: { udp: number; tcp: number; tls: number } = { udp: 0, tcp: 0, tls: 0 };
   readonly #udp = createSocket('udp4');
+  #isClosed = false;
   readonly #listening: Server[] = [];
   readonly #streams = new Map<string, Socket>();
 
@@ -45,6 +46,8 @@ export class ServerSockets implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#udp.close();
     this.cut();
     await Promise.all(this.#listening.map((one) => new Promise((resolve) => one.close(resolve))));
