@@ -10,11 +10,9 @@ import {
 } from '@offhook/core/node';
 import type { Logger } from 'pino';
 import { Accounts, Sessions } from '../auth/index.ts';
-import type { CallSummary } from '../call/index.ts';
 import { type SignalingConfig, signalingConfigProblems } from '../config.ts';
 import { EventLog, type HttpServer, openHttpServer } from '../http/index.ts';
 import { openRelaySockets, parseRelay } from '../media/index.ts';
-import type { RegistrarEvent } from '../registrar/index.ts';
 import { Journal, openStore } from '../store/index.ts';
 import {
   inWords,
@@ -28,7 +26,8 @@ import {
 import { BanLog } from './ban-log.ts';
 import { banVerb } from './ban-verb.ts';
 import { bearerOf } from './bearer.ts';
-import { SipCore, type SipCoreCommand } from './core.ts';
+import { carrierOf } from './carry-out.ts';
+import { SipCore } from './core.ts';
 import { watchLag } from './lag.ts';
 import { openLog } from './log.ts';
 import { Memory } from './memory.ts';
@@ -106,14 +105,6 @@ export async function startSignaling(
 
   const node = hex(nodeCrypto.hmac('sha256', utf8(config.sessionSecret), utf8('node'))).slice(0, 8);
   const events = new EventLog(node, Date.now());
-  const tellCall = ({ id, from, to, state, users, answeredBy, isPrivate, status, reason }: CallSummary) =>
-    events.add({ type: 'call', id, from, to, state, users, answeredBy, isPrivate, status, reason }, Date.now());
-  /** Refreshes are no news; a contact that goes is, when it was the last. */
-  const tellRegistration = ({ kind, binding: { user } }: RegistrarEvent) => {
-    const online = core.registrar.lookup(user, monotonicMs()).length > 0;
-    if (kind !== 'refreshed') events.add({ type: 'registration', user, online }, Date.now());
-  };
-
   let internalErrors = 0;
   /** What came in before the calls and contacts of the process before were taken over. */
   let early: (() => void)[] | undefined = [];
@@ -135,91 +126,8 @@ export async function startSignaling(
     }
   };
   const run = (): void => {
-    for (let command = core.poll(); command; command = core.poll()) {
-      switch (command.kind) {
-        case 'send':
-          hub.send(command.flow, command.bytes);
-          break;
-        case 'relay':
-          sockets.send(command.relay, command.bytes);
-          break;
-        case 'question':
-        case 'open':
-        case 'doubt':
-          void outside.carryOut(command, core, handle);
-          break;
-        case 'registration':
-          logRegistration(log, command.event);
-          memory.registration(command.event);
-          tellRegistration(command.event);
-          break;
-        case 'route': {
-          const { id, facts } = command;
-          void routing.decide(facts).then((routed) => handle(() => core.handleRouted(id, routed, monotonicMs())));
-          break;
-        }
-        case 'remember':
-          memory.call(command.call);
-          break;
-        case 'call-progress':
-          tellCall(command.call);
-          break;
-        case 'trunk':
-          log[command.news.level]({ trunk: command.news.trunk }, command.news.words);
-          break;
-        case 'presence': {
-          const { user, presence } = command.news;
-          events.add({ type: 'presence', user, ...presence }, Date.now());
-          break;
-        }
-        case 'subscription':
-          memory.subscription(command.command);
-          break;
-        case 'message':
-          carry(command.command);
-          break;
-        case 'banned':
-          banLog.handle(command.ban, monotonicMs());
-          if (!command.ban.isForgeable) hub.closeRefused(command.ban.why === 'hand' ? 'everybody' : 'strangers');
-          break;
-        case 'call-ended':
-          tellCall(command.call);
-          memory.ended(command.call);
-          log.info(
-            {
-              call: command.call.id,
-              from: command.call.from,
-              to: command.call.to,
-              status: command.call.status,
-              reason: command.call.reason,
-            },
-            'call ended',
-          );
-          break;
-        default:
-          command satisfies never;
-      }
-    }
+    for (let command = core.poll(); command; command = core.poll()) carryOut(command);
     timer.arm(core.nextTimeout());
-  };
-  const carry = (command: Extract<SipCoreCommand, { kind: 'message' }>['command']): void => {
-    switch (command.kind) {
-      case 'store': {
-        const { id } = command.message;
-        void journal
-          .noteSurely(memory.message(command.message))
-          .then((isWritten) => handle(() => core.handleStored(id, isWritten, monotonicMs())));
-        break;
-      }
-      case 'forget':
-        journal.note({ kind: 'no-message', id: command.id });
-        break;
-      case 'news':
-        events.add({ type: 'message', ...command.news }, Date.now());
-        break;
-      default:
-        command satisfies never;
-    }
   };
   const timer = new MachineTimer((nowMs) => handle(() => core.handleTimeout(nowMs)));
   const hub = new TransportHub(
@@ -272,6 +180,8 @@ export async function startSignaling(
         .find(({ listener }) => listener.flowTo && sameAddress(listener.local, local))
         ?.listener.flowTo?.(remote),
   });
+  const own = { core, hub, outside, routing, memory, journal, events, banLog, log, handle };
+  const carryOut = carrierOf({ ...own, relays: sockets });
   const lag = new Histogram(LAGS_S);
   const figures = () => numbers({ core, hub, accounts, http, journal, lag, internalErrors });
   const http: HttpServer = await openHttpServer({
@@ -397,11 +307,6 @@ async function reloadAll(all: readonly (() => string | Promise<string>)[]): Prom
     .join('; ');
   if (results.some(({ status }) => status === 'rejected')) throw new Error(words);
   return words;
-}
-
-function logRegistration(log: Logger, { kind, binding, why }: RegistrarEvent): void {
-  const { user, flow, userAgent } = binding;
-  log[kind === 'refreshed' ? 'debug' : 'info']({ user, transport: flow.transport, userAgent, why }, kind);
 }
 
 function sameAddress(a: SocketAddress, b: SocketAddress): boolean {
