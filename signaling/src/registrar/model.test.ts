@@ -87,13 +87,14 @@ interface Known {
 function renewedBy(wish: Wish, known: readonly Known[], asked: readonly string[]): Known | undefined {
   const uri = sameAs(wish.uri);
   const regId = wish.instance === undefined ? undefined : wish.regId;
-  const ofPhone = known.find((k) => wish.instance !== undefined && k.instance === wish.instance && k.regId === regId);
+  const isOfPhone = (k: Known) => wish.instance !== undefined && k.instance === wish.instance && k.regId === regId;
   // With a reg-id the flow of a phone counts, whatever its URI (RFC 5626 6); a contact without one may be given one.
-  if (regId !== undefined) return ofPhone ?? known.find((k) => k.regId === undefined && sameAs(k.uri) === uri);
+  if (regId !== undefined)
+    return known.find(isOfPhone) ?? known.find((k) => k.regId === undefined && sameAs(k.uri) === uri);
   // Without, the URI does, that of a contact that has no reg-id either.
   const plain = known.find((k) => sameAs(k.uri) === uri && k.regId === undefined);
-  if (plain) return plain;
-  return ofPhone && !asked.includes(sameAs(ofPhone.uri)) ? ofPhone : undefined;
+  // Else a contact that the phone had under another URI, unless the same request asks for it too.
+  return plain ?? known.find((k) => isOfPhone(k) && !asked.includes(sameAs(k.uri)));
 }
 
 function play(steps: readonly Step[]): void {
