@@ -1,18 +1,11 @@
-import { ipFamily } from '@offhook/core';
 import { UsageError, type Values } from './arguments.ts';
-import { BAN_OPS, bans } from './commands/bans.ts';
-import { cdrs } from './commands/cdrs.ts';
-import { link, status, stop } from './commands/control.ts';
-import { doctor } from './commands/doctor.ts';
-import { echo } from './commands/echo.ts';
-import { echoListen } from './commands/echo-listen.ts';
-import { route } from './commands/route.ts';
-import { start } from './commands/start.ts';
-import { trunks } from './commands/trunks.ts';
-import { user } from './commands/user.ts';
-import { userCalls } from './commands/user-calls.ts';
 import { closest } from './config/closest.ts';
 import { helpCommand } from './spelling.ts';
+
+/*
+ * Each command is loaded when it is called: most of the time that help, a mistake or `offhook user list` takes would else go
+ * into reading the others.
+ */
 
 /** What a command is called with. */
 export interface Invocation {
@@ -33,69 +26,78 @@ interface Command {
   run(call: Invocation & { readonly page: string }): number | Promise<number>;
 }
 
+const BAN_OPS = ['list', 'lift', 'add'] as const;
 const USER_OPS = ['add', 'list', 'passwd', 'remove', 'calls'] as const;
 
 export const COMMANDS: Readonly<Record<string, Command>> = {
-  start: { run: ({ values }) => start(values) },
-  stop: { run: ({ data }) => stop(data()) },
-  status: { run: ({ data, values }) => status(data(), values.json ?? false) },
-  doctor: { run: ({ values }) => doctor(values, values.json ?? false) },
-  trunks: { run: ({ data, values }) => trunks(data(), values.json ?? false) },
-  cdrs: { run: ({ data, values }) => cdrs(data(), values) },
+  start: { run: async ({ values }) => (await import('./commands/start.ts')).start(values) },
+  stop: { run: async ({ data }) => (await import('./commands/control.ts')).stop(data()) },
+  status: {
+    run: async ({ data, values }) => (await import('./commands/control.ts')).status(data(), values.json ?? false),
+  },
+  doctor: { run: async ({ values }) => (await import('./commands/doctor.ts')).doctor(values, values.json ?? false) },
+  trunks: {
+    run: async ({ data, values }) => (await import('./commands/trunks.ts')).trunks(data(), values.json ?? false),
+  },
+  cdrs: { run: async ({ data, values }) => (await import('./commands/cdrs.ts')).cdrs(data(), values) },
   link: {
     words: 1,
-    run: ({ words, data }) => {
+    run: async ({ words, data }) => {
       const who = needed(words[0], 'whose link? offhook link <user>.', 'link');
-      return link(data(), who);
+      return (await import('./commands/control.ts')).link(data(), who);
     },
   },
   user: {
     words: (op) => (op === 'list' ? 1 : 2),
     ops: { known: USER_OPS, missing: `what about users? ${USER_OPS.join(', ')}.` },
     pages: USER_OPS,
-    run: ({ words: [op = '', who], values, data, page }) => {
+    run: async ({ words: [op = '', who], values, data, page }) => {
       const name = op === 'list' ? undefined : needed(who, `whom? offhook ${page} <name>.`, page);
       const { password, name: displayName, digest, json = false } = values;
-      if (op === 'calls') return userCalls(data(), name!, values);
+      if (op === 'calls') return (await import('./commands/user-calls.ts')).userCalls(data(), name!, values);
       if (digest !== undefined && !['MD5', 'SHA-256'].includes(digest))
         throw new UsageError(`--digest is MD5 or SHA-256, not '${digest}'. See: ${helpCommand(page)}`);
+      const { user } = await import('./commands/user.ts');
       return user(data(), op, { name, password, displayName, digest, json });
     },
   },
   bans: {
     words: (op) => ((op ?? 'list') === 'list' ? 1 : 2),
     ops: { known: BAN_OPS, otherwise: 'list', missing: '' },
-    run: ({ words: [op = 'list', address], values, data, page }) => {
+    run: async ({ words: [op = 'list', address], values, data, page }) => {
       if (op !== 'list') {
         const given = needed(address, `which address? offhook bans ${op} <address>.`, page);
+        const { ipFamily } = await import('@offhook/core');
         if (ipFamily(given.replace(/\/64$/, '')) === undefined)
           throw new UsageError(`'${given.slice(0, 60)}' is no IP address. See: ${helpCommand(page)}`);
       }
+      const { bans } = await import('./commands/bans.ts');
       return bans(data(), { op, address, json: values.json ?? false });
     },
   },
   route: {
     words: 2,
-    run: ({ words, values: { trunk, at, file, json = false }, data, page }) => {
+    run: async ({ words, values: { trunk, at, file, json = false }, data, page }) => {
       const lacking = 'who calls whom? offhook route <from> <to>.';
       const [from, to] = [needed(words[0], lacking, page), needed(words[1], lacking, page)];
+      const { route } = await import('./commands/route.ts');
       return route({ from, to, trunk, at, file, json, data });
     },
   },
   echo: {
     words: 1,
     pages: ['listen'],
-    run: ({ words, values, page }) => {
-      if (page === 'echo listen') return echoListen(values);
+    run: async ({ words, values, page }) => {
+      if (page === 'echo listen') return (await import('./commands/echo-listen.ts')).echoListen(values);
       const lacking = 'which echo? offhook echo <url>, as in udp://host:7007; or offhook echo listen, to be one.';
-      return echo(needed(words[0], lacking, page), values);
+      const url = needed(words[0], lacking, page);
+      return (await import('./commands/echo.ts')).echo(url, values);
     },
   },
   chat: {
     words: 1,
     run: async ({ words, values, data }) => {
       const who = needed(words[0], 'who are you? offhook chat <user>.', 'chat');
-      // with it comes the SIP server's code, which no other command waits for
       const { chat } = await import('./commands/chat.ts');
       return chat(who, values, data);
     },

@@ -1,8 +1,7 @@
 import { checkOptions, parseCommandLine, UsageError } from './arguments.ts';
 import { COMMANDS, checkWords, pageOf } from './commands.ts';
 import { closest } from './config/closest.ts';
-import { ConfigError } from './config/config.ts';
-import { findData } from './config/find-data.ts';
+import { ConfigError } from './config/config-error.ts';
 import { HELP } from './help.ts';
 import { version } from './root.ts';
 import { calledAs, helpCommand } from './spelling.ts';
@@ -32,6 +31,7 @@ async function main(): Promise<number> {
   }
   checkWords(name, rest);
   checkOptions(page, values);
+  const { findData } = await import('./config/find-data.ts');
   const data = () => findData(values, cwd, (line) => process.stderr.write(`${line}\n`));
   return COMMANDS[name]!.run({ values, words: rest, data, page });
 }

@@ -4,10 +4,11 @@ import type { Person } from './address.ts';
 import { Credentials } from './credentials.ts';
 import { Inbox, type Received } from './inbox.ts';
 import { Outbox, type Sent } from './outbox.ts';
-import type { Presence, Receipt, Status } from './presence.ts';
+import type { Presence, Receipt } from './presence.ts';
 import { Publication } from './publication.ts';
 import { type Account, METHODS, Registration, type Standing, TYPES } from './registration.ts';
 import { Requests } from './requests.ts';
+import type { Status } from './status.ts';
 import { Watch } from './watch.ts';
 
 /** People whose presence is followed. */

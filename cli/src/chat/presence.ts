@@ -1,12 +1,9 @@
 import { xmlText } from '@offhook/core';
+import type { Status } from './status.ts';
 import { findElement, parseXml, type XmlElement } from './xml.ts';
 
 /** Longest note that is taken in and given out. */
 export const MAX_NOTE = 200;
-
-/** What `/status` can say, and the RPID activity that says it (RFC 4480 3.2). */
-export const STATUSES = ['available', 'busy', 'away'] as const;
-export type Status = (typeof STATUSES)[number];
 
 /** How somebody is, as the presence document says. */
 export interface Presence {

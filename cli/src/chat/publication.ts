@@ -1,9 +1,10 @@
 import { createRequest, parseNameAddr, type SipMessage } from '@offhook/core';
 import { domainHost } from './address.ts';
 import { answerWords, backOffMs, grantedS, longerExpires, refreshAfterMs, retryAfterS } from './answers.ts';
-import { type Status, writePidf } from './presence.ts';
+import { writePidf } from './presence.ts';
 import type { Account } from './registration.ts';
 import type { Requests } from './requests.ts';
+import type { Status } from './status.ts';
 
 const EXPIRES_S = 600;
 const BACK_OFF = { firstMs: 15_000, longestMs: 900_000 };

@@ -1,4 +1,4 @@
-import { STATUSES, type Status } from './presence.ts';
+import { STATUSES, type Status } from './status.ts';
 
 /** What a typed line means. */
 export type Typed =

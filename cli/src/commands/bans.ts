@@ -3,8 +3,6 @@ import type { Finding } from '../doctor/finding.ts';
 import { ask } from '../running.ts';
 import { command } from '../spelling.ts';
 
-export const BAN_OPS = ['list', 'lift', 'add'] as const;
-
 /** What doctor and the list name at most. */
 const NAMED = 3;
 

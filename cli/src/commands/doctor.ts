@@ -1,5 +1,6 @@
 import type { PartStatus } from '@offhook/core/node';
-import { type Config, ConfigError, type ConfigFlags, loadConfig } from '../config/config.ts';
+import { type Config, type ConfigFlags, loadConfig } from '../config/config.ts';
+import { ConfigError } from '../config/config-error.ts';
 import { findData } from '../config/find-data.ts';
 import { certificateFinding, handshakeFinding } from '../doctor/certificate.ts';
 import { lastWords, obstacles } from '../doctor/data.ts';

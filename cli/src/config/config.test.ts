@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { ConfigError, configProblems, homeOf, loadConfig } from './config.ts';
+import { configProblems, homeOf, loadConfig } from './config.ts';
+import { ConfigError } from './config-error.ts';
 import { findData } from './find-data.ts';
 import { loadSecrets } from './secrets.ts';
 

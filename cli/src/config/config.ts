@@ -4,6 +4,7 @@ import { ipFamily } from '@offhook/core';
 import { Ajv } from 'ajv';
 import schema from '../../config.schema.json' with { type: 'json' };
 import { ROOT } from '../root.ts';
+import { ConfigError } from './config-error.ts';
 import { type TrunkSettings, trunkProblems, withAbsolutePaths } from './trunks.ts';
 import { inWords, type SchemaNode } from './words.ts';
 
@@ -69,15 +70,6 @@ export interface ConfigFlags {
   readonly data?: string | undefined;
   readonly port?: string | undefined;
   readonly public?: boolean | undefined;
-}
-
-/** A configuration that can't be used: all its problems at once, in words. Exit code 2. */
-export class ConfigError extends Error {
-  readonly problems: readonly string[];
-  constructor(problems: readonly string[]) {
-    super(problems.join('\n'));
-    this.problems = problems;
-  }
 }
 
 const ajv = new Ajv({ allErrors: true, useDefaults: true, verbose: true, strict: true, allowUnionTypes: true });

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ROOT } from '../root.ts';
-import { ConfigError, type ConfigFlags, homeOf, loadConfig, readSettings } from './config.ts';
+import { type ConfigFlags, homeOf, loadConfig, readSettings } from './config.ts';
+import { ConfigError } from './config-error.ts';
 
 /**
  * The data folder, for commands that need nothing else: a mistake in the configuration is told to `warn` and does not

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Namespace, nullSink } from './src/namespace.ts';
-import { lacking, SPEECH } from './src/peers.ts';
-import { scratchFolder } from './src/system.ts';
+import { Namespace, nullSink } from '../src/namespace.ts';
+import { lacking, SPEECH } from '../src/peers.ts';
+import { scratchFolder } from '../src/system.ts';
 
 const skip =
   lacking(...SPEECH, 'chromium', 'firefox-esr', 'baresip', 'openssl', 'pulseaudio', 'ip') ||
@@ -27,7 +27,7 @@ for (const path of ['opaque', 'terminated'] as const) {
   }, async () => {
     const sink = await nullSink(folder.path);
     try {
-      const result = await space.run(new URL('./src/in-namespace/firefox-call.ts', import.meta.url), [
+      const result = await space.run(new URL('../src/in-namespace/firefox-call.ts', import.meta.url), [
         folder.path,
         path,
       ]);
@@ -41,6 +41,6 @@ for (const path of ['opaque', 'terminated'] as const) {
 test('baresip with ICE and DTLS-SRTP and Chromium hear each other, in a namespace with one address', {
   skip,
 }, async () => {
-  const result = await space.run(new URL('./src/in-namespace/baresip-ice-call.ts', import.meta.url), [folder.path]);
+  const result = await space.run(new URL('../src/in-namespace/baresip-ice-call.ts', import.meta.url), [folder.path]);
   assert.deepEqual((result as { done: boolean }).done, true);
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { lacking } from './src/peers.ts';
-import { sipp, sippPhone } from './src/sipp.ts';
-import { System, scratchFolder } from './src/system.ts';
+import { lacking } from '../src/peers.ts';
+import { sipp, sippPhone } from '../src/sipp.ts';
+import { System, scratchFolder } from '../src/system.ts';
 
 const skip = lacking('sipp');
 const PHONE_PORT = 38_062;
