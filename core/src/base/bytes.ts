@@ -85,3 +85,11 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
+
+/**
+ * A copy of a text that came out of a message, for what is kept: engines cut strings out by pointing into the whole, which
+ * would be kept with them.
+ */
+export function apart(part: string): string {
+  return text(utf8(part));
+}

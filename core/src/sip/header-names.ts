@@ -1,3 +1,5 @@
+import { apart } from '../base/index.ts';
+
 /** Compact forms (RFC 3261 7.3.3 and the IANA registry), by lower-case letter. */
 const COMPACT: Readonly<Record<string, string>> = {
   a: 'accept-contact',
@@ -45,7 +47,7 @@ export function canonicalName(name: string): string {
   if (known !== undefined) return known;
   const lower = name.toLowerCase();
   const long = lower.length === 1 ? (COMPACT[lower] ?? lower) : lower;
-  if (canonical.size < KNOWN && name.length < 32) canonical.set([...name].join(''), long); // a slice keeps its message alive
+  if (canonical.size < KNOWN && name.length < 32) canonical.set(apart(name), long);
   return long;
 }
 
@@ -60,8 +62,7 @@ export function nameWithin(text: string, at: number, what: { length: number; sum
   if (guess?.written.length === length && text.startsWith(guess.written, at)) return guess.name;
   const written = text.slice(at, at + length);
   const name = canonicalName(written);
-  // A slice would keep its whole message alive.
-  if (length < 32) seen[slot] = { written: [...written].join(''), name };
+  if (length < 32) seen[slot] = { written: apart(written), name };
   return name;
 }
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answerChallenge, createRequest, ha1, parseChallenge, type SipMessage } from '@offhook/core';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { answerChallenge, createRequest, ha1, parseChallenge, type SipMessage, text, utf8 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import type { Account } from '../store/index.ts';
 import { Authenticator, FAMILY_LIFETIME_S, Lockout, SESSION_LIFETIME_S, Sessions } from './index.ts';
@@ -371,4 +373,24 @@ test('each account may have an algorithm of its own, each transport another; who
       assert.equal(kind, passwords[user] === undefined ? 'challenge' : 'account', `${user} ${transport} ${method}`);
     }
   }
+});
+
+test('a used nonce is all that is kept of the message that brought it', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const nonces = new Nonces(nodeCrypto);
+  const count = 5000;
+  const use = (i: number) => {
+    const made = nonces.make('192.0.2.1', 1000 + i);
+    const message = text(utf8(`REGISTER ${'x'.repeat(2000)}${i}\r\nAuthorization: Digest nonce="${made}"\r\n`));
+    const at = message.indexOf('nonce="') + 7;
+    assert.ok(nonces.use(`user${i % 50}`, message.slice(at, at + made.length), 1, 1000 + i));
+  };
+  for (let i = 0; i < 500; i++) use(i);
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < count; i++) use(500 + i);
+  collect();
+  const bytes = (process.memoryUsage().heapUsed - before) / count;
+  assert.ok(bytes < 600, `${bytes} bytes each, and a message has 2000`);
 });

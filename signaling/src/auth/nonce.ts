@@ -1,4 +1,4 @@
-import { base64url, type Crypto, hex, utf8 } from '@offhook/core';
+import { apart, base64url, type Crypto, hex, utf8 } from '@offhook/core';
 
 /** How long a nonce is good for, milliseconds. */
 export const NONCE_LIFETIME_MS = 600_000;
@@ -97,14 +97,14 @@ export class Nonces {
   #remember(user: string, nonce: string, use: Use, nowMs: number): void {
     if (this.#size >= MAX_USED) this.#forget(nowMs);
     const used = this.#users.get(user) ?? { nonces: new Map<string, Use>(), floorMs: Number.NEGATIVE_INFINITY };
-    this.#users.set(user, used);
+    this.#users.set(this.#users.has(user) ? user : apart(user), used);
     if (used.nonces.size >= USED_PER_USER) {
       const [oldest, { madeMs }] = used.nonces.entries().next().value!;
       used.nonces.delete(oldest);
       used.floorMs = Math.max(used.floorMs, madeMs);
       this.#size--;
     }
-    used.nonces.set(nonce, use);
+    used.nonces.set(apart(nonce), use);
     this.#size++;
   }
 
