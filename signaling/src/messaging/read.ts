@@ -1,4 +1,4 @@
-import { parseUri, type SipMessage, type SipUri } from '@offhook/core';
+import { apart, parseUri, type SipMessage, type SipUri } from '@offhook/core';
 import { endToEnd } from '../call/index.ts';
 import type { Gruu } from '../registrar/index.ts';
 import { MESSAGE_LIMITS, type MessageLimits, type PagerMessage } from './message.ts';
@@ -34,11 +34,11 @@ export function readMessage(
   const keepS = Math.min(request.expires ?? limits.keepS, limits.keepS);
   return {
     from,
-    to,
-    instance: gruu?.instance,
+    to: apart(to),
+    instance: gruu?.instance === undefined ? undefined : apart(gruu.instance),
     isPrivate: asksForPrivacy(request) || undefined,
-    callId: request.callId,
-    contentType,
+    callId: apart(request.callId),
+    contentType: apart(contentType),
     body: request.body.slice(),
     headers: passing(request),
     sentAt,
@@ -55,7 +55,7 @@ function asksForPrivacy(request: SipMessage): boolean {
 function passing(request: SipMessage): readonly (readonly [string, string])[] {
   const headers = endToEnd(request).filter(([, value]) => !hasControls(value));
   const length = headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
-  return length <= LONGEST_HEADERS ? headers : [];
+  return length <= LONGEST_HEADERS ? headers.map(([name, value]) => [name, apart(value)] as const) : [];
 }
 
 /** What a terminal or a log would act on; a tab is white space. */
