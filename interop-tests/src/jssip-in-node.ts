@@ -9,6 +9,8 @@ export interface JsSipAccount {
   readonly user: string;
   readonly password: string;
   readonly domain: string;
+  /** Whether it takes texts; JsSIP answers them by 405 where nobody listens. */
+  readonly reads: boolean;
 }
 
 /** The documents of one subscription. */
@@ -17,17 +19,20 @@ export interface Watch {
   until(isSo: (document: string) => boolean, words: string): Promise<void>;
 }
 
-/** JsSIP without a browser: messages and subscriptions need no media. It takes messages once somebody asks for them. */
+/** JsSIP without a browser: messages and subscriptions need no media. */
 export class JsSipInNode {
   readonly #agent: UA;
   readonly #domain: string;
   readonly #texts: string[] = [];
   readonly #watches: Subscriber[] = [];
-  #listens = false;
 
-  private constructor({ url, user, password, domain }: JsSipAccount) {
+  private constructor({ url, user, password, domain, reads }: JsSipAccount) {
     this.#domain = domain;
     this.#agent = new UA({ sockets: new WebSocketInterface(url), uri: `sip:${user}@${domain}`, password });
+    if (reads)
+      this.#agent.on('newMessage', ({ originator, request }: IncomingMessageEvent) => {
+        if (originator === 'remote') this.#texts.push(request.body);
+      });
   }
 
   static async open(account: JsSipAccount): Promise<JsSipInNode> {
@@ -67,16 +72,8 @@ export class JsSipInNode {
     });
   }
 
-  /** The next text that comes; before it is asked for the first time the phone says that it can't take any. */
+  /** The next text that comes. */
   async received(): Promise<string> {
-    if (!this.#listens) {
-      this.#listens = true;
-      this.#agent.on('newMessage', ({ originator, request }: IncomingMessageEvent) => {
-        if (originator === 'remote') this.#texts.push(request.body);
-      });
-      // What waits is offered when the phone registers.
-      this.#agent.register();
-    }
     await waitUntil('a text comes', async () => this.#texts.length > 0);
     return this.#texts.shift()!;
   }
