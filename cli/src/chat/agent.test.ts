@@ -31,7 +31,7 @@ test('a wrong password is said once, and asked for no more than every few minute
   const stage = new Stage();
   const alice = stage.terminal('alice', { password: 'wrong' });
   stage.run(1000);
-  assert.deepEqual(alice.said(), ['not registered: the server does not take the password']);
+  assert.deepEqual(alice.said(), ['not registered: the server refuses the password']);
   assert.equal(stage.server.of('REGISTER').length, 2);
   stage.run(200_000);
   assert.equal(stage.server.of('REGISTER').length, 2);
@@ -368,7 +368,7 @@ test('the password answers nobody but the registrar’s realm', () => {
   stage.server.answers.set('MESSAGE', { status: 407, headers: [['Proxy-Authenticate', challenge]] });
   alice.send('bob', 'x');
   stage.run(1000);
-  assert.match(alice.said().at(-1)!, /failed somebody else than the registrar asks for the password: not given/);
+  assert.match(alice.said().at(-1)!, /failed the password is for the realm '.*', and was asked for by '.*': not given/);
   assert.equal(stage.server.of('MESSAGE').length, 1);
   assert.ok(!stage.server.requests.some((one) => one.toString().includes(PASSWORD)));
 });

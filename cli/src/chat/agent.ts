@@ -1,7 +1,6 @@
 import { type Crypto, createResponse, parseSip, parseUri, SipMessage, socketKey, utf8 } from '@offhook/core';
-import { type Flow, type TransactionCommand, TransactionLayer } from '@offhook/signaling';
+import { Credentials, type Flow, type TransactionCommand, TransactionLayer } from '@offhook/signaling';
 import type { Person } from './address.ts';
-import { Credentials } from './credentials.ts';
 import { Inbox, type Received } from './inbox.ts';
 import { Outbox, type Sent } from './outbox.ts';
 import type { Presence, Receipt } from './presence.ts';
@@ -88,7 +87,12 @@ export class ChatAgent {
       maxTransactions: 2000,
       maxPerOwner: 2000,
     });
-    const credentials = new Credentials({ crypto, user: account.user, password: account.password });
+    const credentials = new Credentials({
+      crypto,
+      user: account.user,
+      password: account.password,
+      asker: 'the server',
+    });
     const requests = new Requests({ crypto, layer: this.#layer, credentials });
     this.#requests = requests;
     this.#registration = new Registration(

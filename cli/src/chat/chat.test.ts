@@ -117,12 +117,7 @@ test(
     const tls = certificate();
     await using sockets = await ServerSockets.open(tls);
     const cases: readonly [string, readonly string[], RegExp, string?][] = [
-      [
-        `127.0.0.1:${sockets.ports.udp}`,
-        [],
-        /not signed in: the server does not take the password; look at /,
-        'wrong-wrong',
-      ],
+      [`127.0.0.1:${sockets.ports.udp}`, [], /not signed in: the server refuses the password; look at /, 'wrong-wrong'],
       ['127.0.0.1:9', [], /not signed in: nobody listens at 127\.0\.0\.1:9 \(udp\)\n/],
       ['127.0.0.1:9', ['--transport', 'tcp'], /not signed in: nobody listens at 127\.0\.0\.1:9 \(tcp\)\n/],
       [

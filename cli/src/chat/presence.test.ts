@@ -3,10 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parsePidf, parseReceipt, presenceWords, writePidf } from './presence.ts';
 import { ON_THE_PHONE } from './testing/scripted-server.ts';
-import { parseXml } from './xml.ts';
 
 const pidf = (inside: string) =>
-  `<?xml version="1.0"?><p:presence xmlns:p="urn:ietf:params:xml:ns:pidf">${inside}</p:presence>`;
+  `<?xml version="1.0"?><p:presence xmlns:p="urn:ietf:params:xml:ns:pidf" xmlns:r="urn:ietf:params:xml:ns:pidf:rpid">${inside}</p:presence>`;
 const tuple = (basic: string) => `<p:tuple id="a"><p:status><p:basic>${basic}</p:basic></p:status></p:tuple>`;
 
 const DOCUMENTS: readonly [string, string, string][] = [
@@ -74,21 +73,6 @@ test('what is published is read back as it was meant, whatever the note holds', 
       },
     ),
   );
-});
-
-test('no bytes make the scanner throw or take long', () => {
-  fc.assert(
-    fc.property(
-      fc.string({ unit: fc.constantFrom('<', '>', '/', '!', '-', '[', ']', '?', '"', '&', '#', ';', 'a', ' ') }),
-      (text) => {
-        parseXml(text);
-        parseXml(`<a>${text}</a>`);
-      },
-    ),
-  );
-  const began = performance.now();
-  for (const text of ['<', '<!--', '<![CDATA[', '<a "', '&', '</']) parseXml(text.repeat(10_000));
-  assert.ok(performance.now() - began < 2000);
 });
 
 test('receipts name the message and what became of it', () => {

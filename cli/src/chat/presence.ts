@@ -1,6 +1,6 @@
 import { xmlText } from '@offhook/core';
+import { readXml, type XmlElement } from '@offhook/signaling';
 import type { Status } from './status.ts';
-import { findElement, parseXml, type XmlElement } from './xml.ts';
 
 /** Longest note that is taken in and given out. */
 export const MAX_NOTE = 200;
@@ -51,22 +51,22 @@ export function presenceWords({ isThere, activities, note }: Presence): string {
 
 /** Reads a PIDF document (RFC 3863) with RPID (RFC 4480); undefined when it is none. */
 export function parsePidf(source: string): Presence | undefined {
-  const root = parseXml(source);
-  if (root?.name !== 'presence') return undefined;
-  const tuples = root.children.filter(({ name }) => name === 'tuple');
+  const root = readXml(source);
+  if (root?.local !== 'presence') return undefined;
+  const tuples = root.children.filter(({ local }) => local === 'tuple');
   const basic = tuples.map((tuple) => {
-    const status = tuple.children.find(({ name }) => name === 'status');
+    const status = tuple.children.find(({ local }) => local === 'status');
     return status?.children
-      .find(({ name }) => name === 'basic')
+      .find(({ local }) => local === 'basic')
       ?.text.trim()
       .toLowerCase();
   });
   const found: string[] = [];
   for (const list of allOf(root, 'activities'))
-    for (const { name } of list.children)
-      if (Object.hasOwn(ACTIVITIES, name) && !found.includes(name)) found.push(name);
+    for (const { local } of list.children)
+      if (Object.hasOwn(ACTIVITIES, local) && !found.includes(local)) found.push(local);
   const activities = Object.keys(ACTIVITIES).filter((name) => found.includes(name));
-  const note = findElement(root, 'note')?.text.replace(/\s+/g, ' ').trim().slice(0, MAX_NOTE) ?? '';
+  const note = allOf(root, 'note')[0]?.text.replace(/\s+/g, ' ').trim().slice(0, MAX_NOTE) ?? '';
   // RFC 3863 4.1.4: a status need not say open or closed; only who says closed is not there.
   const isThere = tuples.length > 0 && basic.some((one) => one !== 'closed');
   return { isThere, activities, note };
@@ -99,10 +99,10 @@ export interface Receipt {
 }
 
 export function parseReceipt(source: string): Receipt | undefined {
-  const root = parseXml(source);
-  if (root?.name !== 'imdn') return undefined;
-  const messageId = root.children.find(({ name }) => name === 'message-id')?.text.trim() ?? '';
-  const status = findElement(root, 'status')?.children[0]?.name;
+  const root = readXml(source);
+  if (root?.local !== 'imdn') return undefined;
+  const messageId = root.children.find(({ local }) => local === 'message-id')?.text.trim() ?? '';
+  const status = allOf(root, 'status')[0]?.children[0]?.local;
   if (messageId === '' || messageId.length > 256 || status === undefined) return undefined;
   if (status === 'delivered' || status === 'displayed') return { messageId, outcome: status };
   return status === 'failed' || status === 'forbidden' || status === 'error'
@@ -110,6 +110,7 @@ export function parseReceipt(source: string): Receipt | undefined {
     : undefined;
 }
 
+/** The elements of that name, in the order of the document. */
 function allOf(element: XmlElement, name: string): XmlElement[] {
-  return [...(element.name === name ? [element] : []), ...element.children.flatMap((child) => allOf(child, name))];
+  return [...(element.local === name ? [element] : []), ...element.children.flatMap((child) => allOf(child, name))];
 }

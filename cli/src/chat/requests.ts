@@ -1,6 +1,5 @@
 import { type Crypto, hex, type SipMessage } from '@offhook/core';
-import type { Flow, TransactionCommand, TransactionLayer } from '@offhook/signaling';
-import type { Credentials } from './credentials.ts';
+import type { Credentials, Flow, TransactionCommand, TransactionLayer } from '@offhook/signaling';
 
 /** Why a request has no answer. */
 export type NoAnswer = 'timeout' | 'transport-error';

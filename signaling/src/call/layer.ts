@@ -270,7 +270,7 @@ export class CallLayer implements CallContext {
       this.respond(id, refusal(message, 500, 'CSeq out of order', leg.tag), nowMs);
       return;
     }
-    if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got)) this.moveTo(leg, got.flow, nowMs);
+    if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got.flow)) this.moveTo(leg, got.flow, nowMs);
     if (message.method === 'INVITE') this.#calls.invited(id, leg.call);
     handleInDialog(this, leg, got, nowMs);
   }
@@ -520,11 +520,9 @@ export class CallLayer implements CallContext {
 }
 
 /**
- * Whether a request within a dialog moves it to the flow it came over. Its tags and Call-ID are known to its phone alone
- * (RFC 3261 19.3); a browser's flow speaks for its own account only.
+ * Whether a request within a dialog moves it to the flow it came over. Admission has seen to it that it is the phone's, or
+ * that who comes from elsewhere has shown the password; a browser's flow speaks for its own account only.
  */
-function mayMoveTo(leg: Leg, { flow, account }: Pick<InDialogRequest, 'flow' | 'account'>): boolean {
-  return (flow.account ?? account) === leg.user || (flow.account === undefined && leg.flow.account === undefined);
+function mayMoveTo(leg: Leg, flow: Flow): boolean {
+  return flow.account === leg.user || (flow.account === undefined && leg.flow.account === undefined);
 }
-
-type InDialogRequest = Extract<TransactionCommand, { kind: 'request' }>;

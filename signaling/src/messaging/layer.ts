@@ -214,6 +214,7 @@ export class MessageLayer {
     if (box.delivery) return;
     let first: Letter | undefined;
     for (const letter of [...box.letters]) {
+      if (first && letter.stored !== 'no') continue; // nothing to do for it now
       if (this.#phonesFor(letter, nowMs).length > 0) first ??= letter;
       else this.#keep(letter, `${box.user} is not signed in`, nowMs);
     }

@@ -109,10 +109,10 @@ export class PresenceLayer {
     }
   }
 
-  /** Another contact of a user, or one less. */
-  handleRegistration(user: string, nowMs: number): void {
+  /** Another contact of a user, one less, or one that is known still: that changes nothing of the user's presence. */
+  handleRegistration(user: string, isRefresh: boolean, nowMs: number): void {
     this.notifier.changed('reg', user, nowMs);
-    this.handleChanged(user, nowMs);
+    if (!isRefresh) this.handleChanged(user, nowMs);
   }
 
   /** How many messages wait for a user is another number now. */

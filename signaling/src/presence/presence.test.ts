@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createRequest, type SipMessage } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
+import fc from 'fast-check';
 import { ANSWER, DOMAIN, established, last, OFFER, type Phone, stage } from '../call/test-kit.ts';
 import { Notifier } from './notifier.ts';
 import { readXml } from './xml.ts';
@@ -355,6 +356,33 @@ test('a body that is no presence is given up at its first mistake, however long 
   const eachMs = (performance.now() - startedMs) / (20 * bodies.length * 2);
   // Read to its end, each of the worst takes 75 to 250 ms.
   assert.ok(eachMs < 25, `${eachMs} ms each`);
+});
+
+test('no bytes make the reader throw', () => {
+  const unit = fc.constantFrom(
+    '<',
+    '>',
+    '/',
+    '!',
+    '-',
+    '[',
+    ']',
+    '?',
+    '"',
+    '&',
+    '#',
+    ';',
+    'a',
+    ' ',
+    ':',
+    '\u0000',
+    '‹',
+  );
+  fc.assert(
+    fc.property(fc.string({ unit }), (text) => {
+      for (const document of [text, `<a>${text}</a>`, `<a xmlns:b="c">${text}`]) readXml(document);
+    }),
+  );
 });
 
 test('an id that is no token is refused, and so are two events', () => {

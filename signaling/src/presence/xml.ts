@@ -10,12 +10,14 @@ export interface XmlElement {
   text: string;
 }
 
+const LONGEST = 64 * 1024;
 const MOST_ELEMENTS = 500;
 const DEEPEST = 16;
 const SPOILT = new Error('no presence is written like that');
 
 /** Reads a document from outside; undefined when it is malformed, has a DTD, or is larger than any presence is. */
 export function readXml(text: string): XmlElement | undefined {
+  if (text.length > LONGEST) return undefined;
   const parser = new SaxesParser({ xmlns: true, position: false });
   const open: XmlElement[] = [];
   let root: XmlElement | undefined;

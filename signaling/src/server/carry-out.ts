@@ -55,8 +55,9 @@ export function carrierOf(options: CarrierOptions): (command: SipCoreCommand) =>
 
   /** Refreshes are no news; a contact that goes is, when it was the last. */
   const tellRegistration = ({ kind, binding: { user } }: RegistrarEvent) => {
+    if (kind === 'refreshed') return;
     const online = core.registrar.lookup(user, monotonicMs()).length > 0;
-    if (kind !== 'refreshed') events.add({ type: 'registration', user, online }, Date.now());
+    events.add({ type: 'registration', user, online }, Date.now());
   };
 
   return (command) => {

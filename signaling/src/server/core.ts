@@ -467,7 +467,7 @@ export class SipCore {
           this.presence.notifier.handleRegistered(e.binding, nowMs, e.before);
           this.messages.handleRegistered(e.binding, nowMs, e.before);
         }
-        this.presence.handleRegistration(e.binding.user, nowMs);
+        this.presence.handleRegistration(e.binding.user, e.before !== undefined, nowMs);
         this.#commands.push({ kind: 'registration', event: e });
       }
       for (let c = this.messages.poll(); c; c = this.messages.poll()) {

@@ -12,6 +12,8 @@ export interface CredentialOptions {
   readonly password: string;
   /** The only realm that gets an answer; undefined: the one that the first challenge to a REGISTER names. */
   readonly realm?: string;
+  /** What the other side is called in words. */
+  readonly asker: 'the provider' | 'the server';
 }
 
 /** What became of a challenge. */
@@ -21,16 +23,17 @@ export type Answer =
   | { readonly refused: boolean; readonly words: string };
 
 /**
- * The password of one trunk (RFC 7616 as a client). It answers challenges of one realm alone, so nobody else who asks for
- * a password gets anything made from it; the realm is configured, or learned from the registrar, never from a call.
+ * A password of ours at another server (RFC 7616, RFC 8760 as a client). It answers challenges of one realm alone, so nobody
+ * else who asks for a password gets anything made from it; the realm is configured, or learned from the registrar, never from
+ * a call.
  */
 export class Credentials {
   readonly #options: CredentialOptions;
   /** Nonce counts, by nonce. */
   readonly #counts = new Map<string, number>();
   #realm: string | undefined;
-  /** The registrar's last challenge, answered ahead of the next one. */
-  #last: { challenge: DigestChallenge; header: string } | undefined;
+  /** The challenge that each method was met with last, answered ahead of the next one. */
+  readonly #last = new Map<string, { readonly challenge: DigestChallenge; readonly header: string }>();
 
   constructor(options: CredentialOptions) {
     this.#options = options;
@@ -42,27 +45,28 @@ export class Credentials {
   }
 
   /** The challenges to one request and its repetitions, each answered once. */
-  exchange(of: 'registrar' | 'call'): Exchange {
+  exchange(): Exchange {
     let answers = 0;
     let stale = 0;
     return {
       answer: (request, response) => {
         const [header, challenges] = challengesOf(response);
-        if (of === 'registrar') this.#realm ??= challenges[0]?.realm;
+        if (request.method === 'REGISTER') this.#realm ??= challenges[0]?.realm;
         const challenge = this.#choose(challenges);
         if (!challenge) return { refused: false, words: this.#whyNone(challenges) };
         if (challenge.stale && stale < MAX_STALE) stale++;
-        else if (answers++ > 0) return { refused: true, words: 'the provider refuses the password' };
-        if (of === 'registrar') this.#last = { challenge, header };
+        else if (answers++ > 0) return { refused: true, words: `${this.#options.asker} refuses the password` };
+        this.#last.set(request.method, { challenge, header });
         return this.#answer(header, challenge, request);
       },
     };
   }
 
-  /** Credentials for a REGISTER by the challenge to the one before: it saves a round trip as long as the nonce is good. */
+  /** Credentials by the challenge to the last request of that method: they save a round trip as long as the nonce is good. */
   ahead(request: SipMessage): readonly [string, string] | undefined {
-    if (!this.#last) return undefined;
-    const answer = this.#answer(this.#last.header, this.#last.challenge, request);
+    const last = this.#last.get(request.method);
+    if (!last) return undefined;
+    const answer = this.#answer(last.header, last.challenge, request);
     return 'header' in answer ? answer.header : undefined;
   }
 
@@ -76,11 +80,12 @@ export class Credentials {
 
   #whyNone(challenges: readonly DigestChallenge[]): string {
     const [first] = challenges;
-    if (!first) return 'the provider asks for credentials of a kind that is not known here';
+    const { asker } = this.#options;
+    if (!first) return `${asker} asks for credentials of a kind that is not known here`;
     if (this.#realm === undefined) return 'the realm of the password is not known: set register.realm';
     if (first.realm !== this.#realm)
       return `the password is for the realm '${this.#realm}', and was asked for by '${first.realm.slice(0, 64)}': not given`;
-    return `the provider asks for the digest ${first.algorithm ?? 'MD5'} with qop ${first.qop.join(',') || 'none'}, which is not known here`.slice(
+    return `${asker} asks for the digest ${first.algorithm ?? 'MD5'} with qop ${first.qop.join(',') || 'none'}, which is not known here`.slice(
       0,
       200,
     );
@@ -95,7 +100,7 @@ export class Credentials {
     const { method, uri } = request;
     const value = answerChallenge({ challenge, username: user, password, method, uri, nc }, crypto);
     return value === undefined
-      ? { refused: false, words: 'the provider’s challenge can’t be answered' }
+      ? { refused: false, words: `${this.#options.asker}’s challenge can’t be answered` }
       : { header: [header, value] };
   }
 }

@@ -119,7 +119,7 @@ class Challenged {
       return undefined;
     const isFirst =
       request.header('authorization') === undefined && request.header('proxy-authorization') === undefined;
-    if (isFirst || !this.#exchange) this.#exchange = credentials.exchange('call');
+    if (isFirst || !this.#exchange) this.#exchange = credentials.exchange();
     const answer = this.#exchange.answer(request, challenge);
     if ('header' in answer) return answer.header;
     this.#trunk.tell(`a call is challenged: ${answer.words}`, 'warn');

@@ -111,7 +111,7 @@ export class Registration {
     this.#forget();
     if (!flow) return;
     this.#tried = undefined;
-    const exchange = this.#options.credentials.exchange('registrar');
+    const exchange = this.#options.credentials.exchange();
     const ask = (now: number, credentials?: readonly [string, string]) => {
       const request = this.#request(flow, 0, credentials);
       this.#options.send(
@@ -138,7 +138,7 @@ export class Registration {
     this.#options.ways(nowMs, (found, now) => {
       if (this.#attempt !== attempt) return;
       if ('error' in found) this.#fail(attempt, { words: attempt.words ?? found.error }, now);
-      else this.#ask(attempt, { ...found, exchange: this.#options.credentials.exchange('registrar') }, now);
+      else this.#ask(attempt, { ...found, exchange: this.#options.credentials.exchange() }, now);
     });
   }
 

@@ -62,7 +62,7 @@ export class Trunk {
       register?.contactUser ?? hex(crypto.hmac('sha256', options.secret, utf8(`trunk ${name}`))).slice(0, 24);
     if (register) {
       const { user, authUser = user, password = '', realm } = register;
-      this.credentials = new Credentials({ crypto, user: authUser, password, realm });
+      this.credentials = new Credentials({ crypto, user: authUser, password, realm, asker: 'the provider' });
       this.registration = new Registration(
         {
           crypto,
