@@ -4,8 +4,9 @@ import { after, before, test } from 'node:test';
 import { leave, type Phone, signIn } from './src/browser.ts';
 import { ChatTerminal } from './src/chat-terminal.ts';
 import { lacking, SPEECH } from './src/peers.ts';
-import { Stage } from './src/stage.ts';
+import type { Stage } from './src/stage.ts';
 import { System, waitUntil } from './src/system.ts';
+import { openTwoBrowsers } from './src/two-browsers.ts';
 
 const skip = lacking(...SPEECH, 'chromium');
 
@@ -15,8 +16,7 @@ let bob: Phone;
 
 before(async () => {
   if (skip) return;
-  stage = new Stage();
-  [alice, bob] = await Promise.all([stage.chromium(stage.alicesWords), stage.chromium(stage.bobsWords)]);
+  ({ stage, alice, bob } = await openTwoBrowsers());
 });
 
 after(() => stage?.close());

@@ -3,34 +3,23 @@ import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { lacking } from './src/peers.ts';
 import { sipp, sippPhone } from './src/sipp.ts';
-import { System, scratchFolder, waitUntil } from './src/system.ts';
+import { SippUsers } from './src/sipp-users.ts';
+import { type System, waitUntil } from './src/system.ts';
 
 const skip = lacking('sipp');
 const CALLS = 50;
 const PHONE_PORT = 38_060;
 
-const folder = scratchFolder();
+let users: SippUsers;
 let system: System;
 
 before(async () => {
   if (skip) return;
-  system = await System.start({ folder: folder.path });
-  await system.addUser('tester', 'correct-Horse-7');
-  await system.addUser('desk', 'correct-Horse-8');
+  users = await SippUsers.start();
+  system = users.system;
 });
 
-after(async () => {
-  await system?.stop();
-  folder.remove();
-});
-
-const as = (user: string, password: string) => ({
-  folder: folder.path,
-  server: `127.0.0.1:${system.ports.udp}`,
-  user,
-  password,
-  domain: system.domain,
-});
+after(() => users?.stop());
 
 interface Cdr {
   readonly to: string;
@@ -48,7 +37,7 @@ async function cdrs(to: string): Promise<Cdr[]> {
 /** Calls that are up when signalling is killed; the phones go on afterwards as if nothing had been. */
 async function acrossTheDeath(target: string, change: string): Promise<void> {
   const calls = sipp({
-    ...as('tester', 'correct-Horse-7'),
+    ...users.as('tester'),
     scenario: 'held-call.xml',
     replace: { TARGET: target, HOLD: '9000', CHANGE: change },
     calls: CALLS,
@@ -91,14 +80,14 @@ test(`kill -9 of signalling with ${CALLS} calls between two phones up: the BYE o
   skip,
 }, async () => {
   const registered = await sipp({
-    ...as('desk', 'correct-Horse-8'),
+    ...users.as('desk'),
     scenario: 'register.xml',
     replace: { EXPIRES: '600', EXPECTED: '200' },
     calls: 1,
     port: PHONE_PORT,
   });
   assert.equal(registered.failed, 0, registered.output);
-  await using _phone = await sippPhone(PHONE_PORT, folder.path);
+  await using _phone = await sippPhone(PHONE_PORT, users.folder);
   await acrossTheDeath('desk', '');
   assert.equal((await system.status('signaling')).details.registrations, 1, 'its contact was remembered too');
 });

@@ -11,12 +11,12 @@ import {
   signIn,
   waitForCall,
   waitForNewFrames,
-  warmUp,
 } from '../src/browser.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
 import { assertHears } from '../src/proof.ts';
-import { Stage } from '../src/stage.ts';
+import type { Stage } from '../src/stage.ts';
 import { System } from '../src/system.ts';
+import { openTwoBrowsers, warmUpTwoBrowsers } from '../src/two-browsers.ts';
 
 const skip = lacking(...SPEECH, 'chromium');
 
@@ -26,13 +26,9 @@ let bob: Phone;
 
 before(async () => {
   if (skip) return;
-  stage = new Stage();
-  [alice, bob] = await Promise.all([stage.chromium(stage.alicesWords), stage.chromium(stage.bobsWords)]);
-  await using system = await System.start({ folder: stage.folder });
-  await signIn(alice, await system.loginLink('alice'));
-  await signIn(bob, await system.loginLink('bob'));
-  await warmUp(alice, bob);
-  await leave(alice, bob);
+  const browsers = await openTwoBrowsers();
+  ({ stage, alice, bob } = browsers);
+  await warmUpTwoBrowsers(browsers);
 });
 
 after(() => stage?.close());

@@ -5,7 +5,8 @@ export { MediaClient, type MediaClientCommand, type NgResult, openRelaySockets, 
 export { readXml, type XmlElement } from './presence/index.ts';
 export { checkRoutes, type RouteReport, tryRoutes } from './routing/index.ts';
 export type { BanStatus } from './server/ban-verb.ts';
-export { SipCore, type SipCoreCommand, type SipCoreOptions } from './server/core.ts';
+export { SipCore } from './server/core.ts';
+export type { SipCoreCommand, SipCoreOptions } from './server/core-seam.ts';
 export { startSignaling } from './server/server.ts';
 export { type Account, type Cdr, type CdrPage, cdrsAsCsv, openStore, type Store, StoreError } from './store/index.ts';
 export { type Admission, type Flow, type TransactionCommand, TransactionLayer } from './transaction/index.ts';

@@ -76,7 +76,8 @@ const MAY_BE_LONG = new Set(['INVITE', 'UPDATE', 'PRACK', 'BYE']);
 /** Methods that begin something here; all others are known but not allowed, or not known. */
 const OUTSIDE_DIALOGS = new Set(['INVITE', 'OPTIONS', 'REGISTER', 'MESSAGE', 'SUBSCRIBE', 'PUBLISH']);
 const KNOWN = new Set(`BYE INFO NOTIFY PRACK REFER UPDATE`.split(' '));
-const ALLOWED = `${ALLOW}, REGISTER, SUBSCRIBE, PUBLISH`;
+/** What accounts may ask for, within dialogs and outside. */
+export const ALLOWED = `${ALLOW}, REGISTER, SUBSCRIBE, PUBLISH`;
 
 /**
  * What RFC 3261 8.2 asks of a server before it acts, in the order it asks it: authentication, method, headers, content.

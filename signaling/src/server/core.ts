@@ -1,124 +1,17 @@
-import { type Crypto, createResponse, isLoopback, parseUri, type SipMessage, type SipUri, utf8 } from '@offhook/core';
-import {
-  Admission,
-  type AdmissionLimits,
-  Authenticator,
-  type AuthenticatorOptions,
-  type Ban,
-  Bans,
-  Bearer,
-  type BearerOptions,
-  type DigestSetting,
-  Shedding,
-} from '../auth/index.ts';
-import {
-  ALLOW,
-  CallLayer,
-  type CallLimits,
-  type CallSnapshot,
-  type CallSummary,
-  type MediaPath,
-  type Reach,
-  refusal,
-  SUPPORTED,
-} from '../call/index.ts';
-import {
-  type DnsReply,
-  type Locate,
-  Locator,
-  type LocatorCommand,
-  type LocatorOptions,
-  type Opened,
-} from '../locate/index.ts';
+import { isLoopback, type SipMessage, type SipUri, utf8 } from '@offhook/core';
+import { Admission, Authenticator, type Ban, Bans, Bearer, Shedding } from '../auth/index.ts';
+import { CallLayer, type CallSnapshot, type Reach } from '../call/index.ts';
+import { type DnsReply, type Locate, Locator, type Opened } from '../locate/index.ts';
 import { MediaClient } from '../media/index.ts';
-import { type MessageCommand, MessageLayer, type PagerMessage } from '../messaging/index.ts';
-import {
-  type NotifierCommand,
-  PresenceLayer,
-  type PresenceNews,
-  type SubscriptionSnapshot,
-} from '../presence/index.ts';
-import {
-  type Binding,
-  REGISTRATION_EXTENSIONS,
-  Registrar,
-  type RegistrarEvent,
-  RegistrationFigures,
-} from '../registrar/index.ts';
-import {
-  AskedRoutes,
-  asDialled,
-  builtIn,
-  type CallFacts,
-  type Directory,
-  type RingGroup,
-  type RouteCommand,
-  type Routed,
-} from '../routing/index.ts';
-import { type Account, DEFAULT_SETTINGS, type UserSettings } from '../store/index.ts';
+import { MessageLayer, type PagerMessage } from '../messaging/index.ts';
+import { PresenceLayer, type SubscriptionSnapshot } from '../presence/index.ts';
+import { type Binding, Registrar, RegistrationFigures } from '../registrar/index.ts';
+import { AskedRoutes, asDialled, builtIn, type CallFacts, type Directory, type Routed } from '../routing/index.ts';
+import { DEFAULT_SETTINGS } from '../store/index.ts';
 import { type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
-import { type TrunkConfig, type TrunkConfigs, TrunkLayer, type TrunkNews } from '../trunk/index.ts';
-
-export interface SipCoreOptions {
-  readonly crypto: Crypto;
-  /** Realm of the accounts and host part of their addresses. */
-  readonly domain: string;
-  /** Whether a host name or address means this server. */
-  readonly isLocal: (host: string) => boolean;
-  readonly account: (user: string) => Account | undefined;
-  /** What a user wants done with calls; nothing special when left out. */
-  readonly settings?: (user: string) => UserSettings;
-  /** Users who are rung together and may take each other's calls, by the name that is called. */
-  readonly groups?: Readonly<Record<string, RingGroup>>;
-  readonly mediaPath: MediaPath;
-  /** Who decides what becomes of calls: the built-in routing at once (default), or whoever takes the `route` commands. */
-  readonly routing?: 'built-in' | 'asked';
-  /** How many media relays there are; they are known by number here. */
-  readonly relays: number;
-  readonly nowMs: number;
-  /** Unix milliseconds, for the Date of answers to REGISTER and the age of tokens. */
-  readonly wallMs?: () => number;
-  readonly algorithm?: DigestSetting;
-  /** Tokens that are taken in place of passwords; without `wallMs` none are. */
-  readonly bearer?: BearerOptions;
-  readonly callLimits?: CallLimits;
-  readonly nonceLifetimeMs?: number;
-  readonly nonceSecret?: string;
-  readonly onWrongPassword?: AuthenticatorOptions['onWrongPassword'];
-  readonly admissionLimits?: AdmissionLimits;
-  /** False: nobody is banned, and scanners are answered like anybody. */
-  readonly bans?: boolean;
-  readonly trunks?: TrunkConfigs;
-  /** Finds other servers instead of the locator. */
-  readonly locate?: Locate;
-  /** Whether an address is that of an edge proxy in front of this server. */
-  readonly isEdge?: (address: string) => boolean;
-  /** The address that peers on that flow reach us at, when the bound one says nothing (0.0.0.0). */
-  readonly addressOf?: (flow: Flow) => { address: string; port: number };
-  /** Whether requests go out over that transport to addresses of that family (default: to IPv4). */
-  readonly sends?: LocatorOptions['sends'];
-}
-
-export type SipCoreCommand =
-  | { readonly kind: 'send'; readonly flow: Flow; readonly bytes: Uint8Array }
-  | { readonly kind: 'relay'; readonly relay: number; readonly bytes: Uint8Array }
-  /** A question to the DNS, a flow to open to another server (see `handleAnswer` and `handleOpened`), one in doubt. */
-  | LocatorCommand
-  | { readonly kind: 'registration'; readonly event: RegistrarEvent }
-  /** Only with `routing: 'asked'`; answered by `handleRouted`, always. */
-  | RouteCommand
-  /** An answered call that another process could take over; its end is `call-ended`. */
-  | { readonly kind: 'remember'; readonly call: CallSnapshot }
-  | { readonly kind: 'call-progress'; readonly call: CallSummary }
-  | { readonly kind: 'trunk'; readonly news: TrunkNews }
-  | { readonly kind: 'presence'; readonly news: PresenceNews }
-  /** A subscription that another process could take over, or one that is over. */
-  | { readonly kind: 'subscription'; readonly command: NotifierCommand }
-  /** What the journal has to do with a message (`store` is answered by `handleStored`), and what became of one. */
-  | { readonly kind: 'message'; readonly command: Exclude<MessageCommand, { kind: 'waiting' }> }
-  /** Nothing is taken from there any more: what is open for strangers has to be closed. */
-  | { readonly kind: 'banned'; readonly ban: Ban }
-  | { readonly kind: 'call-ended'; readonly call: CallSummary };
+import { type TrunkConfig, type TrunkConfigs, TrunkLayer } from '../trunk/index.ts';
+import type { SipCoreCommand, SipCoreOptions } from './core-seam.ts';
+import { answerOptions } from './options-request.ts';
 
 /**
  * The whole SIP server without sockets: transactions, authentication, registrar, calls and the client of the media
@@ -508,7 +401,10 @@ export class SipCore {
       this.presence.handlePublish(command, nowMs);
     } else {
       // Admission lets only OPTIONS come this far.
-      this.transactions.respond(id, this.#answerOptions(command, nowMs), nowMs);
+      const { admission, registrar, directory } = this;
+      const { allowEvents } = this.presence.notifier;
+      const by = { toTag: admission.tag(message), registrar, directory, allowEvents };
+      this.transactions.respond(id, answerOptions(command, by, nowMs), nowMs);
     }
   }
 
@@ -520,29 +416,6 @@ export class SipCore {
     if (method === 'REGISTER') this.registrations.answered(status);
     else if (method === 'INVITE' && to.tag === undefined && status >= 500)
       this.calls.counters.caller.refused(status, 0);
-  }
-
-  /** "The response code chosen MUST be the same that would have been chosen had the request been an INVITE" (11.2) */
-  #answerOptions({ message, trunk }: { message: SipMessage; trunk?: string }, nowMs: number): SipMessage {
-    const toTag = this.admission.tag(message);
-    // A trunk asks whether we are there, not whether somebody is.
-    const target = trunk === undefined ? parseUri(message.uri) : undefined;
-    const gruu = target && this.registrar.resolveGruu(target);
-    const user = gruu?.user ?? target?.user;
-    if (user !== undefined) {
-      const asker = { account: '', from: '', to: user };
-      const { decision } = builtIn(asker, this.directory, 'as called');
-      if (decision.kind === 'reject') return refusal(message, decision.status, decision.reason, toTag);
-      if (this.directory.isUser(user) && this.registrar.lookup(user, nowMs, gruu?.instance).length === 0)
-        return refusal(message, 480, `${target?.user} is not registered: nobody is signed in under that name`, toTag);
-    }
-    const headers = [
-      ['Allow', `${ALLOW}, REGISTER, SUBSCRIBE, PUBLISH`] as const,
-      ['Allow-Events', this.presence.notifier.allowEvents] as const,
-      ['Accept', 'application/sdp'] as const,
-      ['Supported', [...SUPPORTED, ...REGISTRATION_EXTENSIONS].join(', ')] as const,
-    ];
-    return createResponse(message, 200, undefined, { toTag, headers });
   }
 
   #contact(flow: Flow): string {
