@@ -23,7 +23,7 @@ const NEEDED = ['from', 'to', 'call-id', 'cseq'] as const;
 /**
  * Parses one datagram or one framed message. One pass finds the lines; the fields that every handler needs are checked
  * at once (Via, From, To, Call-ID, CSeq, Max-Forwards, Content-Length), all others stay as they are until asked for.
- * Never throws.
+ * Never throws. What is kept of the bytes is copied: they may be used anew.
  */
 export function parseSip(bytes: Uint8Array): SipMessage | SipParseError {
   if (bytes.length > SIP_LIMITS.messageBytes) return refuse(513, 'Message Too Large');
@@ -82,9 +82,10 @@ export function parseSip(bytes: Uint8Array): SipMessage | SipParseError {
     start.kind === 'response'
       ? { ...start, method: '' }
       : { kind: 'request', method: start.method ?? '', uri: start.kind === 'request' ? start.uri : '' },
-    { raw: bytes, ascii, fields, body },
+    { raw: ascii === undefined ? bytes.slice(0, headEnd) : EMPTY, ascii, fields, body },
   );
   problem ??= check(message, fields);
+  if (body.length > 0) message.body = message.body.slice();
   if (isResponse) message.method = message.cseq.method;
   if (!problem) return message;
   // RFC 3261 18.3 and 7.2: a malformed response is discarded; so is a request that can't be answered.

@@ -187,6 +187,20 @@ test('invalid messages of RFC 4475 are refused with its answer', () => {
   assert.equal(answer(change('Via', 'Via: SIP/2.0/UDP 192.0.2.15;;,;,,')), 400, 'badinv01');
 });
 
+test('nothing is kept of the bytes that are parsed: they may be used anew', () => {
+  for (const head of ['Subject: plain', 'Subject: größer']) {
+    const whole = utf8(
+      `MESSAGE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:b@b>\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\n${head}\r\nContent-Length: 5\r\n\r\nhello`,
+    );
+    const bytes = whole.slice();
+    const message = parseSip(bytes);
+    bytes.fill(0);
+    assert.ok(message instanceof SipMessage);
+    assert.deepEqual(message.serialize(), whole);
+    assert.equal(message.bodyText, 'hello');
+  }
+});
+
 test('a header with white space before its colon is the same header: nothing can be smuggled past a removal', () => {
   const m = valid(lines(...BASIC, 'X-Secret : 1', 'x-SECRET\t: 2'));
   assert.equal(text(m.remove('X-Secret').serialize()).toLowerCase().includes('secret'), false);

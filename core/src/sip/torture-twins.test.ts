@@ -108,11 +108,12 @@ test('with any one bit of its head turned over nothing throws', () => {
 /** Where the first message ends: as a datagram, and on a stream. */
 function ends(bytes: Uint8Array): (number | undefined)[] {
   const parsed = parseSip(bytes);
+  const head = /\n\r?\n/.exec(Buffer.from(bytes).toString('latin1'));
   const framer = new StreamFramer();
   framer.push(bytes);
   const framed = framer.next();
   return [
-    parsed instanceof SipMessage ? parsed.body.byteOffset + parsed.body.length : undefined,
+    parsed instanceof SipMessage ? (head ? head.index + head[0].length : bytes.length) + parsed.body.length : undefined,
     framed instanceof Uint8Array ? framed.byteOffset + framed.length : undefined,
   ];
 }

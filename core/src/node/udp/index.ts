@@ -1,3 +1,4 @@
+export { type DatagramSocket, type DatagramSocketOptions, LONGEST_DATAGRAM, openDatagramSocket } from './datagrams.ts';
 export * from './endpoint.ts';
 export * from './endpoint-table.ts';
 export * from './open.ts';

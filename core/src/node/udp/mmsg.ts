@@ -1,58 +1,22 @@
-import { parseIPv6, type SocketAddress } from '../../base/index.ts';
+import type { SocketAddress } from '../../base/index.ts';
 import { type PacketArena, RX_SLOTS, threadArena } from './arena.ts';
 import { UdpEndpoint } from './endpoint.ts';
 import {
   AF_INET,
   AF_INET6,
   addressOf,
-  IOVEC_BYTES,
   lastErrorCode,
   libc,
   MMSGHDR_BYTES,
   MSG_DONTWAIT,
   MSG_TRUNC,
-  SOCK_DGRAM_NONBLOCK,
   SOCKADDR_BYTES,
   SOCKADDR_IN_LENGTH,
   SOCKADDR_IN6_LENGTH,
-  systemError,
 } from './libc.ts';
 import { BATCH, HEADROOM, MAX_PACKET, SLOT_BYTES, type UdpPort, type UdpPortOptions, type UdpStats } from './port.ts';
 import { gathering, threadReadiness } from './readiness.ts';
-
-const NAME_WORDS = SOCKADDR_BYTES / 4;
-
-/** mmsghdr, iovec and sockaddr arrays for `count` messages in one piece of memory. */
-class MessageVector {
-  readonly bytes: Uint8Array;
-  readonly words: Uint32Array;
-  readonly view: DataView;
-  readonly headersAddress: number;
-  /** Word index of iovec 0 and of sockaddr 0. */
-  readonly iovecs: number;
-  readonly names: number;
-
-  constructor(count: number, nameLength: number) {
-    this.bytes = new Uint8Array(new ArrayBuffer(count * (MMSGHDR_BYTES + IOVEC_BYTES + SOCKADDR_BYTES)));
-    this.words = new Uint32Array(this.bytes.buffer);
-    this.view = new DataView(this.bytes.buffer);
-    this.headersAddress = addressOf(this.bytes);
-    this.iovecs = (count * MMSGHDR_BYTES) / 4;
-    this.names = this.iovecs + (count * IOVEC_BYTES) / 4;
-    for (let i = 0; i < count; i++) {
-      const header = i * 16;
-      this.pointer(header, this.headersAddress + (this.names + i * NAME_WORDS) * 4);
-      this.words[header + 2] = nameLength;
-      this.pointer(header + 4, this.headersAddress + (this.iovecs + i * 4) * 4);
-      this.words[header + 6] = 1;
-    }
-  }
-
-  pointer(word: number, address: number): void {
-    this.words[word] = address % 0x100000000;
-    this.words[word + 1] = Math.floor(address / 0x100000000);
-  }
-}
+import { type BoundSocket, bindSocket, MessageVector, NAME_WORDS } from './socket.ts';
 
 /** Receive vectors over the arena's receive slots, and where the arena lies; one per thread. */
 class ArenaVectors {
@@ -77,51 +41,11 @@ let vectors: ArenaVectors | undefined;
 
 /** The `UdpPort` of Linux: recvmmsg and sendmmsg by FFI, all ports of a thread on one epoll descriptor. */
 export function openMmsgPort(options: UdpPortOptions): UdpPort {
-  const v6 = parseIPv6(options.address) !== undefined;
-  const wanted = UdpEndpoint.from(options);
-  if (!wanted) throw Object.assign(new Error(`not an address and port: ${options.address}`), { code: 'EINVAL' });
-  const fd = libc.socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM_NONBLOCK, 0);
-  if (fd < 0) throw systemError('socket', options.address);
-  try {
-    const scratch = new Uint8Array(64);
-    const view = new DataView(scratch.buffer);
-    const at = addressOf(scratch);
-    const option = (level: number, name: number, value: number): boolean => {
-      view.setInt32(48, value, true);
-      return libc.setsockopt(fd, level, name, at + 48, 4) === 0;
-    };
-    const size = options.receiveBuffer ?? 256 * 1024;
-    // SO_RCVBUFFORCE (33) and SO_SNDBUFFORCE (32) need CAP_NET_ADMIN and pass the system's cap.
-    if (!option(1, 33, size)) option(1, 8, size);
-    if (!option(1, 32, options.sendBuffer ?? size)) option(1, 7, options.sendBuffer ?? size);
-    // IP_MTU_DISCOVER / IPV6_MTU_DISCOVER = PROBE: DF set, no IP id generator, no path MTU cache.
-    if (v6) option(41, 23, 3);
-    else option(0, 10, 3);
-    if (v6) option(41, 26, 1); // IPV6_V6ONLY
-    const length = v6 ? SOCKADDR_IN6_LENGTH : SOCKADDR_IN_LENGTH;
-    writeName(view, 0, wanted);
-    if (libc.bind(fd, at, length) < 0) throw systemError('bind', `${options.address}:${options.port}`);
-    view.setUint32(48, 32, true);
-    if (libc.getsockname(fd, at, at + 48) < 0) throw systemError('getsockname', '');
-    const local = { address: options.address, port: view.getUint16(2) };
-    return new MmsgPort(fd, v6 ? 6 : 4, local);
-  } catch (error) {
-    libc.close(fd);
-    throw error;
-  }
-}
-
-function writeName(view: DataView, at: number, to: UdpEndpoint): void {
-  view.setUint16(at, to.family === 6 ? AF_INET6 : AF_INET, true);
-  view.setUint16(at + 2, to.port);
-  if (to.family === 4) {
-    view.setUint32(at + 4, to.a);
-    return;
-  }
-  view.setUint32(at + 8, to.a);
-  view.setUint32(at + 12, to.b);
-  view.setUint32(at + 16, to.c);
-  view.setUint32(at + 20, to.d);
+  const receiveBuffer = options.receiveBuffer ?? 256 * 1024;
+  const sendBuffer = options.sendBuffer ?? receiveBuffer;
+  const { address, port } = options;
+  const bound = bindSocket({ address, port, receiveBuffer, sendBuffer, long: 'probe', isDualStack: false });
+  return new MmsgPort(bound);
 }
 
 class MmsgPort implements UdpPort {
@@ -137,7 +61,7 @@ class MmsgPort implements UdpPort {
   #staged = 0;
   #holdsProcess = true;
 
-  constructor(fd: number, family: 4 | 6, local: SocketAddress) {
+  constructor({ fd, family, local }: BoundSocket) {
     vectors ??= new ArenaVectors();
     this.#vectors = vectors;
     this.rx = vectors.arena;
