@@ -1,14 +1,11 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { ipFamily, type SocketAddress, socketKey, unmapped } from '@offhook/core';
+import { type SocketAddress, socketKey, text } from '@offhook/core';
+import { openDatagramSocket, UdpEndpoint } from '@offhook/core/node';
 import type { Flow } from '../transaction/index.ts';
 import { FlowTable } from './flow-table.ts';
 import type { TransportHub } from './hub.ts';
 import { LargeRequests } from './large.ts';
 import { listenNear } from './listen.ts';
 import { answerStun } from './stun.ts';
-
-/** What fits into one datagram over IPv4. */
-const LARGEST = 65_507;
 
 export interface Listener {
   readonly local: SocketAddress;
@@ -21,13 +18,14 @@ export interface Listener {
 
 /** SIP over UDP. A port in use is skipped for the next free one. */
 export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<Listener> {
-  const { socket, local } = await listenNear(at, (port) => bind({ address: at.address, port }));
+  const socket = await listenNear(at, (port) => openDatagramSocket({ address: at.address, port }));
+  const { local } = socket;
   const flows = new FlowTable();
   const large = new LargeRequests(hub);
   let open = true;
-  /** A dual-stack socket sends to IPv4 by its mapped address only. */
-  const reachable = (address: string) =>
-    ipFamily(local.address) === 6 && ipFamily(address) === 4 ? `::ffff:${address}` : address;
+  socket.onSendErrors = (count) => {
+    hub.counters.sendErrors += count;
+  };
   /**
    * A flow is its source, and the port there that we send to. They differ only for a phone that asks for no rport: it
    * listens where its Via says, so answers and our own requests (a call to its registered contact, a BYE) go there alike.
@@ -35,39 +33,38 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
    */
   const flowOf = (remote: SocketAddress, port: number): Flow => {
     const key = port === remote.port ? socketKey(remote) : `${socketKey(remote)} ${port}`;
-    const kept = flows.get(key);
-    if (kept) return kept;
+    return flows.get(key) ?? newFlow(key, remote, port);
+  };
+  const newFlow = (key: string, remote: SocketAddress, port: number): Flow => {
     const flow = hub.newFlow({ transport: 'udp', local, remote });
-    const address = reachable(remote.address);
+    const to = { address: remote.address, port };
+    const endpoint = UdpEndpoint.from(to);
     const datagram = (bytes: Uint8Array) => {
-      if (open && bytes.length <= LARGEST)
-        socket.send(bytes, port, address, (error) => error && hub.counters.sendErrors++);
+      if (open && endpoint) socket.send(bytes, endpoint);
       else hub.counters.sendErrors++;
     };
-    const to = { address: remote.address, port };
     hub.bind(flow, (bytes) => {
       if (!open || !large.take(flow, to, bytes, datagram)) datagram(bytes);
     });
     flows.set(key, flow);
     return flow;
   };
-  const stun = (bytes: Uint8Array, remote: SocketAddress): void => {
+  const stun = (bytes: Uint8Array, from: UdpEndpoint): void => {
+    const remote = from.toSocketAddress();
     const answer = answerStun(bytes, remote);
     if (!answer) hub.counters.notSip++;
     // Asked with a flow that is not kept: a flood of forged sources must not push the phones' flows out.
     else if (hub.mayAnswer(hub.newFlow({ transport: 'udp', local, remote }))) {
       hub.counters.stunAnswered++;
-      const address = reachable(remote.address);
-      socket.send(answer, remote.port, address, (error) => error && hub.counters.sendErrors++);
+      socket.send(answer, from);
     }
   };
-  const shown = (bytes: Buffer, remote: SocketAddress) => {
-    if (flows.get(socketKey(remote))?.isKnown) return 'known';
-    return bytes.includes('nonce=') ? 'nonce' : 'nothing';
+  const shown = (bytes: Uint8Array, flow: Flow | undefined) => {
+    if (flow?.isKnown) return 'known';
+    return text(bytes).includes('nonce=') ? 'nonce' : 'nothing';
   };
   const listeningAt = (flow: Flow, port: number) => flowOf(flow.remote, port);
-  socket.on('error', () => hub.counters.sendErrors++);
-  socket.on('message', (bytes, from) => {
+  socket.onDatagram = (bytes, from) => {
     const first = bytes[0];
     if (first === undefined) return;
     // Nothing can be answered to port 0; only forged packets come from it.
@@ -75,10 +72,12 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
       hub.counters.malformedDropped++;
       return;
     }
-    const remote = { address: unmapped(from.address), port: from.port };
+    const remote = from.toSocketAddress();
+    const key = socketKey(remote);
+    const flow = flows.get(key);
     // Whoever is banned costs a look into a table and one through the bytes.
-    if (hub.refuses(remote, 'udp', () => shown(bytes, remote))) return;
-    if (!flows.get(socketKey(remote))?.isKnown && !hub.hears(remote)) return;
+    if (hub.refuses(remote, 'udp', () => shown(bytes, flow))) return;
+    if (!flow?.isKnown && !hub.hears(remote)) return;
     // CRLF and double NUL keep NAT bindings open, and so does STUN (first byte 0 to 3), which wants an answer.
     if (first === 13 || first === 10 || first < 4) {
       if (bytes.length <= 4) {
@@ -86,12 +85,12 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
         return;
       }
       if (first < 4) {
-        stun(bytes, remote);
+        stun(bytes, from);
         return;
       }
     }
-    hub.receive(bytes, flowOf(remote, remote.port), listeningAt);
-  });
+    hub.receive(bytes, flow ?? newFlow(key, remote, remote.port), listeningAt);
+  };
   return {
     local,
     flowTo: (remote) => known(flowOf(remote, remote.port)),
@@ -100,12 +99,11 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
       large.isServer(flow);
       return flow;
     },
-    close: () =>
-      new Promise((resolve) => {
-        open = false;
-        flows.clear();
-        socket.close(() => resolve());
-      }),
+    close: () => {
+      open = false;
+      flows.clear();
+      return socket.close();
+    },
   };
 }
 
@@ -113,25 +111,4 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
 function known(flow: Flow): Flow {
   flow.isKnown = true;
   return flow;
-}
-
-function bind(at: SocketAddress): Promise<{ socket: Socket; local: SocketAddress }> {
-  return new Promise((resolve, reject) => {
-    const family = ipFamily(at.address) === 6 ? 6 : 4;
-    const socket = createSocket({
-      type: `udp${family}`,
-      recvBufferSize: 4 << 20,
-      // Only addresses are sent to: nothing has to be looked up, nor to wait for the next turn of the loop.
-      lookup: (address, _options, done) => done(null, address, family),
-    });
-    socket.once('error', (error) => {
-      socket.close();
-      reject(error);
-    });
-    socket.bind(at.port, at.address, () => {
-      socket.removeAllListeners('error');
-      const { address, port } = socket.address();
-      resolve({ socket, local: { address, port } });
-    });
-  });
 }
