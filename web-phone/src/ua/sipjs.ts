@@ -1,8 +1,10 @@
 import { type Invitation, Inviter, type Message, type Session, SessionState, SIPExtension, UserAgent } from 'sip.js';
+import type { CallReport } from '../media/call-reports.ts';
 import type { LocalMedia } from '../media/peer.ts';
 import { type LinkCommand, LinkMachine } from './link.ts';
 import type { CallLeg, OutgoingText, Signaling, SignalingOptions, TextOutcome } from './signaling.ts';
 import { remoteParty, SipjsLeg } from './sipjs-leg.ts';
+import { SipjsReports } from './sipjs-reports.ts';
 import { SipjsTexts } from './sipjs-texts.ts';
 import { Rearm } from './timer.ts';
 import { SocketTransport, type SocketTransportOptions } from './transport.ts';
@@ -23,6 +25,7 @@ class SipjsSignaling implements Signaling {
   readonly #link: LinkMachine;
   readonly #rearm: Rearm;
   readonly #texts: SipjsTexts;
+  readonly #reports: SipjsReports;
   readonly #legs = new Map<Session, SipjsLeg>();
   readonly #byesOwed = new Set<Session>();
   readonly #callId: string;
@@ -78,6 +81,7 @@ class SipjsSignaling implements Signaling {
       },
     });
     this.#texts = new SipjsTexts(this.#userAgent, (text) => options.events.text(text));
+    this.#reports = new SipjsReports(this.#userAgent);
   }
 
   start(): void {
@@ -110,6 +114,13 @@ class SipjsSignaling implements Signaling {
 
   message(text: OutgoingText): Promise<TextOutcome> {
     return this.#texts.send(text);
+  }
+
+  report(leg: CallLeg, report: CallReport): void {
+    if (!(leg instanceof SipjsLeg)) return;
+    const [local, remote] = [`<${this.#userAgent.configuration.uri}>`, `<${leg.remote.uri}>`];
+    const originatorId = leg.session instanceof Inviter ? local : remote;
+    this.#reports.send({ ...report, callId: leg.callId, localId: local, remoteId: remote, originatorId });
   }
 
   takeText(message: Message): void {
