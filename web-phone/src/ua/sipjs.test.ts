@@ -6,6 +6,7 @@ import { FakeConnection, FakeTrack, installFakeMedia } from '../testing/fake-med
 import { FakeSocket, headerOf, message } from '../testing/fake-socket.ts';
 import type { CallLeg, IncomingText, LegEvents, Signaling, TextOutcome } from './signaling.ts';
 import { createSignaling } from './sipjs.ts';
+import './sipjs-reports.ts'; // fetched later otherwise, and then in no time of these tests
 
 installFakeMedia();
 mock.timers.enable({ apis: ['setTimeout', 'setInterval'] }); // SIP.js keeps transactions for 32 s

@@ -4,7 +4,7 @@ import type { LocalMedia } from '../media/peer.ts';
 import { type LinkCommand, LinkMachine } from './link.ts';
 import type { CallLeg, OutgoingText, Signaling, SignalingOptions, TextOutcome } from './signaling.ts';
 import { remoteParty, SipjsLeg } from './sipjs-leg.ts';
-import { SipjsReports } from './sipjs-reports.ts';
+import type { SipjsReports } from './sipjs-reports.ts';
 import { SipjsTexts } from './sipjs-texts.ts';
 import { Rearm } from './timer.ts';
 import { SocketTransport, type SocketTransportOptions } from './transport.ts';
@@ -25,7 +25,8 @@ class SipjsSignaling implements Signaling {
   readonly #link: LinkMachine;
   readonly #rearm: Rearm;
   readonly #texts: SipjsTexts;
-  readonly #reports: SipjsReports;
+  /** Fetched when there is something to report, which is not before a call has lasted a while. */
+  #reports: Promise<SipjsReports> | undefined;
   readonly #legs = new Map<Session, SipjsLeg>();
   readonly #byesOwed = new Set<Session>();
   readonly #callId: string;
@@ -81,7 +82,6 @@ class SipjsSignaling implements Signaling {
       },
     });
     this.#texts = new SipjsTexts(this.#userAgent, (text) => options.events.text(text));
-    this.#reports = new SipjsReports(this.#userAgent);
   }
 
   start(): void {
@@ -120,7 +120,14 @@ class SipjsSignaling implements Signaling {
     if (!(leg instanceof SipjsLeg)) return;
     const [local, remote] = [`<${this.#userAgent.configuration.uri}>`, `<${leg.remote.uri}>`];
     const originatorId = leg.session instanceof Inviter ? local : remote;
-    this.#reports.send({ ...report, callId: leg.callId, localId: local, remoteId: remote, originatorId });
+    const whole = { ...report, callId: leg.callId, localId: local, remoteId: remote, originatorId };
+    this.#reports ??= import('./sipjs-reports.ts').then((module) => new module.SipjsReports(this.#userAgent));
+    this.#reports.then(
+      (reports) => reports.send(whole),
+      () => {
+        this.#reports = undefined;
+      },
+    );
   }
 
   takeText(message: Message): void {
