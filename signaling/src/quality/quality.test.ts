@@ -181,3 +181,35 @@ test('OPTIONS says that reports are taken here (RFC 3903 8), a refused SUBSCRIBE
   assert.equal(refused.status, 489);
   assert.doesNotMatch(refused.header('allow-events')!, /vq-rtcpxr/);
 });
+
+test('who is transferred reports on the call that it is in now, who has left on the one that it was in', () => {
+  const s = stage();
+  const [alice, bob, carol] = [s.phone('alice'), s.phone('bob'), s.phone('carol')];
+  bob.register();
+  carol.register();
+  const { invite, ok } = established(alice, bob);
+  const old = s.core.calls.calls()[0]!.id;
+  bob.within(invite, 'REFER', { cseq: 1, headers: [['Refer-To', `<sip:carol@${DOMAIN}>`]] });
+  bob.within(invite, 'BYE', { cseq: 2 });
+  bob.take();
+  const final = 'VQSessionReport: CallTerm';
+  assert.equal(publish(bob, report(invite.callId, final)).status, 200, 'while the transfer is under way');
+  const ring = last(carol.take());
+  carol.answer(ring, 200, ANSWER);
+  alice.answer(last(alice.take()), 200, OFFER);
+  alice.take();
+  assert.equal(publish(bob, report(invite.callId, final)).status, 200, 'when it is done');
+  assert.equal(publish(alice, report(ok.callId)).status, 200);
+  const now = s.core.calls.calls()[0]!.id;
+  assert.deepEqual(
+    s.heard.map(({ id, user, to }) => [id === old ? 'old' : id === now && 'new', user, to]),
+    [
+      ['old', 'bob', 'bob'],
+      ['old', 'bob', 'bob'],
+      ['new', 'alice', 'carol'],
+    ],
+  );
+  carol.take();
+  carol.within(ring, 'BYE', { cseq: 1 });
+  s.assertNothingLeft();
+});
