@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {
   click,
@@ -10,6 +11,7 @@ import {
   waitForCall,
   waitForNewFrames,
 } from './src/browser.ts';
+import { EventStream } from './src/event-stream.ts';
 import { lacking, SPEECH } from './src/peers.ts';
 import { assertFallsSilent, assertHears } from './src/proof.ts';
 import type { Stage } from './src/stage.ts';
@@ -31,16 +33,22 @@ before(async () => {
 
 after(() => stage?.close());
 
-test('a browser hears itself at 600 and is told in words who cannot be reached', { skip }, async () => {
+test('a browser hears itself at 600, reports how, and is told in words who cannot be reached', { skip }, async () => {
   await using system = await System.start({ folder: stage.folder });
+  await using events = await EventStream.open(system, 'alice');
   await signIn(alice, await system.loginLink('alice'));
   await dial(alice, '600');
   await waitForCall(alice, 'active');
   await settle(alice);
   const heard = await recordRemote(alice, 6);
   assertHears('alice', heard, stage.alicesWords, stage.bobsWords);
+  const { id } = await events.next({ type: 'call', state: 'answered' }, 5000);
+  const interval = await events.next({ type: 'quality', report: 'interval', user: 'alice', id }, 15_000);
+  assert.equal(interval.codec, 'opus');
+  for (const figure of [interval.lossPercent, interval.jitterMs]) assert.ok(Number(figure) >= 0, String(figure));
   await click(alice, 'hangup');
   await waitForCall(alice, 'idle');
+  await events.next({ type: 'quality', report: 'session', user: 'alice', id }, 5000);
   await dial(alice, 'bob');
   await alice.page
     .getByTestId('message')

@@ -2,6 +2,7 @@
 export * from './base/index.ts';
 export * from './link/index.ts';
 export * from './ng/index.ts';
+export * from './quality/index.ts';
 export * from './rtp/index.ts';
 export * from './sdp/index.ts';
 export * from './sim/index.ts';

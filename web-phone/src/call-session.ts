@@ -1,4 +1,5 @@
 import { batch, signal } from '@preact/signals';
+import { type CallReport, CallReports } from './media/call-reports.ts';
 import type { LocalMedia } from './media/peer.ts';
 import { type Quality, QualityMeter, sampleFromStats } from './media/quality.ts';
 import type { Sound } from './media/sounds.ts';
@@ -19,6 +20,8 @@ export interface CallSessionOptions {
   readonly onEnded: (call: CallSession, end: CallEnd) => void;
   readonly onDismiss: (call: CallSession) => void;
   readonly onVideoRefused: (outcome: RenegotiationOutcome) => void;
+  /** How it sounds, now and then and at the end. */
+  readonly onReport: (leg: CallLeg, report: CallReport) => void;
 }
 
 const STATS_INTERVAL_MS = 1_000;
@@ -57,6 +60,7 @@ export class CallSession {
   readonly #rearm = new Rearm(() => performance.now(), afterTimeout);
   readonly #meter = new QualityMeter();
   #leg: CallLeg | undefined;
+  #reports: CallReports | undefined;
   #audio: MediaStreamTrack | undefined;
   #camera: MediaStreamTrack | undefined;
   #statsTimer: ReturnType<typeof setInterval> | undefined;
@@ -91,6 +95,7 @@ export class CallSession {
       answered: () => {
         this.answeredAtMs.value = Date.now();
         this.handle({ kind: 'answered' });
+        this.#reports ??= new CallReports({ monotonicMs: performance.now(), wallMs: Date.now() });
         this.#startStats();
       },
       ended: (end) => this.finish(end),
@@ -208,6 +213,7 @@ export class CallSession {
       this.outcome.value = end;
     });
     this.handle({ kind: 'ended', end });
+    this.#report(this.#reports?.final());
     this.#options.onEnded(this, end);
   }
 
@@ -292,10 +298,16 @@ export class CallSession {
     this.#statsTimer = setInterval(() => void this.#measure(), STATS_INTERVAL_MS);
   }
 
+  #report(report: CallReport | undefined): void {
+    if (report && this.#leg) this.#options.onReport(this.#leg, report);
+  }
+
   async #measure(): Promise<void> {
     const report = await this.#leg?.peer?.connection.getStats().catch(() => undefined);
     if (!report || this.phase.value !== 'active') return;
-    this.#meter.add(sampleFromStats(report.values(), performance.now()));
+    const sample = sampleFromStats(report.values(), performance.now());
+    this.#meter.add(sample);
+    this.#report(this.#reports?.add(sample));
     const quality = this.#meter.quality(this.muted.value);
     this.handle({ kind: 'sound', arriving: quality.grade !== 'none' });
     batch(() => {

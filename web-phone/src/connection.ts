@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import type { CallReport } from './media/call-reports.ts';
 import type { LocalMedia } from './media/peer.ts';
 import type { Session } from './session.ts';
 import type { TabIdentity } from './tab-identity.ts';
@@ -104,6 +105,11 @@ export class Connection {
 
   async message(text: OutgoingText): Promise<TextOutcome> {
     return this.#signaling ? this.#signaling.message(text) : { kind: 'connection-lost' };
+  }
+
+  /** Says how a call sounds, if there is a way to. */
+  report(leg: CallLeg, report: CallReport): void {
+    this.#signaling?.report(leg, report);
   }
 
   /** Those that are not closed. */

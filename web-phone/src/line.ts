@@ -154,7 +154,7 @@ export class Line {
   }
 
   #open(options: Pick<CallSessionOptions, 'direction' | 'name' | 'uri' | 'whom' | 'video'>): CallSession {
-    const { sounds, tell } = this.#options;
+    const { connection, sounds, tell } = this.#options;
     tell(undefined);
     const call = new CallSession({
       ...options,
@@ -164,6 +164,7 @@ export class Line {
         if (this.call.value === ended) this.call.value = undefined;
       },
       onVideoRefused: (outcome) => tell(videoRefusedWords(outcome)),
+      onReport: (leg, report) => connection.report(leg, report),
     });
     this.call.value = call;
     return call;

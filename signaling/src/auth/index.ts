@@ -7,5 +7,6 @@ export { JWT_ALGORITHMS, type JwtAlgorithm, jwtCheck } from './jwt.ts';
 export { KeyFile } from './key-file.ts';
 export { LONGEST_USER, Lockout } from './lockout.ts';
 export { RateLimit } from './rate-limit.ts';
+export { Recent } from './recent.ts';
 export * from './sessions.ts';
 export { Shedding, type Tick } from './shedding.ts';

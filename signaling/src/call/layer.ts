@@ -38,7 +38,12 @@ export type CallCommand =
   | { readonly kind: 'media'; readonly id: number; readonly message: NgDictionary; readonly near?: string }
   | { readonly kind: 'remember'; readonly call: CallSnapshot }
   | { readonly kind: 'progress'; readonly call: CallSummary }
-  | { readonly kind: 'ended'; readonly call: CallSummary };
+  /** `phones`: those that talked in it to the end, by the Call-IDs that they know it by. */
+  | {
+      readonly kind: 'ended';
+      readonly call: CallSummary;
+      readonly phones: readonly { readonly user: string; readonly callId: string }[];
+    };
 
 /** Calls of one user that are kept at one relay, so that they can be joined; more are spread. */
 const FEW = 4;
@@ -83,6 +88,13 @@ export class CallLayer implements CallContext {
 
   calls(): CallSummary[] {
     return this.#calls.all().map((call) => summarise(call, this.options.mediaPath));
+  }
+
+  /** The answered call that a phone of that user knows by that Call-ID. */
+  callOf(user: string, callId: string): CallSummary | undefined {
+    const leg = this.#legs.ofPhoneCall(user, callId);
+    if (leg?.call.state !== 'answered' || (leg !== leg.call.a && leg !== leg.call.b)) return undefined;
+    return summarise(leg.call, this.options.mediaPath);
   }
 
   poll(): CallCommand | undefined {
@@ -489,6 +501,7 @@ export class CallLayer implements CallContext {
         status: why.status,
         reason: why.words,
       },
+      phones: call.answeredAtMs === undefined ? [] : phonesOf(call),
     });
     const ngCallIds = new Set(call.branches.filter((b) => b.state !== 'failed').map((b) => b.ngCallId));
     if (call.ngCallId !== undefined) ngCallIds.add(call.ngCallId);
@@ -517,6 +530,12 @@ export class CallLayer implements CallContext {
       leg.again?.(nowMs); // what waited for a better moment has waited in vain
     }
   }
+}
+
+function phonesOf(call: Call): { user: string; callId: string }[] {
+  return [call.a, call.b].flatMap((leg) =>
+    leg && leg.call === call && !leg.isOutside ? [{ user: leg.user, callId: leg.dialog.callId }] : [],
+  );
 }
 
 /**

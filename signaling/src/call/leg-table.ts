@@ -63,6 +63,12 @@ export class LegTable {
     return legs && legs.size <= atMost ? legs.values().next().value : undefined;
   }
 
+  /** The leg that a phone of that user knows by that Call-ID. */
+  ofPhoneCall(user: string, callId: string): Leg | undefined {
+    for (const leg of this.#byUser.get(user) ?? []) if (leg.dialog.callId === callId && !leg.isOutside) return leg;
+    return undefined;
+  }
+
   /** The leg that an ACK belongs to: of a running call, or of one that ended before it came. */
   findAcknowledged(ack: SipMessage): Leg | undefined {
     return this.find(ack) ?? this.findClosing(ack);

@@ -13,6 +13,7 @@ import {
 import { nodeCrypto } from '@offhook/core/node';
 import type { MessageNews, PagerMessage } from '../messaging/index.ts';
 import type { PresenceNews } from '../presence/index.ts';
+import type { QualityNews } from '../quality/index.ts';
 import type { Decision, RingGroup, RouteCommand } from '../routing/index.ts';
 import { SipCore } from '../server/core.ts';
 import type { SipCoreCommand, SipCoreOptions } from '../server/core-seam.ts';
@@ -76,6 +77,7 @@ export function stage(
   const disk = { isFull: false };
   const news: MessageNews[] = [];
   const seen: PresenceNews[] = [];
+  const heard: QualityNews[] = [];
   const journal = (command: Extract<SipCoreCommand, { kind: 'message' }>['command']) => {
     if (command.kind === 'news') news.push(command.news);
     else if (command.kind === 'forget') kept.delete(command.id);
@@ -108,6 +110,7 @@ export function stage(
       } else if (c.kind === 'route') asked.push(c);
       else if (c.kind === 'message') journal(c.command);
       else if (c.kind === 'presence') seen.push(c.news);
+      else if (c.kind === 'quality') heard.push(c.news);
       else if (c.kind === 'subscription') {
         if (c.command.kind === 'forget') watches.delete(c.command.tag);
         else watches.set(c.command.subscription.localTag, JSON.stringify(c.command.subscription));
@@ -301,6 +304,7 @@ export function stage(
     disk,
     news,
     seen,
+    heard,
     sentOn: (flow: Flow) => outbox.filter((o) => o.flow === flow).map((o) => o.message),
     clock,
     advance,

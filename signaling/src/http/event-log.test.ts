@@ -6,7 +6,7 @@ const online = (user: string): ServerEvent => ({ type: 'registration', user, onl
 
 test('events come in order, and what was missed is had again by its id', () => {
   const log = new EventLog('n1', 77);
-  const seen: string[] = [];
+  const seen: (string | undefined)[] = [];
   const stop = log.watch(({ id }) => seen.push(id));
   for (const user of ['a', 'b', 'c']) log.add(online(user), 1000);
   assert.deepEqual(seen, ['n1-77-1', 'n1-77-2', 'n1-77-3']);
@@ -52,4 +52,39 @@ test('calls are told to their parties only', () => {
     'a private caller’s name is the caller’s alone',
   );
   assert.deepEqual(toldTo(online('alice'), 'carol'), online('alice'));
+});
+
+test('how a call sounds is told to its parties only, and not whose phone it is that hides', () => {
+  const heard: ServerEvent = {
+    type: 'quality',
+    id: 'x',
+    user: 'alice',
+    report: 'interval',
+    lossPercent: 1,
+    from: 'alice',
+    to: 'desk',
+    users: ['alice', 'bob'],
+    isPrivate: undefined,
+  };
+  const told = { type: 'quality', id: 'x', user: 'alice', report: 'interval', lossPercent: 1 };
+  const to = (event: ServerEvent) => ['alice', 'bob', 'desk', 'carol'].map((user) => toldTo(event, user));
+  assert.deepEqual(to(heard), [told, told, told, undefined]);
+  const hidden = { ...told, user: 'anonymous' };
+  assert.deepEqual(to({ ...heard, isPrivate: true }), [told, hidden, hidden, undefined]);
+  const bobs = { ...told, user: 'bob' };
+  assert.deepEqual(to({ ...heard, user: 'bob', isPrivate: true }), [bobs, bobs, bobs, undefined]);
+});
+
+test('what is only passed on reaches who watches, has no id, and is not there later', () => {
+  const log = new EventLog('n1', 77);
+  const seen: (string | undefined)[] = [];
+  log.watch(({ id }) => seen.push(id));
+  log.add(online('a'), 1000);
+  log.pass(online('b'), 1000);
+  log.add(online('c'), 1000);
+  assert.deepEqual(seen, ['n1-77-1', undefined, 'n1-77-2']);
+  assert.deepEqual(
+    log.after('n1-77-0').events.map(({ id }) => id),
+    ['n1-77-1', 'n1-77-2'],
+  );
 });

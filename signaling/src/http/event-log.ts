@@ -1,11 +1,13 @@
 import { seenBy } from '../call/index.ts';
 import type { MessageNews } from '../messaging/index.ts';
 import type { Presence } from '../presence/index.ts';
+import type { QualityNews } from '../quality/index.ts';
 
 /** What happened, as watchers are told it. */
 export type ServerEvent =
   | ({ readonly type: 'message' } & MessageNews)
   | ({ readonly type: 'presence'; readonly user: string } & Presence)
+  | ({ readonly type: 'quality' } & QualityNews)
   | { readonly type: 'registration'; readonly user: string; readonly online: boolean }
   | {
       readonly type: 'call';
@@ -22,13 +24,17 @@ export type ServerEvent =
       readonly reason?: string;
     };
 
-export interface LoggedEvent {
-  /** `node-epoch-sequence`: comparable within one epoch of one node, and never the same twice. */
-  readonly id: string;
-  readonly sequence: number;
+export interface ToldEvent {
+  /** `node-epoch-sequence`: comparable within one epoch of one node, and never the same twice; none when it is not kept. */
+  readonly id?: string;
   /** Unix milliseconds. */
   readonly at: number;
   readonly event: ServerEvent;
+}
+
+export interface LoggedEvent extends ToldEvent {
+  readonly id: string;
+  readonly sequence: number;
 }
 
 /** Events that a watcher who was away can still have. */
@@ -38,7 +44,7 @@ const KEPT = 10_000;
 export class EventLog {
   readonly #prefix: string;
   readonly #ring: LoggedEvent[] = [];
-  readonly #watchers = new Set<(logged: LoggedEvent) => void>();
+  readonly #watchers = new Set<(told: ToldEvent) => void>();
   #next = 1;
 
   /** @param epoch differs for each start of the node */
@@ -57,6 +63,11 @@ export class EventLog {
     for (const watch of this.#watchers) watch(logged);
   }
 
+  /** Tells those who watch now; nobody can have it later. */
+  pass(event: ServerEvent, at: number): void {
+    for (const watch of this.#watchers) watch({ at, event });
+  }
+
   /**
    * The events after that id, oldest first; `complete` is false when some of them are gone already, or the id is of
    * another node or epoch: then everything that is kept.
@@ -72,19 +83,27 @@ export class EventLog {
   }
 
   /** Told of each event from now on; the result ends it. */
-  watch(watcher: (logged: LoggedEvent) => void): () => void {
+  watch(watcher: (told: ToldEvent) => void): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
   }
 }
 
-/** An event as an account may see it, if at all: calls and messages are their parties', how somebody is is everybody's. */
+/** An event as an account may see it, if at all: calls, how they sound, and messages are their parties', how somebody is is everybody's. */
 export function toldTo(event: ServerEvent, user: string): object | undefined {
   if (event.type === 'registration' || event.type === 'presence') return event;
   if (event.type === 'message') return messageTo(event, user);
+  if (event.type === 'quality') return qualityTo(event, user);
   const { users, isPrivate: _, ...call } = event;
   if (event.from !== user && event.to !== user && !users.includes(user)) return undefined;
   return { ...call, from: seenBy(event, user).from };
+}
+
+/** Whoever may see the call; what is told of a private caller's phone does not say whose it is. */
+function qualityTo(event: Extract<ServerEvent, { type: 'quality' }>, user: string): object | undefined {
+  const { from, to, users, isPrivate, ...told } = event;
+  if (from !== user && to !== user && event.user !== user && !users.includes(user)) return undefined;
+  return isPrivate && event.user === from && from !== user ? { ...told, user: 'anonymous' } : told;
 }
 
 /** The sender knows the message by its own Call-ID; whoever gets it may not be told who sent it. */

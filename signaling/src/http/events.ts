@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ApiError } from './api.ts';
-import { type EventLog, type LoggedEvent, toldTo } from './event-log.ts';
+import { type EventLog, type ToldEvent, toldTo } from './event-log.ts';
 
 /** Streams of one account, and of all. */
 const PER_ACCOUNT = 8;
@@ -43,9 +43,9 @@ export function addEvents(app: FastifyInstance, { events, signedIn }: EventOptio
       raw.write(text);
       if (raw.writableLength > SEND_BUFFER) raw.destroy();
     };
-    const tell = (logged: LoggedEvent) => {
-      const told = toldTo(logged.event, user);
-      if (told) write(serialised(logged, told));
+    const tell = (one: ToldEvent) => {
+      const told = toldTo(one.event, user);
+      if (told) write(serialised(one, told));
     };
     const after = lastSeen(request);
     if (after !== undefined) {
@@ -80,6 +80,6 @@ function lastSeen(request: FastifyRequest): string | undefined {
   return id?.slice(0, 100);
 }
 
-function serialised({ id, at, event: { type } }: LoggedEvent, told: object): string {
-  return `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify({ at, ...told })}\n\n`;
+function serialised({ id, at, event: { type } }: ToldEvent, told: object): string {
+  return `${id === undefined ? '' : `id: ${id}\n`}event: ${type}\ndata: ${JSON.stringify({ at, ...told })}\n\n`;
 }

@@ -1,3 +1,4 @@
+export { eventOf } from './event-package.ts';
 export { PresenceLayer, type PresenceNews } from './layer.ts';
 export type { NotifierCommand } from './notifier.ts';
 export type { Presence } from './presence.ts';

@@ -28,6 +28,8 @@ export interface PresenceLayerOptions {
   readonly mayPickUp: (user: string, of: string) => boolean;
   /** Messages that wait for a user. */
   readonly waiting: (user: string) => number;
+  /** Event packages that are published to others than this. */
+  readonly otherEvents: readonly string[];
   readonly limits?: SubscriptionLimits;
 }
 
@@ -52,8 +54,8 @@ export class PresenceLayer {
 
   constructor(options: PresenceLayerOptions) {
     this.#options = options;
-    const { crypto, transactions, isUser, resolveGruu, contact, limits } = options;
-    this.publications = new Publications({ crypto, resolveGruu });
+    const { crypto, transactions, isUser, resolveGruu, contact, otherEvents, limits } = options;
+    this.publications = new Publications({ crypto, resolveGruu, otherEvents });
     this.notifier = new Notifier({
       crypto,
       transactions,

@@ -7,6 +7,8 @@ import { PIDF, type Published, readPidf } from './pidf.ts';
 export interface PublicationsOptions {
   readonly crypto: Crypto;
   readonly resolveGruu: (uri: SipUri) => Gruu | undefined;
+  /** Event packages that are published to others than this. */
+  readonly otherEvents: readonly string[];
 }
 
 interface Publication {
@@ -69,8 +71,10 @@ export class Publications {
     const target = parseUri(request.uri);
     const of = (target && this.#options.resolveGruu(target))?.user ?? target?.user;
     if (of !== user) return refuse(403, `${user} can't say how somebody else is`);
-    if (eventOf(request)?.name !== 'presence')
-      return refuse(489, 'only presence can be published here', [['Allow-Events', 'presence']]);
+    if (eventOf(request)?.name !== 'presence') {
+      const events = ['presence', ...this.#options.otherEvents].join(', ');
+      return refuse(489, `what can be published here is ${events}`, [['Allow-Events', events]]);
+    }
     // 4
     const match = request.header('sip-if-match')?.trim();
     const before = match === undefined ? undefined : this.#byTag.get(match);

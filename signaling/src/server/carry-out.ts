@@ -98,6 +98,10 @@ export function carrierOf(options: CarrierOptions): (command: SipCoreCommand) =>
         events.add({ type: 'presence', user, ...presence }, Date.now());
         return;
       }
+      case 'quality':
+        // What holds for some seconds would take the place of what others have missed.
+        events[command.news.report === 'interval' ? 'pass' : 'add']({ type: 'quality', ...command.news }, Date.now());
+        return;
       case 'subscription':
         memory.subscription(command.command);
         return;

@@ -4,6 +4,7 @@ import type { CallLimits, CallSnapshot, CallSummary, MediaPath } from '../call/i
 import type { Locate, LocatorCommand, LocatorOptions } from '../locate/index.ts';
 import type { MessageCommand } from '../messaging/index.ts';
 import type { NotifierCommand, PresenceNews } from '../presence/index.ts';
+import type { QualityNews } from '../quality/index.ts';
 import type { RegistrarEvent } from '../registrar/index.ts';
 import type { RingGroup, RouteCommand } from '../routing/index.ts';
 import type { Account, UserSettings } from '../store/index.ts';
@@ -65,6 +66,8 @@ export type SipCoreCommand =
   | { readonly kind: 'call-progress'; readonly call: CallSummary }
   | { readonly kind: 'trunk'; readonly news: TrunkNews }
   | { readonly kind: 'presence'; readonly news: PresenceNews }
+  /** How a call sounds, as one of its phones says. */
+  | { readonly kind: 'quality'; readonly news: QualityNews }
   /** A subscription that another process could take over, or one that is over. */
   | { readonly kind: 'subscription'; readonly command: NotifierCommand }
   /** What the journal has to do with a message (`store` is answered by `handleStored`), and what became of one. */

@@ -1,10 +1,11 @@
-import { isLoopback, type SipMessage, type SipUri, utf8 } from '@offhook/core';
+import { isLoopback, type SipMessage, type SipUri, utf8, VQ_EVENT } from '@offhook/core';
 import { Admission, Authenticator, type Ban, Bans, Bearer, Shedding } from '../auth/index.ts';
 import { CallLayer, type CallSnapshot, type Reach } from '../call/index.ts';
 import { type DnsReply, type Locate, Locator, type Opened } from '../locate/index.ts';
 import { MediaClient } from '../media/index.ts';
 import { MessageLayer, type PagerMessage } from '../messaging/index.ts';
-import { PresenceLayer, type SubscriptionSnapshot } from '../presence/index.ts';
+import { eventOf, PresenceLayer, type SubscriptionSnapshot } from '../presence/index.ts';
+import { QualityReports } from '../quality/index.ts';
 import { type Binding, Registrar, RegistrationFigures } from '../registrar/index.ts';
 import { AskedRoutes, asDialled, builtIn, type CallFacts, type Directory, type Routed } from '../routing/index.ts';
 import { DEFAULT_SETTINGS } from '../store/index.ts';
@@ -30,6 +31,7 @@ export class SipCore {
   readonly trunks: TrunkLayer;
   readonly messages: MessageLayer;
   readonly presence: PresenceLayer;
+  readonly quality: QualityReports;
   readonly admission: Admission;
   readonly bans: Bans | undefined;
   /** What is left out when the process is behind: told by whoever sees its event loop. */
@@ -120,6 +122,7 @@ export class SipCore {
       contact,
       mayPickUp,
       waiting: (user) => this.messages.waiting(user),
+      otherEvents: [VQ_EVENT],
     });
     this.locator = new Locator({ crypto, sends: options.sends });
     this.trunks = new TrunkLayer({
@@ -141,6 +144,11 @@ export class SipCore {
       relayOffers: (verb) => this.media.offers(verb),
       mediaPath: options.mediaPath,
       limits: options.callLimits,
+    });
+    this.quality = new QualityReports({
+      crypto,
+      transactions: this.transactions,
+      callOf: (user, callId) => this.calls.callOf(user, callId),
     });
     this.trunks.configure(options.trunks ?? {}, options.nowMs);
   }
@@ -342,6 +350,7 @@ export class SipCore {
         else if (c.kind === 'remember') this.#commands.push(c);
         else {
           this.presence.handleCall(c.call, nowMs);
+          if (c.kind === 'ended') this.quality.handleEnded(c.call, c.phones, nowMs);
           this.#commands.push({ kind: c.kind === 'ended' ? 'call-ended' : 'call-progress', call: c.call });
         }
       }
@@ -371,6 +380,8 @@ export class SipCore {
       for (let c = notifier.poll(); c; c = notifier.poll()) this.#commands.push({ kind: 'subscription', command: c });
       for (let news = this.presence.poll(); news; news = this.presence.poll())
         this.#commands.push({ kind: 'presence', news });
+      for (let news = this.quality.poll(); news; news = this.quality.poll())
+        this.#commands.push({ kind: 'quality', news });
     }
   }
 
@@ -398,11 +409,13 @@ export class SipCore {
     } else if (message.method === 'SUBSCRIBE') {
       this.presence.handleSubscribe(command, nowMs);
     } else if (message.method === 'PUBLISH') {
-      this.presence.handlePublish(command, nowMs);
+      if (eventOf(message)?.name === VQ_EVENT) this.quality.handle(command, nowMs);
+      else this.presence.handlePublish(command, nowMs);
     } else {
       // Admission lets only OPTIONS come this far.
       const { admission, registrar, directory } = this;
-      const { allowEvents } = this.presence.notifier;
+      // RFC 3903 8: those that are only published too.
+      const allowEvents = `${this.presence.notifier.allowEvents}, ${VQ_EVENT}`;
       const by = { toTag: admission.tag(message), registrar, directory, allowEvents };
       this.transactions.respond(id, answerOptions(command, by, nowMs), nowMs);
     }

@@ -15,6 +15,7 @@ const GROUPS: readonly (readonly [string, string])[] = [
   ['sip_message_', 'Messages between users: '],
   ['sip_subscription_', 'Subscriptions: '],
   ['sip_publication_', 'Published presence: '],
+  ['sip_quality_report_', 'Voice quality reports of phones: '],
   ['sip_transaction_', 'SIP transactions: '],
   ['sip_auth_', 'Digest authentication: '],
   ['sip_bearer_', 'Bearer tokens: '],

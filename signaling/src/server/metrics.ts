@@ -61,6 +61,7 @@ export function numbers(of: {
   add('sip_message', core.messages.counters);
   add('sip_subscription', core.presence.notifier.counters);
   add('sip_publication', core.presence.publications.counters);
+  add('sip_quality_report', core.quality.counters);
   add('sip_transaction', core.transactions.counters);
   add('sip_auth', core.authenticator.counters);
   add('sip_bearer', core.bearer?.counters ?? {});

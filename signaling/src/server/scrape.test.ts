@@ -70,7 +70,7 @@ test('a scrape after a few calls: what Prometheus reads, with the figures of wha
   assert.equal((await phone.request('INVITE', 'alice', contact, `sip:bob@${DOMAIN}`)).status, 480);
   assert.equal((await phone.request('INVITE', 'alice', contact, `sip:nobody@${DOMAIN}`)).status, 404);
   assert.equal((await phone.request('BREW', 'alice')).status, 501);
-  const ok = await phone.request('INVITE', 'alice', contact, { uri: `sip:600@${DOMAIN}`, sdp: SDP });
+  const ok = await phone.request('INVITE', 'alice', contact, { uri: `sip:600@${DOMAIN}`, body: SDP });
   assert.equal(ok.status, 200);
   const before = await scrape(server);
   assert.equal(before('sip_calls'), 1);

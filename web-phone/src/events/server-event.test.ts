@@ -28,6 +28,7 @@ test('what the page has a use for is read, the rest is nothing', () => {
     ['presence', { status: 'busy' }],
     ['presence', null],
     ['call', {}],
+    ['quality', { id: 'x', user: 'bob', report: 'interval', lossPercent: 1 }],
   ] as const)
     assert.equal(read(name, told), undefined);
   assert.equal(readServerEvent('message', '{'), undefined);

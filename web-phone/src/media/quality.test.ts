@@ -6,6 +6,9 @@ const sample = (second: number, change: Partial<QualitySample> = {}): QualitySam
   atMs: second * 1000,
   packetsReceived: second * 50,
   packetsLost: 0,
+  packetsSent: second * 50,
+  remotePacketsLost: 0,
+  codec: 'opus',
   concealedSamples: 0,
   totalSamples: second * 48_000,
   jitterMs: 2,
@@ -56,7 +59,10 @@ test('old loss is forgotten', () => {
 
 test('an empty report gives zeros, never NaN (Chromium leaves entries out before ICE connects)', () => {
   const empty = sampleFromStats([], 5);
-  for (const [key, value] of Object.entries(empty)) if (key !== 'roundTripMs') assert.ok(Number.isFinite(value), key);
+  const unknown = ['roundTripMs', 'remotePacketsLost', 'codec'];
+  for (const [key, value] of Object.entries(empty))
+    if (unknown.includes(key)) assert.equal(value, undefined, key);
+    else assert.ok(Number.isFinite(value), key);
   assert.equal(new QualityMeter().quality(false).grade, 'unknown');
 });
 
@@ -73,9 +79,12 @@ test('a Chromium report is read', () => {
         silentConcealedSamples: 480,
         totalSamplesReceived: 96_000,
         audioLevel: 0.3,
+        codecId: 'C',
       },
+      { type: 'codec', id: 'C', mimeType: 'audio/opus' },
+      { type: 'outbound-rtp', kind: 'audio', packetsSent: 99 },
       { type: 'inbound-rtp', kind: 'video', framesDecoded: 31 },
-      { type: 'remote-inbound-rtp', kind: 'audio', fractionLost: 0.02, roundTripTime: 0.05 },
+      { type: 'remote-inbound-rtp', kind: 'audio', fractionLost: 0.02, packetsLost: 3, roundTripTime: 0.05 },
       { type: 'candidate-pair', nominated: true, state: 'succeeded', currentRoundTripTime: 0.021 },
       { type: 'media-source', kind: 'audio', audioLevel: 0.4 },
     ],
@@ -85,6 +94,9 @@ test('a Chromium report is read', () => {
     atMs: 1,
     packetsReceived: 100,
     packetsLost: 2,
+    packetsSent: 99,
+    remotePacketsLost: 3,
+    codec: 'opus',
     concealedSamples: 20,
     totalSamples: 96_000,
     jitterMs: 4,

@@ -3,6 +3,11 @@ export interface QualitySample {
   readonly atMs: number;
   readonly packetsReceived: number;
   readonly packetsLost: number;
+  readonly packetsSent: number;
+  /** Of those we sent, as the far side reports it; undefined before it has. */
+  readonly remotePacketsLost: number | undefined;
+  /** What arrives, as SDP names it: `opus`. */
+  readonly codec: string | undefined;
   /** Samples that had to be invented because packets were missing, silence not counted. */
   readonly concealedSamples: number;
   readonly totalSamples: number;
@@ -43,6 +48,10 @@ const number = (value: unknown): number => (typeof value === 'number' && Number.
 export function sampleFromStats(report: Iterable<StatsEntry>, nowMs: number): QualitySample {
   let packetsReceived = 0;
   let packetsLost = 0;
+  let packetsSent = 0;
+  let remotePacketsLost: number | undefined;
+  let codecId: unknown;
+  const codecs = new Map<unknown, string>();
   let concealedSamples = 0;
   let totalSamples = 0;
   let jitterMs = 0;
@@ -59,19 +68,27 @@ export function sampleFromStats(report: Iterable<StatsEntry>, nowMs: number): Qu
       totalSamples = number(entry.totalSamplesReceived);
       jitterMs = number(entry.jitter) * 1000;
       speakerLevel = number(entry.audioLevel);
+      codecId = entry.codecId;
     } else if (entry.type === 'inbound-rtp' && entry.kind === 'video') framesDecoded = number(entry.framesDecoded);
     else if (entry.type === 'remote-inbound-rtp' && entry.kind === 'audio') {
       remoteLoss = number(entry.fractionLost);
+      if (typeof entry.packetsLost === 'number') remotePacketsLost = entry.packetsLost;
       if (typeof entry.roundTripTime === 'number') roundTripMs ??= entry.roundTripTime * 1000;
     } else if (entry.type === 'candidate-pair' && (entry.nominated === true || entry.selected === true)) {
       if (entry.state === 'succeeded' && typeof entry.currentRoundTripTime === 'number')
         roundTripMs = entry.currentRoundTripTime * 1000;
-    } else if (entry.type === 'media-source' && entry.kind === 'audio') microphoneLevel = number(entry.audioLevel);
+    } else if (entry.type === 'outbound-rtp' && entry.kind === 'audio') packetsSent = number(entry.packetsSent);
+    else if (entry.type === 'codec' && typeof entry.mimeType === 'string')
+      codecs.set(entry.id, entry.mimeType.replace(/^audio\//i, ''));
+    else if (entry.type === 'media-source' && entry.kind === 'audio') microphoneLevel = number(entry.audioLevel);
   }
   return {
     atMs: nowMs,
     packetsReceived,
     packetsLost,
+    packetsSent,
+    remotePacketsLost,
+    codec: codecs.get(codecId),
     concealedSamples: Math.max(0, concealedSamples),
     totalSamples,
     jitterMs,

@@ -1,3 +1,4 @@
+import type { CallReport } from '../media/call-reports.ts';
 import type { LocalMedia, PathState, PeerSession } from '../media/peer.ts';
 import type { CallEnd } from './call-end.ts';
 import type { LinkState, ProbeResult } from './link.ts';
@@ -14,6 +15,8 @@ export interface Signaling {
   call(uri: string, media: LocalMedia): CallLeg;
   /** Sends a text (RFC 3428). Sent again with the same id it is the same message to the server. */
   message(text: OutgoingText): Promise<TextOutcome>;
+  /** Says how one of its calls sounds (RFC 6035), also when it has just ended. Nothing waits for what comes of it. */
+  report(leg: CallLeg, report: CallReport): void;
 }
 
 export interface SignalingEvents {

@@ -68,6 +68,11 @@ export class SipjsLeg implements CallLeg {
     };
   }
 
+  /** Of its dialog, for the whole of the call. */
+  get callId(): string {
+    return (this.session as Inviter | Invitation).request.callId;
+  }
+
   get peer(): PeerSession | undefined {
     return this.#peer;
   }

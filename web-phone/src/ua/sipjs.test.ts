@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { readVqReport } from '@offhook/core';
 import { FakeConnection, FakeTrack, installFakeMedia } from '../testing/fake-media.ts';
 import { FakeSocket, headerOf, message } from '../testing/fake-socket.ts';
 import type { CallLeg, IncomingText, LegEvents, Signaling, TextOutcome } from './signaling.ts';
 import { createSignaling } from './sipjs.ts';
+import './sipjs-reports.ts'; // fetched later otherwise, and then in no time of these tests
 
 installFakeMedia();
 mock.timers.enable({ apis: ['setTimeout', 'setInterval'] }); // SIP.js keeps transactions for 32 s
@@ -529,4 +531,78 @@ test('a text within a call comes in like any other', async () => {
     bench.texts.map(({ from, text }) => [from.user, text]),
     [['bob', 'look at this']],
   );
+});
+
+const INTERVAL = { kind: 'interval', local: { lossPercent: 1.254, jitterMs: 3.4, codec: 'opus' } } as const;
+
+test('how a call sounds is published under its Call-ID (RFC 6035), also right after it has ended', async () => {
+  const bench = new Bench();
+  await bench.register();
+  const { leg, invite } = await bench.talk();
+  bench.signaling.report(leg, { ...INTERVAL, remote: { lossPercent: 2 } });
+  await settle();
+  const request = bench.socket.last('PUBLISH');
+  assert.match(request, /^PUBLISH sip:offhook\.local SIP\/2\.0/);
+  for (const [name, value] of [
+    ['Event', 'vq-rtcpxr'],
+    ['Expires', '0'],
+    ['Content-Type', 'application/vq-rtcpxr'],
+  ] as const)
+    assert.equal(headerOf(request, name), value);
+  assert.match(headerOf(request, 'From'), /<sip:alice@offhook\.local>;tag=/);
+  const callId = headerOf(invite, 'Call-ID');
+  const ids = { callId, localId: '<sip:alice@offhook.local>', remoteId: '<sip:bob@offhook.local>' };
+  const read = () => readVqReport(bench.socket.last('PUBLISH').split('\r\n\r\n')[1]!);
+  assert.deepEqual(read(), {
+    kind: 'interval',
+    ...ids,
+    originatorId: ids.localId,
+    local: { lossPercent: 1.25, jitterMs: 3, codec: 'opus' },
+    remote: { lossPercent: 2 },
+  });
+  leg.end();
+  bench.signaling.report(leg, { kind: 'session', isFinal: true, local: {} });
+  await settle();
+  assert.deepEqual(read(), { kind: 'session', isFinal: true, ...ids, originatorId: ids.localId, local: {} });
+  const sent = (method: string) => bench.socket.sent.findLastIndex((text) => text.startsWith(`${method} `));
+  assert.ok(sent('BYE') < sent('PUBLISH'), 'hanging up does not wait for it');
+});
+
+test('the caller of a call that came in is its originator', async () => {
+  const bench = new Bench();
+  await bench.register();
+  bench.ring();
+  await settle();
+  const leg = bench.incoming[0]!;
+  leg.answer(bench.media());
+  await settle();
+  bench.signaling.report(leg, INTERVAL);
+  await settle();
+  const { callId, originatorId } = readVqReport(bench.socket.last('PUBLISH').split('\r\n\r\n')[1]!)!;
+  assert.deepEqual([callId, originatorId], ['ring-1', '<sip:bob@offhook.local>']);
+});
+
+test('a server that does not know reports is spared them, one that refuses a report is not; without a socket there are none', async () => {
+  for (const [status, isAskedAgain] of [
+    [489, false],
+    [501, false],
+    [403, true],
+    [503, true],
+  ] as const) {
+    const bench = new Bench();
+    await bench.register();
+    const { leg } = await bench.talk();
+    bench.signaling.report(leg, INTERVAL);
+    await settle();
+    bench.socket.answer(bench.socket.last('PUBLISH'), status, 'No');
+    await settle();
+    bench.signaling.report(leg, INTERVAL);
+    await settle();
+    const count = () => bench.socket.sent.filter((text) => text.startsWith('PUBLISH ')).length;
+    assert.equal(count(), isAskedAgain ? 2 : 1, String(status));
+    bench.socket.lose();
+    bench.signaling.report(leg, INTERVAL);
+    await settle();
+    assert.equal(count(), isAskedAgain ? 2 : 1);
+  }
 });

@@ -1,8 +1,10 @@
 import { type Invitation, Inviter, type Message, type Session, SessionState, SIPExtension, UserAgent } from 'sip.js';
+import type { CallReport } from '../media/call-reports.ts';
 import type { LocalMedia } from '../media/peer.ts';
 import { type LinkCommand, LinkMachine } from './link.ts';
 import type { CallLeg, OutgoingText, Signaling, SignalingOptions, TextOutcome } from './signaling.ts';
 import { remoteParty, SipjsLeg } from './sipjs-leg.ts';
+import type { SipjsReports } from './sipjs-reports.ts';
 import { SipjsTexts } from './sipjs-texts.ts';
 import { Rearm } from './timer.ts';
 import { SocketTransport, type SocketTransportOptions } from './transport.ts';
@@ -23,6 +25,8 @@ class SipjsSignaling implements Signaling {
   readonly #link: LinkMachine;
   readonly #rearm: Rearm;
   readonly #texts: SipjsTexts;
+  /** Fetched when there is something to report, which is not before a call has lasted a while. */
+  #reports: Promise<SipjsReports> | undefined;
   readonly #legs = new Map<Session, SipjsLeg>();
   readonly #byesOwed = new Set<Session>();
   readonly #callId: string;
@@ -110,6 +114,20 @@ class SipjsSignaling implements Signaling {
 
   message(text: OutgoingText): Promise<TextOutcome> {
     return this.#texts.send(text);
+  }
+
+  report(leg: CallLeg, report: CallReport): void {
+    if (!(leg instanceof SipjsLeg)) return;
+    const [local, remote] = [`<${this.#userAgent.configuration.uri}>`, `<${leg.remote.uri}>`];
+    const originatorId = leg.session instanceof Inviter ? local : remote;
+    const whole = { ...report, callId: leg.callId, localId: local, remoteId: remote, originatorId };
+    this.#reports ??= import('./sipjs-reports.ts').then((module) => new module.SipjsReports(this.#userAgent));
+    this.#reports.then(
+      (reports) => reports.send(whole),
+      () => {
+        this.#reports = undefined;
+      },
+    );
   }
 
   takeText(message: Message): void {

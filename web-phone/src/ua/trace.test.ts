@@ -22,3 +22,10 @@ test('only the last messages are kept', () => {
   assert.doesNotMatch(trace.text(), /line 1/);
   assert.match(trace.text(), /line 2[\s\S]*line 3/);
 });
+
+test('reports of how a call sounds do not push out how it began', () => {
+  const trace = new Trace();
+  trace.add(new Date(0), 'sent', 'PUBLISH sip:x SIP/2.0\r\nCSeq: 1 PUBLISH\r\n\r\nVQIntervalReport');
+  trace.add(new Date(0), 'received', 'SIP/2.0 200 OK\r\nCSeq: 1 PUBLISH\r\n\r\n');
+  assert.equal(trace.text(), '');
+});

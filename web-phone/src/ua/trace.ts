@@ -8,6 +8,7 @@ export class Trace {
   }
 
   add(at: Date, direction: 'sent' | 'received' | 'note', text: string): void {
+    if (/^CSeq\s*:\s*\d+\s+PUBLISH/im.test(text)) return; // how a call sounds, each 10 s: it would push out how it began
     if (this.#lines.length >= this.#limit) this.#lines.shift();
     this.#lines.push(`${at.toISOString()} ${direction}\n${redact(text)}`);
   }

@@ -31,6 +31,8 @@ export class SipClient implements AsyncDisposable {
   readonly closed: Promise<void>;
   /** Whether requests over UDP are repeated until they are answered. */
   repeats = true;
+  /** What it says to requests; nothing when it is not set. */
+  answer: ((request: SipMessage) => SipMessage | undefined) | undefined;
   readonly #repeating = new Set<NodeJS.Timeout | undefined>();
   readonly #send: (bytes: Uint8Array) => void;
   readonly #close: () => void;
@@ -110,14 +112,14 @@ export class SipClient implements AsyncDisposable {
     return client;
   }
 
-  /** Sends a request, with a session description if one is given, and answers its final response. */
+  /** Sends a request, with a session description or another body if one is given, and answers its final response. */
   request(
     method: string,
     user: string,
     headers: readonly (readonly [string, string | number])[] = [],
-    at: string | { readonly uri: string; readonly sdp: string } = `sip:${DOMAIN}`,
+    at: string | { readonly uri: string; readonly type?: string; readonly body: string } = `sip:${DOMAIN}`,
   ): Promise<SipMessage> {
-    const { uri, sdp } = typeof at === 'string' ? { uri: at, sdp: undefined } : at;
+    const { uri, type = 'application/sdp', body } = typeof at === 'string' ? { uri: at } : at;
     const cseq = ++this.#cseq;
     const message = createRequest({
       method,
@@ -127,7 +129,7 @@ export class SipClient implements AsyncDisposable {
       callId: this.#callId,
       cseq,
       headers,
-      body: sdp === undefined ? undefined : { type: 'application/sdp', bytes: sdp },
+      body: body === undefined ? undefined : { type, bytes: body },
     });
     const branch = `z9hG4bK${hex(nodeCrypto.randomBytes(8))}`;
     message.prepend('via', `SIP/2.0/${this.#transport} client.invalid;branch=${branch};rport`);
@@ -178,7 +180,13 @@ export class SipClient implements AsyncDisposable {
 
   #receive(bytes: Uint8Array): void {
     const message = parseSip(bytes);
-    if (!(message instanceof SipMessage) || message.kind !== 'response' || message.status < 200) return;
+    if (!(message instanceof SipMessage)) return;
+    if (message.kind === 'request') {
+      const answer = this.answer?.(message);
+      if (answer) this.#send(answer.serialize());
+      return;
+    }
+    if (message.status < 200) return;
     this.#waiting.get(message.cseq.number)?.(message);
     this.#waiting.delete(message.cseq.number);
   }

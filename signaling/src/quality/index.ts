@@ -1,0 +1,1 @@
+export { type QualityNews, QualityReports } from './reports.ts';
