@@ -8,7 +8,7 @@ import type { Server } from './server.ts';
 
 export const PASSWORD = 'bench-password';
 /** Options that `offhook start` gives Node for signalling. */
-const SIGNALING_FLAGS = ['--max-semi-space-size=4'];
+const SIGNALING_FLAGS = (process.env.TRY_FLAGS ?? '--max-semi-space-size=4').split(' ');
 
 export interface OffhookServer extends Server {
   /** SIP over WebSocket and the API. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Histogram, hex, networkOf, type SocketAddress, utf8 } from '@offhook/core';
 import {
+  gatherPackets,
   MachineTimer,
   monotonicMs,
   nodeCrypto,
@@ -58,6 +59,12 @@ const FAREWELL_MS = 300;
  * answers, `handleRegistered` and `handleFlowClosed` where phones come and go; `ownsDialog` tells admission which
  * requests belong to a call.
  */
+/**
+ * Under load datagrams are read, and answered, once in this time: each wake-up and each first datagram to a peer that sleeps
+ * costs more than reading the message.
+ */
+const GATHER = { intervalUs: Number(process.env.TRY_G ?? 1000), minPackets: 2 };
+
 export async function startSignaling(
   config: SignalingConfig,
   log: Logger = openLog('signaling'),
@@ -65,6 +72,7 @@ export async function startSignaling(
   const problems = [...signalingConfigProblems(config), ...outsideProblems(config.outside)];
   if (problems.length > 0) throw new Error(`the configuration can't be used:\n  ${problems.join('\n  ')}`);
   const { domain } = config;
+  await gatherPackets(GATHER.intervalUs, GATHER.minPackets);
   const { certificate, trouble } = openCertificate(config, log);
   const store = openStore(join(config.dataDir, 'offhook.sqlite'), domain, nodeCrypto);
   const accounts = await Accounts.load(store, domain, nodeCrypto);

@@ -3,7 +3,6 @@ import {
   type Crypto,
   createRequest,
   createResponse,
-  Deadlines,
   hex,
   isLoopback,
   networkOf,
@@ -13,14 +12,14 @@ import {
   Via,
 } from '@offhook/core';
 import { type Flow, isReliable } from './flow.ts';
+import { Schedule } from './schedule.ts';
 import { acknowledge, clientKey, serverKey, TransactionTable } from './table.ts';
 import { SIP_TIMERS, type SipTimers, TIMER_D_MS } from './timers.ts';
-import type {
-  ClientTransactionId,
-  ServerTransactionId,
-  TimerSlot,
+import {
+  type ClientTransactionId,
+  type ServerTransactionId,
   Transaction,
-  TransactionCommand,
+  type TransactionCommand,
 } from './transaction.ts';
 
 /** What admission says of a new request, before any state exists for it. */
@@ -90,9 +89,7 @@ export class TransactionLayer {
   readonly #timers: SipTimers;
   readonly #transactions = new TransactionTable();
   readonly #closed = new WeakSet<Flow>();
-  readonly #deadlines = new Deadlines<TimerSlot>();
-  /** Those that have ended and only absorb repeats, oldest first, and since when: they make room for new ones. */
-  readonly #absorbing = new Map<Transaction, number>();
+  readonly #schedule = new Schedule();
   readonly #commands: TransactionCommand[] = [];
 
   constructor(options: TransactionLayerOptions) {
@@ -109,13 +106,13 @@ export class TransactionLayer {
   }
 
   nextTimeout(): number | undefined {
-    return this.#deadlines.next();
+    return this.#schedule.next();
   }
 
   handleTimeout(nowMs: number): void {
-    for (let slot = this.#deadlines.expire(nowMs); slot; slot = this.#deadlines.expire(nowMs)) {
-      if (slot.which === 'retransmission') this.#retransmit(slot.transaction, nowMs);
-      else this.#ended(slot.transaction);
+    for (let due = this.#schedule.expire(nowMs); due; due = this.#schedule.expire(nowMs)) {
+      if (due.isRepeat) this.#retransmit(due.transaction, nowMs);
+      else this.#ended(due.transaction);
     }
   }
 
@@ -171,13 +168,12 @@ export class TransactionLayer {
     } else if (response.status < 300) {
       t.state = 'accepted';
       t.bytes = undefined; // the dialog repeats it
-      this.#absorbing.set(t, nowMs);
-      this.#deadlines.set(t.end, nowMs + 64 * t1); // timer L, over TCP too
+      this.#schedule.absorb(t, 64 * t1, nowMs); // timer L, over TCP too
     } else {
       t.state = 'completed';
       t.intervalMs = t1;
-      if (!isReliable(t.flow)) this.#deadlines.set(t.retransmission, nowMs + t1); // timer G
-      this.#deadlines.set(t.end, nowMs + 64 * t1); // timer H
+      if (!isReliable(t.flow)) this.#schedule.repeatAt(t, nowMs + t1); // timer G
+      this.#schedule.endAt(t, nowMs + 64 * t1); // timer H
     }
   }
 
@@ -251,10 +247,10 @@ export class TransactionLayer {
   #isFull(message: SipMessage, nowMs: number): boolean {
     const most = this.#options.maxTransactions ?? MAX_TRANSACTIONS;
     if (this.#transactions.size < most) return false;
-    const [oldest] = this.#absorbing;
-    if (oldest && nowMs - oldest[1] >= LEAST_ABSORBED_MS) {
+    const oldest = this.#schedule.oldestAbsorbing();
+    if (oldest && nowMs - oldest.absorbsSinceMs >= LEAST_ABSORBED_MS) {
       this.counters.cutShort++;
-      this.#terminate(oldest[0]);
+      this.#terminate(oldest);
     }
     return this.#transactions.size >= (message.method === 'BYE' ? most * 1.1 : most);
   }
@@ -265,8 +261,7 @@ export class TransactionLayer {
       this.#terminate(t);
       return;
     }
-    this.#absorbing.set(t, nowMs);
-    this.#deadlines.set(t.end, nowMs + forMs);
+    this.#schedule.absorb(t, forMs, nowMs);
   }
 
   #hasEnough(owner: string, flow: Flow): boolean {
@@ -292,7 +287,6 @@ export class TransactionLayer {
       else if (t.state === 'completed') {
         t.state = 'confirmed';
         t.bytes = undefined;
-        this.#deadlines.delete(t.retransmission);
         this.#absorb(t, this.#timers.t4, nowMs); // timer I
       }
       return;
@@ -337,9 +331,8 @@ export class TransactionLayer {
     switch (t.state) {
       case 'calling':
       case 'proceeding':
-        this.#deadlines.delete(t.retransmission);
         if (message.status < 200) {
-          if (t.state === 'calling') this.#deadlines.delete(t.end); // timer B; from here on the caller's timer C rules
+          if (t.state === 'calling') this.#schedule.drop(t); // timers A and B; from here on the caller's timer C rules
           t.state = 'proceeding';
           t.bytes = undefined;
           up();
@@ -348,8 +341,7 @@ export class TransactionLayer {
           t.state = 'accepted';
           t.bytes = undefined;
           t.request = undefined;
-          this.#absorbing.set(t, nowMs);
-          this.#deadlines.set(t.end, nowMs + 64 * t1); // timer M, over TCP too
+          this.#schedule.absorb(t, 64 * t1, nowMs); // timer M, over TCP too
           up();
         } else {
           t.state = 'completed';
@@ -377,7 +369,7 @@ export class TransactionLayer {
     else {
       t.state = 'completed';
       t.bytes = undefined;
-      this.#deadlines.delete(t.retransmission);
+      this.#schedule.stopRepeating(t);
     }
     if (!t.silent) this.#commands.push({ kind: 'response', id: t.id, message, flow });
     if (t.state === 'completed') {
@@ -388,7 +380,7 @@ export class TransactionLayer {
   #sendCancel(t: Transaction, nowMs: number): void {
     t.cancel = 'sent';
     // RFC 3261 9.1: if no final response comes in 64*T1 the INVITE counts as cancelled.
-    this.#deadlines.set(t.end, nowMs + 64 * this.#timers.t1);
+    this.#schedule.endAt(t, nowMs + 64 * this.#timers.t1);
     const request = t.request!;
     const cancel = createRequest({
       method: 'CANCEL',
@@ -405,15 +397,10 @@ export class TransactionLayer {
 
   #startClient(request: SipMessage, flow: Flow, how: { id: string; silent: boolean; nowMs: number }): string {
     const invite = request.method === 'INVITE';
-    const t = this.#transactions.add({
-      id: how.id,
-      kind: invite ? 'client-invite' : 'client',
-      flow,
-      request: invite ? request : undefined,
-      owner: undefined,
-      silent: how.silent,
-    });
-    t.state = invite ? 'calling' : 'trying';
+    const kind = invite ? 'client-invite' : 'client';
+    const parts = { id: how.id, kind, flow, owner: undefined, silent: how.silent } as const;
+    const t = new Transaction({ ...parts, request: invite ? request : undefined }, invite ? 'calling' : 'trying');
+    this.#transactions.add(t);
     t.bytes = request.serialize();
     t.intervalMs = this.#timers.t1;
     if (this.#closed.has(flow)) {
@@ -422,8 +409,8 @@ export class TransactionLayer {
       return t.id;
     }
     this.#commands.push({ kind: 'send', flow, bytes: t.bytes });
-    if (!isReliable(flow)) this.#deadlines.set(t.retransmission, how.nowMs + this.#timers.t1); // timer A or E
-    this.#deadlines.set(t.end, how.nowMs + 64 * this.#timers.t1); // timer B or F
+    if (!isReliable(flow)) this.#schedule.repeatAt(t, how.nowMs + this.#timers.t1); // timer A or E
+    this.#schedule.endAt(t, how.nowMs + 64 * this.#timers.t1); // timer B or F
     return t.id;
   }
 
@@ -431,8 +418,8 @@ export class TransactionLayer {
   #startServer(id: string, { method }: SipMessage, flow: Flow, owner: string | undefined): void {
     const invite = method === 'INVITE';
     const kind = invite ? 'server-invite' : 'server';
-    const t = this.#transactions.add({ id, kind, flow, request: undefined, owner, silent: false });
-    t.state = invite ? 'proceeding' : 'trying';
+    const parts = { id, kind, flow, request: undefined, owner, silent: false } as const;
+    this.#transactions.add(new Transaction(parts, invite ? 'proceeding' : 'trying'));
   }
 
   #retransmit(t: Transaction, nowMs: number): void {
@@ -449,7 +436,7 @@ export class TransactionLayer {
         : t.kind === 'client' && t.state === 'proceeding'
           ? t2
           : Math.min(doubled, t2);
-    this.#deadlines.set(t.retransmission, nowMs + t.intervalMs);
+    this.#schedule.repeatAt(t, nowMs + t.intervalMs);
   }
 
   /** B, F and H mean failure; D, I, J, K, L and M only that the state may go. */
@@ -467,9 +454,7 @@ export class TransactionLayer {
 
   #terminate(t: Transaction): void {
     t.state = 'terminated';
-    this.#deadlines.delete(t.retransmission);
-    this.#deadlines.delete(t.end);
-    this.#absorbing.delete(t);
+    this.#schedule.drop(t);
     this.#transactions.delete(t);
     if (!t.silent) this.#commands.push({ kind: 'terminated', id: t.id });
   }

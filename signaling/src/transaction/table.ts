@@ -1,10 +1,11 @@
 import { BRANCH_COOKIE, createRequest, type SipMessage } from '@offhook/core';
-import type { Flow } from './flow.ts';
+import { type Flow, isReliable } from './flow.ts';
 import type { Transaction } from './transaction.ts';
 
 /** All transactions: by what a message names, by flow, and how many each owner has. */
 export class TransactionTable {
   readonly #byId = new Map<string, Transaction>();
+  /** Of connections only. */
   readonly #perFlow = new WeakMap<Flow, Set<Transaction>>();
   /** Server transactions by owner. */
   readonly #perOwner = new Map<string, number>();
@@ -17,8 +18,9 @@ export class TransactionTable {
     return this.#byId.get(id);
   }
 
-  /** Those of one flow, a copy: they may be removed while it is read. */
+  /** Those of one flow, a copy: they may be removed while it is read. Datagrams are hardly ever asked for: all are looked at. */
   onFlow(flow: Flow): Transaction[] {
+    if (!isReliable(flow)) return [...this.#byId.values()].filter((t) => t.flow === flow);
     return [...(this.#perFlow.get(flow) ?? [])];
   }
 
@@ -26,25 +28,23 @@ export class TransactionTable {
     return this.#perOwner.get(owner) ?? 0;
   }
 
-  add(parts: Pick<Transaction, 'id' | 'kind' | 'flow' | 'request' | 'owner' | 'silent'>): Transaction {
-    const t = { ...parts, state: 'trying', bytes: undefined, intervalMs: 0, cancel: 'none' } as unknown as Transaction;
-    Object.assign(t, {
-      retransmission: { transaction: t, which: 'retransmission' },
-      end: { transaction: t, which: 'end' },
-    });
+  add(t: Transaction): void {
     this.#byId.set(t.id, t);
-    const siblings = this.#perFlow.get(t.flow);
-    if (siblings) siblings.add(t);
-    else this.#perFlow.set(t.flow, new Set([t]));
+    if (isReliable(t.flow)) {
+      const siblings = this.#perFlow.get(t.flow);
+      if (siblings) siblings.add(t);
+      else this.#perFlow.set(t.flow, new Set([t]));
+    }
     if (t.owner !== undefined) this.#perOwner.set(t.owner, this.ofOwner(t.owner) + 1);
-    return t;
   }
 
   delete(t: Transaction): void {
     this.#byId.delete(t.id);
-    const siblings = this.#perFlow.get(t.flow);
-    siblings?.delete(t);
-    if (siblings?.size === 0) this.#perFlow.delete(t.flow);
+    if (isReliable(t.flow)) {
+      const siblings = this.#perFlow.get(t.flow);
+      siblings?.delete(t);
+      if (siblings?.size === 0) this.#perFlow.delete(t.flow);
+    }
     if (t.owner === undefined) return;
     const left = this.ofOwner(t.owner) - 1;
     if (left > 0) this.#perOwner.set(t.owner, left);

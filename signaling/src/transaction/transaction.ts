@@ -40,31 +40,41 @@ export type TransactionState =
   | 'confirmed'
   | 'terminated';
 
-export interface Transaction {
+export class Transaction {
   readonly id: string;
   readonly kind: 'client-invite' | 'client' | 'server-invite' | 'server';
   readonly flow: Flow;
-  /** An INVITE of ours until its final response: what its ACK or CANCEL is made from. */
-  request: SipMessage | undefined;
   /** Whose share of the server transactions it is taken from; BYE and CANCEL are nobody's. */
   readonly owner: string | undefined;
-  state: TransactionState;
-  /** Bytes to send again, as long as they may have to be: the request or its ACK (client), the last response (server). */
-  bytes: Uint8Array | undefined;
-  /** Current interval of the retransmission timer A, E or G. */
-  intervalMs: number;
-  readonly retransmission: TimerSlot;
-  /** The one other timer of the state: B, D, F, H, I, J, K, L or M. */
-  readonly end: TimerSlot;
-  /** A CANCEL waits for the first provisional response (RFC 3261 9.1). */
-  cancel: 'none' | 'wanted' | 'sent';
-  cancelHeaders?: readonly (readonly [string, string])[];
   /** Our own CANCEL: its outcome is nobody's business. */
   readonly silent: boolean;
-}
+  state: TransactionState;
+  /** An INVITE of ours until its final response: what its ACK or CANCEL is made from. */
+  request: SipMessage | undefined;
+  /** Bytes to send again, as long as they may have to be: the request or its ACK (client), the last response (server). */
+  bytes: Uint8Array | undefined = undefined;
+  /** Current interval of the retransmission timer A, E or G. */
+  intervalMs = 0;
+  /** A CANCEL waits for the first provisional response (RFC 3261 9.1). */
+  cancel: 'none' | 'wanted' | 'sent' = 'none';
+  cancelHeaders: readonly (readonly [string, string])[] | undefined = undefined;
+  /** Kept by `Schedule`: timers A, E or G; B, D, F, H, I, J, K, L or M; the earlier of both; where it stands in the heap. */
+  repeatAtMs = Number.POSITIVE_INFINITY;
+  endAtMs = Number.POSITIVE_INFINITY;
+  dueMs = Number.POSITIVE_INFINITY;
+  place = -1;
+  absorbsSinceMs = 0;
 
-/** A named deadline of one transaction. */
-export interface TimerSlot {
-  readonly transaction: Transaction;
-  readonly which: 'retransmission' | 'end';
+  constructor(
+    parts: Pick<Transaction, 'id' | 'kind' | 'flow' | 'request' | 'owner' | 'silent'>,
+    state: TransactionState,
+  ) {
+    this.id = parts.id;
+    this.kind = parts.kind;
+    this.flow = parts.flow;
+    this.owner = parts.owner;
+    this.silent = parts.silent;
+    this.state = state;
+    this.request = parts.request;
+  }
 }

@@ -34,13 +34,15 @@ export async function openUdpPort(options: UdpPortOptions): Promise<UdpPort> {
 }
 
 /**
- * Adaptive gathering of this thread's batched ports: under load the thread sleeps `intervalUs` after a wake-up and then
- * reads what came meanwhile; 0 (the default) is off. Without batched UDP it does nothing.
+ * Adaptive gathering of this thread's batched ports and datagram sockets: while at least `minPackets` (default 4) are to be
+ * expected in it, the thread sleeps `intervalUs` after a wake-up and then reads what came meanwhile; 0 (the default) is off.
+ * Without batched UDP it does nothing.
  */
-export async function gatherPackets(intervalUs: number): Promise<void> {
+export async function gatherPackets(intervalUs: number, minPackets = 4): Promise<void> {
   if ((await batchedUdpProblem()) !== undefined) return;
   const { gathering } = await import('./readiness.ts');
   gathering.intervalUs = intervalUs;
+  gathering.minPackets = minPackets;
 }
 
 /**
