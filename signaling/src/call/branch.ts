@@ -1,10 +1,11 @@
 import { hex, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
-import { type Branch, type Call, newLeg } from './call.ts';
+import { type Branch, type Call, type Leg, newLeg } from './call.ts';
 import { type Credentials, credentialsFor } from './challenge.ts';
 import {
   ALLOW,
   type CallContext,
+  type ClientHandler,
   noteAllow,
   reasonHeader,
   reasonWords,
@@ -267,22 +268,46 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
 }
 
 /** A second answer to the same INVITE from behind the contact: a dialog of its own, acknowledged and hung up at once. */
-function hangUpStray(context: CallContext, branch: Branch, message: SipMessage, nowMs: number): void {
+function hangUpStray(
+  context: CallContext,
+  of: { leg: Pick<Leg, 'dialog' | 'early'>; strays: Map<string, SipMessage> },
+  message: SipMessage,
+  nowMs: number,
+): void {
+  const { leg, strays } = of;
   const tag = message.to.tag ?? '';
   const { transactions } = context.options;
-  const { flow } = branch.leg.dialog;
-  const known = branch.strays.get(tag);
+  const { flow } = leg.dialog;
+  const known = strays.get(tag);
   if (known) {
     transactions.send(known.clone(), flow);
     return;
   }
-  if (branch.strays.size >= MAX_STRAYS) return;
-  const dialog = earlyDialog(branch.leg, message)?.dialog ?? branch.leg.dialog.fork(message);
+  if (strays.size >= MAX_STRAYS) return;
+  const dialog = earlyDialog(leg, message)?.dialog ?? leg.dialog.fork(message);
   const ack = dialog.request('ACK', { cseq: message.cseq.number });
-  branch.strays.set(tag, ack.clone());
+  strays.set(tag, ack.clone());
   transactions.send(ack, flow);
   const bye = dialog.request('BYE', { headers: [['Reason', reasonHeader(200, 'Call completed elsewhere')]] });
   transactions.request(bye, flow, nowMs);
+}
+
+/**
+ * Who goes on listening to the INVITE of a branch whose call has ended, for 32 s more (timer M): its 2xx may come again, and
+ * others from behind the contact. The call itself need not be kept for that.
+ */
+export function afterTheCall(context: CallContext, { leg, strays }: Branch): ClientHandler | undefined {
+  const { dialog, ack, early } = leg;
+  if (!ack || (early && early.size > 0)) return undefined;
+  const left = { leg: { dialog }, strays };
+  return {
+    response: (message, _flow, nowMs) => {
+      if (message.status < 200 || message.status >= 300) return;
+      if (message.to.tag !== dialog.remoteTag) hangUpStray(context, left, message, nowMs);
+      else context.options.transactions.send(ack.message.clone(), dialog.flow);
+    },
+    failed: () => {},
+  };
 }
 
 /** A branch came to nothing; the call goes on with the others, and in the end with who else is to be rung. */

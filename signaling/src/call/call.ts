@@ -11,22 +11,35 @@ import type { EarlyDialog } from './prack.ts';
 import type { Reliable } from './reliable.ts';
 import type { SessionTimer } from './session-timer.ts';
 
+type CallTimerKind =
+  | 'ring'
+  | 'still-ringing'
+  | 'retransmit-2xx'
+  | 'no-ack'
+  | 'lost'
+  | 'change'
+  | 'check'
+  | 'session'
+  | 'again'
+  | 'retransmit-1xx'
+  | 'no-prack';
+
 /** A deadline of a call or of one of its legs. */
-export interface CallTimer {
-  readonly call: Call;
-  readonly leg?: Leg;
-  readonly kind:
-    | 'ring'
-    | 'still-ringing'
-    | 'retransmit-2xx'
-    | 'no-ack'
-    | 'lost'
-    | 'change'
-    | 'check'
-    | 'session'
-    | 'again'
-    | 'retransmit-1xx'
-    | 'no-prack';
+export class CallTimer {
+  readonly kind: CallTimerKind;
+  readonly leg: Leg | undefined;
+  readonly #call: Call | undefined;
+
+  constructor(kind: CallTimerKind, of: { readonly call: Call } | { readonly leg: Leg }) {
+    this.kind = kind;
+    this.leg = 'leg' in of ? of.leg : undefined;
+    this.#call = 'call' in of ? of.call : undefined;
+  }
+
+  /** That of its leg may change. */
+  get call(): Call {
+    return this.leg?.call ?? this.#call!;
+  }
 }
 
 /** One side of a call. */
@@ -245,53 +258,69 @@ export function newCall(
     sections: [],
     ...parts,
   } as unknown as Call;
-  const timer = (kind: CallTimer['kind']): CallTimer => ({ call, kind });
   return Object.assign(call, {
-    ring: timer('ring'),
-    stillRinging: timer('still-ringing'),
-    change: timer('change'),
-    check: timer('check'),
+    ring: new CallTimer('ring', { call }),
+    stillRinging: new CallTimer('still-ringing', { call }),
+    change: new CallTimer('change', { call }),
+    check: new CallTimer('check', { call }),
   });
 }
 
+type LegParts = Pick<
+  Leg,
+  'dialog' | 'user' | 'party' | 'isPrivate' | 'instance' | 'isWeb' | 'isOutside' | 'isCalled' | 'mediaTag'
+>;
+
 /** A leg of that call; the layer has to know it before it is used (`CallContext.addLeg`). */
-export function newLeg(
-  call: Call,
-  parts: Pick<
-    Leg,
-    'dialog' | 'user' | 'party' | 'isPrivate' | 'instance' | 'isWeb' | 'isOutside' | 'isCalled' | 'mediaTag'
-  >,
-): Leg {
-  const leg = {
-    call,
-    isLost: false,
-    allows: new Set(),
-    ...parts,
-    get tag() {
-      return parts.dialog.localTag;
-    },
-    get flow() {
-      return parts.dialog.flow;
-    },
-  } as Leg;
-  const timer = (kind: CallTimer['kind']): CallTimer => ({
-    get call() {
-      return leg.call;
-    },
-    leg,
-    kind,
-  });
-  return Object.assign(leg, {
-    timers: {
-      retransmit: timer('retransmit-2xx'),
-      noAck: timer('no-ack'),
-      lost: timer('lost'),
-      session: timer('session'),
-      again: timer('again'),
-      provisional: timer('retransmit-1xx'),
-      noPrack: timer('no-prack'),
-    },
-  });
+export function newLeg(call: Call, parts: LegParts): Leg {
+  return new DialogLeg(call, parts);
+}
+
+class DialogLeg {
+  call: Call;
+  readonly dialog: Dialog;
+  readonly user: string;
+  readonly party: string;
+  readonly isPrivate: boolean | undefined;
+  readonly instance: string | undefined;
+  readonly isWeb: boolean | undefined;
+  readonly isOutside: boolean | undefined;
+  readonly isCalled: true | undefined;
+  readonly mediaTag: string;
+  isLost = false;
+  readonly allows = new Set<string>();
+  readonly timers: Leg['timers'];
+
+  constructor(call: Call, parts: LegParts) {
+    this.call = call;
+    this.dialog = parts.dialog;
+    this.user = parts.user;
+    this.party = parts.party;
+    this.isPrivate = parts.isPrivate;
+    this.instance = parts.instance;
+    this.isWeb = parts.isWeb;
+    this.isOutside = parts.isOutside;
+    this.isCalled = parts.isCalled;
+    this.mediaTag = parts.mediaTag;
+    const of = { leg: this };
+    this.timers = {
+      retransmit: new CallTimer('retransmit-2xx', of),
+      noAck: new CallTimer('no-ack', of),
+      lost: new CallTimer('lost', of),
+      session: new CallTimer('session', of),
+      again: new CallTimer('again', of),
+      provisional: new CallTimer('retransmit-1xx', of),
+      noPrack: new CallTimer('no-prack', of),
+    };
+  }
+
+  get tag(): string {
+    return this.dialog.localTag;
+  }
+
+  get flow(): Flow {
+    return this.dialog.flow;
+  }
 }
 
 /** The leg at the other end; none in a call to the echo. */

@@ -2,6 +2,7 @@ import { createResponse, Deadlines, hex, type NgDictionary, type SipMessage } fr
 import type { NgResult } from '../media/index.ts';
 import { type Binding, rerouted } from '../registrar/index.ts';
 import type { Flow, TransactionCommand } from '../transaction/index.ts';
+import { afterTheCall } from './branch.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import { CallTable } from './call-table.ts';
 import { credentialsFor } from './challenge.ts';
@@ -152,9 +153,14 @@ export class CallLayer implements CallContext {
       case 'cancel':
         this.#handleCancel(command.id, nowMs);
         return;
-      case 'response':
-        this.#clients.get(command.id)?.response(command.message, command.flow, nowMs);
+      case 'response': {
+        const { status, method } = command.message;
+        const handler = this.#clients.get(command.id);
+        // Only a 2xx to an INVITE may come again; who waited for another answer need not be kept until its transaction ends.
+        if (status >= 300 || (status >= 200 && method !== 'INVITE')) this.#clients.delete(command.id);
+        handler?.response(command.message, command.flow, nowMs);
         return;
+      }
       case 'timeout':
       case 'transport-error':
         this.#clients.get(command.id)?.failed(command.kind, nowMs);
@@ -528,6 +534,12 @@ export class CallLayer implements CallContext {
         this.#legs.closing(leg, call.inviteTransaction);
       leg.line?.release();
       leg.again?.(nowMs); // what waited for a better moment has waited in vain
+    }
+    for (const branch of call.branches) {
+      const { transaction } = branch;
+      if (transaction === undefined || branch.state !== 'answered' || branch.leg.call !== call) continue;
+      const after = this.#clients.has(transaction) ? afterTheCall(this, branch) : undefined;
+      if (after) this.#clients.set(transaction, after);
     }
   }
 }

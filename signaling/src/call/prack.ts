@@ -62,7 +62,7 @@ export function takeProvisional(context: CallContext, branch: Branch, message: S
 }
 
 /** The early dialog that a response belongs to. */
-export function earlyDialog(leg: Leg, response: SipMessage): EarlyDialog | undefined {
+export function earlyDialog(leg: Pick<Leg, 'early'>, response: SipMessage): EarlyDialog | undefined {
   const early = leg.early?.get(response.to.tag ?? '');
   return early?.cseq === response.cseq.number ? early : undefined;
 }

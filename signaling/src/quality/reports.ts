@@ -19,6 +19,9 @@ export interface QualityReportsOptions {
   readonly callOf: (user: string, callId: string) => CallSummary | undefined;
 }
 
+/** What has to be known of a call. */
+type Reported = Pick<CallSummary, 'id' | 'from' | 'to' | 'users' | 'isPrivate'>;
+
 /** What a phone has measured, or was told by the other side's. */
 type Figures = Pick<
   VqMetrics,
@@ -26,7 +29,7 @@ type Figures = Pick<
 >;
 
 /** How a call sounds at one of its phones. */
-export interface QualityNews extends Figures, Pick<CallSummary, 'id' | 'from' | 'to' | 'users' | 'isPrivate'> {
+export interface QualityNews extends Figures, Reported {
   /** Whose phone says so. */
   readonly user: string;
   readonly report: VqReport['kind'];
@@ -43,8 +46,8 @@ interface Refusal {
   readonly headers?: readonly (readonly [string, string | number])[];
 }
 
-/** Session reports come with the BYE, or when it has been answered. */
-const AFTER_MS = 60_000;
+/** Session reports come with the BYE, or when it has been answered: so long a BYE may be under way (RFC 3261 17.1.2.2: 64*T1). */
+const AFTER_MS = 32_000;
 /** Phones of calls that have ended; those that ended first are forgotten when there are more. */
 const MOST_ENDED = 40_000;
 /** Reports of one phone in one call: one each 5 s in the long run, and some at once, for alerts and the end come when they come. */
@@ -58,7 +61,7 @@ const RETRY_S = 5;
 export class QualityReports {
   readonly counters = { taken: 0, refused: 0 };
   readonly #options: QualityReportsOptions;
-  readonly #ended = new Recent<{ readonly call: CallSummary; readonly atMs: number }>(MOST_ENDED);
+  readonly #ended = new Recent<{ readonly call: Reported; readonly atMs: number }>(MOST_ENDED);
   readonly #rates = new RateLimit();
   readonly #news: QualityNews[] = [];
   #agedAtMs = 0;
@@ -77,7 +80,9 @@ export class QualityReports {
       this.#ended.age();
       this.#agedAtMs = nowMs;
     }
-    for (const { user, callId } of phones) this.#ended.set(keyOf(user, callId), { call, atMs: nowMs });
+    const { id, from, to, users, isPrivate } = call;
+    const ended = { call: { id, from, to, users, isPrivate }, atMs: nowMs };
+    for (const { user, callId } of phones) this.#ended.set(keyOf(user, callId), ended);
   }
 
   /** A PUBLISH of an account with this event package, by the steps of RFC 3903 6; whom it names as collector is all one. */
@@ -99,7 +104,7 @@ export class QualityReports {
     transactions.respond(id, createResponse(message, 200, undefined, { toTag, headers }), nowMs);
   }
 
-  #read(request: SipMessage, user: string, nowMs: number): { report: VqReport; call: CallSummary } | Refusal {
+  #read(request: SipMessage, user: string, nowMs: number): { report: VqReport; call: Reported } | Refusal {
     // 4: a report changes none that came before.
     if (request.header('sip-if-match') !== undefined)
       return { status: 412, words: 'reports are not kept here: each is published anew' };
@@ -111,8 +116,7 @@ export class QualityReports {
     const callId = report.callId ?? report.dialog?.callId;
     if (callId === undefined) return { status: 400, words: 'the report does not name its call: there is no CallID' };
     const call = this.#options.callOf(user, callId) ?? this.#endedCall(user, callId, nowMs);
-    if (!call)
-      return { status: 403, words: `${user} has no answered call of that CallID, nor had one in the last minute` };
+    if (!call) return { status: 403, words: `${user} has no answered call of that CallID, nor had one until just now` };
     if (!this.#rates.take(keyOf(user, callId), RATE, nowMs))
       return {
         status: 503,
@@ -122,7 +126,7 @@ export class QualityReports {
     return { report, call };
   }
 
-  #endedCall(user: string, callId: string, nowMs: number): CallSummary | undefined {
+  #endedCall(user: string, callId: string, nowMs: number): Reported | undefined {
     const ended = this.#ended.peek(keyOf(user, callId));
     return ended && nowMs - ended.atMs <= AFTER_MS ? ended.call : undefined;
   }
@@ -133,7 +137,7 @@ function keyOf(user: string, callId: string): string {
   return `${user}\n${callId}`;
 }
 
-function newsOf({ kind, alert, local, remote }: VqReport, call: CallSummary, user: string): QualityNews {
+function newsOf({ kind, alert, local, remote }: VqReport, call: Reported, user: string): QualityNews {
   const { id, from, to, users, isPrivate } = call;
   return {
     id,
