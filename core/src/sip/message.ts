@@ -5,13 +5,23 @@ import { type NameAddr, parseNameAddr } from './name-addr.ts';
 import { parseVia, type Via } from './via.ts';
 
 /** One header field: still as received (`start`..`end` of the raw message, without its line end), or written by us. */
-export interface HeaderField {
+export class HeaderField {
   readonly name: string;
   readonly start: number;
   readonly valueStart: number;
   readonly end: number;
   /** The whole line when it was written by us. */
-  readonly line?: string;
+  readonly line: string | undefined;
+  /** Unfolded and trimmed, once it has been asked for. */
+  value: string | undefined = undefined;
+
+  constructor(name: string, at: { start: number; valueStart: number; end: number }, line?: string) {
+    this.name = name;
+    this.start = at.start;
+    this.valueStart = at.valueStart;
+    this.end = at.end;
+    this.line = line;
+  }
 }
 
 export interface CSeq {
@@ -172,39 +182,47 @@ export class SipMessage {
   set(name: string, value: string | number): this {
     const wanted = canonicalName(name);
     const field = written(wanted, String(value));
-    const at = this.#fields.findIndex((f) => f.name === wanted);
-    if (at < 0) this.#fields.push(field);
-    else
-      this.#fields = this.#fields.filter((f, i) => i <= at || f.name !== wanted).map((f, i) => (i === at ? field : f));
+    const fields = this.#fields;
+    const at = this.#indexOf(wanted);
+    if (at < 0) fields.push(field);
+    else {
+      fields[at] = field;
+      let kept = at + 1;
+      for (let i = kept; i < fields.length; i++) if (fields[i]!.name !== wanted) fields[kept++] = fields[i]!;
+      fields.length = kept;
+    }
     return this.#forget(wanted);
   }
 
   /** Adds a line after the last one of that name, else at the end. */
   add(name: string, value: string | number): this {
     const wanted = canonicalName(name);
-    const at = this.#fields.findLastIndex((f) => f.name === wanted);
-    this.#fields.splice(at < 0 ? this.#fields.length : at + 1, 0, written(wanted, String(value)));
+    const field = written(wanted, String(value));
+    const fields = this.#fields;
+    let last = fields.length - 1;
+    while (last >= 0 && fields[last]!.name !== wanted) last--;
+    if (last < 0 || last === fields.length - 1) fields.push(field);
+    else fields.splice(last + 1, 0, field);
     return this.#forget(wanted);
   }
 
   /** Adds a line before the first one of that name, else before all others: Via, Record-Route, Route. */
   prepend(name: string, value: string): this {
     const wanted = canonicalName(name);
-    const at = this.#fields.findIndex((f) => f.name === wanted);
-    this.#fields.splice(Math.max(at, 0), 0, written(wanted, value));
+    this.#fields.splice(Math.max(this.#indexOf(wanted), 0), 0, written(wanted, value));
     return this.#forget(wanted);
   }
 
   remove(name: string): this {
     const wanted = canonicalName(name);
-    this.#fields = this.#fields.filter((f) => f.name !== wanted);
+    if (this.#indexOf(wanted) >= 0) this.#fields = this.#fields.filter((f) => f.name !== wanted);
     return this.#forget(wanted);
   }
 
   /** Removes the first value of a list header, and its line when that was the only one: Via on the way back, Route. */
   removeFirstValue(name: string): this {
     const wanted = canonicalName(name);
-    const at = this.#fields.findIndex((f) => f.name === wanted);
+    const at = this.#indexOf(wanted);
     if (at < 0) return this;
     const rest = splitList(this.#value(this.#fields[at]!)).slice(1);
     this.#fields.splice(at, 1, ...(rest.length > 0 ? [written(wanted, rest.join(', '))] : []));
@@ -242,19 +260,31 @@ export class SipMessage {
   serialize(): Uint8Array {
     const start =
       this.kind === 'request' ? `${this.method} ${this.uri} SIP/2.0\r\n` : `SIP/2.0 ${this.status} ${this.reason}\r\n`;
-    const length = this.#fields.find((f) => f.name === 'content-length');
-    const right =
-      length && parseDecimal(this.#value(length), this.body.length) === this.body.length ? length : undefined;
-    const kept = length ? this.#fields.filter((f) => f === right || f.name !== 'content-length') : this.#fields;
+    const right = this.#rightLength();
     const tail = right ? '\r\n' : `Content-Length: ${this.body.length}\r\n\r\n`;
-    if (this.#ascii !== undefined || kept.every((f) => f.line !== undefined)) {
-      let head = start;
-      for (const f of kept) head += `${f.line ?? this.#ascii!.slice(f.start, f.end)}\r\n`;
-      const bytes = utf8(head + tail);
-      return this.body.length === 0 ? bytes : join([bytes, this.body]);
+    const ascii = this.#ascii ?? '';
+    let head = start;
+    for (const f of this.#fields) {
+      if (f !== right && f.name === 'content-length') continue;
+      if (f.line === undefined && this.#ascii === undefined) return this.#serializeRaw(start, tail, right);
+      head += `${f.line ?? ascii.slice(f.start, f.end)}\r\n`;
     }
+    return pooled(head + tail, this.body);
+  }
+
+  /** The first Content-Length, if it is right. */
+  #rightLength(): HeaderField | undefined {
+    const at = this.#indexOf('content-length');
+    const field = at < 0 ? undefined : this.#fields[at]!;
+    return field && parseDecimal(this.#value(field), this.body.length) === this.body.length ? field : undefined;
+  }
+
+  /** Bytes that are no ASCII go out as they came, valid UTF-8 or not. */
+  #serializeRaw(start: string, tail: string, right: HeaderField | undefined): Uint8Array {
     const parts = [utf8(start)];
-    for (const f of kept) parts.push(f.line === undefined ? this.#raw.subarray(f.start, f.end) : utf8(f.line), CRLF);
+    for (const f of this.#fields)
+      if (f === right || f.name !== 'content-length')
+        parts.push(f.line === undefined ? this.#raw.subarray(f.start, f.end) : utf8(f.line), CRLF);
     parts.push(utf8(tail), this.body);
     return join(parts);
   }
@@ -264,12 +294,26 @@ export class SipMessage {
   }
 
   #value(field: HeaderField): string {
+    field.value ??= this.#read(field);
+    return field.value;
+  }
+
+  #read(field: HeaderField): string {
     if (field.line !== undefined) return trimLws(field.line.slice(field.valueStart));
-    const value =
-      this.#ascii === undefined
-        ? text(this.#raw.subarray(field.valueStart, field.end))
-        : this.#ascii.slice(field.valueStart, field.end);
-    return trimLws(value.includes('\n') ? value.replace(/\r?\n[ \t]+/g, ' ') : value);
+    if (this.#ascii === undefined) return unfold(text(this.#raw.subarray(field.valueStart, field.end)));
+    // Cut out once: most values have one space before them and none behind.
+    const ascii = this.#ascii;
+    let from = field.valueStart;
+    let to = field.end;
+    while (from < to && isLws(ascii.charCodeAt(from))) from++;
+    while (to > from && isLws(ascii.charCodeAt(to - 1))) to--;
+    return unfold(ascii.slice(from, to));
+  }
+
+  #indexOf(name: string): number {
+    const fields = this.#fields;
+    for (let i = 0; i < fields.length; i++) if (fields[i]!.name === name) return i;
+    return -1;
   }
 
   /** A field of that name was changed: what was read of it is out of date. */
@@ -317,11 +361,41 @@ function isLws(code: number): boolean {
   return code === 32 || code === 9 || code === 13 || code === 10;
 }
 
+/** Without the line ends of folding (RFC 3261 7.3.1). */
+function unfold(value: string): string {
+  return trimLws(value.includes('\n') ? value.replace(/\r?\n[ \t]+/g, ' ') : value);
+}
+
 function written(name: string, value: string): HeaderField {
   // A value can't end its line: whatever it came from, it must not become two headers.
   const clean = /[\r\n\0]/.test(value) ? value.replace(/[\r\n\0]+/g, ' ') : value;
-  const label = `${spelling(name)}: `;
-  return { name, start: 0, valueStart: label.length, end: 0, line: label + clean };
+  const label = spelling(name);
+  const field = new HeaderField(name, { start: 0, valueStart: label.length + 2, end: 0 }, `${label}: ${clean}`);
+  return field;
+}
+
+const encoder = new TextEncoder();
+const POOL_BYTES = 16_384;
+let pool = new Uint8Array(POOL_BYTES);
+let poolUsed = 0;
+
+/**
+ * Head and body as bytes out of a pool: an array of their own would cost more than all else that is done to write a message.
+ * What is written is sent, and kept until its transaction ends, so what shares a pool goes at about the same time.
+ */
+function pooled(head: string, body: Uint8Array): Uint8Array {
+  const most = head.length * 3 + body.length;
+  if (most > POOL_BYTES) return join([utf8(head), body]);
+  if (poolUsed + most > POOL_BYTES) {
+    pool = new Uint8Array(POOL_BYTES);
+    poolUsed = 0;
+  }
+  const { written: bytes } = encoder.encodeInto(head, pool.subarray(poolUsed));
+  const end = poolUsed + bytes + body.length;
+  if (body.length > 0) pool.set(body, poolUsed + bytes);
+  const message = pool.subarray(poolUsed, end);
+  poolUsed = end;
+  return message;
 }
 
 function join(parts: readonly Uint8Array[]): Uint8Array {

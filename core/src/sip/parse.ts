@@ -2,7 +2,7 @@ import { text } from '../base/index.ts';
 import { isToken, isTokenCode, parseDecimal, splitList } from './chars.ts';
 import { canonicalName, nameWithin, SINGLE } from './header-names.ts';
 import { SIP_LIMITS } from './limits.ts';
-import { type HeaderField, SipMessage, UNKNOWN } from './message.ts';
+import { HeaderField, SipMessage, UNKNOWN } from './message.ts';
 import { parseUri } from './uri.ts';
 import { BRANCH_COOKIE, parseVia } from './via.ts';
 
@@ -124,7 +124,7 @@ function scanField(bytes: Uint8Array, ascii: string | undefined, start: number, 
     ascii === undefined
       ? canonicalName(text(bytes.subarray(start, nameEnd)))
       : nameWithin(ascii, start, { length: nameEnd - start, sum });
-  return { name, start, valueStart: colon + 1, end };
+  return new HeaderField(name, { start, valueStart: colon + 1, end });
 }
 
 type StartLine =
