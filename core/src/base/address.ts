@@ -96,6 +96,7 @@ export function ipFamily(text: string): 4 | 6 | undefined {
 
 /** The IPv4 address of an IPv4-mapped one, as dual-stack sockets report it (RFC 4291 2.5.5.2); others as they are. */
 export function unmapped(address: string): string {
+  if (address.charCodeAt(0) !== 0x3a) return address;
   return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(address) ? address.slice(7) : address;
 }
 

@@ -5,12 +5,15 @@ export function monotonicMs(): number {
 
 /**
  * One re-armable timer for one machine or a whole layer of them: `arm(machine.nextTimeout())` after every drain.
- * It fires never before the deadline.
+ * It fires never before the deadline. A deadline that moves away, as most do, costs nothing: the system's timer stays as it
+ * is, and is set anew when it has come.
  */
 export class MachineTimer {
   readonly #onTimeout: (nowMs: number) => void;
   #handle: NodeJS.Timeout | undefined;
   #atMs = Number.POSITIVE_INFINITY;
+  /** When the system's timer comes. */
+  #wakesMs = Number.POSITIVE_INFINITY;
 
   constructor(onTimeout: (nowMs: number) => void) {
     this.#onTimeout = onTimeout;
@@ -19,11 +22,16 @@ export class MachineTimer {
   /** Sets, moves or (undefined) clears the deadline, in monotonic milliseconds. */
   arm(atMs: number | undefined): void {
     const at = atMs ?? Number.POSITIVE_INFINITY;
-    if (at === this.#atMs) return;
     this.#atMs = at;
+    if (at === Number.POSITIVE_INFINITY) {
+      // Nothing is to come: the process may end.
+      clearTimeout(this.#handle);
+      this.#wakesMs = at;
+      return;
+    }
+    if (at >= this.#wakesMs) return;
     clearTimeout(this.#handle);
-    this.#handle = undefined;
-    if (at === Number.POSITIVE_INFINITY) return;
+    this.#wakesMs = at;
     const wait = Math.min(Math.max(Math.ceil(at - monotonicMs()), 0), 0x7fffffff);
     this.#handle = setTimeout(() => this.#fire(), wait);
   }
@@ -31,6 +39,7 @@ export class MachineTimer {
   #fire(): void {
     const now = monotonicMs();
     const at = this.#atMs;
+    this.#wakesMs = Number.POSITIVE_INFINITY;
     this.#atMs = Number.POSITIVE_INFINITY;
     if (now < at) this.arm(at);
     else this.#onTimeout(now);

@@ -96,8 +96,11 @@ export class Nonces {
   /** One user's nonces push out that user's only. */
   #remember(user: string, nonce: string, use: Use, nowMs: number): void {
     if (this.#size >= MAX_USED) this.#forget(nowMs);
-    const used = this.#users.get(user) ?? { nonces: new Map<string, Use>(), floorMs: Number.NEGATIVE_INFINITY };
-    this.#users.set(this.#users.has(user) ? user : apart(user), used);
+    let used = this.#users.get(user);
+    if (!used) {
+      used = { nonces: new Map<string, Use>(), floorMs: Number.NEGATIVE_INFINITY };
+      this.#users.set(apart(user), used);
+    }
     if (used.nonces.size >= USED_PER_USER) {
       const [oldest, { madeMs }] = used.nonces.entries().next().value!;
       used.nonces.delete(oldest);

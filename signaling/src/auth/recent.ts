@@ -4,11 +4,11 @@
  * at most, and each step costs the same however many strangers fill it. (A Map that is emptied at its front is slow: each
  * look at its first key walks over what was deleted there.)
  */
-export class Recent<V> {
+export class Recent<V, K = string> {
   readonly #most: number;
   readonly #onForgotten: ((value: V) => void) | undefined;
-  #young = new Map<string, V>();
-  #old = new Map<string, V>();
+  #young = new Map<K, V>();
+  #old = new Map<K, V>();
 
   constructor(most: number, onForgotten?: (value: V) => void) {
     this.#most = most;
@@ -20,12 +20,12 @@ export class Recent<V> {
   }
 
   /** Looks at an entry, which does not touch it. */
-  peek(key: string): V | undefined {
+  peek(key: K): V | undefined {
     return this.#young.get(key) ?? this.#old.get(key);
   }
 
   /** An entry, which is young from now on. */
-  touch(key: string): V | undefined {
+  touch(key: K): V | undefined {
     const young = this.#young.get(key);
     if (young !== undefined) return young;
     const old = this.#old.get(key);
@@ -33,14 +33,14 @@ export class Recent<V> {
     return old;
   }
 
-  set(key: string, value: V): void {
+  set(key: K, value: V): void {
     this.#old.delete(key);
     this.#young.set(key, value);
     if (this.#young.size >= this.#most / 2) this.age();
   }
 
   /** Takes an entry out. */
-  delete(key: string): V | undefined {
+  delete(key: K): V | undefined {
     const known = this.peek(key);
     this.#young.delete(key);
     this.#old.delete(key);
@@ -55,7 +55,7 @@ export class Recent<V> {
     if (this.#onForgotten) for (const value of forgotten.values()) this.#onForgotten(value);
   }
 
-  *[Symbol.iterator](): Generator<[string, V]> {
+  *[Symbol.iterator](): Generator<[K, V]> {
     yield* this.#old;
     yield* this.#young;
   }

@@ -213,8 +213,10 @@ export class CallLayer implements CallContext {
    * edge proxy to the new Path. Those on another flow that it has registered too, and that works, stay there (RFC 5626).
    */
   handleRegistered(binding: Binding, nowMs: number, before?: Binding): void {
+    const legs = this.#legs.ofPhone(binding);
+    if (legs.length === 0) return;
     const others = this.options.lookup(binding.user, nowMs, binding.instanceId).filter((b) => b !== binding);
-    for (const leg of this.#legs.ofPhone(binding)) {
+    for (const leg of legs) {
       const { flow } = leg.dialog;
       if (!leg.isLost && flow !== before?.flow && others.some((b) => b.flow === flow && b.regId !== undefined))
         continue;

@@ -114,7 +114,9 @@ export class LegTable {
 
   /** Legs, of ended calls too while a BYE is owed, of the phone that has registered. */
   ofPhone(binding: Binding): Leg[] {
-    return [...(this.#byUser.get(binding.user) ?? []), ...this.#owed.keys()].filter(
+    const legs = this.#byUser.get(binding.user);
+    if (legs === undefined && this.#owed.size === 0) return [];
+    return [...(legs ?? []), ...this.#owed.keys()].filter(
       (leg) => leg.user === binding.user && isPhone(binding, ofLeg(leg)),
     );
   }

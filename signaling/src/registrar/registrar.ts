@@ -90,6 +90,8 @@ export class Registrar {
   /** Contacts by the network that they are reached in. */
   readonly #byNetwork = new Map<string, number>();
   readonly #events: RegistrarEvent[] = [];
+  #second = Number.NaN;
+  #dateOfSecond = '';
 
   constructor(options: RegistrarOptions = {}) {
     this.#options = options;
@@ -104,7 +106,10 @@ export class Registrar {
 
   /** The live bindings of a user, or of one phone of theirs, highest q first, newest first among equals. */
   lookup(user: string, nowMs: number, instance?: string): readonly Binding[] {
-    return (this.#users.get(user) ?? [])
+    const known = this.#users.get(user);
+    if (known === undefined) return [];
+    if (known.length === 1 && instance === undefined) return known[0]!.expiresAtMs > nowMs ? [known[0]!] : [];
+    return known
       .filter((b) => b.expiresAtMs > nowMs && (instance === undefined || isSameInstance(b.instanceId, instance)))
       .sort((a, b) => b.q - a.q || b.expiresAtMs - a.expiresAtMs);
   }
@@ -342,9 +347,19 @@ export class Registrar {
         ...(asksFor(message, 'path') ? path.map((value) => ['Path', value] as const) : []),
         ...(outbound.kind === 'done' ? outboundHeaders(flow, path) : []),
         ['Supported', REGISTRATION_EXTENSIONS.join(', ')],
-        ...(wallMs ? [['Date', new Date(wallMs()).toUTCString()] as const] : []),
+        ...(wallMs ? [['Date', this.#date(wallMs())] as const] : []),
       ],
     });
+  }
+
+  /** The same for a second. */
+  #date(wallMs: number): string {
+    const second = Math.floor(wallMs / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#dateOfSecond = new Date(wallMs).toUTCString();
+    }
+    return this.#dateOfSecond;
   }
 
   #gruus(binding: Binding): string {

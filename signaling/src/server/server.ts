@@ -63,7 +63,7 @@ const FAREWELL_MS = 300;
  * Under load datagrams are read, and answered, once in this time: each wake-up and each first datagram to a peer that sleeps
  * costs more than reading the message.
  */
-const GATHER = { intervalUs: Number(process.env.TRY_G ?? 1000), minPackets: 2 };
+const GATHER = { intervalUs: 1000, minPackets: 2 };
 
 export async function startSignaling(
   config: SignalingConfig,

@@ -21,14 +21,22 @@ test('forged sources push strangers out, never a phone that is known', () => {
   assert.equal(flows.get('phone'), undefined);
 });
 
-test('of the known ones the one that was silent for longest is forgotten', () => {
+test('20,000 known ones are remembered; of more those that were silent for longest are forgotten', () => {
   const flows = new FlowTable();
   flows.set('silent', flow(1, true));
   flows.set('busy', flow(2, true));
-  for (let i = 0; i < 19_999; i++) {
-    assert.ok(flows.get('busy'));
-    flows.set(`${i}`, flow(i, true));
-  }
+  const others = (from: number, to: number) => {
+    for (let i = from; i < to; i++) {
+      assert.ok(flows.get('busy'));
+      flows.set(i, flow(i, true));
+    }
+  };
+  others(0, 19_998);
+  assert.ok(flows.get(0));
+  others(19_998, 40_000);
+  assert.ok(flows.get(20_001));
+  others(40_000, 60_000);
   assert.equal(flows.get('silent'), undefined);
+  assert.equal(flows.get(1), undefined);
   assert.ok(flows.get('busy'));
 });

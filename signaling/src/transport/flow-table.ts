@@ -1,39 +1,37 @@
+import { Recent } from '../auth/index.ts';
 import type { Flow } from '../transaction/index.ts';
 
-/** Flows remembered per listener, so that a peer keeps its identity; the oldest is forgotten beyond this. */
+/** Flows remembered per listener at least, so that a peer keeps its identity; twice as many at most. */
 const KNOWN = 20_000;
 /** Those of strangers apart: a flood of forged sources pushes out strangers only. */
 const STRANGERS = 4000;
 
-/** The flows of one datagram listener by their key, the one used last at the end. */
+/** The flows of one datagram listener by their key; those used longest ago are forgotten first. */
 export class FlowTable {
-  readonly #known = new Map<string, Flow>();
-  readonly #strangers = new Map<string, Flow>();
+  #known = new Recent<Flow, FlowKey>(2 * KNOWN);
+  #strangers = new Recent<Flow, FlowKey>(2 * STRANGERS);
 
   /** The flow of that key, which was used just now. */
-  get(key: string): Flow | undefined {
-    const known = this.#known.get(key);
-    if (known) {
-      this.#known.delete(key);
-      this.#known.set(key, known);
-      return known;
-    }
-    const flow = this.#strangers.get(key);
-    if (!flow) return undefined;
+  get(key: FlowKey): Flow | undefined {
+    const known = this.#known.touch(key);
+    if (known) return known;
+    const flow = this.#strangers.touch(key);
+    if (!flow?.isKnown) return flow;
     this.#strangers.delete(key);
-    this.set(key, flow);
+    this.#known.set(key, flow);
     return flow;
   }
 
   /** Keeps a flow; it moves to the known ones at its first use after it has become known. */
-  set(key: string, flow: Flow): void {
-    const [flows, most] = flow.isKnown ? [this.#known, KNOWN] : [this.#strangers, STRANGERS];
-    if (flows.size >= most) flows.delete(flows.keys().next().value!);
-    flows.set(key, flow);
+  set(key: FlowKey, flow: Flow): void {
+    (flow.isKnown ? this.#known : this.#strangers).set(key, flow);
   }
 
   clear(): void {
-    this.#known.clear();
-    this.#strangers.clear();
+    this.#known = new Recent(2 * KNOWN);
+    this.#strangers = new Recent(2 * STRANGERS);
   }
 }
+
+/** What tells flows apart: of a source over IPv4 a number. */
+export type FlowKey = string | number;

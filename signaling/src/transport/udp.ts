@@ -1,7 +1,7 @@
 import { type SocketAddress, socketKey, text } from '@offhook/core';
 import { openDatagramSocket, UdpEndpoint } from '@offhook/core/node';
 import type { Flow } from '../transaction/index.ts';
-import { FlowTable } from './flow-table.ts';
+import { type FlowKey, FlowTable } from './flow-table.ts';
 import type { TransportHub } from './hub.ts';
 import { LargeRequests } from './large.ts';
 import { listenNear } from './listen.ts';
@@ -32,10 +32,11 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
    * What has another such port is another flow, so a forged datagram diverts nobody's.
    */
   const flowOf = (remote: SocketAddress, port: number): Flow => {
-    const key = port === remote.port ? socketKey(remote) : `${socketKey(remote)} ${port}`;
+    const source = UdpEndpoint.from(remote);
+    const key = source && port === remote.port ? keyOf(source) : `${socketKey(remote)} ${port}`;
     return flows.get(key) ?? newFlow(key, remote, port);
   };
-  const newFlow = (key: string, remote: SocketAddress, port: number): Flow => {
+  const newFlow = (key: FlowKey, remote: SocketAddress, port: number): Flow => {
     const flow = hub.newFlow({ transport: 'udp', local, remote });
     const to = { address: remote.address, port };
     const endpoint = UdpEndpoint.from(to);
@@ -72,9 +73,9 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
       hub.counters.malformedDropped++;
       return;
     }
-    const remote = from.toSocketAddress();
-    const key = socketKey(remote);
+    const key = keyOf(from);
     const flow = flows.get(key);
+    const remote = flow?.remote ?? from.toSocketAddress();
     // Whoever is banned costs a look into a table and one through the bytes.
     if (hub.refuses(remote, 'udp', () => shown(bytes, flow))) return;
     if (!flow?.isKnown && !hub.hears(remote)) return;
@@ -105,6 +106,11 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
       return socket.close();
     },
   };
+}
+
+/** An IPv4 address and port fit into a number. */
+function keyOf(source: UdpEndpoint): FlowKey {
+  return source.family === 4 ? source.a * 65_536 + source.port : socketKey(source.toSocketAddress());
 }
 
 /** We have spoken first, or a process before this one has known who is there. */
