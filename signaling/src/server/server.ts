@@ -60,10 +60,10 @@ const FAREWELL_MS = 300;
  * requests belong to a call.
  */
 /**
- * Under load datagrams are read, and answered, once in this time: each wake-up and each first datagram to a peer that sleeps
- * costs more than reading the message.
+ * From 1,000 datagrams a second on they are read, and answered, once in 4 ms: each wake-up, and each first datagram to a peer
+ * that sleeps, costs more than reading the message. Nobody hears 4 ms in a call's set-up.
  */
-const GATHER = { intervalUs: 1000, minPackets: 2 };
+const GATHER = { intervalUs: 4000, minPackets: 4 };
 
 export async function startSignaling(
   config: SignalingConfig,
