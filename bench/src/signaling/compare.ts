@@ -26,7 +26,7 @@ import { type Results, writeJson, writeTable } from './report.ts';
 import type { Server } from './server.ts';
 import { sippVersion } from './sipp.ts';
 
-const WEB_PHONES = 2000;
+const WEB_PHONES = 6000;
 const WEB_PHONE_RUNS = 3;
 const PARSE_BATCHES = 7;
 /** What a server does for an operation after its end: its longest timer (RFC 3261 17.2.2: 64*T1) and a little more. */
