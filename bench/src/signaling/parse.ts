@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { parseAuthorization, parseSip, parseUri, type SipMessage } from '@offhook/core';
+import { parseAuthorization, parseSip, type SipMessage } from '@offhook/core';
 import { browserInvite } from './invite.ts';
 
 /** Times the parser on an INVITE of 2 kB: `parse.ts <batches>` prints the CPU µs per message of each batch as JSON. */
@@ -12,7 +12,7 @@ const ASKED = [
   .join(' ')
   .split(' ');
 
-const bytes = Buffer.from(browserInvite()); // as a datagram comes
+const bytes = browserInvite();
 let seen = 0;
 
 function cpuNs(): number {
@@ -23,7 +23,7 @@ function touch(message: SipMessage): number {
   const { from, to, cseq, vias, contacts, maxForwards } = message;
   let sum = message.method.length + cseq.number + (maxForwards ?? 0) + message.callId.length;
   sum += (from.tag?.length ?? 0) + (from.uri.user?.length ?? 0) + (to.tag?.length ?? 0) + to.uri.host.length;
-  sum += (vias[0]?.branch?.length ?? 0) + (vias[0]?.host.length ?? 0) + (parseUri(message.uri)?.host.length ?? 0);
+  sum += (vias[0]?.branch?.length ?? 0) + (vias[0]?.host.length ?? 0) + (message.target?.host.length ?? 0);
   sum += contacts !== undefined && contacts !== '*' ? contacts.length : 0;
   for (const value of message.headers('authorization')) sum += parseAuthorization(value)?.response.length ?? 0;
   for (const name of ASKED) sum += message.header(name)?.length ?? 0;

@@ -1,5 +1,5 @@
 import { type Crypto, hex, utf8 } from '../base/index.ts';
-import { quote, splitList, unquote } from './chars.ts';
+import { endOfQuoted, isToken, quote, unquote } from './chars.ts';
 
 export type DigestAlgorithm = 'MD5' | 'SHA-256';
 
@@ -36,14 +36,50 @@ function fieldsOf(value: string): Map<string, string> | undefined {
   const trimmed = value.trim();
   if (trimmed.length > 4096 || trimmed.slice(0, 7).toLowerCase() !== 'digest ') return undefined;
   const fields = new Map<string, string>();
-  for (const part of splitList(trimmed.slice(7))) {
-    const equals = part.indexOf('=');
-    if (equals < 1) return undefined;
-    const name = part.slice(0, equals).trim().toLowerCase();
-    if (fields.has(name) || fields.size > 32) return undefined;
-    fields.set(name, unquote(part.slice(equals + 1).trim()));
+  let at = 7;
+  while (at < trimmed.length) {
+    const c = trimmed.charCodeAt(at);
+    if (c === 0x2c || c === 0x20 || c === 0x09) {
+      at++;
+      continue;
+    }
+    const equals = trimmed.indexOf('=', at);
+    if (equals <= at) return undefined;
+    const name = fieldName(trimmed, at, equals);
+    const end = endOfValue(trimmed, equals + 1);
+    if (name === undefined || fields.has(name) || fields.size > 32) return undefined;
+    fields.set(name, unquote(trimmed.slice(equals + 1, end).trim()));
+    at = end + 1;
   }
   return fields;
+}
+
+/** A token in lower case. Most are written so, with nothing around them. */
+function fieldName(text: string, from: number, to: number): string | undefined {
+  let isPlain = true;
+  for (let i = from; i < to; i++) {
+    const c = text.charCodeAt(i);
+    if (c < 0x61 || c > 0x7a) isPlain = false;
+  }
+  const name = text.slice(from, to);
+  if (isPlain) return name;
+  const token = name.trim().toLowerCase();
+  return isToken(token) ? token : undefined;
+}
+
+/** Where the comma after a value stands, or the end. */
+function endOfValue(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && text.charCodeAt(at) !== 0x2c) {
+    if (text.charCodeAt(at) !== 0x22) {
+      at++;
+      continue;
+    }
+    const end = endOfQuoted(text, at);
+    if (end < 0) return text.length;
+    at = end;
+  }
+  return at;
 }
 
 /** A WWW-Authenticate or Proxy-Authenticate value, or undefined when it is no usable Digest challenge. */

@@ -2,6 +2,7 @@ import { text, utf8 } from '../base/index.ts';
 import { parseDecimal, splitList } from './chars.ts';
 import { canonicalName, spelling } from './header-names.ts';
 import { type NameAddr, parseNameAddr } from './name-addr.ts';
+import { parseUri, type SipUri } from './uri.ts';
 import { parseVia, type Via } from './via.ts';
 
 /** One header field: still as received (`start`..`end` of the raw message, without its line end), or written by us. */
@@ -47,6 +48,7 @@ export class SipMessage {
   /** The head of `#raw` as text when it is pure ASCII, so that offsets are the same in both. */
   readonly #ascii: string | undefined;
   #fields: HeaderField[];
+  #target: { readonly of: string; readonly uri: SipUri | undefined } | undefined;
   #vias: readonly Via[] | undefined;
   #from: NameAddr | undefined;
   #to: NameAddr | undefined;
@@ -109,6 +111,12 @@ export class SipMessage {
   hasToken(name: string, token: string): boolean {
     const wanted = token.toLowerCase();
     return this.values(name).some((value) => value.toLowerCase() === wanted);
+  }
+
+  /** The Request-URI; undefined when it is malformed. Not to be changed. */
+  get target(): SipUri | undefined {
+    if (this.#target?.of !== this.uri) this.#target = { of: this.uri, uri: parseUri(this.uri) };
+    return this.#target.uri;
   }
 
   get callId(): string {

@@ -3,7 +3,6 @@ import { isToken, isTokenCode, parseDecimal, splitList } from './chars.ts';
 import { canonicalName, nameWithin, SINGLE } from './header-names.ts';
 import { SIP_LIMITS } from './limits.ts';
 import { HeaderField, SipMessage, UNKNOWN } from './message.ts';
-import { parseUri } from './uri.ts';
 import { BRANCH_COOKIE, parseVia } from './via.ts';
 
 /** Why bytes are no acceptable SIP message. */
@@ -186,7 +185,7 @@ function check(message: SipMessage, fields: readonly HeaderField[]): SipParseErr
     // RFC 4475 3.1.2.18: of an unknown method 501 is the better answer.
     if (message.cseq.method !== message.method)
       return refuse(METHODS.has(message.method) ? 400 : 501, 'CSeq names another method');
-    if (!parseUri(message.uri)) return refuse(400, 'Malformed Request-URI');
+    if (!message.target) return refuse(400, 'Malformed Request-URI');
     // Requests that say they have an identifier and have none would all be one transaction (RFC 4475 3.2.1).
     if (parsedVias[0]!.branch === BRANCH_COOKIE) return refuse(400, 'The branch of Via is empty');
   }

@@ -1,4 +1,4 @@
-import { type Crypto, hex, isLoopback, networkOf, parseUri, type SipMessage, utf8 } from '@offhook/core';
+import { type Crypto, hex, isLoopback, networkOf, type SipMessage, utf8 } from '@offhook/core';
 import { ALLOW, refusal, unknownNeeds } from '../call/index.ts';
 import type { Flow, Admission as Verdict } from '../transaction/index.ts';
 import type { TrunkSource } from '../trunk/index.ts';
@@ -296,7 +296,7 @@ export class Admission {
 
   /** 8.2.2.1: is it for us, and can it still travel? A contact that we registered is ours whatever its host. */
   #inspectTarget(request: SipMessage, isOurs = this.#options.isLocal): Verdict | undefined {
-    const target = parseUri(request.uri);
+    const target = request.target;
     if (!target) return this.#refuse(request, 400, 'the Request-URI is malformed');
     if (!target.isSip) return this.#refuse(request, 416, `${target.scheme}: addresses are not known here, only sip:`);
     if (!isOurs(target.host))

@@ -1,4 +1,4 @@
-import { networkOf, parseUri, type SipMessage, type SocketAddress, unmapped } from '@offhook/core';
+import { networkOf, type SipMessage, type SocketAddress, unmapped } from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 import { Evidence, type Suspicion } from './evidence.ts';
 import { Recent } from './recent.ts';
@@ -231,7 +231,7 @@ export class Bans {
 
   /** What a stranger wants to reach: whom it calls, and any server but this one. */
   #targetOf(request: SipMessage): string | undefined {
-    const target = parseUri(request.uri);
+    const target = request.target;
     if (!target?.isSip) return undefined;
     const server = this.#options.isLocal(target.host) ? '' : `@${target.host}`;
     const user = request.method === 'INVITE' ? (target.user ?? '') : '';

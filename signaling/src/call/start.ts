@@ -1,4 +1,4 @@
-import { createResponse, hex, parseUri, type SipMessage } from '@offhook/core';
+import { createResponse, hex, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import type { CallFacts, Decision } from '../routing/index.ts';
 import type { Flow } from '../transaction/index.ts';
@@ -62,7 +62,7 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
     refuse(refused(503, `all lines of trunk '${arrived.trunk}' are in use`, [['Retry-After', 10]]), nowMs);
     return;
   }
-  const target = parseUri(message.uri);
+  const target = message.target;
   // A temporary GRUU says nothing of who is behind it, so the call is told of by that name only.
   const gruu = arrived || !target ? undefined : options.resolveGruu(target);
   const callee = arrived?.to ?? target?.user ?? '';

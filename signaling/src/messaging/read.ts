@@ -1,4 +1,4 @@
-import { apart, parseUri, type SipMessage, type SipUri } from '@offhook/core';
+import { apart, type SipMessage, type SipUri } from '@offhook/core';
 import { endToEnd } from '../call/index.ts';
 import type { Gruu } from '../registrar/index.ts';
 import { MESSAGE_LIMITS, type MessageLimits, type PagerMessage } from './message.ts';
@@ -20,7 +20,7 @@ export function readMessage(
   from: string,
   { isUser, resolveGruu, wallMs, limits = MESSAGE_LIMITS }: Reader,
 ): Omit<PagerMessage, 'id'> | { readonly status: number; readonly words: string } {
-  const target = parseUri(request.uri);
+  const target = request.target;
   const gruu = target && resolveGruu(target);
   const to = gruu?.user ?? target?.user ?? '';
   if (!isUser(to)) return { status: 404, words: `messages go to users, and there is no user '${to.slice(0, 64)}'` };

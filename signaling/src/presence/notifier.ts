@@ -1,4 +1,4 @@
-import { type Crypto, createResponse, Deadlines, hex, parseUri, type SipMessage, type SipUri } from '@offhook/core';
+import { type Crypto, createResponse, Deadlines, hex, type SipMessage, type SipUri } from '@offhook/core';
 import { type Reach, refusal } from '../call/index.ts';
 import { Dialog } from '../dialog/index.ts';
 import { type Binding, type Gruu, isPhone, rerouted } from '../registrar/index.ts';
@@ -227,7 +227,7 @@ export class Notifier {
     if (!event) return no(489, 'a SUBSCRIBE needs an Event', allow);
     const of = this.#packages.get(event.name);
     if (!of) return no(489, `'${event.name}' can't be watched here, but ${this.allowEvents}`, allow);
-    const target = parseUri(message.uri);
+    const target = message.target;
     const resource = (target && this.#options.resolveGruu(target))?.user ?? target?.user ?? '';
     if (!this.#options.isUser(resource)) return no(404, `there is no user '${resource.slice(0, 64)}'`);
     const forbidden = of.refusal?.(watcher, resource);

@@ -1,4 +1,4 @@
-import { type Crypto, createResponse, Deadlines, hex, parseUri, type SipMessage, type SipUri } from '@offhook/core';
+import { type Crypto, createResponse, Deadlines, hex, type SipMessage, type SipUri } from '@offhook/core';
 import { refusal } from '../call/index.ts';
 import type { Gruu } from '../registrar/index.ts';
 import { eventOf } from './event-package.ts';
@@ -68,7 +68,7 @@ export class Publications {
       return refusal(request, status, words, toTag, headers);
     };
     // 1 and 2
-    const target = parseUri(request.uri);
+    const target = request.target;
     const of = (target && this.#options.resolveGruu(target))?.user ?? target?.user;
     if (of !== user) return refuse(403, `${user} can't say how somebody else is`);
     if (eventOf(request)?.name !== 'presence') {

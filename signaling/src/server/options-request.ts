@@ -1,4 +1,4 @@
-import { createResponse, parseUri, type SipMessage } from '@offhook/core';
+import { createResponse, type SipMessage } from '@offhook/core';
 import { ALLOWED } from '../auth/index.ts';
 import { refusal, SUPPORTED } from '../call/index.ts';
 import { REGISTRATION_EXTENSIONS, type Registrar } from '../registrar/index.ts';
@@ -17,7 +17,7 @@ export function answerOptions(
 ): SipMessage {
   const { toTag, registrar, directory, allowEvents } = by;
   // A trunk asks whether we are there, not whether somebody is.
-  const target = trunk === undefined ? parseUri(message.uri) : undefined;
+  const target = trunk === undefined ? message.target : undefined;
   const gruu = target && registrar.resolveGruu(target);
   const user = gruu?.user ?? target?.user;
   if (user !== undefined) {

@@ -1,4 +1,4 @@
-import { type NameAddr, parseNameAddr, parseUri, type SipMessage, type SipUri } from '@offhook/core';
+import { type NameAddr, parseNameAddr, type SipMessage, type SipUri } from '@offhook/core';
 import type { Located } from '../locate/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { domainOf } from './config.ts';
@@ -55,7 +55,7 @@ export function trunkOf(
 ): TrunkSource | undefined {
   const { flow, nowMs } = by;
   if (flow.account !== undefined || flow.transport.startsWith('ws')) return undefined;
-  const user = parseUri(request.uri)?.user;
+  const user = request.target?.user;
   let byAddress: Trunk | undefined;
   for (const trunk of trunks) {
     const isListed = trunk.networks.some((network) => contains(network, flow.remote));
@@ -102,7 +102,7 @@ function callerNumber({ plan, config }: Trunk, user: string): string {
 
 /** The Request-URI, unless that is our contact: then the number is where the provider has put it instead. */
 function calledNumber({ contactUser }: Trunk, request: SipMessage): string {
-  const user = parseUri(request.uri)?.user;
+  const user = request.target?.user;
   if (user !== undefined && user !== contactUser) return numberPart(user);
   // RFC 7315 4.2: what the Request-URI was before it became a contact.
   const called = parseNameAddr(request.values('p-called-party-id')[0] ?? '')?.uri;
