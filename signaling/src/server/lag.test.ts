@@ -50,3 +50,25 @@ test('a loop that always finds something to do is busy, though no timer is late'
   await until(() => ticks.slice(before + 1).some(({ busy }) => busy < 0.5));
   stop();
 });
+
+test('a loop that sleeps to have more to do at once is not busy', async () => {
+  let sleptMs = 0;
+  const ticks: { busy: number }[] = [];
+  const stop = watchLag(
+    (tick) => ticks.push(tick),
+    () => sleptMs,
+  );
+  let goesOn = true;
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  const sleep = () => {
+    const began = performance.now();
+    Atomics.wait(sleeper, 0, 0, 4);
+    sleptMs += performance.now() - began;
+    if (goesOn) setImmediate(sleep);
+  };
+  sleep();
+  while (!ticks.slice(1).some(({ busy }) => busy < 0.2)) await new Promise((resolve) => setTimeout(resolve, 10));
+  goesOn = false;
+  assert.ok(ticks.slice(1).every(({ busy }) => busy < 0.9));
+  stop();
+});

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Histogram, hex, networkOf, type SocketAddress, utf8 } from '@offhook/core';
 import {
+  gatheringClock,
   gatherPackets,
   MachineTimer,
   monotonicMs,
@@ -73,6 +74,7 @@ export async function startSignaling(
   if (problems.length > 0) throw new Error(`the configuration can't be used:\n  ${problems.join('\n  ')}`);
   const { domain } = config;
   await gatherPackets(GATHER.intervalUs, GATHER.minPackets);
+  const gathered = await gatheringClock();
   const { certificate, trouble } = openCertificate(config, log);
   const store = openStore(join(config.dataDir, 'offhook.sqlite'), domain, nodeCrypto);
   const accounts = await Accounts.load(store, domain, nodeCrypto);
@@ -241,7 +243,7 @@ export async function startSignaling(
   const stopWatching = watchLag((tick, nowMs) => {
     lag.observe(tick.lagMs / 1000);
     core.shedding.handleTick(tick, nowMs);
-  });
+  }, gathered);
 
   // Calls that come meanwhile wait for the rules; whoever starts the server is told whether they can be used.
   await routing.router?.loaded().catch(() => {});

@@ -45,6 +45,13 @@ export async function gatherPackets(intervalUs: number, minPackets = 4): Promise
   gathering.minPackets = minPackets;
 }
 
+/** How long this thread has slept to gather packets, milliseconds in all; what measures how busy its loop is must know. */
+export async function gatheringClock(): Promise<() => number> {
+  if ((await batchedUdpProblem()) !== undefined) return () => 0;
+  const { gathering } = await import('./readiness.ts');
+  return () => gathering.sleptMs;
+}
+
 /**
  * For a thread that never returns to its event loop: a function that waits up to `waitMs` for packets on this thread's
  * batched ports and has their `onReadable` called. docs/packet-loop.md says why the services do not use it.

@@ -81,8 +81,9 @@ class Readiness {
     let wait = waitMs;
     // What the last wake-up left unread needs no waiting for company.
     if (gathering.intervalUs > 0 && gathering.expected >= gathering.minPackets && !this.#backlog) {
+      const beganMs = performance.now();
       libc.usleep(gathering.intervalUs);
-      gathering.sleeps++;
+      gathering.sleptMs += performance.now() - beganMs;
     }
     gathering.packets = 0;
     this.#backlog = true;
@@ -121,7 +122,8 @@ class Gathering {
   expected = 0;
   /** Packets read since the current wake-up. */
   packets = 0;
-  sleeps = 0;
+  /** Time slept so far: an event loop that sleeps here takes itself for busy. */
+  sleptMs = 0;
   #windowStartedMs = 0;
   #windowPackets = 0;
 
