@@ -29,7 +29,7 @@ export interface SystemOptions {
 }
 
 interface MediaSettings {
-  readonly path?: 'opaque' | 'terminated';
+  readonly path?: 'opaque' | 'terminated' | 'none';
   /** Seconds without media after which the relay gives a call up. */
   readonly timeoutS?: number;
 }
