@@ -329,6 +329,21 @@ test('at the limit what has ended makes room, the oldest first, when it has abso
   assert.equal(layer.counters.cutShort, 2);
 });
 
+test('requests of ours may go beyond the limit: what comes then is heard all the same, as much as it takes gives way', () => {
+  const { layer, drain } = bench(undefined, 3);
+  for (let i = 0; i < 3; i++) {
+    layer.handleMessage(incoming('INFO', `z9hG4bK${i}`), UDP, 0);
+    for (const c of drain())
+      if (c.kind === 'request') layer.respond(c.id, createResponse(c.message, 200, undefined, { toTag: 'x' }), 0);
+  }
+  for (let i = 0; i < 2; i++) layer.request(outgoing('INVITE'), UDP, 5000);
+  assert.equal(layer.size, 5);
+  drain();
+  layer.handleMessage(incoming('INFO', 'z9hG4bKnext'), UDP, 5000);
+  assert.deepEqual(kinds(drain()), ['terminated', 'terminated', 'terminated', 'request']);
+  assert.equal(layer.size, 3);
+});
+
 test('beyond the limit calls still end, up to a tenth more; nothing else gets through', () => {
   const { layer, drain } = bench(undefined, 10);
   const inDialog = (method: string, i: number) => incoming(method, `z9hG4bKb${i}`).set('to', '<sip:bob@b>;tag=2');

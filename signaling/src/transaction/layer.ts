@@ -246,9 +246,10 @@ export class TransactionLayer {
   /** A BYE frees more than it takes: calls still end when nothing else gets through. */
   #isFull(message: SipMessage, nowMs: number): boolean {
     const most = this.#options.maxTransactions ?? MAX_TRANSACTIONS;
-    if (this.#transactions.size < most) return false;
-    const oldest = this.#schedule.oldestAbsorbing();
-    if (oldest && nowMs - oldest.absorbsSinceMs >= LEAST_ABSORBED_MS) {
+    // Our own requests are not asked about, so more than one may have to make room.
+    while (this.#transactions.size >= most) {
+      const oldest = this.#schedule.oldestAbsorbing();
+      if (!oldest || nowMs - oldest.absorbsSinceMs < LEAST_ABSORBED_MS) break;
       this.counters.cutShort++;
       this.#terminate(oldest);
     }
