@@ -30,7 +30,8 @@ export const flood: Study = {
   words:
     'floods of INVITE, REGISTER and half-open connections at twice the capacity: calls go on, memory is flat, recovery',
   run: async ({ folder, say, seconds = PHASE_S, callsPerS = CALLS_PER_S, registersPerS = REGISTERS_PER_S }) => {
-    await using system = await System.start({ folder });
+    // As for the rates: only the calls with sound have a part of the media relay.
+    await using system = await System.start({ folder, media: { path: 'none' } });
     await place(system);
     const { pid } = await system.status('signaling');
     const callers = await addAccounts(system, 'caller', CALLERS);
