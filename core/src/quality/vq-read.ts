@@ -34,7 +34,9 @@ export function readVqReport(text: string): VqReport | undefined {
   let hasKind = false;
   let metrics = report.local;
   for (const line of unfolded(text)) {
-    const [, name = '', separator = '', value = ''] = /^([A-Za-z][\w-]{0,63})[ \t]*([:=]?)[ \t]*(.*)$/.exec(line) ?? [];
+    // The rest is taken as it is and trimmed: blanks that two parts of a pattern could have would be tried in all ways.
+    const [, name = '', separator = '', rest = ''] = /^([A-Za-z][\w-]{0,63})[ \t]{0,8}([:=]?)(.*)$/s.exec(line) ?? [];
+    const value = rest.trim();
     const key = name.toLowerCase();
     const kind = Object.hasOwn(KINDS, key) ? KINDS[key] : undefined;
     if (kind !== undefined) {

@@ -210,3 +210,18 @@ test('nothing makes the reader throw', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => void readVqReport(text)));
   fc.assert(fc.property(fc.array(fc.oneof(pieces, fc.string())), (parts) => void readVqReport(parts.join(''))));
 });
+
+test('lines made to be tried in many ways cost no more than others', () => {
+  const body = (line: string) => `VQSessionReport\r\n${`${line}\r\n`.repeat(8)}`;
+  const fastest = (text: string) =>
+    Math.min(
+      ...Array.from({ length: 5 }, () => {
+        const began = performance.now();
+        assert.ok(readVqReport(text));
+        return performance.now() - began;
+      }),
+    );
+  const plain = fastest(body('A'.repeat(2000)));
+  for (const line of [`A${' '.repeat(1996)}\rx`, `A${'\t '.repeat(998)}\u2028x`, `A:${' '.repeat(1990)}"\r`])
+    assert.ok(fastest(body(line)) < 200 * plain + 20, JSON.stringify(line.slice(0, 5)));
+});

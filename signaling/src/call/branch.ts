@@ -304,7 +304,8 @@ export function afterTheCall(context: CallContext, { leg, strays }: Branch): Cli
     response: (message, _flow, nowMs) => {
       if (message.status < 200 || message.status >= 300) return;
       if (message.to.tag !== dialog.remoteTag) hangUpStray(context, left, message, nowMs);
-      else context.options.transactions.send(ack.message.clone(), dialog.flow);
+      // Its newest ACK may be that of a later INVITE.
+      else if (message.cseq.number === ack.cseq) context.options.transactions.send(ack.message.clone(), dialog.flow);
     },
     failed: () => {},
   };

@@ -687,6 +687,31 @@ test('a second answer from behind the same contact is acknowledged, each time it
   s.assertNothingLeft();
 });
 
+test('answers to its INVITE that come after a call are acknowledged still, and those of other phones hung up', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const { invite } = established(alice, bob);
+  const answer = (toTag: string) =>
+    createResponse(invite, 200, undefined, {
+      toTag,
+      headers: [['Contact', `<sip:${toTag}@phone.invalid;transport=ws>`]],
+      body: { type: 'application/sdp', bytes: ANSWER },
+    });
+  s.core.hangUpAll('enough', s.clock.now);
+  s.settle();
+  const [bye] = bob.take();
+  assert.equal(bye?.method, 'BYE');
+  bob.send(answer(bye.to.tag!));
+  const [again] = bob.take();
+  assert.deepEqual([again?.method, again?.cseq.number, again?.to.tag], ['ACK', invite.cseq.number, bye.to.tag]);
+  for (const expected of [['ACK', 'BYE'], ['ACK']]) {
+    bob.send(answer('another-phone'));
+    assert.deepEqual(bob.seen(), expected);
+  }
+  s.assertNothingLeft();
+});
+
 test('a relay that lost the call, or gave it up for want of media, ends it within a minute', () => {
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];

@@ -101,8 +101,8 @@ export function toldTo(event: ServerEvent, user: string): object | undefined {
 
 /** Whoever may see the call; what is told of a private caller's phone does not say whose it is. */
 function qualityTo(event: Extract<ServerEvent, { type: 'quality' }>, user: string): object | undefined {
-  const { from, to, users, isPrivate, ...told } = event;
-  if (from !== user && to !== user && event.user !== user && !users.includes(user)) return undefined;
+  if (event.from !== user && event.to !== user && event.user !== user && !event.users.includes(user)) return undefined;
+  const { from, to: _, users: __, isPrivate, ...told } = event;
   return isPrivate && event.user === from && from !== user ? { ...told, user: 'anonymous' } : told;
 }
 

@@ -9,7 +9,7 @@ const LATE_MS = 100;
 /**
  * Tells of each tick of the event loop whether it came late and by how much, and how busy the loop was since the one before: a flood of
  * datagrams makes no timer late, because the loop turns after every few of them. Answers what ends it.
- * @param sleptMs how long the thread has slept within the loop, in all: it had nothing better to do
+ * @param sleptMs how long the thread has slept within the loop, in all: that is no work
  */
 export function watchLag(
   onTick: (tick: Tick & { readonly lagMs: number }, nowMs: number) => void,

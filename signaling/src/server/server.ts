@@ -49,6 +49,12 @@ const LAGS_S = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5];
 const FAREWELL_MS = 300;
 
 /**
+ * From 1,000 datagrams of known phones and servers a second on they are read, and answered, once in 4 ms: each wake-up, and each first datagram to a peer
+ * that sleeps, costs more than reading the message. Nobody hears 4 ms in a call's set-up.
+ */
+const GATHER = { intervalUs: 4000, minPackets: 4 };
+
+/**
  * The signalling part: sockets, files and clocks around `SipCore`. Everything that comes in — a message, a relay's
  * datagram, a timer — is one handle call, after which all commands are carried out and the timer is armed again.
  *
@@ -60,12 +66,6 @@ const FAREWELL_MS = 300;
  * answers, `handleRegistered` and `handleFlowClosed` where phones come and go; `ownsDialog` tells admission which
  * requests belong to a call.
  */
-/**
- * From 1,000 datagrams a second on they are read, and answered, once in 4 ms: each wake-up, and each first datagram to a peer
- * that sleeps, costs more than reading the message. Nobody hears 4 ms in a call's set-up.
- */
-const GATHER = { intervalUs: 4000, minPackets: 4 };
-
 export async function startSignaling(
   config: SignalingConfig,
   log: Logger = openLog('signaling'),

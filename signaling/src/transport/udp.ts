@@ -1,5 +1,5 @@
 import { type SocketAddress, socketKey, text } from '@offhook/core';
-import { openDatagramSocket, UdpEndpoint } from '@offhook/core/node';
+import { nodeCrypto, openDatagramSocket, UdpEndpoint } from '@offhook/core/node';
 import type { Flow } from '../transaction/index.ts';
 import { type FlowKey, FlowTable } from './flow-table.ts';
 import type { TransportHub } from './hub.ts';
@@ -67,30 +67,32 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
   const listeningAt = (flow: Flow, port: number) => flowOf(flow.remote, port);
   socket.onDatagram = (bytes, from) => {
     const first = bytes[0];
-    if (first === undefined) return;
+    if (first === undefined) return false;
     // Nothing can be answered to port 0; only forged packets come from it.
     if (from.port === 0) {
       hub.counters.malformedDropped++;
-      return;
+      return false;
     }
     const key = keyOf(from);
     const flow = flows.get(key);
     const remote = flow?.remote ?? from.toSocketAddress();
     // Whoever is banned costs a look into a table and one through the bytes.
-    if (hub.refuses(remote, 'udp', () => shown(bytes, flow))) return;
-    if (!flow?.isKnown && !hub.hears(remote)) return;
+    if (hub.refuses(remote, 'udp', () => shown(bytes, flow))) return false;
+    if (!flow?.isKnown && !hub.hears(remote)) return false;
     // CRLF and double NUL keep NAT bindings open, and so does STUN (first byte 0 to 3), which wants an answer.
     if (first === 13 || first === 10 || first < 4) {
       if (bytes.length <= 4) {
         hub.counters.keepAlives++;
-        return;
+        return false;
       }
       if (first < 4) {
         stun(bytes, from);
-        return;
+        return false;
       }
     }
-    hub.receive(bytes, flow ?? newFlow(key, remote, remote.port), listeningAt);
+    const own = flow ?? newFlow(key, remote, remote.port);
+    // Strangers shall not make everybody wait for what is gathered.
+    return hub.receive(bytes, own, listeningAt) && own.isKnown === true;
   };
   return {
     local,
@@ -108,9 +110,15 @@ export async function listenUdp(hub: TransportHub, at: SocketAddress): Promise<L
   };
 }
 
-/** An IPv4 address and port fit into a number. */
+/** What nobody knows who might choose sources: V8 hashes numbers as they are, and many in one place would be slow. */
+const [SECRET, OTHER_SECRET] = new Uint32Array(nodeCrypto.randomBytes(8).slice().buffer) as unknown as [number, number];
+const ODD = 0x9e3779b1;
+
+/** An IPv4 address and port fit into a number, each into its own. */
 function keyOf(source: UdpEndpoint): FlowKey {
-  return source.family === 4 ? source.a * 65_536 + source.port : socketKey(source.toSocketAddress());
+  if (source.family === 6) return socketKey(source.toSocketAddress());
+  const address = Math.imul(source.a ^ SECRET, ODD) >>> 0;
+  return address * 65_536 + (source.port ^ (OTHER_SECRET & 0xffff));
 }
 
 /** We have spoken first, or a process before this one has known who is there. */

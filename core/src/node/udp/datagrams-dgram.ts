@@ -22,8 +22,13 @@ export async function openDgramDatagrams(options: DatagramSocketOptions): Promis
     socket.close();
     throw error;
   });
-  socket.setRecvBufferSize(size);
-  socket.setSendBufferSize(size);
+  try {
+    socket.setRecvBufferSize(size);
+    socket.setSendBufferSize(size);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
   return new DgramDatagrams(socket, family);
 }
 
@@ -49,7 +54,11 @@ class DgramDatagrams implements DatagramSocket {
       const [plain = '', zone] = unmapped(address).split('%');
       const from = UdpEndpoint.from({ address: plain, port });
       if (!from || this.#closed) return;
-      if (zone !== undefined && (this.#zones.has(plain) || this.#zones.size < ZONES)) this.#zones.set(plain, zone);
+      if (zone !== undefined) {
+        this.#zones.delete(plain);
+        if (this.#zones.size >= ZONES) this.#zones.delete(this.#zones.keys().next().value!);
+        this.#zones.set(plain, zone);
+      }
       this.onDatagram?.(bytes, from);
     });
   }

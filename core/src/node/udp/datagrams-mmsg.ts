@@ -1,4 +1,4 @@
-import type { SocketAddress } from '../../base/index.ts';
+import { parseIPv6, type SocketAddress } from '../../base/index.ts';
 import { threadArena } from './arena.ts';
 import { DATAGRAM_BUFFER, type DatagramSocket, type DatagramSocketOptions, LONGEST_DATAGRAM } from './datagrams.ts';
 import { UdpEndpoint } from './endpoint.ts';
@@ -46,9 +46,15 @@ let slots: Slots | undefined;
 
 /** The `DatagramSocket` of Linux: recvmmsg and sendmmsg by FFI, on the epoll descriptor of the thread's packet ports. */
 export function openMmsgDatagrams({ address, port, buffer = DATAGRAM_BUFFER }: DatagramSocketOptions): DatagramSocket {
-  const isDualStack = address === '::';
+  const isDualStack = parseIPv6(address)?.every((byte) => byte === 0) ?? false;
   const sizes = { receiveBuffer: buffer, sendBuffer: buffer };
-  return new MmsgDatagrams(bindSocket({ address, port, ...sizes, long: 'fragment', isDualStack }));
+  const bound = bindSocket({ address, port, ...sizes, long: 'fragment', isDualStack });
+  try {
+    return new MmsgDatagrams(bound);
+  } catch (error) {
+    libc.close(bound.fd);
+    throw error;
+  }
 }
 
 class MmsgDatagrams implements DatagramSocket {
@@ -86,12 +92,11 @@ class MmsgDatagrams implements DatagramSocket {
     const n = libc.recvmmsg(this.#fd, vector.headersAddress, BATCH, MSG_DONTWAIT, 0);
     if (n <= 0) return; // EAGAIN; an ICMP error that waited on the socket is cleared by this call
     gathering.packets += n;
-    for (let i = 0; i < n; i++) {
-      const header = i * 16;
-      words[header + 2] = SOCKADDR_BYTES; // value-result
-      if (this.#fd < 0) continue; // closed by the handler of one before
+    for (let i = 0; i < n; i++) words[i * 16 + 2] = SOCKADDR_BYTES; // value-result
+    for (let i = 0; i < n && this.#fd >= 0; i++) {
       const start = i * SLOT_BYTES;
-      this.onDatagram?.(bytes.subarray(start, start + words[header + 14]!), this.#sourceOf(i));
+      const datagram = bytes.subarray(start, start + words[i * 16 + 14]!);
+      if (this.onDatagram?.(datagram, this.#sourceOf(i))) gathering.worth++;
     }
   }
 
@@ -106,7 +111,9 @@ class MmsgDatagrams implements DatagramSocket {
     const from = new UdpEndpoint(6, [...words, last], port);
     if (isLinkLocal(from)) {
       const key = zoneKey(from);
-      if (this.#zones.has(key) || this.#zones.size < ZONES) this.#zones.set(key, view.getUint32(name + 24, true));
+      this.#zones.delete(key);
+      if (this.#zones.size >= ZONES) this.#zones.delete(this.#zones.keys().next().value!);
+      this.#zones.set(key, view.getUint32(name + 24, true));
     }
     return from;
   }

@@ -3,7 +3,14 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
-import { batchedUdpProblem, type DatagramSocket, LONGEST_DATAGRAM, openDatagramSocket, UdpEndpoint } from './index.ts';
+import {
+  batchedUdpProblem,
+  type DatagramSocket,
+  gatherPackets,
+  LONGEST_DATAGRAM,
+  openDatagramSocket,
+  UdpEndpoint,
+} from './index.ts';
 
 const problem = await batchedUdpProblem();
 const decoder = new TextDecoder();
@@ -32,6 +39,7 @@ function listen(socket: DatagramSocket): Listening {
   socket.onDatagram = (bytes, from) => {
     got.push({ text: decoder.decode(bytes), from });
     if (wanted && got.length >= wanted.count) wanted.resolve();
+    return true;
   };
   const until = (count: number) =>
     new Promise<Got[]>((resolve) => {
@@ -64,8 +72,8 @@ for (const implementation of ['mmsg', 'dgram'] as const) {
       const [mine, theirs] = [listen(a), listen(b)];
       const echoed = b.onDatagram!;
       b.onDatagram = (bytes, from) => {
-        echoed(bytes, from);
         b.send(bytes, from);
+        return echoed(bytes, from);
       };
       for (let i = 0; i < 300; i++) {
         a.send(encoder.encode(`datagram ${i}`), at(b));
@@ -151,6 +159,7 @@ for (const implementation of ['mmsg', 'dgram'] as const) {
         b.onDatagram = () => {
           taken++;
           void b.close().then(resolve);
+          return true;
         };
       });
       for (let i = 0; i < 20; i++) a.send(encoder.encode(`${i}`), at(b));
@@ -162,7 +171,7 @@ for (const implementation of ['mmsg', 'dgram'] as const) {
   }
 
   test(`${implementation}: a socket on :: speaks IPv4 and IPv6, and says which`, { skip }, async () => {
-    const both = await open('::');
+    const both = await open('0::0');
     const [four, six] = [await open('127.0.0.1'), await open('::1')];
     const { until } = listen(both);
     four.send(encoder.encode('four'), at(both, '127.0.0.1'));
@@ -200,7 +209,10 @@ for (const implementation of ['mmsg', 'dgram'] as const) {
     const peer = createSocket('udp6');
     peer.bind(0, `${linkLocal}%${scope}`);
     await once(peer, 'listening');
-    both.onDatagram = (bytes, from) => both.send(bytes, from);
+    both.onDatagram = (bytes, from) => {
+      both.send(bytes, from);
+      return true;
+    };
     const answer = once(peer, 'message');
     peer.send('hello', both.local.port, `${linkLocal}%${scope}`);
     assert.equal(String((await answer)[0]), 'hello');
@@ -212,3 +224,29 @@ for (const implementation of ['mmsg', 'dgram'] as const) {
 function descriptors(): number {
   return process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0;
 }
+
+test('the thread waits for more only of what is worth it', { skip: problem ?? false }, async () => {
+  const { gathering } = await import('./readiness.ts');
+  await gatherPackets(1000, 2);
+  try {
+    for (const isWorth of [false, true]) {
+      const [a, b] = [await openDatagramSocket(LOCAL), await openDatagramSocket(LOCAL)];
+      let taken = 0;
+      b.onDatagram = () => {
+        taken++;
+        return isWorth;
+      };
+      const before = gathering.sleptMs;
+      for (let round = 1; round <= 30; round++) {
+        for (let i = 0; i < 20; i++) a.send(encoder.encode('x'), at(b));
+        while (taken < 20 * round) await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      assert.equal(gathering.sleptMs > before, isWorth);
+      await Promise.all([a.close(), b.close()]);
+    }
+  } finally {
+    await gatherPackets(0);
+  }
+});
+
+const LOCAL = { address: '127.0.0.1', port: 0, implementation: 'mmsg' } as const;

@@ -15,9 +15,9 @@ export interface DatagramSocket {
   readonly implementation: 'mmsg' | 'dgram';
   /**
    * Takes what comes; set once. `bytes` are good until it returns: copy what is kept. From IPv4 over a dual-stack socket the
-   * source is an IPv4 one.
+   * source is an IPv4 one. What it answers says whether more of that kind may be waited for (`gatherPackets`).
    */
-  onDatagram: ((bytes: Uint8Array, from: UdpEndpoint) => void) | undefined;
+  onDatagram: ((bytes: Uint8Array, from: UdpEndpoint) => boolean) | undefined;
   /** Told how many datagrams could not be sent: full buffer, unreachable, too long, closed. Others of a batch still went. */
   onSendErrors: ((count: number) => void) | undefined;
   /** Copies the bytes; they go out, in order, when what is being handled has been handled. IPv4 over a dual-stack socket too. */

@@ -96,6 +96,7 @@ class MmsgPort implements UdpPort {
     if (n <= 0) return 0; // EAGAIN; an ICMP error that waited on the socket is cleared by this call
     rx.advance(n);
     gathering.packets += n;
+    gathering.worth += n;
     const six = this.family === 6;
     let count = 0;
     let bytes = 0;

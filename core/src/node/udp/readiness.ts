@@ -86,6 +86,7 @@ class Readiness {
       gathering.sleptMs += performance.now() - beganMs;
     }
     gathering.packets = 0;
+    gathering.worth = 0;
     this.#backlog = true;
     for (let round = 0; round < ROUNDS && readiness === this; round++) {
       this.#ready = libc.epollWait(this.#epoll, this.#eventsAddress, EVENTS, wait);
@@ -122,6 +123,8 @@ class Gathering {
   expected = 0;
   /** Packets read since the current wake-up. */
   packets = 0;
+  /** Of these, the ones that more of may be waited for. */
+  worth = 0;
   /** Time slept so far: an event loop that sleeps here takes itself for busy. */
   sleptMs = 0;
   #windowStartedMs = 0;
@@ -129,7 +132,7 @@ class Gathering {
 
   observe(): void {
     if (this.intervalUs === 0) return;
-    this.#windowPackets += this.packets;
+    this.#windowPackets += this.worth;
     const now = performance.now();
     const elapsed = now - this.#windowStartedMs;
     if (elapsed < 20) return;
