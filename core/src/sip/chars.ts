@@ -62,6 +62,10 @@ export function quote(text: string): string {
  */
 export function splitList(text: string, separator = 0x2c): string[] {
   const out: string[] = [];
+  if (separator === 0x2c && !text.includes(',')) {
+    const only = text.trim();
+    return only === '' ? out : [only];
+  }
   let from = 0;
   let depth = 0;
   for (let i = 0; i < text.length; i++) {

@@ -1,4 +1,4 @@
-import { type Crypto, hex, isLoopback, networkOf, type SipMessage, utf8 } from '@offhook/core';
+import { type Crypto, createResponse, hex, isLoopback, networkOf, type SipMessage, utf8 } from '@offhook/core';
 import { ALLOW, refusal, unknownNeeds } from '../call/index.ts';
 import type { Flow, Admission as Verdict } from '../transaction/index.ts';
 import type { TrunkSource } from '../trunk/index.ts';
@@ -289,9 +289,11 @@ export class Admission {
 
   /** Whoever has given no credentials knows why; over UDP the words would only make more of a forged request. */
   #challenge(request: SipMessage, flow: Flow, by: Challenge): Verdict {
-    const verdict = this.#refuse(request, 401, by.why, [['WWW-Authenticate', by.wwwAuthenticate]]);
-    if (flow.transport === 'udp' && request.header('authorization') === undefined) verdict.reject.remove('reason');
-    return verdict;
+    const headers = [['WWW-Authenticate', by.wwwAuthenticate]] as const;
+    if (flow.transport !== 'udp' || request.header('authorization') !== undefined)
+      return this.#refuse(request, 401, by.why, headers);
+    this.#countRefused(401);
+    return { reject: createResponse(request, 401, undefined, { toTag: this.tag(request), headers }) };
   }
 
   /** 8.2.2.1: is it for us, and can it still travel? A contact that we registered is ours whatever its host. */
@@ -368,13 +370,17 @@ export class Admission {
     ]);
   }
 
+  #countRefused(status: number): void {
+    this.refused.set(status, (this.refused.get(status) ?? 0) + 1);
+  }
+
   #refuse(
     request: SipMessage,
     status: number,
     words: string,
     headers: readonly (readonly [string, string | number])[] = [],
   ): { readonly reject: SipMessage } {
-    this.refused.set(status, (this.refused.get(status) ?? 0) + 1);
+    this.#countRefused(status);
     return { reject: refusal(request, status, words, this.tag(request), headers) };
   }
 }

@@ -1,4 +1,4 @@
-import { isLoopback, type SipMessage, type SipUri, utf8, VQ_EVENT } from '@offhook/core';
+import { hex, isLoopback, type SipMessage, type SipUri, utf8, VQ_EVENT } from '@offhook/core';
 import { Admission, Authenticator, type Ban, Bans, Bearer, Shedding } from '../auth/index.ts';
 import { CallLayer, type CallSnapshot, type Reach } from '../call/index.ts';
 import { type DnsReply, type Locate, Locator, type Opened } from '../locate/index.ts';
@@ -399,7 +399,7 @@ export class SipCore {
     if (message.method === 'REGISTER' && account !== undefined) {
       const response = this.registrar.handleRegister(message, flow, account, nowMs);
       this.registrations.answered(response.status);
-      this.transactions.respond(id, withTag(response, this.admission.tag(message)), nowMs);
+      this.transactions.respond(id, withTag(response, hex(this.#options.crypto.randomBytes(8))), nowMs);
     } else if (message.to.tag !== undefined && this.presence.notifier.ownsDialog(message)) {
       this.presence.handleSubscribe(command, nowMs);
     } else if (message.to.tag !== undefined || message.method === 'INVITE') {
