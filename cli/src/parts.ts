@@ -9,16 +9,9 @@ const LOOPBACK = '127.0.0.1';
 const MAX_AUTO_WORKERS = 64;
 /**
  * Signalling makes 60 kB of short-lived objects for a registration: a nursery that stays in the processor's cache costs 5 to 10 %
- * less time than the default of 16 MB. Its functions are long-lived and few, so they are compiled after a tenth of the usual
- * number of calls. The old generation may grow by 60 % before it is looked through: a server that is hardly busy would do so at
- * 10 %, with 200 ms of processor time each. And one helper is enough for that: four of them take the processor from who answers.
+ * less time than the default of 16 MB. One helper is enough to collect them: four take the processor from who answers.
  */
-const SIGNALING_FLAGS = [
-  '--max-semi-space-size=4',
-  '--invocation-count-for-turbofan=300',
-  '--heap-growing-percent=60',
-  '--v8-pool-size=1',
-];
+const SIGNALING_FLAGS = ['--max-semi-space-size=4', '--v8-pool-size=1'];
 
 /** Everything that the parts' settings are made of. */
 export interface Composition {

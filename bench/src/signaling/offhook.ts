@@ -8,12 +8,7 @@ import type { Server } from './server.ts';
 
 export const PASSWORD = 'bench-password';
 /** Options that `offhook start` gives Node for signalling. */
-const SIGNALING_FLAGS = [
-  '--max-semi-space-size=4',
-  '--invocation-count-for-turbofan=300',
-  '--heap-growing-percent=60',
-  '--v8-pool-size=1',
-];
+const SIGNALING_FLAGS = ['--max-semi-space-size=4', '--v8-pool-size=1'];
 
 export interface OffhookServer extends Server {
   /** SIP over WebSocket and the API. */

@@ -30,6 +30,7 @@ import { banVerb } from './ban-verb.ts';
 import { bearerOf } from './bearer.ts';
 import { carrierOf } from './carry-out.ts';
 import { SipCore } from './core.ts';
+import { tuneEngine } from './engine.ts';
 import { watchLag } from './lag.ts';
 import { openLog } from './log.ts';
 import { Memory } from './memory.ts';
@@ -73,6 +74,7 @@ export async function startSignaling(
   const problems = [...signalingConfigProblems(config), ...outsideProblems(config.outside)];
   if (problems.length > 0) throw new Error(`the configuration can't be used:\n  ${problems.join('\n  ')}`);
   const { domain } = config;
+  tuneEngine();
   await gatherPackets(GATHER.intervalUs, GATHER.minPackets);
   const gathered = await gatheringClock();
   const { certificate, trouble } = openCertificate(config, log);

@@ -1,34 +1,18 @@
-import { createSocket, type Socket } from 'node:dgram';
+import type { Socket, SocketOptions } from 'node:dgram';
 import { type SocketAddress, unmapped } from '../../base/index.ts';
 import { DATAGRAM_BUFFER, type DatagramSocket, type DatagramSocketOptions, LONGEST_DATAGRAM } from './datagrams.ts';
+import { bindDgram } from './dgram-socket.ts';
 import { UdpEndpoint } from './endpoint.ts';
+import { Zones } from './zones.ts';
 
 /** The `DatagramSocket` of systems without batched system calls: `node:dgram` behind the same contract. */
 export async function openDgramDatagrams(options: DatagramSocketOptions): Promise<DatagramSocket> {
   const family = options.address.includes(':') ? 6 : 4;
   const size = options.buffer ?? DATAGRAM_BUFFER;
-  const socket = createSocket({
-    type: family === 6 ? 'udp6' : 'udp4',
-    // Only addresses are sent to: nothing has to be looked up, nor to wait for the next turn of the loop.
-    lookup: (address, _options, done) => done(null, address, family),
-  });
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind({ address: options.address, port: options.port, exclusive: true }, () => {
-      socket.off('error', reject);
-      resolve();
-    });
-  }).catch((error: unknown) => {
-    socket.close();
-    throw error;
-  });
-  try {
-    socket.setRecvBufferSize(size);
-    socket.setSendBufferSize(size);
-  } catch (error) {
-    socket.close();
-    throw error;
-  }
+  // Only addresses are sent to: nothing has to be looked up, nor to wait for the next turn of the loop.
+  const lookup: SocketOptions['lookup'] = (address, _options, done) => done(null, address, family);
+  const at = { address: options.address, port: options.port, receiveBuffer: size, sendBuffer: size };
+  const socket = await bindDgram({ type: family === 6 ? 'udp6' : 'udp4', lookup }, at);
   return new DgramDatagrams(socket, family);
 }
 
@@ -39,8 +23,7 @@ class DgramDatagrams implements DatagramSocket {
   onSendErrors: DatagramSocket['onSendErrors'];
   readonly #socket: Socket;
   readonly #family: 4 | 6;
-  /** Zones of link-local sources (RFC 4007), by address. */
-  readonly #zones = new Map<string, string>();
+  readonly #zones = new Zones<string>();
   #inFlight = 0;
   #closed: (() => void) | undefined;
 
@@ -54,18 +37,14 @@ class DgramDatagrams implements DatagramSocket {
       const [plain = '', zone] = unmapped(address).split('%');
       const from = UdpEndpoint.from({ address: plain, port });
       if (!from || this.#closed) return;
-      if (zone !== undefined) {
-        this.#zones.delete(plain);
-        if (this.#zones.size >= ZONES) this.#zones.delete(this.#zones.keys().next().value!);
-        this.#zones.set(plain, zone);
-      }
+      if (zone !== undefined) this.#zones.note(plain, zone);
       this.onDatagram?.(bytes, from);
     });
   }
 
   send(bytes: Uint8Array, to: UdpEndpoint): void {
     const { address, port } = to.toSocketAddress();
-    const zone = this.#zones.get(address);
+    const zone = this.#zones.of(address);
     const plain = to.family === 4 && this.#family === 6 ? `::ffff:${address}` : address;
     if (this.#closed || bytes.length > LONGEST_DATAGRAM || (to.family === 6 && this.#family === 4)) {
       this.onSendErrors?.(1);
@@ -99,5 +78,3 @@ class DgramDatagrams implements DatagramSocket {
     });
   }
 }
-
-const ZONES = 256;

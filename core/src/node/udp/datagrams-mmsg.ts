@@ -17,6 +17,7 @@ import {
 import { BATCH } from './port.ts';
 import { gathering, threadReadiness } from './readiness.ts';
 import { type BoundSocket, bindSocket, MessageVector, NAME_WORDS } from './socket.ts';
+import { Zones } from './zones.ts';
 
 /** Room for any datagram; memory that nothing was received into is not there. */
 const SLOT_BYTES = 65_536;
@@ -24,8 +25,6 @@ const SLOT_BYTES = 65_536;
 const SEND_BYTES = 131_072;
 /** Words of an IPv6 address that make it IPv4-mapped (RFC 4291 2.5.5.2). */
 const MAPPED = 0xffff;
-/** Link-local sources whose zone is remembered. */
-const ZONES = 256;
 
 /** Receive slots of this thread: one socket is read at a time, and what it has read is handled before the next one is. */
 class Slots {
@@ -67,8 +66,8 @@ class MmsgDatagrams implements DatagramSocket {
   readonly #out: MessageVector;
   readonly #outBytes = new Uint8Array(new ArrayBuffer(SEND_BYTES));
   readonly #outAddress = addressOf(this.#outBytes);
-  /** The numbers of interfaces that link-local addresses were heard from (RFC 4007), by address. */
-  readonly #zones = new Map<string, number>();
+  /** By the numbers of interfaces. */
+  readonly #zones = new Zones<number>();
   #fd: number;
   #staged = 0;
   #used = 0;
@@ -109,12 +108,7 @@ class MmsgDatagrams implements DatagramSocket {
     const last = view.getUint32(name + 20);
     if (words[0] === 0 && words[1] === 0 && words[2] === MAPPED) return new UdpEndpoint(4, [last], port);
     const from = new UdpEndpoint(6, [...words, last], port);
-    if (isLinkLocal(from)) {
-      const key = zoneKey(from);
-      this.#zones.delete(key);
-      if (this.#zones.size >= ZONES) this.#zones.delete(this.#zones.keys().next().value!);
-      this.#zones.set(key, view.getUint32(name + 24, true));
-    }
+    if (isLinkLocal(from)) this.#zones.note(zoneKey(from), view.getUint32(name + 24, true));
     return from;
   }
 
@@ -136,7 +130,7 @@ class MmsgDatagrams implements DatagramSocket {
       view.setUint32(name + 12, isMapped ? 0 : to.b);
       view.setUint32(name + 16, isMapped ? MAPPED : to.c);
       view.setUint32(name + 20, isMapped ? to.a : to.d);
-      view.setUint32(name + 24, !isMapped && isLinkLocal(to) ? (this.#zones.get(zoneKey(to)) ?? 0) : 0, true);
+      view.setUint32(name + 24, !isMapped && isLinkLocal(to) ? (this.#zones.of(zoneKey(to)) ?? 0) : 0, true);
     }
     this.#outBytes.set(bytes, this.#used);
     this.#out.pointer(iovecs + i * 4, this.#outAddress + this.#used);

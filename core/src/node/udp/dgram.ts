@@ -1,6 +1,7 @@
-import { createSocket, type Socket } from 'node:dgram';
+import type { Socket } from 'node:dgram';
 import { parseIPv6, type SocketAddress } from '../../base/index.ts';
 import { type PacketArena, threadArena } from './arena.ts';
+import { bindDgram } from './dgram-socket.ts';
 import { UdpEndpoint } from './endpoint.ts';
 import { BATCH, HEADROOM, MAX_PACKET, SLOT_BYTES, type UdpPort, type UdpPortOptions, type UdpStats } from './port.ts';
 
@@ -16,19 +17,8 @@ interface Waiting {
 export async function openDgramPort(options: UdpPortOptions): Promise<UdpPort> {
   const family = parseIPv6(options.address) ? 6 : 4;
   const size = options.receiveBuffer ?? 256 * 1024;
-  const socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6 });
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind({ address: options.address, port: options.port, exclusive: true }, () => {
-      socket.off('error', reject);
-      resolve();
-    });
-  }).catch((error: unknown) => {
-    socket.close();
-    throw error;
-  });
-  socket.setRecvBufferSize(size);
-  socket.setSendBufferSize(options.sendBuffer ?? size);
+  const at = { ...options, receiveBuffer: size, sendBuffer: options.sendBuffer ?? size };
+  const socket = await bindDgram({ type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6 }, at);
   return new DgramPort(socket, family);
 }
 
