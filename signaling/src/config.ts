@@ -1,12 +1,11 @@
 import { ipFamily, type SocketAddress } from '@offhook/core';
-import type { PartConfig } from '@offhook/core/node';
+import type { PartConfig, TlsSettings } from '@offhook/core/node';
 import { type DigestSetting, JWT_ALGORITHMS, type JwtAlgorithm } from './auth/index.ts';
 import type { MediaPath } from './call/index.ts';
 import { serverAt } from './locate/index.ts';
 import { parseRelay } from './media/index.ts';
 import type { RingGroup } from './routing/index.ts';
 import type { OutsideSettings } from './server/outside.ts';
-import type { TlsSettings } from './transport/index.ts';
 import { type TrunkConfigs, trunkConfigProblems } from './trunk/index.ts';
 
 /** The configuration file of the signalling part. */

@@ -1,61 +1,46 @@
 import type { SocketAddress } from '@offhook/core';
-import type { PartConfig } from '@offhook/core/node';
-import { DEFAULT_LIMITS, type TurnLimits } from './limits.ts';
-import { isAddress, type PeerRule, peerRuleProblem } from './peer-policy.ts';
+import type { PartConfig, TlsSettings } from '@offhook/core/node';
+import type { RelayAddress } from './allocation/relay-address.ts';
+import type { TurnLimits } from './limits.ts';
+import type { PeerRules } from './peers/peer-policy.ts';
 
-/** The configuration file of the TURN part. */
-export interface TurnConfig extends PartConfig {
-  /** Where clients come; port 0 = any, a port in use is skipped (for all addresses alike where they ask for the same). */
-  readonly listen: readonly SocketAddress[];
-  /** Addresses of the relay sockets, one per address is enough, and their ports; 0 and 0 = any the system has free. */
-  readonly relay: { readonly addresses: readonly string[]; readonly portMin: number; readonly portMax: number };
-  readonly realm: string;
-  /** Secrets of the time-limited credentials; several are good at once, so that one can be replaced. */
-  readonly secrets: readonly string[];
-  /** Peers that clients may reach, besides each other's relayed addresses. Nobody else. */
-  readonly peers: readonly PeerRule[];
-  readonly limits?: Partial<TurnLimits>;
+/** Where clients come; port 0 = any, a port in use is skipped (for all addresses alike where they ask for the same). */
+export interface TurnListen {
+  readonly udp: readonly SocketAddress[];
+  readonly tcp: readonly SocketAddress[];
+  readonly tls: readonly SocketAddress[];
 }
 
-/** Everything that is wrong with a configuration, in words; empty when it can be used. */
-export function turnConfigProblems(config: TurnConfig): string[] {
-  const problems: string[] = [];
-  const say = (bad: boolean, words: string) => {
-    if (bad) problems.push(words);
-  };
-  const port = (p: unknown) => Number.isInteger(p) && (p as number) >= 0 && (p as number) <= 65535;
-  const list = (v: unknown): v is readonly unknown[] => Array.isArray(v);
-  if (!list(config.listen) || config.listen.length === 0) problems.push('listen: at least one address is needed');
-  else {
-    for (const at of config.listen) {
-      say(!isAddress(at.address), `listen: '${at.address}' is no IP address`);
-      say(!port(at.port), `listen: ${at.port} is no port`);
-    }
-  }
-  const { relay } = config;
-  if (!list(relay?.addresses) || relay.addresses.length === 0) problems.push('relay.addresses: at least one is needed');
-  else {
-    for (const address of relay.addresses) {
-      say(!isAddress(address), `relay.addresses: '${address}' is no IP address`);
-      say(address === '0.0.0.0' || address === '::', `relay.addresses: '${address}' can't be told to peers`);
-    }
-    say(!port(relay.portMin) || !port(relay.portMax), 'relay.portMin and relay.portMax have to be ports');
-    say(relay.portMin > relay.portMax, 'relay.portMin is above relay.portMax');
-    say(relay.portMin === 0 && relay.portMax !== 0, 'relay.portMin 0 (any port) needs portMax 0 too');
-  }
-  say(typeof config.realm !== 'string' || config.realm === '' || config.realm.length > 127, 'realm: 1–127 characters');
-  const secrets = list(config.secrets) ? config.secrets : [];
-  say(
-    secrets.length === 0 || secrets.some((s) => typeof s !== 'string' || s === ''),
-    'secrets: at least one is needed',
-  );
-  for (const rule of list(config.peers) ? config.peers : []) {
-    const problem = peerRuleProblem(rule);
-    say(problem !== undefined, `peers: ${problem}`);
-  }
-  for (const [name, value] of Object.entries(config.limits ?? {})) {
-    say(!(name in DEFAULT_LIMITS), `limits.${name} is not known; known are: ${Object.keys(DEFAULT_LIMITS).join(', ')}`);
-    say(!(typeof value === 'number' && value > 0), `limits.${name} has to be a number above 0`);
-  }
-  return problems;
+/** What may be changed while the server runs: `reload` reads these anew from the configuration file. */
+export interface TurnPolicy {
+  /** Secrets of the time-limited credentials; several are good at once, so that one can be replaced. May be empty where there are long-term users. */
+  readonly secrets: readonly string[];
+  /** JSON file of the long-term users (`users-file.ts`); made when the first one is handed over the admin socket. */
+  readonly usersFile?: string;
+  readonly peers: PeerRules;
+  readonly limits?: Partial<TurnLimits>;
+  /** Where clients are sent while this server drains (RFC 8489 10). */
+  readonly alternateServer?: SocketAddress;
+}
+
+/** The configuration file of the TURN part. */
+export interface TurnConfig extends PartConfig, TurnPolicy {
+  readonly listen: TurnListen;
+  /** The certificate of the TLS listeners; needed where there is one. */
+  readonly tls?: TlsSettings;
+  /** Addresses of the relay sockets, one per address family is enough, and their ports; 0 and 0 = any the system has free. */
+  readonly relay: { readonly addresses: readonly RelayAddress[]; readonly portMin: number; readonly portMax: number };
+  readonly realm: string;
+  /** Threads that share every port; a client stays on one of them. Default 1. */
+  readonly workers?: number;
+  /** Makes nonces good on several servers and after a restart; default random. At least 16 characters. */
+  readonly nonceSecret?: string;
+  /** Offer SHA-256 (RFC 8489 9.2, PASSWORD-ALGORITHMS); default true. Without it, replies to strangers are 28 bytes shorter. */
+  readonly sha256?: boolean;
+  /** Answer NAT behaviour discovery (RFC 5780): `listen.udp` has to hold two addresses with the same two ports. Default false. */
+  readonly natDiscovery?: boolean;
+  /** Longest wait for further packets under load, microseconds; 0 = none. Default 500. */
+  readonly gatherUs?: number;
+  /** Serve `/metrics` and `/users` over HTTP here; without it they are had over the admin socket only. */
+  readonly http?: SocketAddress;
 }

@@ -1,12 +1,13 @@
 import { monotonicMs, nodeCrypto, type RunningPart } from '@offhook/core/node';
-import { type TurnConfig, turnConfigProblems } from './config.ts';
-import { TurnShell } from './shell.ts';
+import type { TurnConfig } from './config.ts';
+import { turnConfigProblems } from './config-problems.ts';
+import { TurnShell } from './shell/shell.ts';
 
 /** Starts the TURN part: opens its listeners and serves until `stop`. Rejects with everything that is wrong, in words. */
 export async function startTurn(config: TurnConfig): Promise<RunningPart> {
   const problems = turnConfigProblems(config);
   if (problems.length > 0) throw new Error(problems.join('\n'));
-  const shell = await TurnShell.open({ ...config, crypto: nodeCrypto });
+  const shell = await TurnShell.open({ ...config, listen: config.listen.udp, crypto: nodeCrypto });
   const { server, listeners } = shell;
   return {
     ports: { udp: listeners[0]!.local.port },

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Histogram, hex, networkOf, type SocketAddress, utf8 } from '@offhook/core';
 import {
+  certificateInWords,
   gatheringClock,
   gatherPackets,
   MachineTimer,
@@ -16,15 +17,7 @@ import { type SignalingConfig, signalingConfigProblems } from '../config.ts';
 import { EventLog, type HttpServer, openHttpServer } from '../http/index.ts';
 import { openRelaySockets, parseRelay } from '../media/index.ts';
 import { Journal, openStore } from '../store/index.ts';
-import {
-  inWords,
-  type Listener,
-  limitsFor,
-  listenTcp,
-  listenTls,
-  listenUdp,
-  TransportHub,
-} from '../transport/index.ts';
+import { type Listener, limitsFor, listenTcp, listenTls, listenUdp, TransportHub } from '../transport/index.ts';
 import { BanLog } from './ban-log.ts';
 import { banVerb } from './ban-verb.ts';
 import { bearerOf } from './bearer.ts';
@@ -276,7 +269,7 @@ export async function startSignaling(
       calls: core.calls.size,
       ...trunkDetail(core.trunks.status(monotonicMs())),
       mediaRelay: core.media.healthy ? 'answers' : 'does not answer',
-      ...(certificate ? { certificate: inWords(certificate.facts) } : {}),
+      ...(certificate ? { certificate: certificateInWords(certificate.facts) } : {}),
       ...(routing.router ? { routes: routing.router.state, trouble: { routes: routing.router.trouble } } : {}),
       warnings: [
         trouble ?? certificate?.warning,

@@ -1,7 +1,8 @@
 import { type SocketAddress, socketKey } from '@offhook/core';
+import { certificateInWords, ServerCertificate } from '@offhook/core/node';
 import type { Logger } from 'pino';
 import type { SignalingConfig } from '../config.ts';
-import { inWords, ServerCertificate, type TlsEvents } from '../transport/index.ts';
+import type { TlsEvents } from '../transport/index.ts';
 import { certificateNames } from './names.ts';
 
 /**
@@ -17,7 +18,7 @@ export function openCertificate(
   try {
     const names = () => certificateNames(config);
     const certificate = new ServerCertificate({ settings: tls, names, nowMs: () => Date.now(), log });
-    log.info(`TLS certificate ${inWords(certificate.facts)}`);
+    log.info(`TLS certificate ${certificateInWords(certificate.facts)}`);
     return { certificate };
   } catch (error) {
     if (tls.cert !== undefined || tls.ca !== undefined) throw error;

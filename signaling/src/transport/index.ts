@@ -2,7 +2,6 @@ export { limitsFor } from './descriptors.ts';
 export * from './hub.ts';
 export { listenNear } from './listen.ts';
 export { OutgoingConnections, tlsPeerProblem } from './outgoing.ts';
-export { inWords, ServerCertificate, type TlsSettings } from './server-certificate.ts';
 export { listenTcp } from './tcp.ts';
 export { listenTls, type TlsEvents } from './tls.ts';
 export { type Listener, listenUdp } from './udp.ts';

@@ -7,11 +7,10 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import { ipFamily } from '@offhook/core';
-import { readAuthorities, readCredentials } from '@offhook/core/node';
+import { readAuthorities, readCredentials, TLS_POLICY } from '@offhook/core/node';
 import { type Hop, hopLabel, type Opened, type TlsPeer } from '../locate/index.ts';
 import type { TransportHub } from './hub.ts';
 import { certificateTrouble, connectTrouble, lateTrouble } from './outgoing-words.ts';
-import { TLS_POLICY } from './server-certificate.ts';
 import { ownStream } from './stream.ts';
 
 export interface OutgoingOptions {

@@ -8,16 +8,9 @@ import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { createResponse, text } from '@offhook/core';
-import { ownCertificate } from '@offhook/core/node';
+import { ownCertificate, ServerCertificate, type TlsSettings } from '@offhook/core/node';
 import type { Flow } from '../transaction/index.ts';
-import {
-  listenTls,
-  ServerCertificate,
-  type TlsSettings,
-  TRANSPORT_LIMITS,
-  TransportHub,
-  type TransportLimits,
-} from './index.ts';
+import { listenTls, TRANSPORT_LIMITS, TransportHub, type TransportLimits } from './index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'oh-stls-'));
 after(() => rmSync(root, { recursive: true, force: true }));

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { type SocketAddress, unmapped } from '@offhook/core';
+import type { ServerCertificate } from '@offhook/core/node';
 import type { TransportHub } from './hub.ts';
-import type { ServerCertificate } from './server-certificate.ts';
 import { acceptStream, FAREWELL_MS, listenStreams, localOf } from './stream.ts';
 import type { Listener } from './udp.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { nodeCrypto } from '@offhook/core/node';
-import { TurnShell } from '../shell.ts';
+import { TurnShell } from '../shell/shell.ts';
 import { REALM, type Received, SECRET, type TestSocket, type World, type WorldOptions } from './world.ts';
 
 /** Nothing on loopback takes longer. */
@@ -14,7 +14,7 @@ export async function realWorld(implementation: 'auto' | 'dgram', options: World
     relay: { addresses: ['127.0.0.1'], portMin: 0, portMax: 0 },
     realm: REALM,
     secrets: [SECRET],
-    peers: [{ address: '127.0.0.1' }],
+    peers: { base: 'none', allow: [{ address: '127.0.0.1' }], deny: [] },
     ...options,
     crypto: nodeCrypto,
     implementation,

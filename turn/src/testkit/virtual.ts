@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { drive, type SocketAddress, seededCrypto, VirtualNetwork } from '@offhook/core';
 import { HEADROOM, nodeCrypto, type PacketBatch, SLOT_BYTES, UdpEndpoint } from '@offhook/core/node';
-import { type TurnCommand, TurnServer, Verdict } from '../turn-server.ts';
+import { type TurnCommand, TurnServer, Verdict } from '../server/turn-server.ts';
 import { REALM, type Received, SECRET, type TestSocket, type World, type WorldOptions } from './world.ts';
 
 /** A batch of one packet, laid out as a port would: headroom, packet, tailroom. */
@@ -57,7 +57,7 @@ export class VirtualWorld implements World {
       relay: { addresses: [RELAY, RELAY_V6], portMin: 0, portMax: 0 },
       realm: REALM,
       secrets: [SECRET],
-      peers: [{ address: '198.51.100.0/24' }],
+      peers: { base: 'none', allow: [{ address: '198.51.100.0/24' }], deny: [] },
       ...options,
       crypto: seededCrypto(1, nodeCrypto),
       wallMs: () => WALL_MS + net.clock.nowMs,

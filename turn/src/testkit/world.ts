@@ -1,5 +1,5 @@
 import type { SocketAddress } from '@offhook/core';
-import type { TurnServer, TurnServerOptions } from '../turn-server.ts';
+import type { TurnServer, TurnServerOptions } from '../server/turn-server.ts';
 
 /** A datagram that a test socket received. */
 export interface Received {

@@ -1,10 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AdminHandler, RunningPart } from '@offhook/core/node';
+import type { AdminHandler, RunningPart, TlsSettings } from '@offhook/core/node';
 import { pino } from 'pino';
 import type { SignalingConfig } from '../../config.ts';
-import type { TlsSettings } from '../../transport/index.ts';
 import { startSignaling } from '../server.ts';
 
 export const DOMAIN = 'example.test';

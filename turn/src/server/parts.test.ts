@@ -3,11 +3,11 @@ import { test } from 'node:test';
 import { longTermKey, networkOf, seededRandom, turnRestPassword } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import fc from 'fast-check';
-import { quotaUser, RestCredentials } from './credentials.ts';
-import { Nonces } from './nonce.ts';
-import { PortPool } from './port-pool.ts';
+import { PortPool } from '../allocation/port-pool.ts';
+import { Nonces } from '../auth/nonce.ts';
+import { quotaUser, RestCredentials } from '../auth/rest-credentials.ts';
+import { OnePacket } from '../testkit/virtual.ts';
 import { ReplyLimit } from './reply-limit.ts';
-import { OnePacket } from './testkit/virtual.ts';
 
 test('a nonce is good for its client for ten minutes, and nothing is remembered', () => {
   const nonces = new Nonces(new Uint8Array(32).fill(7), nodeCrypto);

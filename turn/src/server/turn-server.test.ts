@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hex, StunAttribute, StunClass, StunMethod, StunWriter, utf8 } from '@offhook/core';
 import fc from 'fast-check';
-import { code, dataIndication, TestClient, transport } from './testkit/client.ts';
-import { LISTENER_V6, OnePacket, RELAY, RELAY_V6, VirtualWorld, WALL_MS } from './testkit/virtual.ts';
-import type { WorldOptions } from './testkit/world.ts';
+import { code, dataIndication, TestClient, transport } from '../testkit/client.ts';
+import { LISTENER_V6, OnePacket, RELAY, RELAY_V6, VirtualWorld, WALL_MS } from '../testkit/virtual.ts';
+import type { WorldOptions } from '../testkit/world.ts';
 import { Verdict } from './turn-server.ts';
 
 function virtual(title: string, run: (world: VirtualWorld) => Promise<void>, options?: WorldOptions): void {

@@ -12,9 +12,9 @@ import {
   writeU32,
 } from '@offhook/core';
 import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
-import type { AllocationTable } from './allocation-table.ts';
-import { LookupKey } from './lookup-key.ts';
-import type { PeerPolicy } from './peer-policy.ts';
+import type { AllocationTable } from '../allocation/allocation-table.ts';
+import { LookupKey } from '../allocation/lookup-key.ts';
+import type { PeerPolicy } from '../peers/peer-policy.ts';
 import type { TurnStats } from './stats.ts';
 
 /** Where a packet goes; one record, used again for each packet. */

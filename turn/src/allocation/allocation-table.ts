@@ -1,7 +1,7 @@
 import { type Crypto, Deadlines, hex, type Random } from '@offhook/core';
 import { EndpointTable, type PacketBatch, UdpEndpoint } from '@offhook/core/node';
+import { RESERVATION_MS, type TurnLimits } from '../limits.ts';
 import { Allocation, type AllocationOptions } from './allocation.ts';
-import { RESERVATION_MS, type TurnLimits } from './limits.ts';
 import { PortPool } from './port-pool.ts';
 
 /** The odd port of a pair, kept for whoever shows the token. */

@@ -1,6 +1,12 @@
 import { type Crypto, type SocketAddress, socketKey } from '@offhook/core';
 import { BATCH, MachineTimer, monotonicMs, openUdpPort, type UdpPort } from '@offhook/core/node';
-import { type TurnCommand, TurnServer, type TurnServerOptions, Verdict, type VerdictValue } from './turn-server.ts';
+import {
+  type TurnCommand,
+  TurnServer,
+  type TurnServerOptions,
+  Verdict,
+  type VerdictValue,
+} from '../server/turn-server.ts';
 
 /** Batches read from one socket before others get their turn. */
 const ROUNDS = 3;

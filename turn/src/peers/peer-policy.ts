@@ -8,6 +8,16 @@ export interface PeerRule {
   readonly portMax?: number;
 }
 
+/** Whom clients may reach besides each other's relayed addresses. */
+export interface PeerRules {
+  /** `none`: only what `allow` names. `public`: every public unicast address besides. */
+  readonly base: 'none' | 'public';
+  /** Wins over everything but what is never a peer. */
+  readonly allow: readonly PeerRule[];
+  /** Wins over `public`. */
+  readonly deny: readonly PeerRule[];
+}
+
 interface Prefix {
   readonly family: 4 | 6;
   readonly words: readonly number[];
@@ -44,8 +54,8 @@ export class PeerPolicy {
   readonly #allowed: readonly Allowed[];
 
   /** @param rules must have passed `peerRuleProblem`; a rule that can't be read is a bug. */
-  constructor(rules: readonly PeerRule[]) {
-    this.#allowed = rules.map((rule) => {
+  constructor(rules: PeerRules) {
+    this.#allowed = rules.allow.map((rule) => {
       const prefix = parsePrefix(rule.address);
       if (!prefix) throw new Error(`no address or CIDR prefix: ${rule.address}`);
       return { ...prefix, portMin: rule.portMin ?? 1, portMax: rule.portMax ?? rule.portMin ?? 65535 };

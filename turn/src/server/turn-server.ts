@@ -10,14 +10,14 @@ import {
   seededRandom,
 } from '@offhook/core';
 import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
-import type { Allocation } from './allocation.ts';
-import { AllocationTable } from './allocation-table.ts';
-import { RestCredentials } from './credentials.ts';
+import type { Allocation } from '../allocation/allocation.ts';
+import { AllocationTable } from '../allocation/allocation-table.ts';
+import type { PortPool } from '../allocation/port-pool.ts';
+import { Nonces } from '../auth/nonce.ts';
+import { RestCredentials } from '../auth/rest-credentials.ts';
+import { DEFAULT_LIMITS, MAX_REQUEST, type TurnLimits } from '../limits.ts';
+import { PeerPolicy, type PeerRules } from '../peers/peer-policy.ts';
 import { DataPath, type Forward } from './data-path.ts';
-import { DEFAULT_LIMITS, MAX_REQUEST, type TurnLimits } from './limits.ts';
-import { Nonces } from './nonce.ts';
-import { PeerPolicy, type PeerRule } from './peer-policy.ts';
-import type { PortPool } from './port-pool.ts';
 import { Replies } from './replies.ts';
 import { ReplyLimit } from './reply-limit.ts';
 import { type AllocateWishes, handleRequest, type RequestContext } from './requests.ts';
@@ -44,7 +44,7 @@ export interface TurnServerOptions {
   /** Secrets of the time-limited credentials, all good at once. */
   readonly secrets: readonly string[];
   /** The peers that may be reached, besides our own relayed addresses. */
-  readonly peers: readonly PeerRule[];
+  readonly peers: PeerRules;
   readonly limits?: Partial<TurnLimits>;
   readonly crypto: Crypto;
   /** The wall clock, Unix milliseconds, only for the expiry of credentials. */

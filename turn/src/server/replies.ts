@@ -1,6 +1,6 @@
 import { type Crypto, StunAttribute, StunClass, type StunMessage, StunMethod, StunWriter } from '@offhook/core';
 import type { UdpEndpoint } from '@offhook/core/node';
-import type { Allocation } from './allocation.ts';
+import type { Allocation } from '../allocation/allocation.ts';
 import type { TurnStats } from './stats.ts';
 
 /** What a reply needs of its request. */

@@ -9,13 +9,13 @@ import {
   socketKey,
 } from '@offhook/core';
 import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
-import type { Allocation } from './allocation.ts';
-import type { AllocationTable } from './allocation-table.ts';
-import { quotaUser, type RestCredentials } from './credentials.ts';
-import { DEFAULT_LIFETIME_S, MAX_LIFETIME_S } from './limits.ts';
-import type { Nonces } from './nonce.ts';
-import type { PeerPolicy } from './peer-policy.ts';
-import type { PortPool } from './port-pool.ts';
+import type { Allocation } from '../allocation/allocation.ts';
+import type { AllocationTable } from '../allocation/allocation-table.ts';
+import type { PortPool } from '../allocation/port-pool.ts';
+import type { Nonces } from '../auth/nonce.ts';
+import { quotaUser, type RestCredentials } from '../auth/rest-credentials.ts';
+import { DEFAULT_LIFETIME_S, MAX_LIFETIME_S } from '../limits.ts';
+import type { PeerPolicy } from '../peers/peer-policy.ts';
 import type { Replies } from './replies.ts';
 import type { ReplyLimit } from './reply-limit.ts';
 

@@ -2,14 +2,9 @@ import { constants, X509Certificate } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import type { SecureContextOptions } from 'node:tls';
-import {
-  CertificateError,
-  type CertificateFacts,
-  outOfDate,
-  ownCertificate,
-  readCredentials,
-  type TlsCredentials,
-} from '@offhook/core/node';
+import type { CertificateFacts } from './facts.ts';
+import { CertificateError, outOfDate, readCredentials, type TlsCredentials } from './files.ts';
+import { ownCertificate } from './own.ts';
 
 export interface TlsSettings {
   /** Where the own CA and its certificate are kept; not used when `cert` is given. */
@@ -101,7 +96,7 @@ export class ServerCertificate {
     this.#current = next;
     if (isSame) return `the certificate is the same as before, good until ${facts.until}`;
     for (const follower of this.#followers) follower();
-    return `a new certificate is served: ${inWords(next.facts)}`;
+    return `a new certificate is served: ${certificateInWords(next.facts)}`;
   }
 
   /** The same by itself: silent when nothing changed, and what is wrong is said once, not hourly. */
@@ -170,7 +165,7 @@ export class ServerCertificate {
 const NAMES = 4;
 
 /** `for localhost, vm, 127.0.0.1; signed by Offhook CA; good until 2027-11-28 (395 days)` */
-export function inWords({ names, signedBy, isSelfSigned, until, daysLeft }: CertificateFacts): string {
+export function certificateInWords({ names, signedBy, isSelfSigned, until, daysLeft }: CertificateFacts): string {
   const who = isSelfSigned ? 'self-signed' : `signed by ${signedBy}`;
   const more = names.length > NAMES ? ` and ${names.length - NAMES} more` : '';
   return `for ${names.slice(0, NAMES).join(', ')}${more}; ${who}; good until ${until.slice(0, 10)} (${daysLeft} days)`;
