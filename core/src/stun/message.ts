@@ -150,8 +150,14 @@ export class StunMessage {
     return unknown;
   }
 
+  /** MESSAGE-INTEGRITY is there. */
   get hasIntegrity(): boolean {
     return this.#integrityAt >= 0;
+  }
+
+  /** MESSAGE-INTEGRITY-SHA256 is there. */
+  get hasIntegritySha256(): boolean {
+    return this.#sha256At >= 0;
   }
 
   /** MESSAGE-INTEGRITY over the bytes as received, padding included (RFC 8489 14.5); false when absent. */
