@@ -21,6 +21,7 @@ export const libc = {
   usleep: lib.func('int usleep(uint32_t)'),
 } as const;
 
+export const { EAGAIN } = constants.errno;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 /** SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC */
@@ -49,8 +50,13 @@ export function addressOf(bytes: Uint8Array): number {
   return Number(koffi.address(bytes));
 }
 
+/** errno of the last system call. */
+export function lastErrorNumber(): number {
+  return koffi.errno();
+}
+
 /** The name of the last system call's error: `EADDRINUSE`. */
-export function lastErrorCode(): string {
+function lastErrorCode(): string {
   const number = koffi.errno();
   for (const [name, value] of Object.entries(constants.errno)) if (value === number) return name;
   return `errno ${number}`;

@@ -1,43 +1,13 @@
 import type { SocketAddress } from '../../base/index.ts';
-import { type PacketArena, RX_SLOTS, threadArena } from './arena.ts';
+import type { PacketArena } from './arena.ts';
 import { UdpEndpoint } from './endpoint.ts';
-import {
-  AF_INET,
-  AF_INET6,
-  addressOf,
-  lastErrorCode,
-  libc,
-  MMSGHDR_BYTES,
-  MSG_DONTWAIT,
-  MSG_TRUNC,
-  SOCKADDR_BYTES,
-  SOCKADDR_IN_LENGTH,
-  SOCKADDR_IN6_LENGTH,
-} from './libc.ts';
+import { libc, MMSGHDR_BYTES, MSG_DONTWAIT, MSG_TRUNC, SOCKADDR_BYTES } from './libc.ts';
+import { HEADER_WORDS, NAME_WORDS } from './message-vector.ts';
+import { type PacketVectors, threadVectors } from './packet-vectors.ts';
 import { BATCH, HEADROOM, MAX_PACKET, SLOT_BYTES, type UdpPort, type UdpPortOptions, type UdpStats } from './port.ts';
 import { gathering, threadReadiness } from './readiness.ts';
-import { type BoundSocket, bindSocket, MessageVector, NAME_WORDS } from './socket.ts';
-
-/** Receive vectors over the arena's receive slots, and where the arena lies; one per thread. */
-class ArenaVectors {
-  readonly arena: PacketArena = threadArena();
-  readonly receive = new MessageVector(RX_SLOTS, SOCKADDR_BYTES);
-  readonly low: number;
-  readonly high: number;
-
-  constructor() {
-    const base = addressOf(this.arena.bytes);
-    this.low = base % 0x100000000;
-    this.high = Math.floor(base / 0x100000000);
-    for (let i = 0; i < RX_SLOTS; i++) {
-      const iovec = this.receive.iovecs + i * 4;
-      this.receive.pointer(iovec, base + i * SLOT_BYTES + HEADROOM);
-      this.receive.words[iovec + 2] = MAX_PACKET;
-    }
-  }
-}
-
-let vectors: ArenaVectors | undefined;
+import type { SendChunk } from './send-chunk.ts';
+import { type BoundSocket, bindSocket } from './socket.ts';
 
 /** The `UdpPort` of Linux: recvmmsg and sendmmsg by FFI, all ports of a thread on one epoll descriptor. */
 export function openMmsgPort(options: UdpPortOptions): UdpPort {
@@ -45,7 +15,7 @@ export function openMmsgPort(options: UdpPortOptions): UdpPort {
   const sendBuffer = options.sendBuffer ?? receiveBuffer;
   const { address, port } = options;
   const bound = bindSocket({ address, port, receiveBuffer, sendBuffer, long: 'probe', isDualStack: false });
-  return new MmsgPort(bound);
+  return new MmsgPort(bound, options);
 }
 
 class MmsgPort implements UdpPort {
@@ -54,23 +24,22 @@ class MmsgPort implements UdpPort {
   readonly family: 4 | 6;
   readonly rx: PacketArena;
   readonly stats: UdpStats = { received: 0, receivedBytes: 0, sent: 0, sentBytes: 0, oversize: 0, sendErrors: 0 };
-  readonly #vectors: ArenaVectors;
-  readonly #send: MessageVector;
+  readonly #vectors: PacketVectors;
+  readonly #isBursty: boolean;
+  /** Send vectors, borrowed from the first packet of a turn to its end. */
+  #chunk: SendChunk | undefined;
   #fd: number;
   #onReadable: (() => void) | undefined;
-  #staged = 0;
   #holdsProcess = true;
 
-  constructor({ fd, family, local }: BoundSocket) {
-    vectors ??= new ArenaVectors();
+  constructor({ fd, family, local }: BoundSocket, { burst = 'many' }: UdpPortOptions) {
+    const vectors = threadVectors();
     this.#vectors = vectors;
     this.rx = vectors.arena;
     this.#fd = fd;
     this.family = family;
     this.local = local;
-    this.#send = new MessageVector(BATCH, family === 6 ? SOCKADDR_IN6_LENGTH : SOCKADDR_IN_LENGTH);
-    const family2 = family === 6 ? AF_INET6 : AF_INET;
-    for (let i = 0; i < BATCH; i++) this.#send.words[this.#send.names + i * NAME_WORDS] = family2;
+    this.#isBursty = burst === 'many';
   }
 
   get onReadable(): (() => void) | undefined {
@@ -102,7 +71,7 @@ class MmsgPort implements UdpPort {
     let bytes = 0;
     for (let i = 0; i < n; i++) {
       const slot = first + i;
-      const header = slot * 16;
+      const header = slot * HEADER_WORDS;
       const length = words[header + 14]!;
       words[header + 2] = SOCKADDR_BYTES; // value-result
       if ((words[header + 12]! & MSG_TRUNC) !== 0) {
@@ -153,25 +122,22 @@ class MmsgPort implements UdpPort {
       this.stats.sendErrors++;
       return false;
     }
-    if (this.#staged === BATCH) this.flush();
-    if (this.#staged === 0) this.rx.markStaged(this);
-    const i = this.#staged++;
-    const { words, view, names, iovecs } = this.#send;
-    const name = (names + i * NAME_WORDS) * 4;
-    view.setUint16(name + 2, port);
-    if (this.family === 4) view.setUint32(name + 4, a);
-    else {
-      view.setUint32(name + 8, a);
-      view.setUint32(name + 12, b);
-      view.setUint32(name + 16, c);
-      view.setUint32(name + 20, d);
+    let chunk = this.#chunk ?? this.#borrow();
+    if (chunk.packets === chunk.size) {
+      this.flush();
+      chunk = this.#vectors.send.widen(chunk);
+      this.#chunk = chunk;
     }
-    const iovec = iovecs + i * 4;
-    const low = this.#vectors.low + offset;
-    words[iovec] = low;
-    words[iovec + 1] = low > 0xffffffff ? this.#vectors.high + 1 : this.#vectors.high;
-    words[iovec + 2] = length;
+    chunk.add(this.family, offset, length, a, b, c, d, port);
     return true;
+  }
+
+  #borrow(): SendChunk {
+    const { send } = this.#vectors;
+    const chunk = this.#isBursty ? send.large() : send.small();
+    this.#chunk = chunk;
+    this.rx.markStaged(this);
+    return chunk;
   }
 
   send(bytes: Uint8Array, to: UdpEndpoint): boolean {
@@ -185,27 +151,13 @@ class MmsgPort implements UdpPort {
   }
 
   flush(): number {
-    const count = this.#staged;
-    if (count === 0) return 0;
-    this.#staged = 0;
-    const { headersAddress, words, iovecs } = this.#send;
-    let at = 0;
-    let sent = 0;
-    while (at < count) {
-      const n = libc.sendmmsg(this.#fd, headersAddress + at * MMSGHDR_BYTES, count - at, MSG_DONTWAIT);
-      if (n > 0) {
-        for (let i = at; i < at + n; i++) this.stats.sentBytes += words[iovecs + i * 4 + 2]!;
-        at += n;
-        sent += n;
-      } else {
-        // One packet was refused (unreachable, too long, an ICMP error): the rest goes on. A full buffer refuses all.
-        const full = lastErrorCode() === 'EAGAIN';
-        this.stats.sendErrors += full ? count - at : 1;
-        at = full ? count : at + 1;
-      }
-    }
-    this.stats.sent += sent;
-    return sent;
+    return this.#chunk?.flush(this.#fd, this.stats) ?? 0;
+  }
+
+  settle(): void {
+    this.flush();
+    if (this.#chunk) this.#vectors.send.give(this.#chunk);
+    this.#chunk = undefined;
   }
 
   reserve(): number {
