@@ -88,7 +88,7 @@ class MmsgDatagrams implements DatagramSocket {
   }
 
   /** Reads and hands over one batch; what it leaves is read in the next round. */
-  onReadable(): void {
+  handleReady(): void {
     const { bytes, vector } = this.#slots;
     const { words } = vector;
     const n = libc.recvmmsg(this.#fd, vector.headersAddress, BATCH, MSG_DONTWAIT, 0);

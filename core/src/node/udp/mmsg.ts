@@ -6,6 +6,7 @@ import { HEADER_WORDS, NAME_WORDS } from './message-vector.ts';
 import { type PacketVectors, threadVectors } from './packet-vectors.ts';
 import { BATCH, HEADROOM, MAX_PACKET, SLOT_BYTES, type UdpPort, type UdpPortOptions, type UdpStats } from './port.ts';
 import { gathering, threadReadiness } from './readiness.ts';
+import { ReceiveSize } from './receive-size.ts';
 import type { SendChunk } from './send-chunk.ts';
 import { type BoundSocket, bindSocket } from './socket.ts';
 
@@ -25,7 +26,8 @@ class MmsgPort implements UdpPort {
   readonly rx: PacketArena;
   readonly stats: UdpStats = { received: 0, receivedBytes: 0, sent: 0, sentBytes: 0, oversize: 0, sendErrors: 0 };
   readonly #vectors: PacketVectors;
-  readonly #isBursty: boolean;
+  /** Of a port with few packets at a time. */
+  readonly #receiveSize: ReceiveSize | undefined;
   /** Send vectors, borrowed from the first packet of a turn to its end. */
   #chunk: SendChunk | undefined;
   #fd: number;
@@ -39,7 +41,11 @@ class MmsgPort implements UdpPort {
     this.#fd = fd;
     this.family = family;
     this.local = local;
-    this.#isBursty = burst === 'many';
+    this.#receiveSize = burst === 'few' ? new ReceiveSize() : undefined;
+  }
+
+  handleReady(): void {
+    this.#onReadable?.();
   }
 
   get onReadable(): (() => void) | undefined {
@@ -61,7 +67,10 @@ class MmsgPort implements UdpPort {
     const first = rx.receiveSlots();
     rx.count = 0;
     if (this.#fd < 0) return 0;
-    const n = libc.recvmmsg(this.#fd, vector.headersAddress + first * MMSGHDR_BYTES, BATCH, MSG_DONTWAIT, 0);
+    const size = this.#receiveSize;
+    const asked = size ? size.in(rx.turnNumber) : BATCH;
+    const n = libc.recvmmsg(this.#fd, vector.headersAddress + first * MMSGHDR_BYTES, asked, MSG_DONTWAIT, 0);
+    if (size?.observe(n, rx.turnNumber)) gathering.mayHaveMore = true;
     if (n <= 0) return 0; // EAGAIN; an ICMP error that waited on the socket is cleared by this call
     rx.advance(n);
     gathering.packets += n;
@@ -134,7 +143,7 @@ class MmsgPort implements UdpPort {
 
   #borrow(): SendChunk {
     const { send } = this.#vectors;
-    const chunk = this.#isBursty ? send.large() : send.small();
+    const chunk = this.#receiveSize ? send.small() : send.large();
     this.#chunk = chunk;
     this.rx.markStaged(this);
     return chunk;
