@@ -41,6 +41,14 @@ export const IOVEC_BYTES = 16;
 export const SOCKADDR_BYTES = 32;
 export const SOCKADDR_IN_LENGTH = 16;
 export const SOCKADDR_IN6_LENGTH = 28;
+/**
+ * A control message UDP_SEGMENT: cmsg_len (8 bytes, without padding), level, type, the 16-bit segment size, padding. In
+ * words: length 0, level 2, type 3, size 4.
+ */
+export const SEGMENT_CONTROL_BYTES = 24;
+export const SEGMENT_CONTROL_LENGTH = 18;
+export const SOL_UDP = 17;
+export const UDP_SEGMENT = 103;
 /** struct epoll_event: packed to 12 bytes on x86-64, 16 with the data at 8 elsewhere. */
 export const EPOLL_EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
 export const EPOLL_EVENT_DATA = process.arch === 'x64' ? 4 : 8;

@@ -7,11 +7,11 @@ import { type PacketVectors, threadVectors } from './packet-vectors.ts';
 import { BATCH, HEADROOM, MAX_PACKET, SLOT_BYTES, type UdpPort, type UdpPortOptions, type UdpStats } from './port.ts';
 import { gathering, threadReadiness } from './readiness.ts';
 import { ReceiveSize } from './receive-size.ts';
-import type { SendChunk } from './send-chunk.ts';
+import type { ChunkSender, SendChunk } from './send-chunk.ts';
 import { type BoundSocket, bindSocket } from './socket.ts';
 
 /** The `UdpPort` of Linux: recvmmsg and sendmmsg by FFI, all ports of a thread on one epoll descriptor. */
-export function openMmsgPort(options: UdpPortOptions): UdpPort {
+export function openMmsgPort(options: UdpPortOptions): MmsgPort {
   const receiveBuffer = options.receiveBuffer ?? 256 * 1024;
   const sendBuffer = options.sendBuffer ?? receiveBuffer;
   const { address, port } = options;
@@ -19,7 +19,7 @@ export function openMmsgPort(options: UdpPortOptions): UdpPort {
   return new MmsgPort(bound, options);
 }
 
-class MmsgPort implements UdpPort {
+class MmsgPort implements UdpPort, ChunkSender {
   readonly implementation = 'mmsg';
   readonly local: SocketAddress;
   readonly family: 4 | 6;
@@ -30,7 +30,8 @@ class MmsgPort implements UdpPort {
   readonly #receiveSize: ReceiveSize | undefined;
   /** Send vectors, borrowed from the first packet of a turn to its end. */
   #chunk: SendChunk | undefined;
-  #fd: number;
+  fd: number;
+  isGrouping = canGroup;
   #onReadable: (() => void) | undefined;
   #holdsProcess = true;
 
@@ -38,7 +39,7 @@ class MmsgPort implements UdpPort {
     const vectors = threadVectors();
     this.#vectors = vectors;
     this.rx = vectors.arena;
-    this.#fd = fd;
+    this.fd = fd;
     this.family = family;
     this.local = local;
     this.#receiveSize = burst === 'few' ? new ReceiveSize() : undefined;
@@ -55,9 +56,9 @@ class MmsgPort implements UdpPort {
   set onReadable(handler: (() => void) | undefined) {
     const watched = this.#onReadable !== undefined;
     this.#onReadable = handler;
-    if (this.#fd < 0 || watched === (handler !== undefined)) return;
-    if (handler) threadReadiness().watch(this.#fd, this, this.#holdsProcess);
-    else threadReadiness().unwatch(this.#fd);
+    if (this.fd < 0 || watched === (handler !== undefined)) return;
+    if (handler) threadReadiness().watch(this.fd, this, this.#holdsProcess);
+    else threadReadiness().unwatch(this.fd);
   }
 
   fill(): number {
@@ -66,10 +67,10 @@ class MmsgPort implements UdpPort {
     const { words, view } = vector;
     const first = rx.receiveSlots();
     rx.count = 0;
-    if (this.#fd < 0) return 0;
+    if (this.fd < 0) return 0;
     const size = this.#receiveSize;
     const asked = size ? size.in(rx.turnNumber) : BATCH;
-    const n = libc.recvmmsg(this.#fd, vector.headersAddress + first * MMSGHDR_BYTES, asked, MSG_DONTWAIT, 0);
+    const n = libc.recvmmsg(this.fd, vector.headersAddress + first * MMSGHDR_BYTES, asked, MSG_DONTWAIT, 0);
     if (size?.observe(n, rx.turnNumber)) gathering.mayHaveMore = true;
     if (n <= 0) return 0; // EAGAIN; an ICMP error that waited on the socket is cleared by this call
     rx.advance(n);
@@ -117,17 +118,22 @@ class MmsgPort implements UdpPort {
       this.stats.sendErrors++;
       return false;
     }
-    return this.#stage(offset, length, to.a, to.b, to.c, to.d, to.port);
+    return this.#stage(offset, length, to.a | 0, to.b | 0, to.c | 0, to.d | 0, to.port);
   }
 
   stageReply(offset: number, length: number, i: number): boolean {
     const { address, port } = this.rx;
     const at = 4 * i;
-    return this.#stage(offset, length, address[at]!, address[at + 1]!, address[at + 2]!, address[at + 3]!, port[i]!);
+    const a = address[at]! | 0;
+    const b = address[at + 1]! | 0;
+    const c = address[at + 2]! | 0;
+    const d = address[at + 3]! | 0;
+    return this.#stage(offset, length, a, b, c, d, port[i]!);
   }
 
+  /** The words of the address signed, as the chunk takes them. */
   #stage(offset: number, length: number, a: number, b: number, c: number, d: number, port: number): boolean {
-    if (this.#fd < 0 || length > MAX_PACKET) {
+    if (this.fd < 0 || length > MAX_PACKET) {
       this.stats.sendErrors++;
       return false;
     }
@@ -137,7 +143,7 @@ class MmsgPort implements UdpPort {
       chunk = this.#vectors.send.widen(chunk);
       this.#chunk = chunk;
     }
-    chunk.add(this.family, offset, length, a, b, c, d, port);
+    chunk.add(this, offset, length, a, b, c, d, port);
     return true;
   }
 
@@ -150,7 +156,7 @@ class MmsgPort implements UdpPort {
   }
 
   send(bytes: Uint8Array, to: UdpEndpoint): boolean {
-    if (bytes.length > MAX_PACKET || this.#fd < 0) {
+    if (bytes.length > MAX_PACKET || this.fd < 0) {
       this.stats.sendErrors++;
       return false;
     }
@@ -160,7 +166,7 @@ class MmsgPort implements UdpPort {
   }
 
   flush(): number {
-    return this.#chunk?.flush(this.#fd, this.stats) ?? 0;
+    return this.#chunk?.flush(this) ?? 0;
   }
 
   settle(): void {
@@ -174,37 +180,52 @@ class MmsgPort implements UdpPort {
   }
 
   close(): void {
-    if (this.#fd < 0) return;
+    if (this.fd < 0) return;
     this.flush();
     this.onReadable = undefined;
-    libc.close(this.#fd);
-    this.#fd = -1;
+    libc.close(this.fd);
+    this.fd = -1;
   }
 
   unref(): void {
     this.#holdsProcess = false;
-    if (this.#onReadable && this.#fd >= 0) threadReadiness().release(this.#fd);
+    if (this.#onReadable && this.fd >= 0) threadReadiness().release(this.fd);
   }
 }
+
+/** Whether this system cuts messages into packets, as the self-test of the thread found. */
+let canGroup = false;
 
 /** Sends packets to itself over 127.0.0.1 and compares; the reason when batched system calls can't be used here. */
 export function mmsgSelfTest(): string | undefined {
   if (process.platform !== 'linux' || (process.arch !== 'x64' && process.arch !== 'arm64'))
     return `no batched UDP for ${process.platform} on ${process.arch}`;
-  let port: UdpPort | undefined;
+  canGroup = false;
   try {
-    port = openMmsgPort({ address: '127.0.0.1', port: 0 });
-    const to = UdpEndpoint.from(port.local)!;
-    for (let i = 1; i <= 3; i++) port.send(new Uint8Array(i).fill(i), to);
-    if (port.flush() !== 3 || port.fill() !== 3) return 'the batch did not come back';
-    const { rx } = port;
-    for (let i = 0; i < 3; i++)
-      if (rx.length[i] !== i + 1 || rx.bytes[rx.offset[i]!] !== i + 1 || !to.isSource(rx, i))
-        return 'the batch came back changed';
+    const problem = exchangeProblem([1, 2, 3]);
+    if (problem !== undefined) return problem;
+    canGroup = true;
+    canGroup = exchangeProblem([3, 3, 3, 1]) === undefined;
     return undefined;
   } catch (error) {
     return String(error);
+  }
+}
+
+/** Why packets of these lengths, sent to itself, did not come back as they were. */
+function exchangeProblem(lengths: readonly number[]): string | undefined {
+  const port = openMmsgPort({ address: '127.0.0.1', port: 0 });
+  try {
+    const to = UdpEndpoint.from(port.local)!;
+    for (const [i, length] of lengths.entries()) port.send(new Uint8Array(length).fill(i), to);
+    if (port.flush() !== lengths.length || port.fill() !== lengths.length) return 'the batch did not come back';
+    if (port.isGrouping !== canGroup) return 'packets were not taken in groups';
+    const { rx } = port;
+    for (const [i, length] of lengths.entries())
+      if (rx.length[i] !== length || rx.bytes[rx.offset[i]!] !== i || !to.isSource(rx, i))
+        return 'the batch came back changed';
+    return undefined;
   } finally {
-    port?.close();
+    port.close();
   }
 }

@@ -1,5 +1,5 @@
 import type { PacketArena } from './arena.ts';
-import { SOCKADDR_IN6_LENGTH } from './libc.ts';
+import { SEGMENT_CONTROL_BYTES, SOCKADDR_IN6_LENGTH } from './libc.ts';
 import { MessageVector } from './message-vector.ts';
 import { BATCH } from './port.ts';
 import { SendChunk } from './send-chunk.ts';
@@ -23,7 +23,10 @@ export class SendPool {
   constructor(base: number, arena: PacketArena) {
     this.#arena = arena;
     const largeFirst = SMALL_CHUNKS * SMALL;
-    const memory = new MessageVector(largeFirst + LARGE_CHUNKS * BATCH, { nameLength: SOCKADDR_IN6_LENGTH });
+    const memory = new MessageVector(largeFirst + LARGE_CHUNKS * BATCH, {
+      nameLength: SOCKADDR_IN6_LENGTH,
+      controlBytes: SEGMENT_CONTROL_BYTES,
+    });
     for (let i = 0; i < SMALL_CHUNKS; i++) this.#small.push(new SendChunk(memory, i * SMALL, SMALL, base));
     for (let i = 0; i < LARGE_CHUNKS; i++) this.#large.push(new SendChunk(memory, largeFirst + i * BATCH, BATCH, base));
   }
