@@ -124,6 +124,10 @@ class DgramPort implements UdpPort {
     return this.stage(offset, bytes.length, to);
   }
 
+  settle(): void {
+    this.flush();
+  }
+
   flush(): number {
     const staged = this.#staged;
     if (staged.length === 0) return 0;

@@ -21,6 +21,7 @@ export const libc = {
   usleep: lib.func('int usleep(uint32_t)'),
 } as const;
 
+export const { EAGAIN } = constants.errno;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 /** SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC */
@@ -40,6 +41,14 @@ export const IOVEC_BYTES = 16;
 export const SOCKADDR_BYTES = 32;
 export const SOCKADDR_IN_LENGTH = 16;
 export const SOCKADDR_IN6_LENGTH = 28;
+/**
+ * A control message UDP_SEGMENT: cmsg_len (8 bytes, without padding), level, type, the 16-bit segment size, padding. In
+ * words: length 0, level 2, type 3, size 4.
+ */
+export const SEGMENT_CONTROL_BYTES = 24;
+export const SEGMENT_CONTROL_LENGTH = 18;
+export const SOL_UDP = 17;
+export const UDP_SEGMENT = 103;
 /** struct epoll_event: packed to 12 bytes on x86-64, 16 with the data at 8 elsewhere. */
 export const EPOLL_EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
 export const EPOLL_EVENT_DATA = process.arch === 'x64' ? 4 : 8;
@@ -49,8 +58,13 @@ export function addressOf(bytes: Uint8Array): number {
   return Number(koffi.address(bytes));
 }
 
+/** errno of the last system call. */
+export function lastErrorNumber(): number {
+  return koffi.errno();
+}
+
 /** The name of the last system call's error: `EADDRINUSE`. */
-export function lastErrorCode(): string {
+function lastErrorCode(): string {
   const number = koffi.errno();
   for (const [name, value] of Object.entries(constants.errno)) if (value === number) return name;
   return `errno ${number}`;

@@ -103,6 +103,11 @@ export interface UdpPortOptions {
   readonly receiveBuffer?: number;
   /** SO_SNDBUF wanted, bytes; default as receiveBuffer. */
   readonly sendBuffer?: number;
+  /**
+   * How many packets are to be expected at a time: `many` (default) for a socket that carries everybody's, `few` for one of
+   * many sockets with a flow each. It only tunes; any number passes in both ways.
+   */
+  readonly burst?: 'few' | 'many';
   /** Default `auto`: batched system calls where they work on this machine, else `dgram`. */
   readonly implementation?: 'auto' | 'mmsg' | 'dgram';
 }

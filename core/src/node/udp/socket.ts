@@ -4,49 +4,12 @@ import {
   AF_INET,
   AF_INET6,
   addressOf,
-  IOVEC_BYTES,
   libc,
-  MMSGHDR_BYTES,
   SOCK_DGRAM_NONBLOCK,
-  SOCKADDR_BYTES,
   SOCKADDR_IN_LENGTH,
   SOCKADDR_IN6_LENGTH,
   systemError,
 } from './libc.ts';
-
-export const NAME_WORDS = SOCKADDR_BYTES / 4;
-
-/** mmsghdr, iovec and sockaddr arrays for `count` messages in one piece of memory. */
-export class MessageVector {
-  readonly bytes: Uint8Array;
-  readonly words: Uint32Array;
-  readonly view: DataView;
-  readonly headersAddress: number;
-  /** Word index of iovec 0 and of sockaddr 0. */
-  readonly iovecs: number;
-  readonly names: number;
-
-  constructor(count: number, nameLength: number) {
-    this.bytes = new Uint8Array(new ArrayBuffer(count * (MMSGHDR_BYTES + IOVEC_BYTES + SOCKADDR_BYTES)));
-    this.words = new Uint32Array(this.bytes.buffer);
-    this.view = new DataView(this.bytes.buffer);
-    this.headersAddress = addressOf(this.bytes);
-    this.iovecs = (count * MMSGHDR_BYTES) / 4;
-    this.names = this.iovecs + (count * IOVEC_BYTES) / 4;
-    for (let i = 0; i < count; i++) {
-      const header = i * 16;
-      this.pointer(header, this.headersAddress + (this.names + i * NAME_WORDS) * 4);
-      this.words[header + 2] = nameLength;
-      this.pointer(header + 4, this.headersAddress + (this.iovecs + i * 4) * 4);
-      this.words[header + 6] = 1;
-    }
-  }
-
-  pointer(word: number, address: number): void {
-    this.words[word] = address % 0x100000000;
-    this.words[word + 1] = Math.floor(address / 0x100000000);
-  }
-}
 
 export interface SocketOptions {
   /** Local IP address and port; port 0 = any free one. */
