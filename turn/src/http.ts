@@ -16,7 +16,10 @@ const MAX_USERS = 200;
  * Figures over HTTP, for a server that stands alone: `/metrics` (Prometheus text), `/users` and `/status` (JSON). It has
  * no authentication, so it belongs on loopback or a network of its own.
  */
-export async function openHttp(at: SocketAddress, sources: HttpSources): Promise<{ port: number; close(): Promise<void> }> {
+export async function openHttp(
+  at: SocketAddress,
+  sources: HttpSources,
+): Promise<{ port: number; close(): Promise<void> }> {
   const json = (value: unknown) => ({ type: 'application/json', body: `${JSON.stringify(value)}\n` });
   const pages: Readonly<Record<string, () => Promise<{ type: string; body: string }>>> = {
     '/metrics': async () => ({

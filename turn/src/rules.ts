@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { readUsers } from './auth/users-file.ts';
 import type { LongTermUser } from './auth/long-term-users.ts';
+import { readUsers } from './auth/users-file.ts';
 import type { TurnPolicy } from './config.ts';
 import type { TurnRules } from './server/turn-server.ts';
 

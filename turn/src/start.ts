@@ -102,7 +102,10 @@ export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): 
       refuse(turnConfigProblems(next));
       const words = [certificate?.reload() ?? 'there is no certificate'];
       await apply(readRules(next, config.realm));
-      words.push(`${rules.secrets.length} secrets and ${rules.users.length} users are good`, ...restartWords(current, next));
+      words.push(
+        `${rules.secrets.length} secrets and ${rules.users.length} users are good`,
+        ...restartWords(current, next),
+      );
       current = next;
       return words.join('; ');
     },
@@ -146,10 +149,7 @@ function usersVerb(
   };
 }
 
-function openCertificate(
-  { listen, tls }: TurnConfig,
-  warn: (words: string) => void,
-): ServerCertificate | undefined {
+function openCertificate({ listen, tls }: TurnConfig, warn: (words: string) => void): ServerCertificate | undefined {
   if (listen.tls.length === 0 || !tls) return undefined;
   return new ServerCertificate({
     settings: tls,
@@ -162,7 +162,10 @@ function openCertificate(
 /** Settings that differ and are read at the start only. */
 function restartWords(before: TurnConfig, after: TurnConfig): string[] {
   const live = new Set(['secrets', 'secretsFile', 'usersFile', 'peers', 'limits', 'alternateServer', 'configHash']);
-  const print = (value: unknown) => createHash('sha256').update(JSON.stringify(value) ?? '').digest('hex');
+  const print = (value: unknown) =>
+    createHash('sha256')
+      .update(JSON.stringify(value) ?? '')
+      .digest('hex');
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof TurnConfig)[];
   const changed = names.filter((name) => !live.has(name) && print(before[name]) !== print(after[name]));
   return changed.length > 0 ? [`only a restart changes: ${changed.join(', ')}`] : [];
@@ -174,7 +177,9 @@ function warnings({ relay, limits }: TurnConfig, certificate: ServerCertificate 
   const files = openFilesLimit();
   const needed = allocations + connections + OTHER_DESCRIPTORS;
   if (files !== undefined && files < needed)
-    words.push(`${needed} descriptors may be needed and ${files} are allowed (ulimit -n): allocations are refused then`);
+    words.push(
+      `${needed} descriptors may be needed and ${files} are allowed (ulimit -n): allocations are refused then`,
+    );
   const ports = (relay.portMax - relay.portMin + 1) * relay.addresses.length;
   if (relay.portMin > 0 && ports < allocations)
     words.push(`relay.portMin–portMax are ${ports} ports for limits.allocations of ${allocations}`);

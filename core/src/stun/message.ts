@@ -125,6 +125,11 @@ export class StunMessage {
     return value && decodeXorAddress(value, this.transactionId);
   }
 
+  /** Every XOR-RELAYED-ADDRESS, XOR-PEER-ADDRESS … that is well-formed. */
+  allXorAddresses(type: number): SocketAddress[] {
+    return this.all(type).flatMap((value) => decodeXorAddress(value, this.transactionId) ?? []);
+  }
+
   /** MAPPED-ADDRESS and the like, decoded; undefined when absent or malformed. */
   address(type: number): SocketAddress | undefined {
     const value = this.attribute(type);

@@ -61,7 +61,11 @@ test('even the widest rules open no special-purpose address, in none of its enco
 });
 
 test('a rule for one address opens that one only, on its ports, not in another encoding', () => {
-  const policy = new PeerPolicy({ base: 'none', allow: [{ address: '127.0.0.1', portMin: 20_000, portMax: 20_001 }], deny: [] });
+  const policy = new PeerPolicy({
+    base: 'none',
+    allow: [{ address: '127.0.0.1', portMin: 20_000, portMax: 20_001 }],
+    deny: [],
+  });
   assert.ok(policy.allowsEndpoint(at('127.0.0.1')));
   assert.ok(policy.allowsAddress(at('127.0.0.1')));
   for (const port of [0, 19_999, 20_002]) assert.equal(policy.allowsEndpoint(at('127.0.0.1', port)), false);
@@ -69,18 +73,34 @@ test('a rule for one address opens that one only, on its ports, not in another e
 });
 
 test('an encoded address has to be allowed in both readings', () => {
-  const onlyOuter = new PeerPolicy({ base: 'none', allow: [{ address: '::ffff:0:0/96' }, { address: '2002::/16' }], deny: [] });
+  const onlyOuter = new PeerPolicy({
+    base: 'none',
+    allow: [{ address: '::ffff:0:0/96' }, { address: '2002::/16' }],
+    deny: [],
+  });
   assert.equal(onlyOuter.allowsEndpoint(at('::ffff:127.0.0.1')), false);
   assert.equal(onlyOuter.allowsEndpoint(at('2002:7f00:1::1')), false);
-  const both = new PeerPolicy({ base: 'none', allow: [{ address: '::ffff:0:0/96' }, { address: '127.0.0.0/8' }], deny: [] });
+  const both = new PeerPolicy({
+    base: 'none',
+    allow: [{ address: '::ffff:0:0/96' }, { address: '127.0.0.0/8' }],
+    deny: [],
+  });
   assert.ok(both.allowsEndpoint(at('::ffff:127.0.0.1')));
   assert.equal(both.allowsEndpoint(at('::127.0.0.1')), false);
 });
 
 test('a narrow rule opens part of a special range, a wider one doesn’t; some are never opened', () => {
-  assert.ok(new PeerPolicy({ base: 'none', allow: [{ address: '10.1.0.0/16' }], deny: [] }).allowsEndpoint(at('10.1.2.3')));
-  assert.equal(new PeerPolicy({ base: 'none', allow: [{ address: '10.1.0.0/16' }], deny: [] }).allowsEndpoint(at('10.2.0.1')), false);
-  assert.equal(new PeerPolicy({ base: 'none', allow: [{ address: '0.0.0.0/4' }], deny: [] }).allowsEndpoint(at('10.1.2.3')), false);
+  assert.ok(
+    new PeerPolicy({ base: 'none', allow: [{ address: '10.1.0.0/16' }], deny: [] }).allowsEndpoint(at('10.1.2.3')),
+  );
+  assert.equal(
+    new PeerPolicy({ base: 'none', allow: [{ address: '10.1.0.0/16' }], deny: [] }).allowsEndpoint(at('10.2.0.1')),
+    false,
+  );
+  assert.equal(
+    new PeerPolicy({ base: 'none', allow: [{ address: '0.0.0.0/4' }], deny: [] }).allowsEndpoint(at('10.1.2.3')),
+    false,
+  );
   const never = ['0.0.0.0', '224.0.0.1', '255.255.255.255', '::', 'ff02::1'];
   const policy = new PeerPolicy(never.map((address) => ({ address })));
   for (const address of never) assert.equal(policy.allowsEndpoint(at(address)), false, address);
@@ -102,7 +122,11 @@ test('a rule that can’t be read is said, not skipped', () => {
 });
 
 test('any IPv6 address that embeds a loopback address stays forbidden under an IPv6 rule for everything', () => {
-  const policy = new PeerPolicy({ base: 'none', allow: [{ address: '::/0' }, { address: '::/1' }, { address: '2002::/16' }], deny: [] });
+  const policy = new PeerPolicy({
+    base: 'none',
+    allow: [{ address: '::/0' }, { address: '::/1' }, { address: '2002::/16' }],
+    deny: [],
+  });
   fc.assert(
     fc.property(fc.nat(0xffffff), fc.constantFrom('::ffff:', '::', '64:ff9b::'), (host, prefix) => {
       const v4 = `127.${host >> 16}.${(host >> 8) & 255}.${host & 255}`;

@@ -42,7 +42,8 @@ function discover(context: RequestContext, request: TurnRequest, discovery: NatD
   const responsePort = message.attribute(StunAttribute.responsePort);
   const padding = message.attribute(StunAttribute.padding);
   // "If the Request contained the PADDING attribute and RESPONSE-PORT … 400"; the answer is never longer than the question
-  const isMalformed = (flags && flags.length !== 4) || (responsePort && responsePort.length < 2);
+  const port = responsePort ? portOf(responsePort) : client.port;
+  const isMalformed = (flags && flags.length !== 4) || port === 0;
   if (isMalformed || (padding && responsePort)) return replies.error(request, 400, undefined);
   const bits = flags?.[3] ?? 0;
   const from = discovery.answering(listener, { address: (bits & 4) !== 0, port: (bits & 2) !== 0 });
@@ -52,8 +53,12 @@ function discover(context: RequestContext, request: TurnRequest, discovery: NatD
     padding: padding?.length ?? 0,
   });
   if (from === listener && !responsePort) return true;
-  const port = responsePort ? (responsePort[0]! << 8) | responsePort[1]! : client.port;
   const { family, a, b, c, d } = client;
   context.sendFrom(from, new UdpEndpoint(family, [a, b, c, d], port));
   return false;
+}
+
+/** 0 when it is malformed; two bytes, which some clients pad inside the declared length (RFC 5780 7.5). */
+function portOf(value: Uint8Array): number {
+  return value.length === 2 || value.length === 4 ? (value[0]! << 8) | value[1]! : 0;
 }

@@ -2,7 +2,7 @@ import { type Random, STUN_COOKIE, STUN_HEADER, StunAttribute, writeU16, writeU3
 import type { PacketBatch, UdpEndpoint } from '@offhook/core/node';
 import { readI32 } from './send-indication.ts';
 
-/** In front of the data: header, XOR-PEER-ADDRESS, the head of DATA (RFC 8656 11.6). */
+/** In front of the data: header, XOR-PEER-ADDRESS, the head of DATA (RFC 8656 11.3). */
 const HEAD_V4 = STUN_HEADER + 12 + 4;
 const HEAD_V6 = STUN_HEADER + 24 + 4;
 const DATA_INDICATION = 0x0017;

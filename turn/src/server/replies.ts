@@ -140,7 +140,7 @@ export class Replies {
     return writer.message().slice();
   }
 
-  /** A Data indication that tells of an ICMP message (RFC 8656 11.6): no DATA in it. */
+  /** A Data indication that tells of an ICMP message (RFC 8656 11.5): no DATA in it. */
   icmp(
     peer: SocketAddress,
     { type, code, data }: { readonly type: number; readonly code: number; readonly data: number },

@@ -4,20 +4,8 @@ import { hex, StunAttribute, StunClass, StunMethod, StunWriter, utf8 } from '@of
 import fc from 'fast-check';
 import { code, dataIndication, TestClient, transport } from '../testkit/client.ts';
 import { LISTENER_V6, OnePacket, RELAY, RELAY_V6, VirtualWorld, WALL_MS } from '../testkit/virtual.ts';
-import type { WorldOptions } from '../testkit/world.ts';
+import { newClient, virtual } from '../testkit/virtual-test.ts';
 import { Verdict } from './turn-server.ts';
-
-function virtual(title: string, run: (world: VirtualWorld) => Promise<void>, options?: WorldOptions): void {
-  test(title, async () => {
-    const world = new VirtualWorld(options);
-    await run(world);
-    await world.close();
-  });
-}
-
-async function newClient(world: VirtualWorld, user = 'alice'): Promise<TestClient> {
-  return new TestClient(await world.socket(), world.listener, { user });
-}
 
 virtual('an allocation lives 600 s unless refreshed, at least 600 s and at most 3600 s', async (world) => {
   const alice = await newClient(world);

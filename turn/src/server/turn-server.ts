@@ -221,15 +221,17 @@ export class TurnServer {
     return this.#data.fromPeer(slot, batch, i, nowMs) ? Verdict.toClient : Verdict.drop;
   }
 
-  /** What a relay socket sent to `peer` was answered by an ICMP message (RFC 8656 11.5, 11.6). */
+  /** What a relay socket sent to `peer` was answered by an ICMP message (RFC 8656 11.5). */
   handleIcmp(
     slot: number,
     peer: UdpEndpoint,
     message: { readonly type: number; readonly code: number; readonly data: number },
     nowMs: number,
   ): void {
+    // "verifies that the type is either 3 or 11 for an ICMPv4 packet or either 1, 2, or 3 for an ICMPv6 packet"
+    const types = peer.family === 4 ? [3, 11] : [1, 2, 3];
     const relay = this.#data.maySeeIcmp(slot, peer, nowMs);
-    if (!relay) return;
+    if (!relay || !types.includes(message.type)) return;
     const { listener, connection, client: to } = relay.allocation.owner;
     const { address } = this.#told(peer).toSocketAddress();
     this.stats.icmp++;

@@ -1,6 +1,6 @@
-import { networkOf, isLoopback, type SocketAddress } from '@offhook/core';
-import { UdpEndpoint } from '@offhook/core/node';
 import type { Socket } from 'node:net';
+import { isLoopback, networkOf, type SocketAddress } from '@offhook/core';
+import { UdpEndpoint } from '@offhook/core/node';
 import { LookupKey } from '../allocation/lookup-key.ts';
 import type { TurnLimits } from '../limits.ts';
 import { StreamFramer } from './stream-framer.ts';
@@ -37,8 +37,9 @@ export class Connections {
   refused = 0;
   dropped = 0;
   oversize = 0;
-  readonly #limits: () => TurnLimits;
-  readonly #events: ConnectionEvents;
+  /** Set before the first connection is let in. */
+  events: ConnectionEvents | undefined;
+  limits: TurnLimits;
   readonly #nowMs: () => number;
   readonly #open: (Connection | undefined)[] = [];
   readonly #free: number[] = [];
@@ -48,9 +49,8 @@ export class Connections {
   readonly #sweep: NodeJS.Timeout;
   #size = 0;
 
-  constructor(limits: () => TurnLimits, events: ConnectionEvents, nowMs: () => number) {
-    this.#limits = limits;
-    this.#events = events;
+  constructor(limits: TurnLimits, nowMs: () => number) {
+    this.limits = limits;
     this.#nowMs = nowMs;
     this.#sweep = setInterval(() => this.#closeIdle(), SWEEP_MS).unref();
   }
@@ -66,7 +66,7 @@ export class Connections {
    */
   admit(socket: Socket): boolean {
     const at = remoteOf(socket);
-    const limits = this.#limits();
+    const { limits } = this;
     const network = at && networkOf(at.address);
     const held = network === undefined ? 0 : (this.#perNetwork.get(network) ?? 0);
     const isTooMany = at !== undefined && !isLoopback(at.address) && held >= limits.connectionsPerSource;
@@ -100,7 +100,7 @@ export class Connections {
     const framer = new StreamFramer({
       message: (bytes, offset, length) => {
         batch.fill(client, bytes, offset, length);
-        this.#events.message(connection, batch, this.#nowMs());
+        this.events?.message(connection, batch, this.#nowMs());
       },
       oversize: () => {
         this.oversize++;
@@ -110,7 +110,7 @@ export class Connections {
     socket.setKeepAlive(true, 60_000);
     socket.on('data', (chunk: Buffer) => {
       if (!framer.handle(chunk)) socket.destroy();
-      this.#events.settled();
+      this.events?.settled();
     });
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#remove(connection));
@@ -148,13 +148,13 @@ export class Connections {
     if (this.#open[connection.id] !== connection) return;
     this.#open[connection.id] = undefined;
     this.#free.push(connection.id);
-    this.#events.closed(connection);
+    this.events?.closed(connection);
   }
 
   #closeIdle(): void {
-    const before = this.#nowMs() - this.#limits().connectionIdleS * 1000;
+    const before = this.#nowMs() - this.limits.connectionIdleS * 1000;
     for (const connection of this.#open) {
-      if (connection && connection.openedAtMs < before && !this.#events.isUsed(connection)) connection.socket.destroy();
+      if (connection && connection.openedAtMs < before && !this.events?.isUsed(connection)) connection.socket.destroy();
     }
   }
 }

@@ -1,7 +1,7 @@
-import { type SocketAddress, socketKey } from '@offhook/core';
-import { openUdpPort, type UdpPort, type UdpPortOptions } from '@offhook/core/node';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { type SocketAddress, socketKey } from '@offhook/core';
+import { openUdpPort, type UdpPort, type UdpPortOptions } from '@offhook/core/node';
 import type { TurnListen } from '../config.ts';
 import type { Connections } from './connections.ts';
 import { isInUse } from './shell.ts';

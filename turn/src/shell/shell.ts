@@ -1,6 +1,6 @@
 import type { Crypto, SocketAddress } from '@offhook/core';
 import { BATCH, MachineTimer, monotonicMs, openUdpPort, type UdpEndpoint, type UdpPort } from '@offhook/core/node';
-import { DEFAULT_LIMITS, type TurnLimits } from '../limits.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
 import {
   type TurnCommand,
   type TurnRules,
@@ -35,41 +35,21 @@ export class TurnShell {
   readonly #udp: readonly UdpPort[];
   readonly #relays: ({ readonly id: number; readonly port: UdpPort } | undefined)[] = [];
   readonly #timer: MachineTimer;
-  #limits: TurnLimits;
   #closed = false;
 
   /** Opens the listeners; rejects, in words, when an address can't be listened on. */
   static async open(options: TurnShellOptions): Promise<TurnShell> {
-    let shell: TurnShell | undefined;
-    let limits = { ...DEFAULT_LIMITS, ...options.limits };
-    const connections = new Connections(
-      () => {
-        limits = shell?.#limits ?? limits;
-        return limits;
-      },
-      {
-        message: (connection, batch, nowMs) => shell?.#handleMessage(connection, batch, nowMs),
-        settled: () => shell?.#settle(),
-        closed: ({ listener, client }) => {
-          shell?.server.handleDisconnect(listener, client);
-          shell?.#settle();
-        },
-        isUsed: ({ listener, client }) => shell?.server.holds(listener, client) ?? false,
-      },
-      monotonicMs,
-    );
+    const connections = new Connections({ ...DEFAULT_LIMITS, ...options.limits }, monotonicMs);
     try {
-      shell = new TurnShell(options, connections, await options.listen(connections));
+      return new TurnShell(options, connections, await options.listen(connections));
     } catch (error) {
       connections.close();
       throw error;
     }
-    return shell;
   }
 
   private constructor(options: TurnShellOptions, connections: Connections, listeners: Listeners) {
     this.#implementation = options.implementation ?? 'auto';
-    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.connections = connections;
     this.listeners = listeners;
     this.#udp = listeners.udp;
@@ -84,6 +64,15 @@ export class TurnShell {
       this.server.handleTimeout(nowMs);
       this.#settle();
     });
+    connections.events = {
+      message: (connection, batch, nowMs) => this.#handleMessage(connection, batch, nowMs),
+      settled: () => this.#settle(),
+      closed: ({ listener, client }) => {
+        this.server.handleDisconnect(listener, client);
+        this.#settle();
+      },
+      isUsed: ({ listener, client }) => this.server.holds(listener, client),
+    };
     for (const [index, port] of this.#udp.entries()) port.onReadable = () => this.#readListener(index, port);
   }
 
@@ -100,7 +89,7 @@ export class TurnShell {
 
   /** What holds from now on. */
   apply(rules: TurnRules): void {
-    this.#limits = { ...DEFAULT_LIMITS, ...rules.limits };
+    this.connections.limits = { ...DEFAULT_LIMITS, ...rules.limits };
     this.server.apply(rules);
     this.#settle();
   }
@@ -167,11 +156,7 @@ export class TurnShell {
     }
   }
 
-  #handleMessage(
-    { id, listener }: Connection,
-    batch: Parameters<TurnServer['handleClient']>[1],
-    nowMs: number,
-  ): void {
+  #handleMessage({ id, listener }: Connection, batch: Parameters<TurnServer['handleClient']>[1], nowMs: number): void {
     const { server, connections } = this;
     const verdict = server.handleClient(listener, batch, 0, nowMs, id);
     const { forward } = server;

@@ -66,6 +66,10 @@ test('what is neither STUN nor ChannelData ends the stream', () => {
   assert.equal(collect([new Uint8Array([0xff])]).alive, false);
   assert.equal(collect([new Uint8Array([0, 1, 0, 3])]).alive, false, 'a length that is no multiple of four');
   assert.equal(collect([new Uint8Array([0, 1]), new Uint8Array([0, 3])]).alive, false);
-  assert.equal(collect([new TextEncoder().encode('GET / HTTP/1.1\r\n\r\n')]).alive, true, 'G is ChannelData by its bits');
+  assert.equal(
+    collect([new TextEncoder().encode('GET / HTTP/1.1\r\n\r\n')]).alive,
+    true,
+    'G is ChannelData by its bits',
+  );
   fc.assert(fc.property(fc.array(fc.uint8Array({ maxLength: 300 })), (chunks) => void collect(chunks)));
 });

@@ -1,8 +1,8 @@
-import type { SocketAddress } from '@offhook/core';
-import { TLS_POLICY } from '@offhook/core/node';
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
+import type { SocketAddress } from '@offhook/core';
+import { TLS_POLICY } from '@offhook/core/node';
 import type { Connections } from './connections.ts';
 
 /** A handshake that takes longer is no client's. */

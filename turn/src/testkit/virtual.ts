@@ -48,6 +48,8 @@ export class VirtualWorld implements World {
   readonly packet = new OnePacket();
   /** Relay sockets take that long to open. */
   openDelayMs = 1;
+  /** 0 or more: clients of the first listener come by connections of that number. */
+  connection = -1;
   /** Answers each wish for a socket; undefined = opens. */
   refuse: (at: SocketAddress) => 'in-use' | 'other' | undefined = () => undefined;
   readonly #relays = new Map<number, { id: number; at: SocketAddress; remove: () => void }>();
@@ -80,7 +82,7 @@ export class VirtualWorld implements World {
     this.#driver = drive(this.server, net.clock, (command) => this.#execute(command));
     for (const [index, at] of listeners.entries()) {
       net.addNode(at, (bytes, from, nowMs) => {
-        const verdict = this.server.handleClient(index, this.packet.fill(bytes, from), 0, nowMs);
+        const verdict = this.server.handleClient(index, this.packet.fill(bytes, from), 0, nowMs, this.connection);
         this.#act(verdict, at, from);
       });
     }
@@ -88,6 +90,11 @@ export class VirtualWorld implements World {
 
   relays(): number {
     return this.#relays.size;
+  }
+
+  /** Does what the machine has asked for. */
+  settle(): void {
+    this.#driver.settle();
   }
 
   /** Moves time on. */

@@ -5,7 +5,7 @@ import type { UserFigures } from '../allocation/user-use.ts';
 import type { TurnRules } from '../server/turn-server.ts';
 import { openNear, type UdpDescriptor } from '../shell/listeners.ts';
 import type { Certificate } from '../shell/stream-listener.ts';
-import type { Listening, WorkerSettings, WorkerStatus } from './turn-worker.ts';
+import type { Listening, TurnWorker, WorkerSettings, WorkerStatus } from './turn-worker.ts';
 import { hostHere, hostInThread, type WorkerHost, type WorkerVerb } from './worker-host.ts';
 
 const LISTENER_BUFFER = 4 * 1024 * 1024;
@@ -106,9 +106,7 @@ export class Workers {
       const known = byUser.get(one.user);
       byUser.set(one.user, known ? added(known, one) : one);
     }
-    return [...byUser.values()].sort(
-      (a, b) => b.bytesToPeers + b.bytesToClient - (a.bytesToPeers + a.bytesToClient),
-    );
+    return [...byUser.values()].sort((a, b) => b.bytesToPeers + b.bytesToClient - (a.bytesToPeers + a.bytesToClient));
   }
 
   async allocations(): Promise<Record<string, number>[]> {
@@ -139,7 +137,7 @@ export class Workers {
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#askAll('stop').catch(() => {});
-    for (const { close } of this.#descriptors.flat()) close();
+    for (const all of this.#descriptors) closeAll(all);
   }
 
   async #startWorker(worker: number): Promise<void> {
@@ -168,7 +166,9 @@ export class Workers {
         await this.#startWorker(worker);
         return;
       } catch (error) {
-        this.#options.warn(`worker ${worker} does not start: ${error instanceof Error ? error.message : String(error)}`);
+        this.#options.warn(
+          `worker ${worker} does not start: ${error instanceof Error ? error.message : String(error)}`,
+        );
         await new Promise((resolve) => setTimeout(resolve, RESTART_MS));
       }
     }
@@ -176,19 +176,23 @@ export class Workers {
 
   #askAll<V extends WorkerVerb>(
     verb: V,
-    argument?: Parameters<WorkerHost['ask']>[1],
-  ): Promise<Awaited<ReturnType<WorkerHost['ask']>>[]> {
+    argument?: Parameters<TurnWorker[V]>[0],
+  ): Promise<ReturnType<TurnWorker[V]>[]> {
     const alive = this.#hosts.flatMap((host) => host ?? []);
-    return Promise.all(alive.map((host) => host.ask(verb, argument as never)));
+    return Promise.all(alive.map((host) => host.ask(verb, argument)));
   }
 }
 
 async function bindAll(udp: readonly SocketAddress[], workers: number): Promise<(readonly UdpDescriptor[])[]> {
   const bound = await openNear(udp, async (at) => {
     const all = await bindUdpDescriptors({ ...at, receiveBuffer: LISTENER_BUFFER }, workers);
-    return { local: all[0]!.local, all, close: () => all.forEach((one) => one.close()) };
+    return { local: all[0]!.local, all, close: () => closeAll(all) };
   });
   return bound.map(({ all }) => all);
+}
+
+function closeAll(descriptors: readonly UdpDescriptor[]): void {
+  for (const one of descriptors) one.close();
 }
 
 function added(a: UserFigures, b: UserFigures): UserFigures {
