@@ -4,25 +4,52 @@ import { UdpEndpoint } from './endpoint.ts';
 import { libc, MMSGHDR_BYTES, MSG_DONTWAIT, MSG_TRUNC, SOCKADDR_BYTES } from './libc.ts';
 import { HEADER_WORDS, NAME_WORDS } from './message-vector.ts';
 import { type PacketVectors, threadVectors } from './packet-vectors.ts';
-import { BATCH, HEADROOM, MAX_PACKET, SLOT_BYTES, type UdpPort, type UdpPortOptions, type UdpStats } from './port.ts';
+import {
+  BATCH,
+  HEADROOM,
+  MAX_PACKET,
+  SLOT_BYTES,
+  type UdpDescriptor,
+  type UdpPort,
+  type UdpPortOptions,
+  type UdpStats,
+} from './port.ts';
 import { gathering, threadReadiness } from './readiness.ts';
 import { ReceiveSize } from './receive-size.ts';
 import type { ChunkSender, SendChunk } from './send-chunk.ts';
-import { type BoundSocket, bindSocket } from './socket.ts';
+import { adoptSocket, type BoundSocket, bindSocket } from './socket.ts';
 
 /** The `UdpPort` of Linux: recvmmsg and sendmmsg by FFI, all ports of a thread on one epoll descriptor. */
 export function openMmsgPort(options: UdpPortOptions): MmsgPort {
-  const receiveBuffer = options.receiveBuffer ?? 256 * 1024;
-  const sendBuffer = options.sendBuffer ?? receiveBuffer;
-  const { address, port } = options;
-  const bound = bindSocket({ address, port, receiveBuffer, sendBuffer, long: 'probe', isDualStack: false });
-  return new MmsgPort(bound, options);
+  return new MmsgPort(options.fd ? adoptSocket(options.fd) : bindPacketSocket(options), options);
+}
+
+/** @throws the system's error with its `code`; nothing is left open then */
+export function bindMmsgDescriptors(options: UdpPortOptions, count: number): UdpDescriptor[] {
+  const descriptors: UdpDescriptor[] = [];
+  try {
+    while (descriptors.length < count) {
+      const port = descriptors[0]?.local.port ?? options.port;
+      const { fd, local } = bindPacketSocket({ ...options, port, reusePort: true });
+      descriptors.push({ fd, local });
+    }
+    return descriptors;
+  } catch (error) {
+    for (const { fd } of descriptors) libc.close(fd);
+    throw error;
+  }
+}
+
+function bindPacketSocket({ address, port, receiveBuffer = 256 * 1024, ...rest }: UdpPortOptions): BoundSocket {
+  const { sendBuffer = receiveBuffer, reusePort: isShared } = rest;
+  return bindSocket({ address, port, receiveBuffer, sendBuffer, long: 'probe', isDualStack: false, isShared });
 }
 
 class MmsgPort implements UdpPort, ChunkSender {
   readonly implementation = 'mmsg';
   readonly local: SocketAddress;
   readonly family: 4 | 6;
+  readonly isDontFragment: boolean;
   readonly rx: PacketArena;
   readonly stats: UdpStats = { received: 0, receivedBytes: 0, sent: 0, sentBytes: 0, oversize: 0, sendErrors: 0 };
   readonly #vectors: PacketVectors;
@@ -34,14 +61,17 @@ class MmsgPort implements UdpPort, ChunkSender {
   isGrouping = canGroup;
   #onReadable: (() => void) | undefined;
   #holdsProcess = true;
+  readonly #isAdopted: boolean;
 
-  constructor({ fd, family, local }: BoundSocket, { burst = 'many' }: UdpPortOptions) {
+  constructor({ fd, family, local, isDontFragment }: BoundSocket, { burst = 'many', fd: adopted }: UdpPortOptions) {
     const vectors = threadVectors();
     this.#vectors = vectors;
     this.rx = vectors.arena;
     this.fd = fd;
     this.family = family;
     this.local = local;
+    this.isDontFragment = isDontFragment;
+    this.#isAdopted = adopted !== undefined;
     this.#receiveSize = burst === 'few' ? new ReceiveSize() : undefined;
   }
 
@@ -183,7 +213,7 @@ class MmsgPort implements UdpPort, ChunkSender {
     if (this.fd < 0) return;
     this.flush();
     this.onReadable = undefined;
-    libc.close(this.fd);
+    if (!this.#isAdopted) libc.close(this.fd);
     this.fd = -1;
   }
 

@@ -66,6 +66,8 @@ export interface UdpPort {
   /** The address and port really bound. */
   readonly local: SocketAddress;
   readonly family: 4 | 6;
+  /** Packets leave with DF set (RFC 791 3.1; IPv6 always), so that none is fragmented on its way. */
+  readonly isDontFragment: boolean;
   readonly implementation: 'mmsg' | 'dgram';
   /** What the last `fill()` read; one object for all ports of the thread. */
   readonly rx: PacketBatch;
@@ -94,6 +96,12 @@ export interface UdpPort {
   unref(): void;
 }
 
+/** A bound socket that no port watches yet; a plain object, for `workerData`. */
+export interface UdpDescriptor {
+  readonly fd: number;
+  readonly local: SocketAddress;
+}
+
 export interface UdpPortOptions {
   /** Local IP address, IPv4 or IPv6 (IPv6 sockets carry IPv6 only). `0.0.0.0` and `::` bind all. */
   readonly address: string;
@@ -108,6 +116,13 @@ export interface UdpPortOptions {
    * many sockets with a flow each. It only tunes; any number passes in both ways.
    */
   readonly burst?: 'few' | 'many';
+  /** Several sockets of this user share the address (SO_REUSEPORT); each of them has to ask for it. Default false. */
+  readonly reusePort?: boolean;
+  /**
+   * A socket of `bindUdpDescriptors` to use in place of a new one, in whatever thread; `address` and `port` are its own. The
+   * port does not close it: when its thread is gone another one can go on with it. Batched implementation only.
+   */
+  readonly fd?: UdpDescriptor;
   /** Default `auto`: batched system calls where they work on this machine, else `dgram`. */
   readonly implementation?: 'auto' | 'mmsg' | 'dgram';
 }
