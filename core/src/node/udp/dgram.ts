@@ -33,6 +33,7 @@ class DgramPort implements UdpPort {
   readonly family: 4 | 6;
   readonly rx: PacketArena = threadArena();
   readonly stats: UdpStats = { received: 0, receivedBytes: 0, sent: 0, sentBytes: 0, oversize: 0, sendErrors: 0 };
+  onIcmp: UdpPort['onIcmp'];
   readonly #socket: Socket;
   #onReadable: (() => void) | undefined;
   #waiting: Waiting[] = [];

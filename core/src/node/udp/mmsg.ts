@@ -1,48 +1,20 @@
 import type { SocketAddress } from '../../base/index.ts';
 import type { PacketArena } from './arena.ts';
 import { UdpEndpoint } from './endpoint.ts';
-import { libc, MMSGHDR_BYTES, MSG_DONTWAIT, MSG_TRUNC, SOCKADDR_BYTES } from './libc.ts';
+import { openErrorQueue, readErrorQueue } from './error-queue.ts';
+import { EPOLLERR, libc, MMSGHDR_BYTES, MSG_DONTWAIT, MSG_TRUNC, SOCKADDR_BYTES } from './libc.ts';
 import { HEADER_WORDS, NAME_WORDS } from './message-vector.ts';
+import { bindPacketSocket } from './packet-socket.ts';
 import { type PacketVectors, threadVectors } from './packet-vectors.ts';
-import {
-  BATCH,
-  HEADROOM,
-  MAX_PACKET,
-  SLOT_BYTES,
-  type UdpDescriptor,
-  type UdpPort,
-  type UdpPortOptions,
-  type UdpStats,
-} from './port.ts';
+import { BATCH, HEADROOM, MAX_PACKET, SLOT_BYTES, type UdpPort, type UdpPortOptions, type UdpStats } from './port.ts';
 import { gathering, threadReadiness } from './readiness.ts';
 import { ReceiveSize } from './receive-size.ts';
 import type { ChunkSender, SendChunk } from './send-chunk.ts';
-import { adoptSocket, type BoundSocket, bindSocket } from './socket.ts';
+import { adoptSocket, type BoundSocket } from './socket.ts';
 
 /** The `UdpPort` of Linux: recvmmsg and sendmmsg by FFI, all ports of a thread on one epoll descriptor. */
 export function openMmsgPort(options: UdpPortOptions): MmsgPort {
   return new MmsgPort(options.fd ? adoptSocket(options.fd) : bindPacketSocket(options), options);
-}
-
-/** @throws the system's error with its `code`; nothing is left open then */
-export function bindMmsgDescriptors(options: UdpPortOptions, count: number): UdpDescriptor[] {
-  const descriptors: UdpDescriptor[] = [];
-  try {
-    while (descriptors.length < count) {
-      const port = descriptors[0]?.local.port ?? options.port;
-      const { fd, local } = bindPacketSocket({ ...options, port, reusePort: true });
-      descriptors.push({ fd, local });
-    }
-    return descriptors;
-  } catch (error) {
-    for (const { fd } of descriptors) libc.close(fd);
-    throw error;
-  }
-}
-
-function bindPacketSocket({ address, port, receiveBuffer = 256 * 1024, ...rest }: UdpPortOptions): BoundSocket {
-  const { sendBuffer = receiveBuffer, reusePort: isShared } = rest;
-  return bindSocket({ address, port, receiveBuffer, sendBuffer, long: 'probe', isDualStack: false, isShared });
 }
 
 class MmsgPort implements UdpPort, ChunkSender {
@@ -59,11 +31,13 @@ class MmsgPort implements UdpPort, ChunkSender {
   #chunk: SendChunk | undefined;
   fd: number;
   isGrouping = canGroup;
+  readonly hasErrorQueue: boolean;
+  onIcmp: UdpPort['onIcmp'];
   #onReadable: (() => void) | undefined;
   #holdsProcess = true;
   readonly #isAdopted: boolean;
 
-  constructor({ fd, family, local, isDontFragment }: BoundSocket, { burst = 'many', fd: adopted }: UdpPortOptions) {
+  constructor({ fd, family, local, isDontFragment }: BoundSocket, options: UdpPortOptions) {
     const vectors = threadVectors();
     this.#vectors = vectors;
     this.rx = vectors.arena;
@@ -71,11 +45,14 @@ class MmsgPort implements UdpPort, ChunkSender {
     this.family = family;
     this.local = local;
     this.isDontFragment = isDontFragment;
-    this.#isAdopted = adopted !== undefined;
-    this.#receiveSize = burst === 'few' ? new ReceiveSize() : undefined;
+    this.hasErrorQueue = options.icmp === true && openErrorQueue(fd, family);
+    this.#isAdopted = options.fd !== undefined;
+    this.#receiveSize = options.burst === 'few' ? new ReceiveSize() : undefined;
   }
 
-  handleReady(): void {
+  handleReady(events: number): void {
+    // An adopted socket may hold errors that another thread wanted.
+    if ((events & EPOLLERR) !== 0) readErrorQueue(this);
     this.#onReadable?.();
   }
 

@@ -43,7 +43,8 @@ export async function bindUdpDescriptors(options: UdpPortOptions, count: number)
   fast ??= loadFast();
   const loaded = await fast;
   if (typeof loaded === 'string') throw new Error(loaded);
-  return loaded.bindMmsgDescriptors(options, count);
+  const { bindPacketDescriptors } = await import('./packet-socket.ts');
+  return bindPacketDescriptors(options, count);
 }
 
 /**

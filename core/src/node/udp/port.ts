@@ -74,6 +74,13 @@ export interface UdpPort {
   readonly stats: UdpStats;
   /** Set once, before traffic is expected. Without it packets wait in the socket until `fill()` is called by hand. */
   onReadable: (() => void) | undefined;
+  /**
+   * With `icmp` told what the network says of packets sent to `to` (port 0: which one is not known), while `onReadable` is
+   * set: type and code as ICMP or ICMPv6 has them, and in `data` the MTU of "fragmentation needed" (3, 4) and "packet too big"
+   * (2, 0), else 0. A packet too long for the local link is told as one of these too. At most 16 per wake-up, the rest is
+   * dropped. Anybody can forge them.
+   */
+  onIcmp: ((to: UdpEndpoint, type: number, code: number, data: number) => void) | undefined;
   /** Reads up to BATCH packets without waiting; the number read, 0 when none waits. */
   fill(): number;
   /**
@@ -116,6 +123,8 @@ export interface UdpPortOptions {
    * many sockets with a flow each. It only tunes; any number passes in both ways.
    */
   readonly burst?: 'few' | 'many';
+  /** Wants `onIcmp` called. Default false; `node:dgram` never does. */
+  readonly icmp?: boolean;
   /** Several sockets of this user share the address (SO_REUSEPORT); each of them has to ask for it. Default false. */
   readonly reusePort?: boolean;
   /**

@@ -70,7 +70,7 @@ export function bindSocket(options: SocketOptions): BoundSocket {
 }
 
 /** Sets an option of one int; whether the system took it. */
-function setOption(fd: number, level: number, name: number, value: number): boolean {
+export function setOption(fd: number, level: number, name: number, value: number): boolean {
   const bytes = new Uint8Array(new Int32Array([value]).buffer);
   return libc.setsockopt(fd, level, name, addressOf(bytes), 4) === 0;
 }
