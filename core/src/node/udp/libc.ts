@@ -28,10 +28,12 @@ export const AF_INET6 = 10;
 export const SOCK_DGRAM_NONBLOCK = 2 | 0o4000 | 0o2000000;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_TRUNC = 0x20;
+export const MSG_ERRQUEUE = 0x2000;
 export const EPOLL_CLOEXEC = 0o2000000;
 export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
 export const EPOLLIN = 1;
+export const EPOLLERR = 8;
 
 /** struct mmsghdr, 64 bytes, in 32-bit words: name 0, namelen 2, iov 4, iovlen 6, control 8, controllen 10, flags 12, msg_len 14. */
 export const MMSGHDR_BYTES = 64;
@@ -49,6 +51,15 @@ export const SEGMENT_CONTROL_BYTES = 24;
 export const SEGMENT_CONTROL_LENGTH = 18;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
+/**
+ * A control message IP_RECVERR or IPV6_RECVERR, in bytes: level 8, type 12, then struct sock_extended_err: errno 16, origin
+ * 20, type 21, code 22, info 24, data 28, and the address that told it, at most 28 bytes.
+ */
+export const ERROR_CONTROL_BYTES = 64;
+export const SOL_IP = 0;
+export const IP_RECVERR = 11;
+export const SOL_IPV6 = 41;
+export const IPV6_RECVERR = 25;
 /** struct epoll_event: packed to 12 bytes on x86-64, 16 with the data at 8 elsewhere. */
 export const EPOLL_EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
 export const EPOLL_EVENT_DATA = process.arch === 'x64' ? 4 : 8;

@@ -1,28 +1,27 @@
 import type { SocketAddress } from '../../base/index.ts';
 import type { PacketArena } from './arena.ts';
 import { UdpEndpoint } from './endpoint.ts';
-import { libc, MMSGHDR_BYTES, MSG_DONTWAIT, MSG_TRUNC, SOCKADDR_BYTES } from './libc.ts';
+import { openErrorQueue, readErrorQueue } from './error-queue.ts';
+import { EPOLLERR, libc, MMSGHDR_BYTES, MSG_DONTWAIT, MSG_TRUNC, SOCKADDR_BYTES } from './libc.ts';
 import { HEADER_WORDS, NAME_WORDS } from './message-vector.ts';
+import { bindPacketSocket } from './packet-socket.ts';
 import { type PacketVectors, threadVectors } from './packet-vectors.ts';
 import { BATCH, HEADROOM, MAX_PACKET, SLOT_BYTES, type UdpPort, type UdpPortOptions, type UdpStats } from './port.ts';
 import { gathering, threadReadiness } from './readiness.ts';
 import { ReceiveSize } from './receive-size.ts';
 import type { ChunkSender, SendChunk } from './send-chunk.ts';
-import { type BoundSocket, bindSocket } from './socket.ts';
+import { adoptSocket, type BoundSocket } from './socket.ts';
 
 /** The `UdpPort` of Linux: recvmmsg and sendmmsg by FFI, all ports of a thread on one epoll descriptor. */
 export function openMmsgPort(options: UdpPortOptions): MmsgPort {
-  const receiveBuffer = options.receiveBuffer ?? 256 * 1024;
-  const sendBuffer = options.sendBuffer ?? receiveBuffer;
-  const { address, port } = options;
-  const bound = bindSocket({ address, port, receiveBuffer, sendBuffer, long: 'probe', isDualStack: false });
-  return new MmsgPort(bound, options);
+  return new MmsgPort(options.fd ? adoptSocket(options.fd) : bindPacketSocket(options), options);
 }
 
 class MmsgPort implements UdpPort, ChunkSender {
   readonly implementation = 'mmsg';
   readonly local: SocketAddress;
   readonly family: 4 | 6;
+  readonly isDontFragment: boolean;
   readonly rx: PacketArena;
   readonly stats: UdpStats = { received: 0, receivedBytes: 0, sent: 0, sentBytes: 0, oversize: 0, sendErrors: 0 };
   readonly #vectors: PacketVectors;
@@ -32,20 +31,28 @@ class MmsgPort implements UdpPort, ChunkSender {
   #chunk: SendChunk | undefined;
   fd: number;
   isGrouping = canGroup;
+  readonly hasErrorQueue: boolean;
+  onIcmp: UdpPort['onIcmp'];
   #onReadable: (() => void) | undefined;
   #holdsProcess = true;
+  readonly #isAdopted: boolean;
 
-  constructor({ fd, family, local }: BoundSocket, { burst = 'many' }: UdpPortOptions) {
+  constructor({ fd, family, local, isDontFragment }: BoundSocket, options: UdpPortOptions) {
     const vectors = threadVectors();
     this.#vectors = vectors;
     this.rx = vectors.arena;
     this.fd = fd;
     this.family = family;
     this.local = local;
-    this.#receiveSize = burst === 'few' ? new ReceiveSize() : undefined;
+    this.isDontFragment = isDontFragment;
+    this.hasErrorQueue = options.icmp === true && openErrorQueue(fd, family);
+    this.#isAdopted = options.fd !== undefined;
+    this.#receiveSize = options.burst === 'few' ? new ReceiveSize() : undefined;
   }
 
-  handleReady(): void {
+  handleReady(events: number): void {
+    // An adopted socket may hold errors that another thread wanted.
+    if ((events & EPOLLERR) !== 0) readErrorQueue(this);
     this.#onReadable?.();
   }
 
@@ -183,7 +190,7 @@ class MmsgPort implements UdpPort, ChunkSender {
     if (this.fd < 0) return;
     this.flush();
     this.onReadable = undefined;
-    libc.close(this.fd);
+    if (!this.#isAdopted) libc.close(this.fd);
     this.fd = -1;
   }
 

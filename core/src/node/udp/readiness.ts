@@ -1,3 +1,4 @@
+import { isMainThread } from 'node:worker_threads';
 import koffi from 'koffi';
 import { threadArena } from './arena.ts';
 import {
@@ -20,6 +21,7 @@ const ROUNDS = 4;
 interface Watched {
   /** What epoll says of the socket. */
   handleReady(events: number): void;
+  close(): void;
 }
 
 /**
@@ -34,6 +36,10 @@ class Readiness {
   /** By descriptor, without a hole in front: an array with holes may become a dictionary. */
   readonly #watched: (Watched | undefined)[] = [];
   readonly #holding = new Set<number>();
+  /** Descriptors are the process's: a thread that ends by an error would leave them open. */
+  readonly #closeAll = () => {
+    for (const watched of this.#watched) watched?.close();
+  };
   readonly #round = () => this.#handleReady();
   #count = 0;
   #ready = 0;
@@ -44,6 +50,7 @@ class Readiness {
     if (this.#epoll < 0) throw systemError('epoll_create1', '');
     this.#handle = koffi.node.poll(this.#epoll, { readable: true }, () => this.#wake());
     this.#handle.unref();
+    if (!isMainThread) process.on('exit', this.#closeAll);
   }
 
   watch(fd: number, watched: Watched, holdsProcess: boolean): void {
@@ -64,6 +71,7 @@ class Readiness {
     libc.epollControl(this.#epoll, EPOLL_CTL_DEL, fd, this.#eventsAddress);
     this.release(fd);
     if (this.#count > 0) return;
+    process.off('exit', this.#closeAll);
     this.#handle.close();
     libc.close(this.#epoll);
     readiness = undefined;

@@ -35,6 +35,8 @@ export interface ChunkSender {
   readonly stats: UdpStats;
   /** Whether packets may be grouped; switched off here when the system can't send groups from this socket. */
   isGrouping: boolean;
+  /** Whether ICMP errors wait on the socket. */
+  readonly hasErrorQueue: boolean;
 }
 
 /**
@@ -189,7 +191,7 @@ export class SendChunk {
     this.#messages = 0;
     this.#bytes = 0;
     this.#segment = 0;
-    const taken = libc.sendmmsg(sender.fd, this.#headersAddress, messages, MSG_DONTWAIT);
+    const taken = this.#attempt(sender, 0, messages);
     if (taken !== messages) return this.#flushRest(sender, packets, messages, taken);
     sender.stats.sent += packets;
     sender.stats.sentBytes += bytes;
@@ -224,8 +226,12 @@ export class SendChunk {
     return stats.sent - sentBefore;
   }
 
+  /** With an error queue an ICMP error of one packet is told to the next one too, in place of sending it. */
   #attempt(sender: ChunkSender, message: number, count: number): number {
-    return libc.sendmmsg(sender.fd, this.#headersAddress + message * MMSGHDR_BYTES, count, MSG_DONTWAIT);
+    const address = this.#headersAddress + message * MMSGHDR_BYTES;
+    const taken = libc.sendmmsg(sender.fd, address, count, MSG_DONTWAIT);
+    if (taken > 0 || !sender.hasErrorQueue || lastErrorNumber() === errno.EAGAIN) return taken;
+    return libc.sendmmsg(sender.fd, address, count, MSG_DONTWAIT);
   }
 
   /** The packets of a group that the system refused. When the longest passes alone, it is groups that can't be sent here. */
