@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { type SocketAddress, socketKey } from '@offhook/core';
-import { openUdpPort, type UdpPort, type UdpPortOptions } from '@offhook/core/node';
+import { openUdpPort, type UdpDescriptor, type UdpPort } from '@offhook/core/node';
 import type { TurnListen } from '../config.ts';
 import type { Connections } from './connections.ts';
 import { isInUse } from './shell.ts';
@@ -11,9 +11,6 @@ import { type Certificate, StreamListener } from './stream-listener.ts';
 const MAX_TRIES = 20;
 /** The listener carries everybody's packets. */
 const LISTENER_BUFFER = 4 * 1024 * 1024;
-
-/** A bound UDP socket of this process that another thread keeps open. */
-export type UdpDescriptor = NonNullable<UdpPortOptions['fd']>;
 
 export interface ListenOptions {
   readonly listen: TurnListen;

@@ -1,11 +1,11 @@
 import type { SocketAddress } from '@offhook/core';
-import { gatherPackets, monotonicMs, nodeCrypto } from '@offhook/core/node';
+import { gatherPackets, monotonicMs, nodeCrypto, type UdpDescriptor } from '@offhook/core/node';
 import type { RelayPorts } from '../allocation/allocation-table.ts';
 import type { SharedMemory } from '../allocation/shared.ts';
 import type { UserFigures } from '../allocation/user-use.ts';
 import type { TurnListen } from '../config.ts';
 import type { TurnRules } from '../server/turn-server.ts';
-import { openListeners, type UdpDescriptor } from '../shell/listeners.ts';
+import { openListeners } from '../shell/listeners.ts';
 import { TurnShell } from '../shell/shell.ts';
 import type { Certificate } from '../shell/stream-listener.ts';
 import { workerMetrics } from './worker-metrics.ts';

@@ -1,9 +1,15 @@
 import type { SocketAddress } from '@offhook/core';
-import { batchedUdpProblem, bindUdpDescriptors, nodeCrypto } from '@offhook/core/node';
+import {
+  batchedUdpProblem,
+  bindUdpDescriptors,
+  closeUdpDescriptors,
+  nodeCrypto,
+  type UdpDescriptor,
+} from '@offhook/core/node';
 import { SharedTables, sharedMemory } from '../allocation/shared.ts';
 import type { UserFigures } from '../allocation/user-use.ts';
 import type { TurnRules } from '../server/turn-server.ts';
-import { openNear, type UdpDescriptor } from '../shell/listeners.ts';
+import { openNear } from '../shell/listeners.ts';
 import type { Certificate } from '../shell/stream-listener.ts';
 import type { Listening, TurnWorker, WorkerSettings, WorkerStatus } from './turn-worker.ts';
 import { hostHere, hostInThread, type WorkerHost, type WorkerVerb } from './worker-host.ts';
@@ -137,7 +143,7 @@ export class Workers {
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#askAll('stop').catch(() => {});
-    for (const all of this.#descriptors) closeAll(all);
+    await closeUdpDescriptors(this.#descriptors.flat());
   }
 
   async #startWorker(worker: number): Promise<void> {
@@ -186,13 +192,9 @@ export class Workers {
 async function bindAll(udp: readonly SocketAddress[], workers: number): Promise<(readonly UdpDescriptor[])[]> {
   const bound = await openNear(udp, async (at) => {
     const all = await bindUdpDescriptors({ ...at, receiveBuffer: LISTENER_BUFFER }, workers);
-    return { local: all[0]!.local, all, close: () => closeAll(all) };
+    return { local: all[0]!.local, all, close: () => void closeUdpDescriptors(all) };
   });
   return bound.map(({ all }) => all);
-}
-
-function closeAll(descriptors: readonly UdpDescriptor[]): void {
-  for (const one of descriptors) one.close();
 }
 
 function added(a: UserFigures, b: UserFigures): UserFigures {

@@ -47,6 +47,12 @@ export async function bindUdpDescriptors(options: UdpPortOptions, count: number)
   return bindPacketDescriptors(options, count);
 }
 
+/** Closes what `bindUdpDescriptors` bound, once no port uses it any more. */
+export async function closeUdpDescriptors(descriptors: readonly UdpDescriptor[]): Promise<void> {
+  const { libc } = await import('./libc.ts');
+  for (const { fd } of descriptors) libc.close(fd);
+}
+
 /**
  * Adaptive gathering of this thread's batched ports and datagram sockets: while at least `minPackets` (default 4) are to be
  * expected in it, the thread sleeps `intervalUs` after a wake-up and then reads what came meanwhile; 0 (the default) is off.
