@@ -1,7 +1,8 @@
 import type { SocketAddress } from '@offhook/core';
 import type { TurnConfig } from './config.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
-import { isAddress, peerRuleProblem } from './peers/peer-policy.ts';
+import { isAddress } from './peers/address-range.ts';
+import { peerRuleProblem } from './peers/peer-rule.ts';
 
 const KINDS = ['udp', 'tcp', 'tls'] as const;
 const MIN_SECRET = 16;

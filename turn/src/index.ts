@@ -1,7 +1,8 @@
 export type { TurnConfig, TurnListen, TurnPolicy } from './config.ts';
 export { turnConfigProblems } from './config-problems.ts';
 export { DEFAULT_LIMITS, type TurnLimits } from './limits.ts';
-export { PeerPolicy, type PeerRule } from './peers/peer-policy.ts';
+export { PeerPolicy } from './peers/peer-policy.ts';
+export { type PeerRule, type PeerRules, peerRuleProblem } from './peers/peer-rule.ts';
 export {
   type TurnCommand,
   TurnServer,
