@@ -64,6 +64,28 @@ export function prefixesOf({ family, first, last }: AddressRange): AddressRange[
   return prefixes;
 }
 
+/** What is left of a range without the addresses of others. */
+export function without(range: AddressRange, holes: readonly AddressRange[]): AddressRange[] {
+  const { family } = range;
+  let left: (readonly [bigint, bigint])[] = [[numberOf(family, range.first), numberOf(family, range.last)]];
+  for (const hole of holes) {
+    if (hole.family !== family) continue;
+    const from = numberOf(family, hole.first);
+    const to = numberOf(family, hole.last);
+    left = left.flatMap(([first, last]) => {
+      if (to < first || from > last) return [[first, last] as const];
+      const before = from > first ? [[first, from - 1n] as const] : [];
+      return to < last ? [...before, [to + 1n, last] as const] : before;
+    });
+  }
+  return left.map(([first, last]) => ({ family, first: wordsOf(family, first), last: wordsOf(family, last) }));
+}
+
+/** Whether all of a range is inside of another one. */
+export function holds(outer: AddressRange, inner: AddressRange): boolean {
+  return includes(outer, inner.family, inner.first, 0) && includes(outer, inner.family, inner.last, 0);
+}
+
 /** Whether a text is an IP address. */
 export function isAddress(text: string): boolean {
   return typeof text === 'string' && parseAddress(text) !== undefined;
