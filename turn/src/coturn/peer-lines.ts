@@ -1,22 +1,22 @@
-import type { RelayAddress } from '../allocation/relay-address.ts';
 import {
   type AddressRange,
   addressText,
-  holds,
-  includes,
-  parseRange,
-  prefixesOf,
+  parseAddressRange,
+  rangeHolds,
+  rangeIncludes,
+  rangePrefixes,
+  rangeSize,
   rangeText,
-  sizeOf,
-  without,
-} from '../peers/address-range.ts';
+  rangeWithout,
+} from '@offhook/core';
+import type { RelayAddress } from '../allocation/relay-address.ts';
 import { type PeerRule, type PeerRules, peerRuleProblem } from '../peers/peer-rule.ts';
 import { neverPeers, specialRanges } from '../peers/special-ranges.ts';
 import type { CoturnSettings, CoturnVersion } from './settings.ts';
 
-const EVERYTHING = ['0.0.0.0/0', '::/0'].map((text) => parseRange(text)!);
+const EVERYTHING = ['0.0.0.0/0', '::/0'].map((text) => parseAddressRange(text)!);
 /** coturn refuses these by itself, whatever its lists say; without `allow-loopback-peers` no line opens them. */
-const LOOPBACK = ['127.0.0.0/8', '::1'].map((text) => parseRange(text)!);
+const LOOPBACK = ['127.0.0.0/8', '::1'].map((text) => parseAddressRange(text)!);
 
 /** IPv4 inside IPv6: our server looks at both, coturn at the outer address only. */
 const EMBEDDING = [
@@ -27,7 +27,7 @@ const EMBEDDING = [
   '64:ff9b:1::/48',
   '2002::/16',
   '2001::/32',
-].map((text) => parseRange(text)!);
+].map((text) => parseAddressRange(text)!);
 
 interface PeerLines {
   readonly lines: readonly string[];
@@ -45,18 +45,18 @@ export function peerLines(settings: CoturnSettings, version: CoturnVersion): Pee
   const own = ownAddresses(relay.addresses);
   for (const address of own) lines.push(`allowed-peer-ip=${address}`);
   for (const rule of peers.allow) {
-    const range = parseRange(rule.address)!;
-    if (LOOPBACK.some((one) => holds(one, range))) {
+    const range = parseAddressRange(rule.address)!;
+    if (LOOPBACK.some((one) => rangeHolds(one, range))) {
       notes.push(`peers.allow ${ruleText(rule)}: coturn lets nobody reach loopback, so this is left out`);
       continue;
     }
-    if (EMBEDDING.some((one) => holds(one, range))) {
+    if (EMBEDDING.some((one) => rangeHolds(one, range))) {
       notes.push(`peers.allow ${ruleText(rule)}: coturn does not look at the IPv4 address inside, so this is left out`);
       continue;
     }
     // in coturn's lists what is allowed wins, however wide; ours opens nothing narrower than itself
-    const narrower = specialRanges().filter((special) => sizeOf(special) < sizeOf(range));
-    const opened = without(range, [...neverPeers(), ...narrower]);
+    const narrower = specialRanges().filter((special) => rangeSize(special) < rangeSize(range));
+    const opened = rangeWithout(range, [...neverPeers(), ...narrower]);
     if (opened.length === 0) continue;
     if (rule.portMin !== undefined)
       notes.push(`peers.allow ${ruleText(rule)}: coturn knows no ports of peers, so all ports there are open`);
@@ -71,7 +71,7 @@ export function peerLines(settings: CoturnSettings, version: CoturnVersion): Pee
   for (const rule of peers.deny) {
     if (rule.portMin !== undefined)
       notes.push(`peers.deny ${ruleText(rule)}: coturn knows no ports of peers, so all ports there are closed`);
-    for (const text of boxes(parseRange(rule.address)!, version)) lines.push(`denied-peer-ip=${text}`);
+    for (const text of boxes(parseAddressRange(rule.address)!, version)) lines.push(`denied-peer-ip=${text}`);
   }
   for (const address of closedListeners(settings)) lines.push(`denied-peer-ip=${address}`);
   for (const text of specialLines(version)) lines.push(`denied-peer-ip=${text}`);
@@ -91,7 +91,7 @@ export function peersFrom(
       if (problem !== undefined) problems.push(`${key}: ${problem}`);
       else if (text.includes('/'))
         notes.push(`${key}=${text} is taken; coturn itself does not read prefixes (up to 4.10 it ignores such a line)`);
-      return parseRange(text) ?? [];
+      return parseAddressRange(text) ?? [];
     });
   const allow = read('allowed-peer-ip', allowed);
   const deny = read('denied-peer-ip', denied).map((range) => rangeText(range));
@@ -100,7 +100,9 @@ export function peersFrom(
     if (at >= 0) allow.splice(at, 1); // relayed addresses of ours are reached without a rule
   }
   for (const range of allow) {
-    const closed = specialRanges().filter((special) => sizeOf(special) < sizeOf(range) && holds(range, special));
+    const closed = specialRanges().filter(
+      (special) => rangeSize(special) < rangeSize(range) && rangeHolds(range, special),
+    );
     if (closed.length > 0)
       notes.push(
         `allowed-peer-ip=${rangeText(range)} opens nothing of ${closed.map(rangeText).join(', ')}: that takes a rule as narrow`,
@@ -133,21 +135,21 @@ function specialLines(version: CoturnVersion): string[] {
 /** What `public` closes already: a line of it in a coturn.conf is no rule of its own. */
 const ALREADY_CLOSED: ReadonlySet<string> = new Set([
   ...specialRanges().map(rangeText),
-  ...(['4.6', '4.17'] as const).flatMap(specialLines).map((text) => rangeText(parseRange(text)!)),
+  ...(['4.6', '4.17'] as const).flatMap(specialLines).map((text) => rangeText(parseAddressRange(text)!)),
 ]);
 
 /** Where the relay is and is told to be; loopback can't be opened, and need not be. */
 function ownAddresses(addresses: readonly RelayAddress[]): string[] {
   const all = addresses.flatMap(({ address, external }) => (external === undefined ? [address] : [address, external]));
-  const ranges = all.flatMap((text) => parseRange(text) ?? []);
-  return [...new Set(ranges.filter((range) => !LOOPBACK.some((one) => holds(one, range))).map(rangeText))];
+  const ranges = all.flatMap((text) => parseAddressRange(text) ?? []);
+  return [...new Set(ranges.filter((range) => !LOOPBACK.some((one) => rangeHolds(one, range))).map(rangeText))];
 }
 
 /** Addresses that are listened at and no relay's: closed under `public`, as this machine's all are. */
 function closedListeners({ listen, relay }: Pick<CoturnSettings, 'listen' | 'relay'>): string[] {
   const own = new Set(ownAddresses(relay.addresses));
-  const all = [...listen.udp, ...listen.tcp, ...listen.tls].flatMap(({ address }) => parseRange(address) ?? []);
-  const closed = all.filter((range) => !specialRanges().some((special) => holds(special, range))).map(rangeText);
+  const all = [...listen.udp, ...listen.tcp, ...listen.tls].flatMap(({ address }) => parseAddressRange(address) ?? []);
+  const closed = all.filter((range) => !specialRanges().some((special) => rangeHolds(special, range))).map(rangeText);
   return [...new Set(closed)].filter((text) => !own.has(text));
 }
 
@@ -162,12 +164,12 @@ function boxes(range: AddressRange, version: CoturnVersion): string[] {
   if (version === '4.17') {
     const from = [0, 0, 0, 1];
     if (!isAnyFirst) return [coturnRange(range)];
-    return includes(range, 6, from, 0) ? [coturnRange({ ...range, first: from })] : [];
+    return rangeIncludes(range, 6, from, 0) ? [coturnRange({ ...range, first: from })] : [];
   }
-  return prefixesOf(range).flatMap((prefix) => {
+  return rangePrefixes(range).flatMap((prefix) => {
     if (prefix.first.some((word) => word !== 0)) return [coturnRange(prefix)];
     return Array.from({ length: 16 }, (_, byte) => oneAt(byte))
-      .filter((first) => includes(prefix, 6, first, 0))
+      .filter((first) => rangeIncludes(prefix, 6, first, 0))
       .reverse()
       .map((first) => coturnRange({ ...prefix, first }));
   });

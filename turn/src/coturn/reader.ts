@@ -1,8 +1,7 @@
-import type { SocketAddress } from '@offhook/core';
+import { ipFamily, type SocketAddress } from '@offhook/core';
 import type { RelayAddress } from '../allocation/relay-address.ts';
 import type { TurnListen } from '../config.ts';
 import type { TurnLimits } from '../limits.ts';
-import { isAddress } from '../peers/address-range.ts';
 import { confLines, isOn } from './conf-line.ts';
 import { ALREADY_SO, ONE_VALUE, READ, REFUSED, type ReadKey, UNSUPPORTED } from './keys.ts';
 import { peersFrom } from './peer-lines.ts';
@@ -141,7 +140,7 @@ function relays(values: Values, listen: TurnListen, said: Said): CoturnSettings[
   const external = new Map<string, string>();
   for (const text of all(values, 'external-ip')) {
     const [outer = '', inner, more] = text.split('/');
-    const bad = [outer, inner ?? outer].find((address) => !isAddress(address));
+    const bad = [outer, inner ?? outer].find((address) => ipFamily(address) === undefined);
     if (bad !== undefined || more !== undefined)
       said.problems.push(`external-ip=${text}: a public address is needed, or public/private`);
     else if (inner === undefined) {
@@ -214,7 +213,7 @@ function alternate(values: Values, said: Said): SocketAddress | undefined {
   const read = all(values, 'alternate-server').flatMap((text) => {
     const [, v6, v4, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
     const at = { address: v6 ?? v4 ?? '', port: Number(port ?? COTURN_PORT) };
-    if (isAddress(at.address) && at.port > 0 && at.port <= 65_535) return [at];
+    if (ipFamily(at.address) !== undefined && at.port > 0 && at.port <= 65_535) return [at];
     said.problems.push(`alternate-server=${text}: an address and a port are needed, as 192.0.2.1:3478`);
     return [];
   });
@@ -238,7 +237,7 @@ function discovers(values: Values, { udp }: TurnListen, said: Said): boolean {
 
 function addresses(values: Values, key: ReadKey, said: Said): string[] {
   return all(values, key).filter((text) => {
-    const good = isAddress(text) && !(key === 'relay-ip' && (text === '0.0.0.0' || text === '::'));
+    const good = ipFamily(text) !== undefined && !(key === 'relay-ip' && (text === '0.0.0.0' || text === '::'));
     if (!good) said.problems.push(`${key}=${text}: an IP address of this machine is needed`);
     return good;
   });

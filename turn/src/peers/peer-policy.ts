@@ -1,5 +1,5 @@
+import { type AddressRange, parseAddressRange, rangeIncludes, rangeSize } from '@offhook/core';
 import type { UdpEndpoint } from '@offhook/core/node';
-import { type AddressRange, includes, parseRange, sizeOf } from './address-range.ts';
 import { embeddedIPv4, isatapIPv4 } from './embedded-address.ts';
 import type { PeerRule, PeerRules } from './peer-rule.ts';
 import { narrowestFirst, neverPeers } from './special-ranges.ts';
@@ -86,25 +86,25 @@ export class PeerPolicy {
       const rule = this.#allow[i]!;
       const isWide = special >= 0 && special < rule.opensFrom;
       const isPort = port === ANY_PORT || (port >= rule.portMin && port <= rule.portMax);
-      if (!isWide && isPort && includes(rule, family, words, at)) return true;
+      if (!isWide && isPort && rangeIncludes(rule, family, words, at)) return true;
     }
     if (special >= 0 || this.#base === 'none') return false;
     for (let i = 0; i < this.#deny.length; i++) {
       const rule = this.#deny[i]!;
       const isPort =
         port === ANY_PORT ? rule.portMin === 1 && rule.portMax === 65535 : port >= rule.portMin && port <= rule.portMax;
-      if (isPort && includes(rule, family, words, at)) return false;
+      if (isPort && rangeIncludes(rule, family, words, at)) return false;
     }
     return true;
   }
 }
 
 function compiled(rule: PeerRule): Compiled {
-  const range = parseRange(rule.address);
+  const range = parseAddressRange(rule.address);
   if (!range) throw new Error(`no address, CIDR prefix or range: ${rule.address}`);
-  const size = sizeOf(range);
+  const size = rangeSize(range);
   const ranges = SPECIAL[range.family];
-  const opens = ranges.findIndex((one) => sizeOf(one) >= size);
+  const opens = ranges.findIndex((one) => rangeSize(one) >= size);
   return {
     ...range,
     portMin: rule.portMin ?? 1,
@@ -114,6 +114,6 @@ function compiled(rule: PeerRule): Compiled {
 }
 
 function indexIn(ranges: readonly AddressRange[], family: 4 | 6, words: ArrayLike<number>, at: number): number {
-  for (let i = 0; i < ranges.length; i++) if (includes(ranges[i]!, family, words, at)) return i;
+  for (let i = 0; i < ranges.length; i++) if (rangeIncludes(ranges[i]!, family, words, at)) return i;
   return -1;
 }

@@ -1,4 +1,4 @@
-import { parseRange } from './address-range.ts';
+import { parseAddressRange } from '@offhook/core';
 
 /** Peers: an address, a CIDR prefix or a range (10.0.0.0-10.255.255.255), and the ports there, all of them by default. */
 export interface PeerRule {
@@ -22,7 +22,7 @@ export interface PeerRules {
 export function peerRuleProblem(rule: PeerRule): string | undefined {
   const { address } = rule;
   if (typeof address !== 'string') return 'each needs an address';
-  if (!parseRange(address)) {
+  if (!parseAddressRange(address)) {
     const shown = address.length > 100 ? `${address.slice(0, 99)}…` : address;
     return `'${shown}' is neither an IP address nor a CIDR prefix like 10.1.0.0/16 nor a range like 10.1.0.0-10.1.255.255`;
   }

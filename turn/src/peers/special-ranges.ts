@@ -1,4 +1,4 @@
-import { type AddressRange, parseRange, sizeOf } from './address-range.ts';
+import { type AddressRange, parseAddressRange, rangeSize } from '@offhook/core';
 
 /**
  * Special-purpose ranges (RFC 6890 and its registries): nobody's peers by themselves, and opened only by a rule at least as narrow.
@@ -30,9 +30,11 @@ export function neverPeers(): readonly AddressRange[] {
 
 /** The special ranges of one family, the narrowest first: the first that holds an address says how narrow a rule has to be. */
 export function narrowestFirst(family: 4 | 6): readonly AddressRange[] {
-  return SPECIAL_RANGES.filter((range) => range.family === family).sort((a, b) => (sizeOf(a) < sizeOf(b) ? -1 : 1));
+  return SPECIAL_RANGES.filter((range) => range.family === family).sort((a, b) =>
+    rangeSize(a) < rangeSize(b) ? -1 : 1,
+  );
 }
 
 function read(lines: readonly string[]): readonly AddressRange[] {
-  return lines.flatMap((line) => line.split(' ')).map((text) => parseRange(text)!);
+  return lines.flatMap((line) => line.split(' ')).map((text) => parseAddressRange(text)!);
 }

@@ -1,4 +1,4 @@
-import { formatIPv4, formatIPv6, parseIPv4, parseIPv6 } from '@offhook/core';
+import { formatIPv4, formatIPv6, parseIPv4, parseIPv6 } from './address.ts';
 
 /** Addresses of one family from a first to a last one, both included, as words of 32 bits: one of IPv4, four of IPv6. */
 export interface AddressRange {
@@ -8,7 +8,7 @@ export interface AddressRange {
 }
 
 /** An address, a CIDR prefix (10.1.0.0/16), or a range as coturn writes it (10.0.0.0-10.255.255.255); undefined when it is none. */
-export function parseRange(text: string): AddressRange | undefined {
+export function parseAddressRange(text: string): AddressRange | undefined {
   const dash = text.indexOf('-');
   if (dash >= 0) return between(parseAddress(text.slice(0, dash)), parseAddress(text.slice(dash + 1)));
   const slash = text.indexOf('/');
@@ -40,18 +40,18 @@ export function addressText(family: 4 | 6, words: readonly number[]): string {
 }
 
 /** Whether an address is inside; its words begin at `at`. */
-export function includes(range: AddressRange, family: 4 | 6, words: ArrayLike<number>, at: number): boolean {
+export function rangeIncludes(range: AddressRange, family: 4 | 6, words: ArrayLike<number>, at: number): boolean {
   if (range.family !== family) return false;
   return compareAt(words, at, range.first) >= 0 && compareAt(words, at, range.last) <= 0;
 }
 
 /** How many addresses there are, for comparing widths; not for packets. */
-export function sizeOf({ family, first, last }: AddressRange): bigint {
+export function rangeSize({ family, first, last }: AddressRange): bigint {
   return numberOf(family, last) - numberOf(family, first) + 1n;
 }
 
 /** The fewest CIDR prefixes that hold the same addresses. */
-export function prefixesOf({ family, first, last }: AddressRange): AddressRange[] {
+export function rangePrefixes({ family, first, last }: AddressRange): AddressRange[] {
   const prefixes: AddressRange[] = [];
   const end = numberOf(family, last);
   for (let from = numberOf(family, first); from <= end; ) {
@@ -65,7 +65,7 @@ export function prefixesOf({ family, first, last }: AddressRange): AddressRange[
 }
 
 /** What is left of a range without the addresses of others. */
-export function without(range: AddressRange, holes: readonly AddressRange[]): AddressRange[] {
+export function rangeWithout(range: AddressRange, holes: readonly AddressRange[]): AddressRange[] {
   const { family } = range;
   let left: (readonly [bigint, bigint])[] = [[numberOf(family, range.first), numberOf(family, range.last)]];
   for (const hole of holes) {
@@ -82,13 +82,8 @@ export function without(range: AddressRange, holes: readonly AddressRange[]): Ad
 }
 
 /** Whether all of a range is inside of another one. */
-export function holds(outer: AddressRange, inner: AddressRange): boolean {
-  return includes(outer, inner.family, inner.first, 0) && includes(outer, inner.family, inner.last, 0);
-}
-
-/** Whether a text is an IP address. */
-export function isAddress(text: string): boolean {
-  return typeof text === 'string' && parseAddress(text) !== undefined;
+export function rangeHolds(outer: AddressRange, inner: AddressRange): boolean {
+  return rangeIncludes(outer, inner.family, inner.first, 0) && rangeIncludes(outer, inner.family, inner.last, 0);
 }
 
 function parseAddress(text: string): AddressRange | undefined {
@@ -116,7 +111,7 @@ function compareAt(words: ArrayLike<number>, at: number, other: readonly number[
 }
 
 function prefixBits(range: AddressRange): number | undefined {
-  const size = sizeOf(range);
+  const size = rangeSize(range);
   const isPrefix = (size & (size - 1n)) === 0n && numberOf(range.family, range.first) % size === 0n;
   return isPrefix ? widthOf(range.family) - (size.toString(2).length - 1) : undefined;
 }
