@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { DEFAULT_LIMITS } from '@offhook/turn';
 import { skippedPorts } from './commands/skipped-ports.ts';
+import type { TurnSettings } from './config/turn.ts';
 import type { Finding } from './doctor/finding.ts';
 import { composeParts, portSlice } from './parts.ts';
 import type { Ports } from './supervisor/spec.ts';
@@ -246,19 +248,36 @@ const CONFIG = {
     rtpPorts: { min: 20100, max: 29999 },
     timeoutS: 60,
   },
-  turn: { enabled: true, port: 3478, relayPorts: { min: 49152, max: 65535 }, credentialTtlS: 60 },
+  turn: {
+    enabled: true,
+    port: 3478,
+    tlsPort: 5349,
+    tcp: true,
+    tls: true,
+    workers: 2,
+    relayPorts: { min: 49152, max: 65535 },
+    peers: 'relay',
+    allowedPeers: [],
+    deniedPeers: [],
+    sha256: true,
+    natDiscovery: false,
+    limits: { ...DEFAULT_LIMITS, allocations: 99 },
+    gatherUs: 500,
+    credentialTtlS: 60,
+  },
 } as const;
+const SECRETS = { turn: ['T', 'before'], session: 'S', nonce: 'N', turnNonce: 'TN' } as const;
 const PORTS = new Map<string, Ports>([
   ['media-relay-0', { ng: 2223, mux: 20000 }],
   ['media-relay-1', { ng: 2224, mux: 20005 }],
-  ['turn', { udp: 3479 }],
+  ['turn', { udp: 3479, tcp: 3479, tls: 5350 }],
 ]);
 
-function settings(publicly: boolean) {
+function settings(publicly: boolean, turn: Partial<TurnSettings> = {}, hostAddresses = ['192.0.2.7']) {
   const parts = composeParts({
-    config: { ...CONFIG, public: publicly, routes: '/home/routes.ts' },
-    secrets: { turn: 'T', session: 'S', nonce: 'N' },
-    hostAddresses: ['192.0.2.7'],
+    config: { ...CONFIG, public: publicly, routes: '/home/routes.ts', turn: { ...CONFIG.turn, ...turn } },
+    secrets: () => SECRETS,
+    hostAddresses,
     loopback: ['127.0.0.1', '::1'],
     version: '0',
   });
@@ -277,8 +296,19 @@ test('by default only the media mux and the relayed addresses leave loopback', (
   const all = settings(false);
   assert.deepEqual(all['media-relay-1'].mux, { addresses: ['127.0.0.1', '192.0.2.7'], port: 20001 });
   assert.deepEqual(all['media-relay-1'].rtp, { address: '127.0.0.1', portMin: 25050, portMax: 29999 });
-  assert.deepEqual(all.turn.listen, [{ address: '127.0.0.1', port: 3478 }]);
-  assert.deepEqual(all.turn.relay.addresses, ['127.0.0.1', '192.0.2.7']);
+  const one = (port: number) => [{ address: '127.0.0.1', port }];
+  assert.deepEqual(all.turn.listen, { udp: one(3478), tcp: one(3478), tls: one(5349) });
+  assert.deepEqual(all.turn.relay.addresses, [{ address: '127.0.0.1' }, { address: '192.0.2.7' }]);
+  assert.deepEqual(all.turn.secrets, ['T', 'before']);
+  assert.equal(all.signaling.turn.secret, 'T');
+  assert.deepEqual(all.turn.tls, all.signaling.tls);
+  const { workers, nonceSecret, usersFile, limits } = all.turn;
+  assert.deepEqual([workers, nonceSecret, usersFile, limits.allocations], [2, 'TN', '/d/turn-users.json', 99]);
+  assert.deepEqual(all.signaling.turn.uris, [
+    'turn:127.0.0.1:3479?transport=udp',
+    'turn:127.0.0.1:3479?transport=tcp',
+    'turns:127.0.0.1:5350?transport=tcp',
+  ]);
   const both = (port: number) => ['127.0.0.1', '::1'].map((address) => ({ address, port }));
   const identity = { digest: { tls: 'SHA-256' }, edges: ['192.0.2.9'], challenge: 'digest', bans: true };
   assert.deepEqual(all.signaling.sip, { ...identity, udp: both(5060), tcp: both(5060), tls: both(5061) });
@@ -290,7 +320,7 @@ test('by default only the media mux and the relayed addresses leave loopback', (
 test('signalling that is restarted on the ports it had is told all else as before', () => {
   const [signaling] = composeParts({
     config: { ...CONFIG, public: false },
-    secrets: { turn: 'T', session: 'S', nonce: 'N' },
+    secrets: () => SECRETS,
     hostAddresses: [],
     loopback: ['127.0.0.1'],
     version: '0',
@@ -304,7 +334,7 @@ test('signalling that is restarted on the ports it had is told all else as befor
 test('without TURN nothing waits for it and no phone is told of it', () => {
   const parts = composeParts({
     config: { ...CONFIG, turn: { ...CONFIG.turn, enabled: false } },
-    secrets: { turn: 'T', session: 'S', nonce: 'N' },
+    secrets: () => SECRETS,
     hostAddresses: [],
     loopback: ['127.0.0.1'],
     version: '0',
@@ -321,21 +351,73 @@ test('without TURN nothing waits for it and no phone is told of it', () => {
 
 test('--public opens the rest; TURN reaches the real media ports and nothing else; signalling is told the real ports', () => {
   const all = settings(true);
-  assert.deepEqual(
-    all.turn.listen.map(({ address }: { address: string }) => address),
-    ['127.0.0.1', '192.0.2.7'],
-  );
-  assert.deepEqual(all.turn.peers, [
-    { address: '127.0.0.1/32', portMin: 20000, portMax: 20000 },
-    { address: '192.0.2.7/32', portMin: 20000, portMax: 20000 },
-    { address: '127.0.0.1/32', portMin: 20005, portMax: 20005 },
-    { address: '192.0.2.7/32', portMin: 20005, portMax: 20005 },
-  ]);
+  for (const kind of ['udp', 'tcp', 'tls'])
+    assert.deepEqual(
+      all.turn.listen[kind].map(({ address }: { address: string }) => address),
+      ['127.0.0.1', '192.0.2.7'],
+    );
+  assert.deepEqual(all.turn.peers, { base: 'none', allow: MEDIA, deny: [] });
   assert.equal(all['media-relay-0'].rtp.address, '192.0.2.7');
   assert.deepEqual(all.signaling.http.addresses, ['0.0.0.0', '::']);
   assert.deepEqual(all.signaling.media.relays, ['udp:127.0.0.1:2223', 'udp:127.0.0.1:2224']);
-  assert.deepEqual(all.signaling.turn.uris, ['turn:127.0.0.1:3479?transport=udp', 'turn:192.0.2.7:3479?transport=udp']);
+  assert.deepEqual(all.signaling.turn.uris, [
+    'turn:127.0.0.1:3479?transport=udp',
+    'turn:192.0.2.7:3479?transport=udp',
+    'turn:192.0.2.7:3479?transport=tcp',
+    'turns:192.0.2.7:5350?transport=tcp',
+  ]);
 });
+
+test('TURN as it is configured: public peers with rules, an address outside, no TCP, NAT discovery', () => {
+  const all = settings(
+    true,
+    {
+      tcp: false,
+      tls: false,
+      peers: 'public',
+      allowedPeers: ['10.1.0.0/16', '[fd00::1]:5000'],
+      deniedPeers: ['198.18.0.0-198.18.0.9:1-1023'],
+      external: { '192.0.2.7': '11.0.0.7' },
+      alternateServer: '[2001:db8::7]:3478',
+      natDiscovery: true,
+    },
+    ['192.0.2.7', '192.0.2.8'],
+  );
+  assert.equal(all.turn.peers.base, 'public');
+  assert.deepEqual(all.turn.peers.allow.slice(-2), [
+    { address: '10.1.0.0/16' },
+    { address: 'fd00::1', portMin: 5000, portMax: 5000 },
+  ]);
+  assert.deepEqual(all.turn.peers.deny, [{ address: '198.18.0.0-198.18.0.9', portMin: 1, portMax: 1023 }]);
+  assert.deepEqual(all.turn.relay.addresses[1], { address: '192.0.2.7', external: '11.0.0.7' });
+  assert.deepEqual(all.turn.alternateServer, { address: '2001:db8::7', port: 3478 });
+  assert.deepEqual([all.turn.listen.tcp, all.turn.listen.tls, all.turn.tls], [[], [], undefined]);
+  const at = (address: string, port: number) => ({ address, port });
+  const [a, b] = ['192.0.2.7', '192.0.2.8'] as const;
+  const square = (port: number) => [at(a, port), at(b, port), at(a, port + 1), at(b, port + 1), at('127.0.0.1', port)];
+  assert.deepEqual(all.turn.listen.udp, square(3478));
+  const parts = composeParts({
+    config: { ...CONFIG, public: true, turn: { ...CONFIG.turn, natDiscovery: true } },
+    secrets: () => SECRETS,
+    hostAddresses: [a, b],
+    loopback: ['127.0.0.1'],
+    version: '0',
+  });
+  const turn = parts.find(({ name }) => name === 'turn')!;
+  const again = turn.withPorts(turn.settings(PORTS), { udp: 3480, tcp: 3481, tls: 5351 }) as typeof all.turn;
+  assert.deepEqual(again.listen.udp, square(3480));
+  assert.equal(again.listen.tcp[0].port, 3481);
+  assert.equal(again.listen.tls[0].port, 5351);
+  assert.deepEqual(all.signaling.turn.uris.slice(0, 2), [
+    'turn:127.0.0.1:3479?transport=udp',
+    'turn:11.0.0.7:3479?transport=udp',
+  ]);
+  assert.ok(all.signaling.tls.names.includes('11.0.0.7'));
+});
+
+const MEDIA = [20000, 20005].flatMap((port) =>
+  ['127.0.0.1', '192.0.2.7'].map((address) => ({ address, portMin: port, portMax: port })),
+);
 
 test('every port that somebody else had is said, those of media too', () => {
   const ports = new Map<string, Ports>([

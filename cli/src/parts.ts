@@ -1,33 +1,15 @@
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { type At, type Composition, countOf, LOOPBACK, nth, onPort, portOf } from './composition.ts';
 import type { Config, PortRange } from './config/config.ts';
-import type { Secrets } from './config/secrets.ts';
 import { ROOT } from './root.ts';
 import type { PartSpec, Ports } from './supervisor/spec.ts';
+import { tlsSettings, turnOnPorts, turnSettings, turnUris } from './turn-settings.ts';
 
-const LOOPBACK = '127.0.0.1';
-const MAX_AUTO_WORKERS = 64;
 /**
  * Signalling makes 60 kB of short-lived objects for a registration: a nursery that stays in the processor's cache costs 5 to 10 %
  * less time than the default of 16 MB. One helper is enough to collect them: four take the processor from who answers.
  */
 const SIGNALING_FLAGS = ['--max-semi-space-size=4', '--v8-pool-size=1'];
-
-/** Everything that the parts' settings are made of. */
-export interface Composition {
-  readonly config: Config;
-  readonly secrets: Secrets;
-  /** This host's own addresses beside loopback. */
-  readonly hostAddresses: readonly string[];
-  /** 127.0.0.1, and ::1 where there is IPv6. */
-  readonly loopback: readonly string[];
-  readonly version: string;
-}
-
-interface At {
-  readonly address: string;
-  readonly port: number;
-}
 
 /** The parts in start order: media workers, TURN (which has to know their ports; unless it is turned off), signalling (which has to know all). */
 export function composeParts(composition: Composition): PartSpec[] {
@@ -38,7 +20,7 @@ export function composeParts(composition: Composition): PartSpec[] {
 }
 
 export function workerCount({ media }: Config): number {
-  return media.workers === 'auto' ? Math.min(availableParallelism(), MAX_AUTO_WORKERS) : media.workers;
+  return countOf(media.workers);
 }
 
 /** Ports of one worker out of those of all, disjoint and beginning with an even one (RFC 3550 11). */
@@ -47,16 +29,6 @@ export function portSlice(all: PortRange, worker: number, workers: number): Port
   const first = all.min + (all.min % 2);
   const each = Math.floor((all.max + 1 - first) / workers / 2) * 2;
   return { min: first + worker * each, max: first + (worker + 1) * each - 1 };
-}
-
-/** The i-th port from a first one; "any" stays "any". */
-function nth(first: number, i: number): number {
-  return first === 0 ? 0 : first + i;
-}
-
-/** Where calls and requests may come in: loopback, and with `public` the host's own addresses. */
-function listenAddresses({ config, hostAddresses }: Composition): string[] {
-  return config.public ? [LOOPBACK, ...hostAddresses] : [LOOPBACK];
 }
 
 /** Where signalling listens: what is configured, or loopback, and with `public` the host's own addresses. */
@@ -99,33 +71,24 @@ function mediaRelay(composition: Composition, worker: number): PartSpec {
 }
 
 function turn(composition: Composition, relays: readonly string[]): PartSpec {
-  const { config, secrets, hostAddresses, version } = composition;
-  const addresses = [LOOPBACK, ...hostAddresses];
+  const { version } = composition;
   return {
     name: 'turn',
     entry: join(ROOT, 'turn/src/main.ts'),
     needs: relays,
     settings: (ports) => ({
       version,
-      listen: listenAddresses(composition).map((address) => ({ address, port: config.turn.port })),
-      relay: { addresses, portMin: config.turn.relayPorts.min, portMax: config.turn.relayPorts.max },
-      realm: config.domain,
-      secrets: [secrets.turn],
-      peers: relays.flatMap((relay) => {
-        const port = portNamed(ports, relay, 'mux');
-        return addresses.map((address) => ({ address: `${address}/32`, portMin: port, portMax: port }));
-      }),
+      ...turnSettings(
+        composition,
+        relays.map((relay) => portNamed(ports, relay, 'mux')),
+      ),
     }),
-    withPorts: (settings, ports) => ({
-      ...settings,
-      listen: (settings.listen as At[]).map((at) => ({ ...at, ...portOf(ports, 'udp') })),
-    }),
+    withPorts: turnOnPorts,
   };
 }
 
 function signaling(composition: Composition, relays: readonly string[]): PartSpec {
-  const { config, secrets, hostAddresses, version } = composition;
-  const listen = listenAddresses(composition);
+  const { config, version } = composition;
   const sipAt = sipAddresses(composition);
   return {
     name: 'signaling',
@@ -134,7 +97,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
     needs: config.turn.enabled ? [...relays, 'turn'] : relays,
     settings: (ports) => {
       const { port: _, tlsPort: __, ...identity } = config.sip;
-      const turnPort = config.turn.enabled ? portNamed(ports, 'turn', 'udp') : undefined;
+      const secrets = composition.secrets();
       return {
         version,
         dataDir: config.data,
@@ -153,13 +116,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
           webRoot: join(ROOT, 'web-phone/dist'),
           allowedOrigins: config.http.allowedOrigins,
         },
-        tls: {
-          folder: tlsFolder(config.data),
-          cert: config.tls.cert,
-          key: config.tls.key,
-          ca: config.tls.ca,
-          names: [...config.tls.names, ...hostAddresses],
-        },
+        tls: tlsSettings(composition),
         trunks: config.trunks,
         routes: config.routes,
         media: {
@@ -167,8 +124,8 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
           path: config.media.path,
         },
         turn: {
-          uris: turnPort === undefined ? [] : listen.map((address) => `turn:${address}:${turnPort}?transport=udp`),
-          secret: secrets.turn,
+          uris: config.turn.enabled ? turnUris(composition, ports.get('turn') ?? {}) : [],
+          secret: secrets.turn[0],
           ttlS: config.turn.credentialTtlS,
         },
         sessionSecret: secrets.session,
@@ -181,9 +138,9 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
         ...settings,
         sip: {
           ...sip,
-          udp: sip.udp.map((at) => ({ ...at, ...portOf(ports, 'udp') })),
-          tcp: sip.tcp.map((at) => ({ ...at, ...portOf(ports, 'tcp') })),
-          tls: sip.tls.map((at) => ({ ...at, ...portOf(ports, 'tls') })),
+          udp: onPort(sip.udp, ports, 'udp'),
+          tcp: onPort(sip.tcp, ports, 'tcp'),
+          tls: onPort(sip.tls, ports, 'tls'),
         },
         http: {
           ...(settings.http as object),
@@ -193,15 +150,6 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
       };
     },
   };
-}
-
-/** Where the own CA and the certificate by it are. */
-export function tlsFolder(data: string): string {
-  return join(data, 'tls');
-}
-
-function portOf(ports: Ports, name: string): { port?: number } {
-  return ports[name] === undefined ? {} : { port: ports[name] };
 }
 
 function portNamed(ports: ReadonlyMap<string, Ports>, part: string, name: string): number {

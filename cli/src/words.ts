@@ -1,6 +1,6 @@
 import { join } from 'node:path';
+import { tlsFolder } from './composition.ts';
 import type { Config } from './config/config.ts';
-import { tlsFolder } from './parts.ts';
 import type { Reach } from './running.ts';
 import type { Ports } from './supervisor/spec.ts';
 

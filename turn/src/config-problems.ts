@@ -1,7 +1,7 @@
-import type { SocketAddress } from '@offhook/core';
+import { ipFamily, type SocketAddress } from '@offhook/core';
 import type { TurnConfig } from './config.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
-import { isAddress, peerRuleProblem } from './peers/peer-policy.ts';
+import { peerRuleProblem } from './peers/peer-rule.ts';
 
 const KINDS = ['udp', 'tcp', 'tls'] as const;
 const MIN_SECRET = 16;
@@ -69,11 +69,11 @@ function relayProblems({ relay }: TurnConfig): string[] {
   const problems: string[] = [];
   if (list(relay?.addresses).length === 0) return ['relay.addresses: at least one is needed'];
   for (const { address, external } of list(relay.addresses)) {
-    if (!isAddress(address)) problems.push(`relay.addresses: '${address}' is no IP address`);
+    if (ipFamily(address) === undefined) problems.push(`relay.addresses: '${address}' is no IP address`);
     if (address === '0.0.0.0' || address === '::')
       problems.push(`relay.addresses: '${address}' can't be told to peers`);
     if (external === undefined) continue;
-    if (!isAddress(external)) problems.push(`relay.addresses: '${external}' is no IP address`);
+    if (ipFamily(external) === undefined) problems.push(`relay.addresses: '${external}' is no IP address`);
     else if (external.includes(':') !== address.includes(':'))
       problems.push(`relay.addresses: '${external}' and '${address}' are of different families`);
   }
@@ -86,7 +86,7 @@ function relayProblems({ relay }: TurnConfig): string[] {
 
 export function addressProblems(name: string, { address, port }: SocketAddress): string[] {
   const problems: string[] = [];
-  if (!isAddress(address)) problems.push(`${name}: '${address}' is no IP address`);
+  if (ipFamily(address) === undefined) problems.push(`${name}: '${address}' is no IP address`);
   if (!isPort(port)) problems.push(`${name}: ${port} is no port`);
   return problems;
 }

@@ -2,7 +2,7 @@ import type { SocketAddress } from '@offhook/core';
 import type { PartConfig, TlsSettings } from '@offhook/core/node';
 import type { RelayAddress } from './allocation/relay-address.ts';
 import type { TurnLimits } from './limits.ts';
-import type { PeerRules } from './peers/peer-policy.ts';
+import type { PeerRules } from './peers/peer-rule.ts';
 
 /** Where clients come; port 0 = any, a port in use is skipped (for all addresses alike where they ask for the same). */
 export interface TurnListen {

@@ -4,6 +4,7 @@ import { socketKey } from '@offhook/core';
 import { CertificateError } from '@offhook/core/node';
 import { loopbackAddresses } from '../addresses.ts';
 import { numberOption, UsageError, type Values } from '../arguments.ts';
+import { tlsFolder } from '../composition.ts';
 import { type Config, loadConfig } from '../config/config.ts';
 import { ConfigError } from '../config/config-error.ts';
 import { findData } from '../config/find-data.ts';
@@ -13,7 +14,6 @@ import { type ListenAt, listenPlan } from '../echo/listen-at.ts';
 import { EchoListener, type Opened } from '../echo/listener.ts';
 import { ECHO_LIMITS, type EchoCounters, type EchoLimits } from '../echo/port.ts';
 import { type Scheme, urlOf } from '../echo/url.ts';
-import { tlsFolder } from '../parts.ts';
 import { command } from '../spelling.ts';
 
 /** Sends everything back until it is told to stop. Exit code 1: a port could not be opened. */

@@ -3,13 +3,13 @@ import { join, resolve } from 'node:path';
 import { getCACertificates } from 'node:tls';
 import { CertificateError, readAuthorities } from '@offhook/core/node';
 import { numberOption, UsageError, type Values } from '../arguments.ts';
+import { tlsFolder } from '../composition.ts';
 import { findData } from '../config/find-data.ts';
 import { type EchoResult, runEcho } from '../echo/client.ts';
 import { MIN_SIZE } from '../echo/payload.ts';
 import { reportLines } from '../echo/tally.ts';
 import { type EchoTarget, parseEchoUrl, urlOf } from '../echo/url.ts';
 import { isFingerprint, type Trust } from '../echo/words.ts';
-import { tlsFolder } from '../parts.ts';
 
 const MAX_SIZE = 1_000_000;
 /** What a datagram over IPv4 holds (RFC 768: 65,535 with its header and that of IP). */

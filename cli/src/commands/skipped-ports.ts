@@ -5,6 +5,7 @@ import type { Ports } from '../supervisor/spec.ts';
 /** One line for each port that somebody else had, so that another one is used. */
 export function skippedPorts(config: Config, portsOf: (part: string) => Ports): string[] {
   const signaling = portsOf('signaling');
+  const turn = portsOf('turn');
   const workers = Array.from({ length: workerCount(config) }, (_, i) => ({ i, ports: portsOf(`media-relay-${i}`) }));
   const several = workers.length > 1;
   const pairs: readonly (readonly [string, number, number | undefined])[] = [
@@ -13,7 +14,9 @@ export function skippedPorts(config: Config, portsOf: (part: string) => Ports): 
     ['SIP over TCP', config.sip.port, signaling.tcp],
     ['the web phone over HTTPS', config.http.tlsPort, signaling.https],
     ['SIP over TLS', config.sip.tlsPort, signaling.tls],
-    ['TURN', config.turn.port, portsOf('turn').udp],
+    ['TURN', config.turn.port, turn.udp],
+    ['TURN over TCP', config.turn.port, turn.tcp],
+    ['TURN over TLS', config.turn.tlsPort, turn.tls],
     ...workers.flatMap(({ i, ports }) => {
       const whose = several ? ` of worker ${i}` : '';
       const { muxPort, ngPort } = config.media;

@@ -5,7 +5,7 @@ import { hostAddresses, loopbackAddresses } from '../addresses.ts';
 import { type Config, type ConfigFlags, loadConfig } from '../config/config.ts';
 import { ConfigError } from '../config/config-error.ts';
 import { pathProblem } from '../config/data-path.ts';
-import { loadSecrets } from '../config/secrets.ts';
+import { liveSecrets } from '../config/secrets.ts';
 import { composeParts } from '../parts.ts';
 import { version } from '../root.ts';
 import { ask, reachOf, runDirOf, supervisorPidFile } from '../running.ts';
@@ -45,7 +45,7 @@ export async function start(flags: ConfigFlags & { readonly quiet?: boolean | un
   const own = config.hostAddresses ?? hostAddresses();
   const parts = composeParts({
     config,
-    secrets: loadSecrets(config.data),
+    secrets: liveSecrets(config.data),
     hostAddresses: own,
     loopback: loopbackAddresses(),
     version: version(),

@@ -3,12 +3,16 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { DEFAULT_LIMITS } from '@offhook/turn';
 import { configProblems, homeOf, loadConfig } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import { findData } from './find-data.ts';
-import { loadSecrets } from './secrets.ts';
+import { liveSecrets, loadSecrets, rotateTurnSecret } from './secrets.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'oh-config-'));
+
+/** Limits that nobody has to set. */
+const LEFT_ALONE = ['unauthenticatedBurst', 'connectionIdleS'];
 
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -31,7 +35,23 @@ test('without a file every key has its default, and the data folder is ./data', 
       timeoutS: 60,
     },
     demoAccounts: true,
-    turn: { enabled: true, port: 3478, relayPorts: { min: 49152, max: 65535 }, credentialTtlS: 43200 },
+    turn: {
+      enabled: true,
+      port: 3478,
+      tlsPort: 5349,
+      tcp: true,
+      tls: true,
+      workers: 1,
+      relayPorts: { min: 49152, max: 65535 },
+      peers: 'relay',
+      allowedPeers: [],
+      deniedPeers: [],
+      sha256: true,
+      natDiscovery: false,
+      limits: Object.fromEntries(Object.entries(DEFAULT_LIMITS).filter(([name]) => !LEFT_ALONE.includes(name))),
+      gatherUs: 500,
+      credentialTtlS: 43200,
+    },
   });
 });
 
@@ -106,6 +126,30 @@ const WRONG: readonly [unknown, readonly RegExp[]][] = [
       /^trunks\.q\.register has to be an object, \{ … \}, not what is there$/,
     ],
   ],
+  [
+    { turn: { allowedPeers: ['10.0.0.1/8'] } },
+    [/^turn\.allowedPeers: '10\.0\.0\.1\/8' is no peer: an address, a prefix/],
+  ],
+  [
+    { turn: { allowedPeers: ['8.8.8.8:0', '8.8.8.8:9-5'] } },
+    [/'8\.8\.8\.8:0': ports are 1/, /'8\.8\.8\.8:9-5': ports/],
+  ],
+  [{ turn: { deniedPeers: ['8.8.8.8'] } }, [/^turn\.deniedPeers says nothing with turn\.peers "relay"/]],
+  [{ turn: { peers: 'all' } }, [/^turn\.peers has to be one of "relay", "public", not "all"$/]],
+  [{ turn: { external: 'turn.example.org' } }, [/^turn\.external: 'turn\.example\.org' is no IPv4 address/]],
+  [{ turn: { external: 7 } }, [/^turn\.external has to be a text in quotes or an object/]],
+  [
+    { hostAddresses: ['10.0.0.5'], turn: { external: { '10.0.0.6': '11.0.0.1', '10.0.0.5': 'x' } } },
+    [/10\.0\.0\.6 is none of hostAddresses/, /turn\.external of 10\.0\.0\.5: 'x' is no IPv4/],
+  ],
+  [{ turn: { alternateServer: '192.0.2.7' } }, [/^turn\.alternateServer: '192\.0\.2\.7' is no address and port/]],
+  [{ turn: { natDiscovery: true, port: 0 } }, [/needs public, and two addresses/, /and the port after it/]],
+  [{ turn: { workers: 'all' } }, [/^turn\.workers has to be a whole number from 1 to 64 or "auto"/]],
+  [
+    { turn: { limits: { allocation: 5 } } },
+    [/^unknown key 'allocation' in turn\.limits \(did you mean 'allocations'\?\)$/],
+  ],
+  [{ turn: { limits: { channels: 0 } } }, [/^turn\.limits\.channels has to be at least 1, and is 0$/]],
   [{ public: 'yes' }, [/^public has to be true or false, not "yes"$/]],
   [
     { htp: {}, sip: { port: 'x' }, turn: { port: 70000 } },
@@ -174,15 +218,34 @@ test('secrets are random, kept, private, and mended where one is missing', () =>
   const first = loadSecrets(data);
   const path = join(data, 'secrets.json');
   assert.deepEqual(loadSecrets(data), first);
-  assert.equal(new Set(Object.values(first)).size, 3);
+  assert.equal(new Set(Object.values(first).flat()).size, 4);
+  assert.equal(first.turn.length, 1);
   assert.equal(statSync(path).mode & 0o777, 0o600);
-  writeFileSync(path, JSON.stringify({ turn: first.turn }));
+  writeFileSync(path, JSON.stringify({ turn: first.turn[0], mine: 'kept' }));
   const mended = loadSecrets(data);
-  assert.equal(mended.turn, first.turn);
+  assert.deepEqual(mended.turn, first.turn);
   assert.ok(mended.session.length >= 32 && mended.session !== first.session);
-  assert.deepEqual(JSON.parse(readFileSync(path, 'utf8')), mended);
+  assert.deepEqual(JSON.parse(readFileSync(path, 'utf8')), { ...mended, turn: mended.turn[0], mine: 'kept' });
   writeFileSync(path, 'garbage');
   assert.throws(() => loadSecrets(data), /is damaged/);
+});
+
+test('a new TURN secret comes first, the one before stays, those before it don’t', () => {
+  const data = join(folder, 'rotated');
+  const live = liveSecrets(data);
+  const [first] = live().turn;
+  const second = rotateTurnSecret(data);
+  assert.deepEqual(second.turn.slice(1), [first]);
+  assert.deepEqual(live(), second);
+  const third = rotateTurnSecret(data);
+  assert.deepEqual(live(), third);
+  assert.deepEqual(third.turn.slice(1), [second.turn[0]]);
+  assert.equal(third.turn.length, 2);
+  assert.deepEqual([third.session, third.turnNonce], [second.session, second.turnNonce]);
+  const path = join(data, 'secrets.json');
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  writeFileSync(path, 'garbage');
+  assert.deepEqual(live(), third, 'while the file is damaged, the last ones hold');
 });
 
 test('a folder with neither settings nor data of Offhook means the project’s own', () => {

@@ -6,6 +6,7 @@ import schema from '../../config.schema.json' with { type: 'json' };
 import { ROOT } from '../root.ts';
 import { ConfigError } from './config-error.ts';
 import { type TrunkSettings, trunkProblems, withAbsolutePaths } from './trunks.ts';
+import { type TurnSettings, turnProblems } from './turn.ts';
 import { inWords, type SchemaNode } from './words.ts';
 
 /** The whole configuration with its defaults filled in; what each key means stands in config.schema.json. */
@@ -51,12 +52,7 @@ export interface Config {
   readonly routes?: string;
   /** Alice and bob, made when there is no account, and links for them at each start. */
   readonly demoAccounts: boolean;
-  readonly turn: {
-    readonly enabled: boolean;
-    readonly port: number;
-    readonly relayPorts: PortRange;
-    readonly credentialTtlS: number;
-  };
+  readonly turn: TurnSettings;
 }
 
 export interface PortRange {
@@ -101,7 +97,7 @@ export function configProblems(config: unknown): string[] {
   const { cert, key } = config.tls;
   if ((cert === undefined) !== (key === undefined))
     problems.push(`tls.${cert === undefined ? 'cert' : 'key'} is missing: a certificate and its key belong together`);
-  problems.push(...trunkProblems(config.trunks));
+  problems.push(...trunkProblems(config.trunks), ...turnProblems(config.turn, config));
   for (const name of ['ngPort', 'muxPort'] as const) {
     const last = config.media[name] + workers - 1;
     if (config.media[name] > 0 && last > 65535) problems.push(`media.${name}: the last worker's port would be ${last}`);

@@ -4,35 +4,75 @@ import { join } from 'node:path';
 
 /** Random at the first start, kept in `data/secrets.json`, readable by this user only. */
 export interface Secrets {
-  /** Shared with TURN: signs its time-limited credentials. */
-  readonly turn: string;
+  /** Shared with TURN: the first signs time-limited credentials, all of them are good. In the file one text or a list. */
+  readonly turn: readonly [string, ...string[]];
   /** Signs login sessions. */
   readonly session: string;
   /** Signs digest nonces. */
   readonly nonce: string;
+  /** Signs TURN's nonces. */
+  readonly turnNonce: string;
 }
 
-const NAMES = ['turn', 'session', 'nonce'] as const;
+const SHORTEST = 16;
+/** The new one and the one before: credentials are good for `turn.credentialTtlS`, not for ever. */
+const KEPT = 2;
 
 /** The secrets of a data folder; those that are missing are made. Throws when the file is there and can't be read. */
 export function loadSecrets(data: string): Secrets {
-  const path = join(data, 'secrets.json');
   mkdirSync(data, { recursive: true, mode: 0o700 });
+  const path = join(data, 'secrets.json');
   const known = readKnown(path);
-  const secrets: Record<string, unknown> = { ...known };
-  let complete = known !== undefined;
-  for (const name of NAMES) {
-    if (typeof secrets[name] === 'string' && secrets[name].length >= 16) continue;
-    secrets[name] = randomBytes(32).toString('base64url');
-    complete = false;
-  }
-  if (complete) chmodSync(path, 0o600);
-  else {
-    const fresh = `${path}.${process.pid}`;
-    writeFileSync(fresh, `${JSON.stringify(secrets, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' });
-    renameSync(fresh, path);
-  }
-  return secrets as unknown as Secrets;
+  const turn = [known?.turn].flat().filter(isSecret);
+  const secrets: Secrets = {
+    turn: [turn[0] ?? made(), ...turn.slice(1)],
+    session: isSecret(known?.session) ? known.session : made(),
+    nonce: isSecret(known?.nonce) ? known.nonce : made(),
+    turnNonce: isSecret(known?.turnNonce) ? known.turnNonce : made(),
+  };
+  const names = ['session', 'nonce', 'turnNonce'] as const;
+  if (known && turn.length > 0 && names.every((name) => known[name] === secrets[name])) chmodSync(path, 0o600);
+  else store(path, { ...known, ...secrets });
+  return secrets;
+}
+
+/** The secrets as they are each time, so that what is started again gets those of now; while the file can't be read, the last ones. */
+export function liveSecrets(data: string): () => Secrets {
+  let last = loadSecrets(data);
+  return () => {
+    try {
+      last = loadSecrets(data);
+    } catch {
+      // it has been good, and will be mended or told of at the next start
+    }
+    return last;
+  };
+}
+
+/** A new secret for TURN's credentials; the one before stays good, those before it don't. */
+export function rotateTurnSecret(data: string): Secrets {
+  const secrets = loadSecrets(data);
+  const path = join(data, 'secrets.json');
+  const rotated: Secrets = { ...secrets, turn: [made(), ...secrets.turn.slice(0, KEPT - 1)] };
+  store(path, { ...readKnown(path), ...rotated });
+  return rotated;
+}
+
+/** All at once, or not at all. */
+function store(path: string, secrets: Record<string, unknown> & Secrets): void {
+  const fresh = `${path}.${process.pid}`;
+  const { turn } = secrets;
+  const text = JSON.stringify({ ...secrets, turn: turn.length === 1 ? turn[0] : turn }, undefined, 2);
+  writeFileSync(fresh, `${text}\n`, { mode: 0o600, flag: 'wx' });
+  renameSync(fresh, path);
+}
+
+function isSecret(value: unknown): value is string {
+  return typeof value === 'string' && value.length >= SHORTEST;
+}
+
+function made(): string {
+  return randomBytes(32).toString('base64url');
 }
 
 function readKnown(path: string): Record<string, unknown> | undefined {

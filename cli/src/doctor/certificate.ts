@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { type CertificateFacts, certificateFacts, outOfDate, readCredentials } from '@offhook/core/node';
+import { tlsFolder } from '../composition.ts';
 import type { Config } from '../config/config.ts';
-import { tlsFolder } from '../parts.ts';
 import { ownCaPath } from '../words.ts';
 import type { Finding } from './finding.ts';
 

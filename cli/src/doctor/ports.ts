@@ -13,7 +13,7 @@ export async function portsFree(config: Config): Promise<Finding[]> {
     ['SIP', 'udp', config.sip.port],
     ['SIP', 'tcp', config.sip.port],
     ['SIP over TLS', 'tcp', config.sip.tlsPort],
-    ...(config.turn.enabled ? [['TURN', 'udp', config.turn.port] as const] : []),
+    ...turnPorts(config),
     ['media', 'udp', config.media.muxPort],
     ['media control', 'udp', config.media.ngPort],
   ] as const;
@@ -39,6 +39,15 @@ export async function portsFree(config: Config): Promise<Finding[]> {
     }),
   );
   return findings;
+}
+
+function turnPorts({ turn }: Config): (readonly [string, 'udp' | 'tcp', number])[] {
+  if (!turn.enabled) return [];
+  return [
+    ['TURN', 'udp', turn.port],
+    ...(turn.tcp ? [['TURN', 'tcp', turn.port] as const] : []),
+    ...(turn.tls ? [['TURN over TLS', 'tcp', turn.tlsPort] as const] : []),
+  ];
 }
 
 function tcpFree(port: number): Promise<boolean> {

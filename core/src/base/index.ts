@@ -1,4 +1,5 @@
 export * from './address.ts';
+export * from './address-range.ts';
 export * from './bytes.ts';
 export * from './crypto.ts';
 export * from './deadlines.ts';

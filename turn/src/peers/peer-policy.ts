@@ -1,65 +1,47 @@
-import { parseIPv4, parseIPv6 } from '@offhook/core';
-import { UdpEndpoint } from '@offhook/core/node';
+import { type AddressRange, parseAddressRange, rangeIncludes, rangeSize } from '@offhook/core';
+import type { UdpEndpoint } from '@offhook/core/node';
+import { embeddedIPv4, isatapIPv4 } from './embedded-address.ts';
+import type { PeerRule, PeerRules } from './peer-rule.ts';
+import { narrowestFirst, neverPeers } from './special-ranges.ts';
 
-/** Peers that may be reached: an address or CIDR prefix and the ports there, all of them by default. */
-export interface PeerRule {
-  readonly address: string;
-  readonly portMin?: number;
-  readonly portMax?: number;
-}
+export type { PeerRule, PeerRules } from './peer-rule.ts';
 
-/** Whom clients may reach besides each other's relayed addresses. */
-export interface PeerRules {
-  /** `none`: only what `allow` names. `public`: every public unicast address besides. */
-  readonly base: 'none' | 'public';
-  /** Wins over everything but what is never a peer. */
-  readonly allow: readonly PeerRule[];
-  /** Wins over `public`. */
-  readonly deny: readonly PeerRule[];
-}
-
-interface Prefix {
-  readonly family: 4 | 6;
-  readonly words: readonly number[];
-  readonly bits: number;
-}
-
-interface Allowed extends Prefix {
+/** A rule as it is compared. */
+interface Compiled extends AddressRange {
   readonly portMin: number;
   readonly portMax: number;
+  /** The first of its family's special ranges, the narrowest coming first, that it may open a part of. */
+  readonly opensFrom: number;
 }
 
-/** Special-purpose ranges (RFC 6890 and its registries): only a rule at least as narrow as the range opens a part of it. */
-const SPECIAL = [
-  '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24',
-  '192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24',
-  '203.0.113.0/24 224.0.0.0/4 240.0.0.0/4',
-  '::/128 ::1/128 ::/96 ::ffff:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/23 2001:db8::/32 2002::/16',
-  '3fff::/20 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8',
-]
-  .join(' ')
-  .split(' ')
-  .map((text) => parsePrefix(text)!);
-
-/** Never a peer, whatever the rules say: unspecified, multicast, broadcast. */
-const NEVER = ['0.0.0.0/8', '224.0.0.0/4', '255.255.255.255/32', '::/128', 'ff00::/8'].map(
-  (text) => parsePrefix(text)!,
-);
+/** The port of a question about an address as a whole. */
+const ANY_PORT = -1;
+const NEVER = neverPeers();
+const SPECIAL = { 4: narrowestFirst(4), 6: narrowestFirst(6) } as const;
 
 /**
- * Which peers a client may reach through us: none but those a rule names. An IPv6 address that carries an IPv4 address
- * (mapped, compatible, NAT64, 6to4, Teredo) has to be allowed in both readings.
+ * Which peers a client may reach through us. What comes first decides: never a peer, an `allow` rule, a `deny` rule, the base. An
+ * `allow` rule opens a part of a special-purpose range only when it is at least as narrow as that range. An IPv6 address that
+ * carries an IPv4 address has to be allowed in all readings.
+ *
+ * Never changed: whoever reads new rules makes a new one. A check compares numbers and allocates nothing.
  */
 export class PeerPolicy {
-  readonly #allowed: readonly Allowed[];
+  readonly #base: PeerRules['base'];
+  readonly #allow: readonly Compiled[];
+  readonly #deny: readonly Compiled[];
+  /** The word of an address inside another one, while it is looked at. */
+  readonly #inner = new Uint32Array(1);
+  readonly #words = new Uint32Array(4);
 
-  /** @param rules must have passed `peerRuleProblem`; a rule that can't be read is a bug. */
-  constructor(rules: PeerRules) {
-    this.#allowed = rules.allow.map((rule) => {
-      const prefix = parsePrefix(rule.address);
-      if (!prefix) throw new Error(`no address or CIDR prefix: ${rule.address}`);
-      return { ...prefix, portMin: rule.portMin ?? 1, portMax: rule.portMax ?? rule.portMin ?? 65535 };
-    });
+  /**
+   * @param rules must have passed `peerRuleProblem`; a rule that can't be read is a bug.
+   * @param own this machine's addresses (listeners, host): with the base `public` only a rule lets anybody reach them.
+   */
+  constructor(rules: PeerRules, own: readonly string[] = []) {
+    this.#base = rules.base;
+    this.#allow = rules.allow.map(compiled);
+    this.#deny = [...rules.deny, ...own.map((address) => ({ address }))].map(compiled);
   }
 
   /** Whether a peer of this address and port may be reached. The words are those of `UdpEndpoint`. */
@@ -69,93 +51,69 @@ export class PeerPolicy {
 
   /** Whether any port of that address may be reached, which is all that a permission needs (RFC 8656 9). */
   allowsAddress(endpoint: UdpEndpoint): boolean {
-    return this.#check(endpoint.family, [endpoint.a, endpoint.b, endpoint.c, endpoint.d], 0, -1);
+    return this.#check(endpoint.family, this.#wordsOf(endpoint), 0, ANY_PORT);
   }
 
   allowsEndpoint(endpoint: UdpEndpoint): boolean {
-    return this.allows(endpoint.family, [endpoint.a, endpoint.b, endpoint.c, endpoint.d], 0, endpoint.port);
+    return this.allows(endpoint.family, this.#wordsOf(endpoint), 0, endpoint.port);
+  }
+
+  #wordsOf({ a, b, c, d }: UdpEndpoint): Uint32Array {
+    const words = this.#words;
+    words[0] = a;
+    words[1] = b;
+    words[2] = c;
+    words[3] = d;
+    return words;
   }
 
   #check(family: 4 | 6, words: ArrayLike<number>, at: number, port: number): boolean {
     if (!this.#checkAs(family, words, at, port)) return false;
-    const embedded = family === 6 ? embeddedIPv4(words, at) : -1;
-    return embedded < 0 || this.#checkAs(4, [embedded, 0, 0, 0], 0, port);
+    if (family === 4) return true;
+    return this.#checkInner(embeddedIPv4(words, at), port) && this.#checkInner(isatapIPv4(words, at), port);
+  }
+
+  #checkInner(address: number, port: number): boolean {
+    if (address < 0) return true;
+    this.#inner[0] = address;
+    return this.#checkAs(4, this.#inner, 0, port);
   }
 
   #checkAs(family: 4 | 6, words: ArrayLike<number>, at: number, port: number): boolean {
-    let narrowest = -1;
-    for (let r = 0; r < this.#allowed.length; r++) {
-      const rule = this.#allowed[r]!;
-      if (rule.bits <= narrowest || !covers(rule, family, words, at)) continue;
-      if (port < 0 || (port >= rule.portMin && port <= rule.portMax)) narrowest = rule.bits;
+    if (indexIn(NEVER, family, words, at) >= 0) return false;
+    const special = indexIn(SPECIAL[family], family, words, at);
+    for (let i = 0; i < this.#allow.length; i++) {
+      const rule = this.#allow[i]!;
+      const isWide = special >= 0 && special < rule.opensFrom;
+      const isPort = port === ANY_PORT || (port >= rule.portMin && port <= rule.portMax);
+      if (!isWide && isPort && rangeIncludes(rule, family, words, at)) return true;
     }
-    if (narrowest < 0) return false;
-    for (let r = 0; r < NEVER.length; r++) if (covers(NEVER[r]!, family, words, at)) return false;
-    for (let r = 0; r < SPECIAL.length; r++) {
-      if (SPECIAL[r]!.bits > narrowest && covers(SPECIAL[r]!, family, words, at)) return false;
+    if (special >= 0 || this.#base === 'none') return false;
+    for (let i = 0; i < this.#deny.length; i++) {
+      const rule = this.#deny[i]!;
+      const isPort =
+        port === ANY_PORT ? rule.portMin === 1 && rule.portMax === 65535 : port >= rule.portMin && port <= rule.portMax;
+      if (isPort && rangeIncludes(rule, family, words, at)) return false;
     }
     return true;
   }
 }
 
-/** What is wrong with a rule, in words, or undefined. */
-export function peerRuleProblem(rule: PeerRule): string | undefined {
-  if (!parsePrefix(rule.address))
-    return `'${rule.address}' is neither an IP address nor a CIDR prefix like 10.1.0.0/16`;
-  const { portMin = 1, portMax = rule.portMin ?? 65535 } = rule;
-  const ports = [portMin, portMax];
-  if (!ports.every((p) => Number.isInteger(p) && p >= 1 && p <= 65535) || portMin > portMax) {
-    return `the ports of '${rule.address}' have to be 1–65535, the first not above the last`;
-  }
-  return undefined;
-}
-
-/** The IPv4 address inside an IPv6 address, or -1. */
-export function embeddedIPv4(words: ArrayLike<number>, at: number): number {
-  const a = words[at]! >>> 0;
-  const b = words[at + 1]! >>> 0;
-  const c = words[at + 2]! >>> 0;
-  const d = words[at + 3]! >>> 0;
-  if (a === 0 && b === 0 && c === 0xffff) return d; // ::ffff:0:0/96, IPv4-mapped (RFC 4291 2.5.5.2)
-  if (a === 0 && b === 0 && c === 0) return d; // ::/96, IPv4-compatible (RFC 4291 2.5.5.1)
-  if (a === 0x0064ff9b && b === 0 && c === 0) return d; // 64:ff9b::/96, NAT64 (RFC 6052 2.1)
-  if (a === 0x0064ff9b && b >>> 16 === 1) return d; // 64:ff9b:1::/48, local NAT64 (RFC 8215), suffix of a /96
-  if (a >>> 16 === 0x2002) return (((a & 0xffff) << 16) | (b >>> 16)) >>> 0; // 6to4 (RFC 3056 2)
-  if (a === 0x20010000) return ~d >>> 0; // Teredo: the client's address, inverted (RFC 4380 4)
-  return -1;
-}
-
-function parsePrefix(text: string): Prefix | undefined {
-  const slash = text.indexOf('/');
-  const endpoint = UdpEndpoint.from({ address: slash < 0 ? text : text.slice(0, slash), port: 0 });
-  if (!endpoint) return undefined;
-  const most = parseIPv4(slash < 0 ? text : text.slice(0, slash)) !== undefined ? 32 : 128;
-  const digits = slash < 0 ? String(most) : text.slice(slash + 1);
-  if (!/^\d{1,3}$/.test(digits) || Number(digits) > most) return undefined;
-  const prefix = {
-    family: endpoint.family,
-    words: [endpoint.a, endpoint.b, endpoint.c, endpoint.d],
-    bits: Number(digits),
+function compiled(rule: PeerRule): Compiled {
+  const range = parseAddressRange(rule.address);
+  if (!range) throw new Error(`no address, CIDR prefix or range: ${rule.address}`);
+  const size = rangeSize(range);
+  const ranges = SPECIAL[range.family];
+  const opens = ranges.findIndex((one) => rangeSize(one) >= size);
+  return {
+    ...range,
+    portMin: rule.portMin ?? 1,
+    portMax: rule.portMax ?? rule.portMin ?? 65535,
+    opensFrom: opens < 0 ? ranges.length : opens,
   };
-  // 10.1.2.3/8 is more likely a slip than a wish.
-  return prefix.words.every((word, i) => (word & ~mask(prefix.bits, i)) === 0) ? prefix : undefined;
 }
 
-function covers(prefix: Prefix, family: 4 | 6, words: ArrayLike<number>, at: number): boolean {
-  if (prefix.family !== family) return false;
-  for (let i = 0; i * 32 < prefix.bits; i++) {
-    if (((words[at + i]! ^ prefix.words[i]!) & mask(prefix.bits, i)) !== 0) return false;
-  }
-  return true;
-}
-
-/** The mask of word i of a prefix. */
-function mask(bits: number, i: number): number {
-  const here = Math.min(Math.max(bits - i * 32, 0), 32);
-  return here === 0 ? 0 : -1 << (32 - here);
-}
-
-/** Whether a text is an IP address (for listeners and relays). */
-export function isAddress(text: string): boolean {
-  return parseIPv4(text) !== undefined || parseIPv6(text) !== undefined;
+function indexIn(ranges: readonly AddressRange[], family: 4 | 6, words: ArrayLike<number>, at: number): number {
+  for (let i = 0; i < ranges.length; i++) if (rangeIncludes(ranges[i]!, family, words, at)) return i;
+  return -1;
 }
