@@ -34,12 +34,11 @@ const WARM_UPS: readonly { readonly load: Load; readonly ms: number }[] = [
   { load: FLAT172, ms: 1400 },
 ];
 const MEMORY_ALLOCATIONS = 10_000;
-const MEMORY_RUNS = 2;
+const MEMORY_RUNS = 3;
 const MEMORY_REST_MS = 3000;
 
 const MEMORY = 'memory';
 const ROWS = [...LOADS.map(({ name }) => name), MEMORY];
-const USUAL = ['p1000', 'flat172', 'vid', MEMORY];
 /** A grace for the end; sockets of thousands of allocations are closed by the system just as well. */
 const STOP_MS = 2000;
 
@@ -51,7 +50,7 @@ same load on the same core.
 
   --rounds n             rounds, 5 or more for a figure that is told others (default 5)
   --json                 for programs: one line with everything, then one with the aims
-  --only load,…          of ${ROWS.join(', ')} (default ${USUAL.join(',')})
+  --only load,…          of ${ROWS.join(', ')} (default: all)
   --gather µs            how long our server may wait for a packet's company (default 500)
   --coturn-threads n     coturn's relay threads (default 1); 'default' = as many as it likes
   --profile folder       both servers' profiles by perf are written there, of one long round; the figures are not worth
@@ -128,7 +127,7 @@ function readArguments(args: string[]): Options | undefined {
       throw new Error(`--${name}: a number from ${least} to ${most}`);
     };
     const { profile } = values;
-    const rows = values.only?.split(',') ?? (profile === undefined ? USUAL : ['p1000', 'flat172']);
+    const rows = values.only?.split(',') ?? (profile === undefined ? ROWS : ['p1000', 'flat172']);
     const unknown = rows.filter((row) => !ROWS.includes(row));
     if (unknown.length > 0) throw new Error(`--only: there is no ${unknown.join(', ')}; there are ${ROWS.join(', ')}`);
     const threads = values['coturn-threads'];
@@ -171,6 +170,8 @@ async function measure(options: Options, folder: string): Promise<Omit<Results, 
   const direct: Direct[] = [];
   const memory: Memory[] = [];
   const servers = new Map<string, Results['servers'][number]>();
+  // The generator's own code is compiled.
+  for (const { load, ms } of WARM_UPS) await generator.load({ load, path: 'direct', settleMs: 0, measureMs: ms });
   for (let round = 1; loads.length > 0 && round <= rounds; round++) {
     for (const load of loads.filter((one) => one === P1000 || one === FLAT172)) {
       const traffic = await generator.load({ load, path: 'direct', ...DIRECT });

@@ -21,9 +21,6 @@ export interface RelayServer {
   readonly settings: string;
 }
 
-/** Starts a server of one kind, always the same. */
-export type StartServer = (folder: string) => Promise<RelayServer>;
-
 /** Until the server has its port; `udp` of `/proc/net` tells it without taking part. */
 export async function untilListening(server: Pinned, log: string): Promise<void> {
   const local = `0100007F:${SERVER.port.toString(16).toUpperCase().padStart(4, '0')}`;
