@@ -14,6 +14,7 @@ import { type RelayServer, SERVER } from './relay-server.ts';
 import {
   type Direct,
   inWords,
+  isDisturbed,
   type Memory,
   OURS,
   PEER,
@@ -87,7 +88,10 @@ export async function compareTurn(args: string[]): Promise<void> {
     say('no network namespace of its own is to be had here: others have a part in this network');
   }
   const folder = mkdtempSync(join(tmpdir(), 'oh-bench-'));
-  const interrupted = () => process.exit(130);
+  const interrupted = () => {
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(130);
+  };
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
     const results = { ...(await measure(options, folder)), machine: machine({ coturn }) };
@@ -217,35 +221,47 @@ interface Run {
   readonly profiles: string | undefined;
 }
 
-/** A fresh server, its allocations and its warm-up, then each load once. */
+/**
+ * A fresh server, its allocations and its warm-up, then each load once; when others were in the way, once more, and the
+ * measurement with less of them counts.
+ */
 async function underLoads({ server, generator, round, loads, profiles }: Run): Promise<Sample[]> {
-  const { pid } = server.process;
   const samples: Sample[] = [];
   await generator.allocate({ count: CALLS, serverPort: SERVER.port, secret: SERVER.secret });
   for (const { load, ms } of WARM_UPS) await generator.load({ load, path: 'relay', settleMs: 0, measureMs: ms });
   for (const load of loads) {
-    await rest(PAUSE_MS);
-    const profile =
-      profiles === undefined
-        ? undefined
-        : await startProfile(pid, profiles, `${server.name.toLowerCase()}-${load.name}`);
-    const measureMs = profile ? PROFILE_MS : MEASURE_MS;
-    const traffic = await generator.load({ load, path: 'relay', settleMs: SETTLE_MS, measureMs, pid });
-    await profile?.stop();
-    if (!server.process.isRunning) throw new Error(`${server.name} has ended under ${load.name}`);
-    if (traffic.delivered === 0) throw new Error(`${server.name}: nothing came through under ${load.name}`);
-    const sample: Sample = {
-      round,
-      server: server.name,
-      load: load.name,
-      cpuUs: (traffic.cpuMs * 1000) / traffic.delivered,
-      busyPercent: Number((traffic.cpuMs / traffic.seconds / 10).toFixed(1)),
-      ...traffic,
-    };
-    say(`round ${round}: ${inWords(sample)}`);
-    samples.push(sample);
+    const run: LoadRun = { server, generator, round, load, profiles };
+    const first = await underLoad(run);
+    const second = isDisturbed(first) && profiles === undefined ? await underLoad(run) : undefined;
+    samples.push(second && second.othersPercent < first.othersPercent ? second : first);
   }
   return samples;
+}
+
+interface LoadRun extends Omit<Run, 'loads'> {
+  readonly load: Load;
+}
+
+async function underLoad({ server, generator, round, load, profiles }: LoadRun): Promise<Sample> {
+  await rest(PAUSE_MS);
+  const { name, process } = server;
+  const { pid } = process;
+  const label = `${name.toLowerCase()}-${load.name}`;
+  const profile = profiles === undefined ? undefined : await startProfile(pid, profiles, label);
+  const measureMs = profile ? PROFILE_MS : MEASURE_MS;
+  const traffic = await generator.load({ load, path: 'relay', settleMs: SETTLE_MS, measureMs, pid });
+  await profile?.stop();
+  if (!process.isRunning) throw new Error(`${name} has ended under ${load.name}`);
+  const { deadFlows, strays, cpuMs, delivered, seconds } = traffic;
+  if (deadFlows + strays > 0) {
+    const words = `nothing of ${deadFlows} flows came through, ${strays} packets were not what was expected`;
+    throw new Error(`${name}, ${load.name}: ${words}`);
+  }
+  const cpuUs = (cpuMs * 1000) / delivered;
+  const busyPercent = Number((cpuMs / seconds / 10).toFixed(1));
+  const sample = { round, server: name, load: load.name, cpuUs, busyPercent, ...traffic };
+  say(`round ${round}: ${inWords(sample)}`);
+  return sample;
 }
 
 /** What each of many allocations takes of a fresh server's memory; nothing is done to it, and the system's part is not in it. */

@@ -97,10 +97,12 @@ export interface Traffic {
   readonly maxUs: number;
   /** The server's processor time in the window, all threads; 0 without a pid. */
   readonly cpuMs: number;
+  /** Share of the server's core that neither the server had nor nobody. */
+  readonly othersPercent: number;
+  /** Share of the server's core that the host kept to itself. */
+  readonly stealPercent: number;
   /** The generator's time in which it found neither to send nor to receive. */
   readonly idlePercent: number;
   /** Packets of a paced load sent more than 1 ms after their time. */
   readonly latePercent: number;
-  /** Time that the host took from each core (`/proc/stat`). */
-  readonly stealPercent: readonly number[];
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { SERVER_CPU } from '../pinned.ts';
 import { cpuNsOf } from '../processes.ts';
 import { addressWord, BATCH, type CrowdSocket, familyAndPort, SLOT_BYTES, SLOT_WORDS } from './crowd-socket.ts';
 import { IN_FLIGHT, type Load, type Request, type Traffic } from './loads.ts';
@@ -105,7 +106,7 @@ export function runLoad(ends: Ends, relayed: Relayed | undefined, request: Reque
   let late = 0;
   let strays = 0;
   let idleMs = 0;
-  let before = { cpuNs: 0, received: 0, steal: [] as number[] };
+  let before = snapshot(undefined, 0);
   let after = before;
 
   const send = (flow: number, now: number): void => {
@@ -153,13 +154,13 @@ export function runLoad(ends: Ends, relayed: Relayed | undefined, request: Reque
     if (wasIdle && windowStart < now && isSending) idleMs += now - last;
     last = now;
     if (windowStart > now && now >= measureAt) {
-      before = { cpuNs: pid === undefined ? 0 : cpuNsOf(pid), received, steal: stolen() };
+      before = snapshot(pid, received);
       windowStart = performance.now();
       continue;
     }
     if (isSending && now >= windowStart + measureMs) {
       windowEnd = now;
-      after = { cpuNs: pid === undefined ? 0 : cpuNsOf(pid), received, steal: stolen() };
+      after = snapshot(pid, received);
       isSending = false;
     }
     if (!isSending && (now > windowEnd + DRAIN_MS || arrivedOfWindow >= sentInWindow)) break;
@@ -198,6 +199,10 @@ export function runLoad(ends: Ends, relayed: Relayed | undefined, request: Reque
   const windowMs = windowEnd - windowStart;
   const delivered = after.received - before.received;
   const lost = Math.max(0, sentInWindow - arrivedOfWindow);
+  const percent = (ms: number) => (ms / windowMs) * 100;
+  const { core } = after;
+  const { core: beforeCore } = before;
+  const cpuMs = (after.cpuNs - before.cpuNs) / 1e6;
   const quantile = (share: number) => quantileOf(histogram, arrivedOfWindow * share);
   return {
     seconds: windowMs / 1000,
@@ -212,11 +217,22 @@ export function runLoad(ends: Ends, relayed: Relayed | undefined, request: Reque
     p50Us: quantile(0.5),
     p99Us: quantile(0.99),
     maxUs: quantile(1),
-    cpuMs: (after.cpuNs - before.cpuNs) / 1e6,
-    idlePercent: rounded((idleMs / windowMs) * 100, 1),
+    cpuMs,
+    othersPercent: rounded(Math.max(0, percent(core.busyMs - beforeCore.busyMs - cpuMs)), 1),
+    stealPercent: rounded(percent(core.stolenMs - beforeCore.stolenMs), 1),
+    idlePercent: rounded(percent(idleMs), 1),
     latePercent: rounded((late / Math.max(1, sentInWindow)) * 100, 3),
-    stealPercent: after.steal.map((ms, cpu) => rounded(((ms - before.steal[cpu]!) / windowMs) * 100, 1)),
   };
+}
+
+interface Snapshot {
+  readonly cpuNs: number;
+  readonly received: number;
+  readonly core: Core;
+}
+
+function snapshot(pid: number | undefined, received: number): Snapshot {
+  return { cpuNs: pid === undefined ? 0 : cpuNsOf(pid), received, core: serverCore() };
 }
 
 /** What is the same in all packets of a load is written once. */
@@ -260,10 +276,16 @@ function quantileOf(histogram: Uint32Array, count: number): number {
   return histogram.length;
 }
 
-/** Milliseconds that the host has kept each core to itself, from `/proc/stat` (ticks of 10 ms). */
-function stolen(): number[] {
-  const lines = readFileSync('/proc/stat', 'utf8').match(/^cpu\d.*$/gm) ?? [];
-  return lines.map((line) => Number(line.split(' ')[8] ?? 0) * 10);
+interface Core {
+  readonly busyMs: number;
+  readonly stolenMs: number;
+}
+
+/** The server's core since the system's start, from `/proc/stat` (ticks of 10 ms): what was neither idle nor stolen. */
+function serverCore(): Core {
+  const line = new RegExp(`^cpu${SERVER_CPU} (.*)$`, 'm').exec(readFileSync('/proc/stat', 'utf8'))?.[1] ?? '';
+  const [, , , idle = 0, waiting = 0, , , stolen = 0] = line.split(' ').map((ticks) => Number(ticks) * 10);
+  return { busyMs: performance.now() - idle - waiting - stolen, stolenMs: stolen };
 }
 
 function rounded(value: number, digits: number): number {
