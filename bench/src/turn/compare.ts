@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { machine } from '../machine.ts';
 import { isAlone, runAlone } from '../namespace.ts';
 import { stopAll } from '../pinned.ts';
+import { isTaken } from '../ports.ts';
 import { coturnVersion, startCoturn } from './coturn.ts';
 import { Generator } from './generator-process.ts';
 import { CALLS, FLAT172, LOADS, type Load, P1000 } from './loads.ts';
@@ -169,6 +170,7 @@ async function measure(options: Options, folder: string): Promise<Omit<Results, 
     { name: PEER, start: () => startCoturn(folder, coturnThreads) },
     { name: OURS, start: () => startOffhook(folder, { gatherUs, flags }) },
   ];
+  if (await isTaken(SERVER.port)) throw new Error(`UDP port ${SERVER.port} is somebody else's`);
   const generator = await Generator.start(folder);
   const samples: Sample[] = [];
   const direct: Direct[] = [];
