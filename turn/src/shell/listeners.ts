@@ -19,8 +19,8 @@ export interface ListenOptions {
   readonly certificate: Certificate | undefined;
   readonly connections: Connections;
   readonly implementation?: 'auto' | 'mmsg' | 'dgram' | undefined;
-  /** Several threads listen on the same addresses. */
-  readonly reusePort: boolean;
+  /** Several threads listen on the same addresses: the first one chooses ports that nobody else has, the others follow. */
+  readonly sharing: 'alone' | 'first' | 'further';
 }
 
 /** Everything that a server listens on. */
@@ -37,21 +37,23 @@ export interface Listeners {
 
 /** Opens all listeners. Rejects in words when an address can't be listened on. */
 export async function openListeners(options: ListenOptions): Promise<Listeners> {
-  const { listen, descriptors, connections, implementation, reusePort } = options;
+  const { listen, descriptors, connections, implementation, sharing } = options;
+  const reusePort = sharing !== 'alone';
+  const tries = sharing === 'further' ? 0 : MAX_TRIES;
   const opened: { close(): void }[] = [];
   try {
     const udp = descriptors
       ? await Promise.all(descriptors.map((fd) => openUdpPort({ ...fd.local, fd, burst: 'many', implementation })))
-      : await openNear(listen.udp, (at) => openUdp(at, implementation, reusePort));
+      : await openNear(listen.udp, (at) => openUdp(at, implementation, reusePort), tries);
     opened.push(...udp);
     const openStream = async (at: SocketAddress, certificate: Certificate | undefined) => {
-      if (reusePort && at.port !== 0) await probe(at);
+      if (sharing === 'first' && at.port !== 0) await probe(at);
       return StreamListener.open({ at, connections, certificate, reusePort });
     };
     // TCP has the number that UDP has really got, where it asked for the same.
-    const tcp = await openNear(moved(listen.tcp, listen.udp, udp), (at) => openStream(at, undefined));
+    const tcp = await openNear(moved(listen.tcp, listen.udp, udp), (at) => openStream(at, undefined), tries);
     opened.push(...tcp);
-    const tls = await openNear(listen.tls, (at) => openStream(at, options.certificate));
+    const tls = await openNear(listen.tls, (at) => openStream(at, options.certificate), tries);
     opened.push(...tls);
     for (const [i, listener] of [...tcp, ...tls].entries()) listener.index = udp.length + i;
     return {
@@ -75,12 +77,13 @@ export async function openListeners(options: ListenOptions): Promise<Listeners> 
 export async function openNear<T extends { readonly local: SocketAddress; close(): void }>(
   wanted: readonly SocketAddress[],
   open: (at: SocketAddress) => Promise<T>,
+  maxTries = MAX_TRIES,
 ): Promise<T[]> {
   const opened: T[] = [];
   try {
     for (const wished of new Set(wanted.map(({ port }) => port))) {
       const addresses = wanted.filter(({ port }) => port === wished).map(({ address }) => address);
-      opened.push(...(await openTogether(addresses, wished, open)));
+      opened.push(...(await openTogether(addresses, wished, open, maxTries)));
     }
     return opened;
   } catch (error) {
@@ -93,6 +96,7 @@ async function openTogether<T extends { readonly local: SocketAddress; close(): 
   addresses: readonly string[],
   wished: number,
   open: (at: SocketAddress) => Promise<T>,
+  maxTries: number,
 ): Promise<T[]> {
   for (let tries = 0; ; tries++) {
     const opened: T[] = [];
@@ -106,7 +110,7 @@ async function openTogether<T extends { readonly local: SocketAddress; close(): 
       return opened;
     } catch (error) {
       for (const one of opened) one.close();
-      if (!isInUse(error) || tries >= MAX_TRIES) {
+      if (!isInUse(error) || tries >= maxTries) {
         const places = addresses.map((address) => socketKey({ address, port: number })).join(', ');
         throw new Error(`can't listen on ${places}: ${error instanceof Error ? error.message : String(error)}`);
       }

@@ -124,9 +124,12 @@ export function turnContract(name: string, makeWorld: MakeWorld): void {
         transport(writer);
         writer.flag(StunAttribute.dontFragment);
       });
-      assert.equal(code(fragment), 420);
-      assert.equal(hex(fragment.attribute(StunAttribute.unknownAttributes)!), '001a');
-      await alice.allocate();
+      if (code(fragment) !== 0) {
+        // without sockets that can set DF it is an attribute that isn't known (RFC 8656 7.2)
+        assert.equal(code(fragment), 420);
+        assert.equal(hex(fragment.attribute(StunAttribute.unknownAttributes)!), '001a');
+        await alice.allocate();
+      }
       const again = await client(world);
       await again.challenge();
       assert.equal(code(await again.request(StunMethod.allocate, transport)), 486);

@@ -18,7 +18,7 @@ export async function realWorld(implementation: 'auto' | 'dgram', options: World
         certificate: undefined,
         connections,
         implementation,
-        reusePort: false,
+        sharing: 'alone',
       }),
     relay: { addresses: [{ address: '127.0.0.1' }], portMin: 0, portMax: 0 },
     users: [],
@@ -52,7 +52,7 @@ export async function realWorld(implementation: 'auto' | 'dgram', options: World
   };
 }
 
-async function realSocket(): Promise<TestSocket> {
+export async function realSocket(): Promise<TestSocket> {
   const socket = createSocket('udp4');
   const got: Received[] = [];
   let wake: (() => void) | undefined;

@@ -17,7 +17,7 @@ export interface WorkerSettings {
   readonly memory: SharedMemory;
   readonly listen: TurnListen;
   readonly descriptors: readonly UdpDescriptor[] | undefined;
-  readonly reusePort: boolean;
+  readonly sharing: 'alone' | 'first' | 'further';
   readonly certificate: Certificate | undefined;
   readonly relay: RelayPorts;
   readonly realm: string;
@@ -51,14 +51,14 @@ export class TurnWorker {
   }
 
   static async open(settings: WorkerSettings): Promise<TurnWorker> {
-    const { listen, descriptors, certificate, reusePort, implementation, rules } = settings;
+    const { listen, descriptors, certificate, sharing, implementation, rules } = settings;
     await gatherPackets(settings.gatherUs);
     const shell = await TurnShell.open({
       ...settings,
       ...rules,
       crypto: nodeCrypto,
       listen: (connections) =>
-        openListeners({ listen, descriptors, certificate, connections, implementation, reusePort }),
+        openListeners({ listen, descriptors, certificate, connections, implementation, sharing }),
     });
     return new TurnWorker(shell);
   }

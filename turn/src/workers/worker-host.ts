@@ -19,6 +19,8 @@ export interface WorkerAnswer {
 
 /** A worker of this or of another thread. */
 export interface WorkerHost {
+  /** Ends it at once, as a crash would; only a thread can be. */
+  kill(): Promise<void>;
   ask<V extends WorkerVerb>(verb: V, argument?: Parameters<TurnWorker[V]>[0]): Promise<ReturnType<TurnWorker[V]>>;
 }
 
@@ -26,6 +28,7 @@ export interface WorkerHost {
 export async function hostHere(settings: WorkerSettings): Promise<WorkerHost> {
   const worker = await TurnWorker.open(settings);
   return {
+    kill: () => Promise.reject(new Error('the only worker is the process itself')),
     ask: async (verb, argument) =>
       (worker[verb] as (argument: unknown) => unknown)(argument) as ReturnType<TurnWorker[typeof verb]>,
   };
@@ -41,6 +44,9 @@ export function hostInThread(settings: WorkerSettings, onGone: (why: string) => 
   let isStopped = false;
   return new Promise((resolve, reject) => {
     const host: WorkerHost = {
+      kill: async () => {
+        await thread.terminate();
+      },
       ask: (verb, argument) =>
         new Promise((answered, refused) => {
           const id = nextId++;

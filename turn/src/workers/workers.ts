@@ -18,7 +18,7 @@ const LISTENER_BUFFER = 4 * 1024 * 1024;
 /** A worker that dies again and again is started again after this long. */
 const RESTART_MS = 1000;
 
-export interface WorkersOptions extends Omit<WorkerSettings, 'worker' | 'memory' | 'descriptors' | 'reusePort'> {
+export interface WorkersOptions extends Omit<WorkerSettings, 'worker' | 'memory' | 'descriptors' | 'sharing'> {
   readonly workers: number;
   readonly warn: (words: string) => void;
 }
@@ -44,12 +44,13 @@ export class Workers {
     this.#descriptors = descriptors;
     this.#rules = options.rules;
     this.#certificate = options.certificate;
+    const { workers, warn: _, ...settings } = options;
     this.#settings = {
-      ...options,
+      ...settings,
       worker: 0,
-      memory: sharedMemory(options.workers, options.relay.addresses.length, nodeCrypto),
+      memory: sharedMemory(workers, options.relay.addresses.length, nodeCrypto),
       descriptors: undefined,
-      reusePort: options.workers > 1,
+      sharing: 'alone',
     };
   }
 
@@ -140,6 +141,11 @@ export class Workers {
     await this.#askAll('undrain');
   }
 
+  /** Ends one thread as a crash would, for tests of what follows. */
+  async kill(worker: number): Promise<void> {
+    await this.#hosts[worker]?.kill();
+  }
+
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#askAll('stop').catch(() => {});
@@ -147,15 +153,15 @@ export class Workers {
   }
 
   async #startWorker(worker: number): Promise<void> {
-    const { workers } = this.#options;
+    const isFirst = this.#listening === undefined;
     const settings: WorkerSettings = {
       ...this.#settings,
       worker,
-      listen: worker === 0 && this.#listening === undefined ? this.#settings.listen : this.#listening,
+      listen: isFirst ? this.#settings.listen : this.#listening,
       descriptors: this.#descriptors[worker]?.map(({ fd, local }) => ({ fd, local })) as readonly UdpDescriptor[],
       certificate: this.#certificate,
       rules: this.#rules,
-      reusePort: workers > 1,
+      sharing: isFirst ? 'first' : 'further',
     };
     const host = await hostInThread(settings, (why) => void this.#restart(worker, why));
     this.#hosts[worker] = host;
