@@ -134,7 +134,8 @@ export class TurnShell {
   async #openRelay(id: number, slot: number, at: SocketAddress): Promise<void> {
     let port: UdpPort;
     try {
-      port = await openUdpPort({ ...at, receiveBuffer: RELAY_BUFFER, implementation: this.#implementation });
+      const implementation = this.#implementation;
+      port = await openUdpPort({ ...at, receiveBuffer: RELAY_BUFFER, burst: 'few', implementation });
     } catch (error) {
       this.server.handleRelayFailed(id, isInUse(error) ? 'in-use' : 'other');
       this.#settle();
