@@ -4,7 +4,7 @@ import { Pinned, SERVER_CPU } from '../pinned.ts';
 import { type RelayServer, SERVER, untilListening } from './relay-server.ts';
 
 /** Options that `offhook start` gives Node for the TURN server. */
-const NODE_FLAGS: readonly string[] = [];
+const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=4', '--v8-pool-size=1'];
 
 export interface OffhookOptions {
   /** How long it may wait for company of a packet. */
