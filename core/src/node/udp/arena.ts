@@ -33,7 +33,7 @@ export class PacketArena implements PacketBatch {
   receiveSlots(): number {
     if (this.#rxNext + BATCH > RX_SLOTS) {
       this.flushAll();
-      this.#rxNext = 0;
+      this.#rxNext = 0; // the slots used last are the ones in the processor's cache
     }
     return this.#rxNext;
   }
@@ -77,6 +77,7 @@ export class PacketArena implements PacketBatch {
     } finally {
       this.#inTurn = false;
       this.flushAll();
+      this.#rxNext = 0; // the slots used last are the ones in the processor's cache
     }
   }
 }
