@@ -35,6 +35,7 @@ for (const command of [
   'trunks',
   'cdrs',
   'doctor',
+  'turn',
   'echo',
   'version',
 ]) {
@@ -46,7 +47,10 @@ for (const command of [
   });
 }
 
-for (const page of ['user add', 'user passwd', 'user remove', 'user list', 'echo listen']) {
+for (const page of [
+  ...['user add', 'user passwd', 'user remove', 'user list', 'echo listen', 'turn status', 'turn users', 'turn drain'],
+  ...['turn undrain', 'turn rotate-secret', 'turn credentials', 'turn coturn-conf', 'turn check-conf', 'turn serve'],
+]) {
   test(`offhook ${page} --help is a page of its own`, () => {
     const { status, stdout } = offhook(...page.split(' '), '--help');
     assert.match(stdout, new RegExp(`^offhook ${page}.*:`));
@@ -124,6 +128,24 @@ const REFUSED: readonly [string[], number, RegExp][] = [
   [['echo', 'listen', '--rate', '65535'], 2, /--rate: '65535' is no whole number from 65536 to/],
   [['echo', 'listen', '--tls', 'any', '--cert', 'x'], 2, /--key is missing/],
   [['echo', 'listen', '--count', '1'], 2, /'offhook echo listen' has no option '--count'/],
+  [['turn'], 1, /Offhook does not run .*no turn answers there/],
+  [['turn', 'sttus'], 2, /'offhook turn sttus' does not exist: status, users, drain.*; did you mean 'status'\?/],
+  [['turn', 'users', 'add'], 2, /whom\? offhook turn users add <name>\. See: .* turn users --help/],
+  [['turn', 'users', 'rename', 'x'], 2, /'offhook turn users rename' does not exist: list, add, remove/],
+  [['turn', 'users', 'list', 'x'], 2, /'x' is one word too many/],
+  [['turn', 'users', 'add', 'a:b'], 2, /'a:b' is no name of a TURN user/],
+  [['turn', 'users', 'add', 'a', '--password', 'short'], 2, /8 characters at least/],
+  [['turn', 'users', 'remove', 'a', '--password', 'long enough'], 2, /--password is for offhook turn users add/],
+  [['turn', 'drain', '--to', 'other'], 2, /--to: 'other' is no address and port/],
+  [['turn', 'status', '--wait'], 2, /'offhook turn status' has no option '--wait'/],
+  [['turn', 'credentials'], 2, /for whom\? offhook turn credentials <user>/],
+  [['turn', 'credentials', 'x', '--ttl', '0'], 2, /--ttl: '0' is no whole number from 1 to 604800/],
+  [['turn', 'credentials', 'x'], 1, /has no secrets yet; the first start makes them/],
+  [['turn', 'coturn-conf', '--for', '4.5'], 2, /--for is one of 4\.6, 4\.17, not '4\.5'/],
+  [['turn', 'check-conf'], 2, /which file\? offhook turn check-conf <file>/],
+  [['turn', 'check-conf', 'none.conf'], 2, /none\.conf: there is no such file/],
+  [['turn', 'serve'], 2, /by which file\? offhook turn serve --conf <file>/],
+  [['turn', 'serve', '--conf', 'none.conf'], 2, /none\.conf: there is no such file/],
   [['cdrs'], 1, /Offhook does not run/],
   [['cdrs', 'alice'], 2, /'alice' is one word too many/],
   [['cdrs', '--answered', 'maybe'], 2, /--answered is yes or no, not 'maybe'\./],

@@ -19,3 +19,9 @@ export type CoturnVersion = (typeof COTURN_VERSIONS)[number];
 export const COTURN_PORT = 3478;
 export const COTURN_TLS_PORT = 5349;
 export const COTURN_RELAY_PORTS = { min: 49_152, max: 65_535 } as const;
+
+/** Which file a coturn takes, by what `turnserver --version` prints. */
+export function coturnVersionFor(printed: string): CoturnVersion {
+  const [, major, minor] = /^(\d+)\.(\d+)/m.exec(printed) ?? [];
+  return Number(major) > 4 || (Number(major) === 4 && Number(minor) >= 16) ? '4.17' : '4.6';
+}
