@@ -1,5 +1,6 @@
 import { comparePacketLoops } from './packet-loop/compare.ts';
 import { compareSignaling } from './signaling/compare.ts';
+import { compareTurn } from './turn/compare.ts';
 
 const benches: Readonly<Record<string, { readonly about: string; readonly run: (args: string[]) => Promise<void> }>> = {
   'packet-loop': {
@@ -9,6 +10,10 @@ const benches: Readonly<Record<string, { readonly about: string; readonly run: (
   signaling: {
     about: 'CPU, set-up time and memory of signalling beside Kamailio: [--rounds n] [--json] [--help]',
     run: compareSignaling,
+  },
+  turn: {
+    about: 'CPU, packets/s, latency and memory of the TURN server beside coturn: [--rounds n] [--json] [--help]',
+    run: compareTurn,
   },
 };
 

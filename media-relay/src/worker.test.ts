@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { base64, fromBase64, type NgDictionary, RtcpWriter, rtcpSsrc, rtpSsrc } from '@offhook/core';
-import { MAX_PACKET, nodeCrypto, type RunningPart } from '@offhook/core/node';
+import { MAX_PACKET, nodeCrypto } from '@offhook/core/node';
 import { type DtlsCertificate, DtlsEndpoint, liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
 import { SRTP_PROFILES, SrtpContext, type SrtpProfile } from './srtp/index.ts';
 import { line, mediaAt, NgClient, Peer, plainSdp, rtp, WebRtcPeer } from './test-kit.ts';
-import { startMediaRelay } from './worker.ts';
+import { type MediaPart, startMediaRelay } from './worker.ts';
 
-let relay: RunningPart;
+let relay: MediaPart;
 let ng: NgClient;
 let certificate: DtlsCertificate;
 let otherCertificate: DtlsCertificate;
@@ -31,13 +31,13 @@ after(async () => {
   otherCertificate.close();
 });
 
-const dropped = (reason: string) => relay.metrics!()[`offhook_media_packets_dropped_total{reason="${reason}"}`]!;
-const iceCount = (event: string) => relay.metrics!()[`offhook_media_ice_total{event="${event}"}`]!;
+const dropped = (reason: string) => relay.metrics()[`offhook_media_packets_dropped_total{reason="${reason}"}`]!;
+const iceCount = (event: string) => relay.metrics()[`offhook_media_ice_total{event="${event}"}`]!;
 
 /** After each call nothing is left: no call, transport, port or OpenSSL object. */
 async function gone(callId: string): Promise<void> {
   assert.equal((await ng.call({ command: 'delete', 'call-id': callId })).result, 'ok');
-  const m = relay.metrics!();
+  const m = relay.metrics();
   assert.deepEqual(
     [m.offhook_media_calls, m.offhook_media_transports, m.offhook_media_rtp_port_pairs, liveDtlsEndpoints()],
     [0, 0, 0, 0],
@@ -254,7 +254,7 @@ for (const role of ['client', 'server'] as const) {
     b.learn(await ng.sdp({ command: 'offer', 'call-id': 'f1', 'from-tag': 'a', sdp: plainSdp(a), ...WEBRTC }));
     const sdp = b.sdp(role === 'client' ? 'active' : 'passive', certificate.fingerprint);
     const toA = await ng.sdp({ command: 'answer', 'call-id': 'f1', 'from-tag': 'a', 'to-tag': 'b', sdp, ...PLAIN });
-    const mismatches = () => relay.metrics!()['offhook_media_dtls_total{event="fingerprintMismatch"}']!;
+    const mismatches = () => relay.metrics()['offhook_media_dtls_total{event="fingerprintMismatch"}']!;
     const before = mismatches();
     b.peer.send(b.checkBytes(), b.remote.at);
     await b.handshake(role, 500);
@@ -559,7 +559,7 @@ test('DTLS without ICE from another port of the allowed address is followed once
   a.remote = { ...a.remote, at: mediaAt(answer) };
   assert.equal(await endpointPort('q2'), 9999);
   assert.ok(await a.handshake('client'), a.failure);
-  await until(() => relay.metrics!()['offhook_media_dtls_total{event="connected"}']! > 0);
+  await until(() => relay.metrics()['offhook_media_dtls_total{event="connected"}']! > 0);
   assert.equal(await endpointPort('q2'), a.peer.at.port);
   a.sendRtp(rtp({ ssrc: 3, sequence: 1 }));
   assert.ok(await a.nextRtp());
@@ -590,7 +590,7 @@ test('garbage on every port is dropped and counted, and the next call works', as
     a.send(Buffer.from(text), control);
   }
   assert.equal((await ng.call({ command: 'ping' })).result, 'pong');
-  assert.ok(relay.metrics!()['offhook_media_ng_total{event="malformed"}']! > 100);
+  assert.ok(relay.metrics()['offhook_media_ng_total{event="malformed"}']! > 100);
   await a.close();
   await gone('g1');
   const again = await dtlsEcho('g2');
@@ -608,7 +608,7 @@ test('a repeated cookie gets the same answer and nothing is done twice', async (
   const first = await client.peer.next();
   client.peer.send(bytes, client.to);
   assert.deepEqual(await client.peer.next(), first);
-  assert.equal(relay.metrics!().offhook_media_rtp_port_pairs, 1);
+  assert.equal(relay.metrics().offhook_media_rtp_port_pairs, 1);
   await client.close();
   await a.close();
   await gone('k1');
@@ -652,10 +652,10 @@ test('a call without packets is deleted after the media timeout and its ports re
   const client = await NgClient.connect(quick.ports.ng!);
   const a = await Peer.open();
   await client.sdp({ command: 'echo', 'call-id': 'm1', 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });
-  assert.equal(quick.metrics!().offhook_media_rtp_port_pairs, 1);
-  await until(() => quick.metrics!().offhook_media_calls === 0);
-  assert.equal(quick.metrics!().offhook_media_rtp_port_pairs, 0);
-  assert.equal(quick.metrics!().offhook_media_calls_timed_out_total, 1);
+  assert.equal(quick.metrics().offhook_media_rtp_port_pairs, 1);
+  await until(() => quick.metrics().offhook_media_calls === 0);
+  assert.equal(quick.metrics().offhook_media_rtp_port_pairs, 0);
+  assert.equal(quick.metrics().offhook_media_calls_timed_out_total, 1);
   quick.drain!();
   const refused = await client.call({
     command: 'echo',
@@ -691,7 +691,7 @@ test('an exhausted range of ports is said, and what was taken comes back', async
   const a = await Peer.open();
   const echo = (id: string) =>
     client.call({ command: 'echo', 'call-id': id, 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });
-  const free = () => small.metrics!().offhook_media_rtp_port_pairs_free;
+  const free = () => small.metrics().offhook_media_rtp_port_pairs_free;
   assert.equal(free(), 2);
   assert.equal((await echo('x1')).result, 'ok');
   assert.equal((await echo('x2')).result, 'ok');
@@ -707,7 +707,7 @@ test('an exhausted range of ports is said, and what was taken comes back', async
 
 test('datagrams that are too long are counted, those of ports that are closed by now too', async () => {
   const a = await Peer.open();
-  const oversize = () => relay.metrics!().offhook_media_packets_oversize_total!;
+  const oversize = () => relay.metrics().offhook_media_packets_oversize_total!;
   const before = oversize();
   const answer = await ng.sdp({ command: 'echo', 'call-id': 'z1', 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });
   const at = mediaAt(answer);
@@ -726,7 +726,7 @@ test('media can not be sent round in circles between ports of the relay', async 
   const a = await Peer.open();
   const echo = (id: string, sdp: string) =>
     ng.sdp({ command: 'echo', 'call-id': id, 'from-tag': 'a', 'to-tag': 'e', sdp });
-  const loops = () => relay.metrics!().offhook_media_address_loops_total!;
+  const loops = () => relay.metrics().offhook_media_address_loops_total!;
   const before = loops();
   const first = mediaAt(await echo('c1', plainSdp(a)));
   a.send(rtp({ ssrc: 5, sequence: 1 }), first);
@@ -736,11 +736,11 @@ test('media can not be sent round in circles between ports of the relay', async 
   await echo('c3', plainAt('127.0.0.1', relay.ports.mux!));
   await echo('c4', plainAt('127.0.0.1', relay.ports.ng!));
   assert.ok(loops() >= before + 4);
-  const forwarded = relay.metrics!().offhook_media_packets_forwarded_total;
+  const forwarded = relay.metrics().offhook_media_packets_forwarded_total;
   for (let sequence = 2; sequence < 8; sequence++) a.send(rtp({ ssrc: 5, sequence }), first);
   await until(() => dropped('unready') + dropped('stranger') > 0);
   await new Promise((resolve) => setTimeout(resolve, 50));
-  assert.equal(relay.metrics!().offhook_media_packets_forwarded_total, forwarded);
+  assert.equal(relay.metrics().offhook_media_packets_forwarded_total, forwarded);
   for (const id of ['c2', 'c3', 'c4']) await ng.call({ command: 'delete', 'call-id': id });
   await a.close();
   await gone('c1');
@@ -766,7 +766,7 @@ test("a phone's port on this machine is not opened for another call, so that no 
       'to-tag': 'e',
       sdp: plainAt('127.0.0.1', port),
     });
-  const loops = () => small.metrics!().offhook_media_address_loops_total!;
+  const loops = () => small.metrics().offhook_media_address_loops_total!;
   const first = mediaAt(String((await echo('x1', 4000)).sdp));
   // The next pairs in turn, but one of them is named as a phone's.
   const next = portMin + ((first.port - portMin + 2) % 6);
@@ -868,8 +868,8 @@ test('only the allowed clients command a relay, without a list those of this mac
   const closed = await start(['127.0.0.9']);
   const ping = new TextEncoder().encode('c1 d7:command4:pinge');
   const [friend, other] = [await Peer.open('127.0.0.9'), await Peer.open('127.0.0.8')];
-  const to = (part: RunningPart) => ({ address: '127.0.0.1', port: part.ports.ng! });
-  const refused = () => closed.metrics!()['offhook_media_ng_total{event="refusedClients"}'];
+  const to = (part: MediaPart) => ({ address: '127.0.0.1', port: part.ports.ng! });
+  const refused = () => closed.metrics()['offhook_media_ng_total{event="refusedClients"}'];
   for (const peer of [friend, other]) {
     peer.send(ping, to(open));
     assert.ok(await peer.next());

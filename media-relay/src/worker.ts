@@ -52,8 +52,11 @@ const OWNER_MS = 30_000;
 const ADDRESSES_MS = 5000;
 const MUX_BUFFER = 4 * 1024 * 1024;
 
+/** Its metrics are at hand at once. */
+export type MediaPart = Omit<RunningPart, 'metrics'> & { metrics(): Record<string, number> };
+
 /** Starts a media worker: its shared ports, its NG server, and everything between. */
-export async function startMediaRelay(config: MediaRelaySettings): Promise<RunningPart> {
+export async function startMediaRelay(config: MediaRelaySettings): Promise<MediaPart> {
   const transports = new TransportTable();
   const ice = new IceLite(nodeCrypto, (id, nowMs) => {
     const owner = transports.at(id);

@@ -84,7 +84,7 @@ function relayProblems({ relay }: TurnConfig): string[] {
   return problems;
 }
 
-function addressProblems(name: string, { address, port }: SocketAddress): string[] {
+export function addressProblems(name: string, { address, port }: SocketAddress): string[] {
   const problems: string[] = [];
   if (ipFamily(address) === undefined) problems.push(`${name}: '${address}' is no IP address`);
   if (!isPort(port)) problems.push(`${name}: ${port} is no port`);

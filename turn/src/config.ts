@@ -15,6 +15,8 @@ export interface TurnListen {
 export interface TurnPolicy {
   /** Secrets of the time-limited credentials; several are good at once, so that one can be replaced. May be empty where there are long-term users. */
   readonly secrets: readonly string[];
+  /** JSON file whose key `turn` holds further secrets, one or a list: read at the start and at each reload. */
+  readonly secretsFile?: string;
   /** JSON file of the long-term users (`users-file.ts`); made when the first one is handed over the admin socket. */
   readonly usersFile?: string;
   readonly peers: PeerRules;
@@ -41,6 +43,8 @@ export interface TurnConfig extends PartConfig, TurnPolicy {
   readonly natDiscovery?: boolean;
   /** Longest wait for further packets under load, microseconds; 0 = none. Default 500. */
   readonly gatherUs?: number;
+  /** How UDP is done; default `auto`: batched where the system can. */
+  readonly implementation?: 'auto' | 'mmsg' | 'dgram';
   /** Serve `/metrics` and `/users` over HTTP here; without it they are had over the admin socket only. */
   readonly http?: SocketAddress;
 }

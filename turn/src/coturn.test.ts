@@ -75,12 +75,16 @@ test('coturn’s client loses nothing: channels, Send indications, client to cli
 }, async (t) => {
   const peer = await echo();
   const part = await startPart({
-    listen: [{ address: '127.0.0.1', port: 0 }],
-    relay: { addresses: ['127.0.0.1'], portMin: 0, portMax: 0 },
+    listen: { udp: [{ address: '127.0.0.1', port: 0 }], tcp: [], tls: [] },
+    relay: { addresses: [{ address: '127.0.0.1' }], portMin: 0, portMax: 0 },
     realm: 'offhook.test',
     secrets: ['s3cr3t', 'older'],
     // The client asks for the port behind the peer's as well, RTCP's.
-    peers: [{ address: '127.0.0.1', portMin: peer.port, portMax: peer.port + 1 }],
+    peers: {
+      base: 'none',
+      allow: [{ address: '127.0.0.1', portMin: peer.port, portMax: peer.port + 1 }],
+      deny: [],
+    },
     limits: { allocationsPerUser: 200 },
   });
   try {
@@ -129,11 +133,11 @@ test('a configuration that can’t be used is refused with all its faults at onc
       part: 'turn',
       runDir,
       configHash: '',
-      listen: [{ address: 'localhost', port: 70_000 }],
-      relay: { addresses: ['0.0.0.0'], portMin: 10, portMax: 5 },
+      listen: { udp: [{ address: 'localhost', port: 70_000 }], tcp: [], tls: [] },
+      relay: { addresses: [{ address: '0.0.0.0' }], portMin: 10, portMax: 5 },
       realm: '',
-      secrets: [],
-      peers: [{ address: '10.0.0.1/8' }],
+      secrets: [''],
+      peers: { base: 'none', allow: [{ address: '10.0.0.1/8' }], deny: [] },
       limits: { channel: 0 },
     }),
   );

@@ -48,5 +48,3 @@ export const DEFAULT_LIFETIME_S = 600;
 export const MAX_LIFETIME_S = 3600;
 /** How long the odd port of a pair is kept for its RESERVATION-TOKEN (RFC 8656 7.2). */
 export const RESERVATION_MS = 30_000;
-/** The longest request that is read, bytes. */
-export const MAX_REQUEST = 1500;

@@ -1,52 +1,196 @@
-import { monotonicMs, nodeCrypto, type RunningPart } from '@offhook/core/node';
+import { createHash } from 'node:crypto';
+import type { SocketAddress } from '@offhook/core';
+import {
+  type AdminHandler,
+  certificateInWords,
+  nodeCrypto,
+  openFilesLimit,
+  type RunningPart,
+  ServerCertificate,
+} from '@offhook/core/node';
+import { longTermUser, userNameProblem } from './auth/long-term-users.ts';
+import { writeUsers } from './auth/users-file.ts';
 import type { TurnConfig } from './config.ts';
-import { turnConfigProblems } from './config-problems.ts';
-import { TurnShell } from './shell/shell.ts';
+import { addressProblems, turnConfigProblems } from './config-problems.ts';
+import { openHttp } from './http.ts';
+import { DEFAULT_LIMITS } from './limits.ts';
+import { readRules } from './rules.ts';
+import { nonceKeyOf, type TurnRules } from './server/turn-server.ts';
+import { Workers } from './workers/workers.ts';
 
-/** Starts the TURN part: opens its listeners and serves until `stop`. Rejects with everything that is wrong, in words. */
-export async function startTurn(config: TurnConfig): Promise<RunningPart> {
-  const problems = turnConfigProblems(config);
-  if (problems.length > 0) throw new Error(problems.join('\n'));
-  const shell = await TurnShell.open({ ...config, listen: config.listen.udp, crypto: nodeCrypto });
-  const { server, listeners } = shell;
+/** Descriptors that a process needs beside relay sockets and connections. */
+const OTHER_DESCRIPTORS = 100;
+
+/**
+ * Starts the TURN part: opens its listeners and serves until `stop`. Rejects with everything that is wrong, in words.
+ * `reread` reads the configuration anew for a reload.
+ */
+export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): Promise<RunningPart> {
+  refuse(turnConfigProblems(config));
+  const warn = (words: string) => process.stderr.write(`${words}\n`);
+  let current = config;
+  let rules = readRules(config, config.realm);
+  if (rules.secrets.length === 0 && rules.users.length === 0 && config.usersFile === undefined)
+    throw new Error('secrets: without a secret and without long-term users (usersFile) nobody could sign in');
+  const certificate = openCertificate(config, warn);
+  const workers = await Workers.start({
+    workers: config.workers ?? 1,
+    listen: config.listen,
+    certificate: certificate?.context('browsers') as { cert: string; key: string } | undefined,
+    relay: config.relay,
+    realm: config.realm,
+    rules,
+    sha256: config.sha256 ?? true,
+    natDiscovery: config.natDiscovery ?? false,
+    nonceKey: nonceKeyOf(config.nonceSecret, nodeCrypto),
+    gatherUs: config.gatherUs ?? 500,
+    implementation: config.implementation ?? 'auto',
+    warn,
+  });
+  const apply = async (next: TurnRules) => {
+    rules = next;
+    await workers.apply(next);
+  };
+  certificate?.follow(() => void workers.use(certificate.context('browsers') as { cert: string; key: string }));
+  const { listening } = workers;
+  const details = async () => {
+    const { isDraining: _, ...status } = await workers.status();
+    const at = (kind: string, list: readonly SocketAddress[]) =>
+      list.map(({ address, port }) => `${kind} ${address} port ${port}`);
+    return {
+      ...status,
+      listeners: [...at('udp', listening.udp), ...at('tcp', listening.tcp), ...at('tls', listening.tls)],
+      udp: listening.implementation,
+      ...(certificate ? { certificate: certificateInWords(certificate.facts) } : {}),
+      warnings: warnings(current, certificate),
+    };
+  };
+  const metrics = async () => ({
+    ...(await workers.metrics()),
+    offhook_turn_users: (await workers.status()).users,
+  });
+  const http = config.http && (await openHttp(config.http, { metrics, figures: () => workers.figures(), details }));
   return {
-    ports: { udp: listeners[0]!.local.port },
-    details: () => ({
-      allocations: server.allocations,
-      users: server.users,
-      relayPortsTaken: server.portsTaken,
-      listeners: listeners.map((port) => `${port.local.address} port ${port.local.port} (${port.implementation})`),
-    }),
-    metrics: () => turnMetrics(shell),
-    verbs: { allocations: () => server.describe(monotonicMs()) },
-    drain: () => server.drain(),
-    stop: async () => shell.close(),
+    ports: {
+      ...portOf('udp', listening.udp),
+      ...portOf('tcp', listening.tcp),
+      ...portOf('tls', listening.tls),
+      ...(http ? { http: http.port } : {}),
+    },
+    details,
+    metrics,
+    verbs: {
+      allocations: () => workers.allocations(),
+      figures: async () => ({ users: await workers.figures() }),
+      secrets: async ({ secrets }) => {
+        const list = Array.isArray(secrets) ? secrets : [];
+        if (list.length === 0 || !list.every((one) => typeof one === 'string' && one !== ''))
+          throw new Error('secrets: a list of at least one secret is needed');
+        await apply({ ...rules, secrets: list as string[] });
+        return { secrets: list.length };
+      },
+      users: usersVerb(config, () => rules, apply),
+    },
+    drain: async (args) => {
+      const alternate = args?.alternate as SocketAddress | undefined;
+      if (alternate !== undefined) refuse(addressProblems('alternate', alternate));
+      await workers.drain(alternate);
+    },
+    undrain: () => workers.undrain(),
+    reload: async () => {
+      const next = reread?.() ?? current;
+      refuse(turnConfigProblems(next));
+      const words = [certificate?.reload() ?? 'there is no certificate'];
+      await apply(readRules(next, config.realm));
+      words.push(
+        `${rules.secrets.length} secrets and ${rules.users.length} users are good`,
+        ...restartWords(current, next),
+      );
+      current = next;
+      return words.join('; ');
+    },
+    stop: async () => {
+      certificate?.close();
+      await http?.close();
+      await workers.stop();
+    },
   };
 }
 
-/** Plain numbers by Prometheus name. */
-function turnMetrics(shell: TurnShell): Record<string, number> {
-  const { server } = shell;
-  const { stats } = server;
-  const metrics: Record<string, number> = {
-    offhook_turn_allocations: server.allocations,
-    offhook_turn_users: server.users,
-    offhook_turn_relay_sockets: shell.relays,
-    offhook_turn_relay_ports_taken: server.portsTaken,
-    offhook_turn_bindings_total: stats.bindings,
-    offhook_turn_allocations_made_total: stats.allocationsMade,
-    offhook_turn_allocations_ended_total: stats.allocationsEnded,
-    offhook_turn_allocations_expired_total: stats.allocationsExpired,
-    offhook_turn_packets_to_peers_total: stats.packetsToPeers,
-    offhook_turn_bytes_to_peers_total: stats.bytesToPeers,
-    offhook_turn_packets_to_clients_total: stats.packetsToClients,
-    offhook_turn_bytes_to_clients_total: stats.bytesToClients,
-    offhook_turn_dropped_malformed_total: stats.droppedMalformed,
-    offhook_turn_dropped_limited_total: stats.droppedLimited,
-    offhook_turn_dropped_from_clients_total: stats.droppedFromClients,
-    offhook_turn_dropped_from_peers_total: stats.droppedFromPeers,
-    offhook_turn_send_errors_total: shell.sendErrors,
+/** `users`: the long-term users, kept in the users file. */
+function usersVerb(
+  { realm, usersFile }: TurnConfig,
+  rules: () => TurnRules,
+  apply: (rules: TurnRules) => Promise<void>,
+): AdminHandler {
+  const replace = async (users: TurnRules['users']) => {
+    if (usersFile !== undefined) writeUsers(usersFile, realm, users);
+    await apply({ ...rules(), users });
   };
-  for (const [code, count] of stats.errors) metrics[`offhook_turn_errors_total{code="${code}"}`] = count;
-  return metrics;
+  return async ({ op, name, password }) => {
+    const { users } = rules();
+    if (op === 'list') return { users: users.map((user) => user.name) };
+    const problem = userNameProblem(name);
+    if (problem !== undefined) throw new Error(problem);
+    const others = users.filter((user) => user.name !== name);
+    switch (op) {
+      case 'put':
+        if (typeof password !== 'string' || password.length < 8)
+          throw new Error('password: at least eight characters are needed; clients don’t type it');
+        await replace([...others, longTermUser(name as string, realm, password, nodeCrypto)]);
+        return { users: others.length + 1 };
+      case 'remove':
+        if (others.length === users.length) throw new Error(`there is no user '${String(name)}'`);
+        await replace(others);
+        return { users: others.length };
+      default:
+        throw new Error("op: 'list', 'put' or 'remove'");
+    }
+  };
+}
+
+function openCertificate({ listen, tls }: TurnConfig, warn: (words: string) => void): ServerCertificate | undefined {
+  if (listen.tls.length === 0 || !tls) return undefined;
+  return new ServerCertificate({
+    settings: tls,
+    names: () => [...new Set([...(tls.names ?? []), ...listen.tls.map(({ address }) => address)])],
+    nowMs: () => Date.now(),
+    log: { info: () => {}, warn },
+  });
+}
+
+/** Settings that differ and are read at the start only. */
+function restartWords(before: TurnConfig, after: TurnConfig): string[] {
+  const live = new Set(['secrets', 'secretsFile', 'usersFile', 'peers', 'limits', 'alternateServer', 'configHash']);
+  const print = (value: unknown) =>
+    createHash('sha256')
+      .update(JSON.stringify(value) ?? '')
+      .digest('hex');
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof TurnConfig)[];
+  const changed = names.filter((name) => !live.has(name) && print(before[name]) !== print(after[name]));
+  return changed.length > 0 ? [`only a restart changes: ${changed.join(', ')}`] : [];
+}
+
+function warnings({ relay, limits }: TurnConfig, certificate: ServerCertificate | undefined): string[] {
+  const words: string[] = [];
+  const { allocations, connections } = { ...DEFAULT_LIMITS, ...limits };
+  const files = openFilesLimit();
+  const needed = allocations + connections + OTHER_DESCRIPTORS;
+  if (files !== undefined && files < needed)
+    words.push(
+      `${needed} descriptors may be needed and ${files} are allowed (ulimit -n): allocations are refused then`,
+    );
+  const ports = (relay.portMax - relay.portMin + 1) * relay.addresses.length;
+  if (relay.portMin > 0 && ports < allocations)
+    words.push(`relay.portMin–portMax are ${ports} ports for limits.allocations of ${allocations}`);
+  if (certificate?.warning) words.push(certificate.warning);
+  return words;
+}
+
+function portOf(name: string, [first]: readonly SocketAddress[]): Record<string, number> {
+  return first ? { [name]: first.port } : {};
+}
+
+function refuse(problems: readonly string[]): void {
+  if (problems.length > 0) throw new Error(problems.join('\n'));
 }

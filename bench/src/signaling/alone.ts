@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { GENERATOR_CPU, Pinned, SERVER_CPU } from '../pinned.ts';
+import { waitUntil } from '../ports.ts';
 import { DOMAIN, registrant } from './loads.ts';
 import { PASSWORD, startOffhook } from './offhook.ts';
-import { GENERATOR_CPU, Pinned, SERVER_CPU } from './pinned.ts';
-import { waitUntil } from './ports.ts';
 
 /** What is measured of our server alone. */
 

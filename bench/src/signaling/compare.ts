@@ -2,6 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { machine } from '../machine.ts';
+import { stopAll } from '../pinned.ts';
+import { freePort } from '../ports.ts';
 import { type IdlePhones, idlePhones, parsing } from './alone.ts';
 import { kamailioVersion, startKamailio } from './kamailio.ts';
 import {
@@ -17,11 +20,8 @@ import {
   type Sample,
   trunksAt,
 } from './loads.ts';
-import { machine } from './machine.ts';
 import { startOffhook } from './offhook.ts';
 import { CALL, callPasses, type Pass, REGISTER, registerPasses, registrantsFor } from './passes.ts';
-import { stopAll } from './pinned.ts';
-import { freePort } from './ports.ts';
 import { type Results, writeJson, writeTable } from './report.ts';
 import type { Server } from './server.ts';
 import { sippVersion } from './sipp.ts';

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Pinned, SERVER_CPU } from './pinned.ts';
-import { freePort, waitUntil } from './ports.ts';
+import { Pinned, SERVER_CPU } from '../pinned.ts';
+import { freePort, waitUntil } from '../ports.ts';
 import type { Server } from './server.ts';
 
 /** Where Debian puts the modules. */

@@ -1,9 +1,9 @@
+import type { Pinned } from '../pinned.ts';
+import { freePort } from '../ports.ts';
+import { percentile } from '../statistics.ts';
 import { PASSWORD } from './offhook.ts';
-import type { Pinned } from './pinned.ts';
-import { freePort } from './ports.ts';
 import type { Server } from './server.ts';
 import { line, type Scenario, type SippRun, startPhones, startSipp } from './sipp.ts';
-import { percentile } from './statistics.ts';
 
 export const DOMAIN = 'bench.example';
 export const CALLERS = 100;

@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { callAdmin, nodeCrypto, type PartStatus } from '@offhook/core/node';
 import { openStore } from '@offhook/signaling';
-import { Pinned, SERVER_CPU } from './pinned.ts';
-import { waitUntil } from './ports.ts';
+import { Pinned, SERVER_CPU } from '../pinned.ts';
+import { waitUntil } from '../ports.ts';
 import type { Server } from './server.ts';
 
 export const PASSWORD = 'bench-password';

@@ -1,7 +1,8 @@
+import type { Aim } from '../aims.ts';
+import type { Machine } from '../machine.ts';
+import { median, spread } from '../statistics.ts';
 import type { IdlePhones } from './alone.ts';
 import type { Load, Sample } from './loads.ts';
-import type { Machine } from './machine.ts';
-import { median, spread } from './statistics.ts';
 
 export interface Results {
   readonly rounds: number;
@@ -14,14 +15,7 @@ export interface Results {
   readonly servers: readonly { readonly name: string; readonly command: string; readonly settings: string }[];
   readonly parsed?: { readonly bytes: number; readonly usPerMessage: readonly number[] };
   readonly webPhones: readonly IdlePhones[];
-  readonly machine: Machine;
-}
-
-interface Aim {
-  readonly name: string;
-  readonly value: number;
-  readonly limit: number;
-  readonly ok: boolean;
+  readonly machine: Machine & { readonly kamailio: string; readonly sipp: string };
 }
 
 const PEER = 'Kamailio';

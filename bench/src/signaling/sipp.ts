@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GENERATOR_CPU, Pinned } from './pinned.ts';
-import { freePort, isTaken, waitUntil } from './ports.ts';
+import { GENERATOR_CPU, Pinned } from '../pinned.ts';
+import { freePort, isTaken, waitUntil } from '../ports.ts';
 
 export type Scenario = 'register' | 'register-authenticated' | 'call' | 'call-authenticated';
 

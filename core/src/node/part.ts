@@ -29,13 +29,15 @@ export interface PartConfig {
 /** What a part hands back once it serves. */
 export interface RunningPart {
   readonly ports: Readonly<Record<string, number>>;
-  details?(): Record<string, unknown>;
+  details?(): Record<string, unknown> | Promise<Record<string, unknown>>;
   /** Plain numbers by Prometheus name, read at scrape; those of the process come by themselves. */
-  metrics?(): Record<string, number>;
+  metrics?(): Record<string, number> | Promise<Record<string, number>>;
   /** Further verbs of the admin socket. */
   readonly verbs?: Readonly<Record<string, AdminHandler>>;
   /** Refuse new work from now on; running work goes on. */
-  drain?(): void;
+  drain?(args?: Record<string, unknown>): void | Promise<void>;
+  /** Take new work again. */
+  undrain?(): void | Promise<void>;
   /** Read anew what may change while it runs (certificates), and say in words what came of it. Also on SIGHUP. */
   reload?(): string | Promise<string>;
   /** Finish: close sockets, flush stores. */
@@ -47,20 +49,24 @@ export interface RunningPart {
  * drain, reload, stop and the part's own verbs) and stops it on SIGTERM. SIGINT is left to the supervisor, which shares the
  * terminal. Exit code 2: the configuration can't be used, 1: it failed to start or to stop.
  */
-export async function runPart<C extends PartConfig>(start: (config: C) => Promise<RunningPart>): Promise<void> {
+export async function runPart<C extends PartConfig>(
+  start: (config: C, reread: () => C) => Promise<RunningPart>,
+): Promise<void> {
   const { values } = parseArgs({ options: { config: { type: 'string' } } });
   if (!values.config) {
     process.stderr.write('usage: node main.ts --config <file.json>   (normally started by `offhook start`)\n');
     process.exit(2);
   }
-  const config = JSON.parse(readFileSync(values.config, 'utf8')) as C;
+  const path = values.config;
+  const reread = () => JSON.parse(readFileSync(path, 'utf8')) as C;
+  const config = reread();
   process.title = `offhook ${config.part}`;
   process.on('SIGINT', () => {});
   process.on('SIGHUP', () => {});
   const startedAt = new Date().toISOString();
   let running: RunningPart;
   try {
-    running = await start(config);
+    running = await start(config, reread);
   } catch (error) {
     process.stderr.write(`${config.part} could not start: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(1);
@@ -81,19 +87,23 @@ export async function runPart<C extends PartConfig>(start: (config: C) => Promis
   };
   const admin = await serveAdmin(join(config.runDir, `${config.part}.sock`), {
     ...running.verbs,
-    status: (): PartStatus => ({
+    status: async (): Promise<PartStatus> => ({
       part: config.part,
       pid: process.pid,
       state,
       startedAt,
       configHash: config.configHash,
       ports: running.ports,
-      details: running.details?.() ?? {},
+      details: (await running.details?.()) ?? {},
     }),
-    metrics: () => ({ ...running.metrics?.(), ...processFigures() }),
-    drain: () => {
+    metrics: async () => ({ ...(await running.metrics?.()), ...processFigures() }),
+    drain: async (args) => {
+      await running.drain?.(args);
       state = 'draining';
-      running.drain?.();
+    },
+    undrain: async () => {
+      await running.undrain?.();
+      state = 'ready';
     },
     reload: async () => ({ words: (await running.reload?.()) ?? 'this part has nothing to read anew' }),
     stop: () => {

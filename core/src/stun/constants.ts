@@ -18,9 +18,10 @@ export const StunMethod = {
   channelBind: 0x009,
 } as const;
 
-/** Attributes of STUN (RFC 8489 18.3), TURN (RFC 8656 18) and ICE (RFC 8445 16.1). */
+/** Attributes of STUN (RFC 8489 18.3), TURN (RFC 8656 18), ICE (RFC 8445 16.1) and NAT behaviour discovery (RFC 5780 9.1). */
 export const StunAttribute = {
   mappedAddress: 0x0001,
+  changeRequest: 0x0003,
   username: 0x0006,
   messageIntegrity: 0x0008,
   errorCode: 0x0009,
@@ -43,13 +44,20 @@ export const StunAttribute = {
   reservationToken: 0x0022,
   priority: 0x0024,
   useCandidate: 0x0025,
+  padding: 0x0026,
+  responsePort: 0x0027,
   additionalAddressFamily: 0x8000,
+  addressErrorCode: 0x8001,
   passwordAlgorithms: 0x8002,
+  alternateDomain: 0x8003,
+  icmp: 0x8004,
   software: 0x8022,
   alternateServer: 0x8023,
   fingerprint: 0x8028,
   iceControlled: 0x8029,
   iceControlling: 0x802a,
+  responseOrigin: 0x802b,
+  otherAddress: 0x802c,
 } as const;
 
 /** The reason phrases of RFC 8489 14.8 and RFC 8656 19, for logs; replies carry none, they are smaller so. */

@@ -24,3 +24,8 @@ export function turnRestUsername(expiresAtUnixS: number, user: string): string {
 export function turnRestPassword(secret: string, username: string, crypto: Crypto): string {
   return base64(crypto.hmac('sha1', utf8(secret), utf8(username)));
 }
+
+/** USERHASH: SHA-256(user ":" realm) (RFC 8489 14.4). */
+export function userHash(user: string, realm: string, crypto: Crypto): Uint8Array {
+  return crypto.hash('sha256', utf8(`${user}:${realm}`));
+}

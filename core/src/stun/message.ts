@@ -125,6 +125,11 @@ export class StunMessage {
     return value && decodeXorAddress(value, this.transactionId);
   }
 
+  /** Every XOR-RELAYED-ADDRESS, XOR-PEER-ADDRESS … that is well-formed. */
+  allXorAddresses(type: number): SocketAddress[] {
+    return this.all(type).flatMap((value) => decodeXorAddress(value, this.transactionId) ?? []);
+  }
+
   /** MAPPED-ADDRESS and the like, decoded; undefined when absent or malformed. */
   address(type: number): SocketAddress | undefined {
     const value = this.attribute(type);
@@ -150,8 +155,14 @@ export class StunMessage {
     return unknown;
   }
 
+  /** MESSAGE-INTEGRITY is there. */
   get hasIntegrity(): boolean {
     return this.#integrityAt >= 0;
+  }
+
+  /** MESSAGE-INTEGRITY-SHA256 is there. */
+  get hasIntegritySha256(): boolean {
+    return this.#sha256At >= 0;
   }
 
   /** MESSAGE-INTEGRITY over the bytes as received, padding included (RFC 8489 14.5); false when absent. */

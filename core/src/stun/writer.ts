@@ -83,6 +83,23 @@ export class StunWriter {
     return this;
   }
 
+  /** ADDRESS-ERROR-CODE without a phrase: why one of two address families was not allocated (RFC 8656 18.12). */
+  addressErrorCode(family: 4 | 6, code: number): this {
+    if (!this.#begin(StunAttribute.addressErrorCode, 4)) return this;
+    this.#u16(family === 4 ? 0x0100 : 0x0200);
+    this.#u16((Math.floor(code / 100) << 8) | (code % 100));
+    return this;
+  }
+
+  /** ICMP (RFC 8656 18.13): seven bits of type and nine of code, as its figure draws them. */
+  icmp(type: number, code: number, data: number): this {
+    if (!this.#begin(StunAttribute.icmp, 8)) return this;
+    this.#u16(0);
+    this.#u16(((type & 0x7f) << 9) | (code & 0x1ff));
+    this.#u32(data);
+    return this;
+  }
+
   /** UNKNOWN-ATTRIBUTES (RFC 8489 14.13). */
   unknownAttributes(types: readonly number[]): this {
     if (!this.#begin(StunAttribute.unknownAttributes, types.length * 2)) return this;

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { decodeNg, type NgDictionary } from '@offhook/core';
-import type { RunningPart } from '@offhook/core/node';
 import { line, mediaAt, NgClient, Peer, plainSdp, rtp } from '../test-kit.ts';
-import { startMediaRelay } from '../worker.ts';
+import { type MediaPart, startMediaRelay } from '../worker.ts';
 
-let relay: RunningPart;
+let relay: MediaPart;
 let ng: NgClient;
 
 before(async () => {
@@ -25,7 +24,7 @@ after(async () => {
 
 async function gone(callId: string): Promise<void> {
   assert.equal((await ng.call({ command: 'delete', 'call-id': callId })).result, 'ok');
-  const m = relay.metrics!();
+  const m = relay.metrics();
   assert.deepEqual([m.offhook_media_calls, m.offhook_media_transports, m.offhook_media_rtp_port_pairs], [0, 0, 0]);
 }
 

@@ -1,208 +1,223 @@
-import { type Crypto, Deadlines, hex, type Random } from '@offhook/core';
-import { EndpointTable, type PacketBatch, UdpEndpoint } from '@offhook/core/node';
+import { type Crypto, Deadlines, type Random } from '@offhook/core';
+import { EndpointTable, type PacketBatch, type UdpEndpoint } from '@offhook/core/node';
 import { RESERVATION_MS, type TurnLimits } from '../limits.ts';
-import { Allocation, type AllocationOptions } from './allocation.ts';
+import { Allocation, type AllocationOwner } from './allocation.ts';
 import { PortPool } from './port-pool.ts';
+import { Relay } from './relay.ts';
+import type { RelayAddress } from './relay-address.ts';
+import type { SharedTables } from './shared.ts';
+import { figuresOf, type UserFigures, UserUse } from './user-use.ts';
 
-/** The odd port of a pair, kept for whoever shows the token. */
-export interface Reservation {
-  readonly pool: PortPool;
-  readonly port: number;
-  /** Whose quota it counts for until it is redeemed or its time is over. */
-  readonly user: string;
+/** Users that have nothing any more whose figures are kept until others need the room. */
+const PAST_USERS = 1000;
+
+export interface RelayPorts {
+  readonly addresses: readonly RelayAddress[];
+  readonly portMin: number;
+  readonly portMax: number;
 }
 
 export interface AllocationTableOptions {
   /** Number of listeners. */
   readonly listeners: number;
-  readonly relay: { readonly addresses: readonly string[]; readonly portMin: number; readonly portMax: number };
-  readonly limits: TurnLimits;
+  readonly relay: RelayPorts;
+  readonly limits: () => TurnLimits;
+  readonly shared: SharedTables;
   readonly random: Random;
   readonly crypto: Crypto;
 }
 
-/** Every allocation, found by its client's 5-tuple, by its relayed address and by its slot; with ports, quotas and expiry. */
+interface Reserved {
+  readonly place: number;
+  readonly token: Uint8Array;
+  readonly pool: PortPool;
+}
+
+/** Every allocation of a thread, found by its client's 5-tuple and by its relays' slots; with quotas and expiry. */
 export class AllocationTable {
   readonly pools: readonly PortPool[];
   readonly #options: AllocationTableOptions;
-  readonly #slots: (Allocation | undefined)[] = [];
+  readonly #byId = new Map<number, Allocation>();
+  readonly #slots: (Relay | undefined)[] = [];
   readonly #freeSlots: number[] = [];
+  /** By listener: from the client's endpoint to the slot of its first relay. */
   readonly #clients: readonly EndpointTable[];
-  readonly #relays: EndpointTable;
-  readonly #perUser = new Map<string, number>();
-  readonly #expiry = new Deadlines<Allocation>();
-  readonly #reservations = new Map<string, Reservation>();
-  readonly #reservationExpiry = new Deadlines<string>();
-  #size = 0;
+  readonly #users = new Map<string, UserUse>();
+  readonly #pastUsers = new Map<string, UserUse>();
+  readonly #expiry = new Deadlines<Relay>();
+  readonly #reservations = new Deadlines<Reserved>();
   #nextId = 1;
 
   constructor(options: AllocationTableOptions) {
     this.#options = options;
-    const { random, relay } = options;
+    const { random, relay, shared } = options;
     this.#clients = Array.from({ length: options.listeners }, () => new EndpointTable(this.#seed(), 256));
-    this.#relays = new EndpointTable(this.#seed(), 256);
     this.pools = relay.addresses.map(
-      (address) =>
-        new PortPool({
-          address,
-          family: address.includes(':') ? 6 : 4,
-          portMin: relay.portMin,
-          portMax: relay.portMax,
-          random,
-        }),
+      (at, index) => new PortPool({ at, index, portMin: relay.portMin, portMax: relay.portMax, random, shared }),
     );
   }
 
   get size(): number {
-    return this.#size;
+    return this.#byId.size;
   }
 
-  get reservations(): number {
-    return this.#reservations.size;
-  }
-
-  /** Users with at least one allocation or reserved port. */
+  /** Users with at least one relayed address. */
   get users(): number {
-    return this.#perUser.size;
+    return this.#users.size;
   }
 
-  *all(): IterableIterator<Allocation> {
-    for (const allocation of this.#slots) if (allocation) yield allocation;
+  all(): IterableIterator<Allocation> {
+    return this.#byId.values();
   }
 
   /** The allocation of the 5-tuple that packet i came on, or undefined. */
   ofClient(listener: number, batch: PacketBatch, i: number): Allocation | undefined {
     const slot = this.#clients[listener]!.find(batch, i);
-    return slot < 0 ? undefined : this.#slots[slot];
+    return slot < 0 ? undefined : this.#slots[slot]?.allocation;
   }
 
-  at(slot: number): Allocation | undefined {
+  ofEndpoint(listener: number, client: UdpEndpoint): Allocation | undefined {
+    const slot = this.#clients[listener]!.get(client);
+    return slot < 0 ? undefined : this.#slots[slot]?.allocation;
+  }
+
+  at(slot: number): Relay | undefined {
     return this.#slots[slot];
   }
 
-  /** Whether packet i comes from one of our own relayed addresses. */
-  isOwnRelay(batch: PacketBatch, i: number): boolean {
-    return this.#relays.find(batch, i) >= 0;
-  }
-
-  isOwnRelayEndpoint(endpoint: UdpEndpoint): boolean {
-    return this.#relays.get(endpoint) >= 0;
-  }
-
-  /** Whether relayed addresses are made on this IP address. */
-  isRelayAddress(endpoint: UdpEndpoint): boolean {
-    for (const { address } of this.pools) {
-      const own = UdpEndpoint.from({ address, port: endpoint.port });
-      if (own?.equals(endpoint)) return true;
+  /** Whether that endpoint is a relayed address of ours, of whichever thread. Words as in `UdpEndpoint`. */
+  isOwnRelay(family: 4 | 6, words: ArrayLike<number>, at: number, port: number): boolean {
+    for (const pool of this.pools) {
+      if (pool.family === family && pool.isLocal(words, at) && pool.isTaken(port)) return true;
     }
     return false;
   }
 
+  /** Whether relayed addresses are made on that address. */
+  isRelayAddress(family: 4 | 6, words: ArrayLike<number>): boolean {
+    return this.pools.some((pool) => pool.family === family && pool.isLocal(words, 0));
+  }
+
+  /** What the user holds and sends. */
+  use(user: string): UserUse {
+    const known = this.#users.get(user) ?? this.#pastUsers.get(user);
+    return known ?? new UserUse(user, this.#options.shared.buckets(user));
+  }
+
   /**
-   * Whether this user, or all together, would hold more than they may with `ports` more (RFC 8656 7.2 step 9). Reserved
-   * ports count: they are as taken as others. One that is redeemed gives its place up.
+   * Whether this user, or all together, would hold more than they may with `ports` more (RFC 8656 7.2). Reserved ports
+   * count: they are as taken as others. One that is redeemed gives its place up.
    */
-  isQuotaReached(user: string, ports: number, redeemed?: Reservation): boolean {
-    const { limits } = this.#options;
-    const all = this.#size + this.#reservations.size + ports - (redeemed ? 1 : 0);
-    const own = (this.#perUser.get(user) ?? 0) + ports - (redeemed?.user === user ? 1 : 0);
+  isQuotaReached(use: UserUse, ports: number, token?: Uint8Array): boolean {
+    const { shared } = this.#options;
+    const limits = this.#options.limits();
+    const redeemed = token && shared.reservedFor(token);
+    const isOwn = redeemed !== undefined && redeemed[0] === use.buckets[0] && redeemed[1] === use.buckets[1];
+    const all = shared.heldByAll() + ports - (redeemed ? 1 : 0);
+    const own = shared.held(use.buckets) + ports - (isOwn ? 1 : 0);
     return all > limits.allocations || own > limits.allocationsPerUser;
   }
 
-  /** A new allocation that waits for its socket. The caller has checked quota and taken the port. */
-  add(options: Pick<AllocationOptions, 'owner' | 'pool' | 'port'>): Allocation {
-    const slot = this.#freeSlots.pop() ?? this.#slots.length;
-    const { limits } = this.#options;
-    const allocation = new Allocation({ ...options, id: this.#nextId++, slot, limits, seed: this.#seed() });
-    const { listener, client, user } = allocation.owner;
-    this.#slots[slot] = allocation;
-    this.#clients[listener]!.set(client, slot);
-    this.#count(user, 1);
-    this.#size++;
+  /** A new allocation without a relayed address. */
+  add(owner: AllocationOwner, allocateId: Uint8Array): Allocation {
+    const maxChannels = this.#options.limits().channels;
+    const allocation = new Allocation({ id: this.#nextId++, owner, allocateId, maxChannels });
+    this.#byId.set(allocation.id, allocation);
     return allocation;
   }
 
-  /** Its socket is open: peers may reach it until `expiresAtMs`. */
-  opened(allocation: Allocation, relayed: UdpEndpoint, expiresAtMs: number): void {
-    allocation.relayed = relayed;
-    this.#relays.set(relayed, allocation.slot);
-    this.extend(allocation, expiresAtMs);
+  /** A relayed address for it that waits for its socket. The caller has checked quota and taken the port. */
+  addRelay(allocation: Allocation, pool: PortPool, port: number): Relay {
+    const slot = this.#freeSlots.pop() ?? this.#slots.length;
+    const maxPermissions = this.#options.limits().permissions;
+    const relay = new Relay({ id: this.#nextId++, slot, allocation, pool, port, maxPermissions, seed: this.#seed() });
+    const { listener, client, use } = allocation.owner;
+    this.#slots[slot] = relay;
+    if (allocation.relays.length === 0) this.#clients[listener]!.set(client, slot);
+    allocation.relays.push(relay);
+    this.#options.shared.hold(use.buckets);
+    this.#pastUsers.delete(use.user);
+    this.#users.set(use.user, use);
+    use.relays++;
+    return relay;
   }
 
-  extend(allocation: Allocation, expiresAtMs: number): void {
-    allocation.expiresAtMs = expiresAtMs;
-    this.#expiry.set(allocation, expiresAtMs);
+  extend(relay: Relay, expiresAtMs: number): void {
+    relay.expiresAtMs = expiresAtMs;
+    this.#expiry.set(relay, expiresAtMs);
   }
 
-  /** Forgets it and gives its port and its place in the quota back. */
+  /** Forgets a relayed address, and its allocation with the last one; gives port and quota back. */
+  removeRelay(relay: Relay): void {
+    if (this.#slots[relay.slot] !== relay) return;
+    const { allocation, pool } = relay;
+    const { listener, client, use } = allocation.owner;
+    this.#slots[relay.slot] = undefined;
+    this.#freeSlots.push(relay.slot);
+    pool.give(relay.port);
+    this.#expiry.delete(relay);
+    allocation.dropRelay(relay);
+    const [left] = allocation.relays;
+    if (left) this.#clients[listener]!.set(client, left.slot);
+    else this.#clients[listener]!.delete(client);
+    this.#options.shared.release(use.buckets);
+    if (--use.relays === 0) this.#retire(use);
+    if (!left) this.#byId.delete(allocation.id);
+  }
+
+  /** An allocation that never got a relayed address. */
   remove(allocation: Allocation): void {
-    if (this.#slots[allocation.slot] !== allocation) return;
-    this.#slots[allocation.slot] = undefined;
-    this.#freeSlots.push(allocation.slot);
-    const { listener, client, user } = allocation.owner;
-    this.#clients[listener]!.delete(client);
-    if (allocation.relayed) this.#relays.delete(allocation.relayed);
-    allocation.pool.give(allocation.port);
-    this.#expiry.delete(allocation);
-    this.#count(user, -1);
-    this.#size--;
+    for (const relay of [...allocation.relays]) this.removeRelay(relay);
+    this.#byId.delete(allocation.id);
   }
 
-  /** Keeps a taken port for thirty seconds; the eight bytes of its token. */
-  reserve(reservation: Reservation, nowMs: number): Uint8Array {
-    const token = this.#options.crypto.randomBytes(8);
-    const key = hex(token);
-    this.#reservations.set(key, reservation);
-    this.#reservationExpiry.set(key, nowMs + RESERVATION_MS);
-    this.#count(reservation.user, 1);
+  /** Keeps a taken port for thirty seconds; the eight bytes of its token, or undefined when too many are kept. */
+  reserve(pool: PortPool, port: number, use: UserUse, nowMs: number): Uint8Array | undefined {
+    const token = this.#options.crypto.randomBytes(8).slice();
+    const place = this.#options.shared.reserve(token, { address: pool.index, port }, use.buckets);
+    if (place === undefined) return undefined;
+    this.#reservations.set({ place, token, pool }, nowMs + RESERVATION_MS);
     return token;
   }
 
-  /** What a token stands for, if it still does. */
-  reserved(token: Uint8Array): Reservation | undefined {
-    return this.#reservations.get(hex(token));
-  }
-
   /** Hands out a reserved port, once. */
-  redeem(token: Uint8Array): Reservation | undefined {
-    const key = hex(token);
-    this.#reservationExpiry.delete(key);
-    return this.#unreserve(key);
+  redeem(token: Uint8Array): { readonly pool: PortPool; readonly port: number } | undefined {
+    const reserved = this.#options.shared.redeem(token);
+    return reserved && { pool: this.pools[reserved.address]!, port: reserved.port };
   }
 
-  /** One allocation whose time is over; it still has to be removed. */
-  expired(nowMs: number): Allocation | undefined {
+  /** One relayed address whose time is over; it still has to be removed. */
+  expired(nowMs: number): Relay | undefined {
     return this.#expiry.expire(nowMs);
   }
 
   /** Gives back ports that nobody came for. */
   expireReservations(nowMs: number): void {
-    for (;;) {
-      const key = this.#reservationExpiry.expire(nowMs);
-      if (key === undefined) return;
-      const reservation = this.#unreserve(key);
-      reservation?.pool.give(reservation.port);
+    for (let over = this.#reservations.expire(nowMs); over; over = this.#reservations.expire(nowMs)) {
+      const reserved = this.#options.shared.unreserve(over.place, over.token);
+      if (reserved) over.pool.give(reserved.port);
     }
   }
 
   nextTimeout(): number | undefined {
     const a = this.#expiry.next();
-    const b = this.#reservationExpiry.next();
+    const b = this.#reservations.next();
     return a === undefined ? b : b === undefined ? a : Math.min(a, b);
   }
 
-  #unreserve(key: string): Reservation | undefined {
-    const reservation = this.#reservations.get(key);
-    if (!reservation) return undefined;
-    this.#reservations.delete(key);
-    this.#count(reservation.user, -1);
-    return reservation;
+  /** Of each user that has or had something. */
+  figures(): UserFigures[] {
+    return [...this.#users.values(), ...this.#pastUsers.values()].map(figuresOf);
   }
 
-  #count(user: string, change: 1 | -1): void {
-    const count = (this.#perUser.get(user) ?? 0) + change;
-    if (count > 0) this.#perUser.set(user, count);
-    else this.#perUser.delete(user);
+  #retire(use: UserUse): void {
+    this.#users.delete(use.user);
+    this.#pastUsers.set(use.user, use);
+    if (this.#pastUsers.size <= PAST_USERS) return;
+    for (const oldest of this.#pastUsers.keys()) {
+      this.#pastUsers.delete(oldest);
+      return;
+    }
   }
 
   #seed(): number {

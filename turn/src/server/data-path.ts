@@ -1,20 +1,14 @@
-import {
-  CHANNEL_HEADER,
-  channelDataLength,
-  channelNumber,
-  type Random,
-  readU16,
-  STUN_COOKIE,
-  STUN_HEADER,
-  StunAttribute,
-  writeChannelHeader,
-  writeU16,
-  writeU32,
-} from '@offhook/core';
+import { CHANNEL_HEADER, channelDataLength, channelNumber, type Random, writeChannelHeader } from '@offhook/core';
 import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
+import type { Allocation } from '../allocation/allocation.ts';
 import type { AllocationTable } from '../allocation/allocation-table.ts';
 import { LookupKey } from '../allocation/lookup-key.ts';
+import type { Meter, Rate } from '../allocation/meter.ts';
+import type { Peer, Relay } from '../allocation/relay.ts';
+import type { TurnLimits } from '../limits.ts';
 import type { PeerPolicy } from '../peers/peer-policy.ts';
+import { DataIndicationWriter, dataIndicationHead } from './data-indication.ts';
+import { SendIndication } from './send-indication.ts';
 import type { TurnStats } from './stats.ts';
 
 /** Where a packet goes; one record, used again for each packet. */
@@ -23,41 +17,52 @@ export interface Forward {
   offset: number;
   length: number;
   to: UdpEndpoint;
-  /** The allocation's slot: its relay socket sends towards peers. */
+  /** The relay's slot: its socket sends towards peers. */
   slot: number;
-  /** The listener that sends towards clients. */
+  /** The listener that sends towards clients, or the client's connection when that is 0 or more. */
   listener: number;
+  connection: number;
 }
 
 const NOWHERE = new UdpEndpoint(4, [0, 0, 0, 0], 0);
-/** Data indication in front of the data: header, XOR-PEER-ADDRESS, the head of DATA (RFC 8656 11.6). */
-const DATA_HEAD_V4 = STUN_HEADER + 12 + 4;
-const DATA_HEAD_V6 = STUN_HEADER + 24 + 4;
-const DATA_INDICATION = 0x0017;
+
+export interface DataPathOptions {
+  readonly allocations: AllocationTable;
+  readonly stats: TurnStats;
+  readonly random: Random;
+  readonly isDontFragment: boolean;
+}
 
 /**
- * What happens to each relayed packet: looked up by number, checked, and handed on in place. Nothing is allocated here
- * except for the first Send to a peer.
+ * What happens to each relayed packet: looked up by number, checked, counted, and handed on in place. Nothing is
+ * allocated here except for the first Send to a peer.
  */
 export class DataPath {
   /** Valid after a method answered true, until the next call. */
-  readonly forward: Forward = { offset: 0, length: 0, to: NOWHERE, slot: 0, listener: 0 };
+  readonly forward: Forward = { offset: 0, length: 0, to: NOWHERE, slot: 0, listener: 0, connection: -1 };
   readonly #allocations: AllocationTable;
-  readonly #policy: PeerPolicy;
   readonly #stats: TurnStats;
   readonly #key = new LookupKey();
-  readonly #peerKey = new LookupKey();
+  readonly #send: SendIndication;
+  readonly #indication: DataIndicationWriter;
+  readonly #hasExternal: boolean;
+  #policy!: PeerPolicy;
+  #rate: Rate = { bytesPerS: 0, packetsPerS: 0 };
+  #userRate: Rate = { bytesPerS: 0, packetsPerS: 0 };
 
-  constructor(options: {
-    readonly allocations: AllocationTable;
-    readonly policy: PeerPolicy;
-    readonly stats: TurnStats;
-    readonly random: Random;
-  }) {
+  constructor(options: DataPathOptions) {
     this.#allocations = options.allocations;
-    this.#policy = options.policy;
     this.#stats = options.stats;
-    this.#transaction = (options.random.next() * 0x1_0000_0000) | 0 || 1;
+    this.#send = new SendIndication(options.isDontFragment);
+    this.#indication = new DataIndicationWriter(options.random);
+    this.#hasExternal = options.allocations.pools.some(({ external }) => external !== undefined);
+  }
+
+  /** What holds from now on. */
+  apply(policy: PeerPolicy, limits: TurnLimits): void {
+    this.#policy = policy;
+    this.#rate = { bytesPerS: limits.bytesPerS, packetsPerS: limits.packetsPerS };
+    this.#userRate = { bytesPerS: limits.userBytesPerS, packetsPerS: limits.userPacketsPerS };
   }
 
   /** ChannelData from a client (RFC 8656 12.6): true = forward to the peer. */
@@ -66,182 +71,139 @@ export class DataPath {
     const allocation = this.#allocations.ofClient(listener, batch, i);
     const peer = allocation?.channel(channelNumber(batch.bytes, offset), nowMs);
     const length = channelDataLength(batch.bytes, offset, batch.length[i]!);
-    if (!allocation || !peer || length < 0) {
+    if (!peer || length < 0) {
       this.#stats.droppedFromClients++;
       return false;
     }
-    allocation.packetsToPeers++;
-    return this.#toPeer(allocation.slot, offset + CHANNEL_HEADER, length, peer.endpoint);
+    return this.#toPeer(peer, offset + CHANNEL_HEADER, length, nowMs);
   }
 
   /** A Send indication (RFC 8656 11.2), already known to be STUN by its header: true = forward to the peer. */
   sendIndication(listener: number, batch: PacketBatch, i: number, nowMs: number): boolean {
     const allocation = this.#allocations.ofClient(listener, batch, i);
-    if (!allocation?.relayed || !this.#readSend(batch, i) || this.#peerFamily !== allocation.family) {
-      this.#stats.droppedFromClients++;
-      return false;
-    }
-    const key = this.#peerKey;
-    let peer = allocation.peer(key, 0);
+    const send = this.#send;
+    const peer = allocation?.isOpen && send.read(batch, i) ? this.#sendTo(allocation, nowMs) : undefined;
     if (!peer) {
-      const permission = allocation.permission(this.#key.addressOf(key, 0), nowMs);
-      const allowed =
-        this.#policy.allows(allocation.family, key.address, 0, key.port[0]!) || this.#allocations.isOwnRelay(key, 0);
-      if (!permission || !allowed) {
-        this.#stats.droppedFromClients++;
-        return false;
-      }
-      peer = allocation.addPeer(new UdpEndpoint(allocation.family, key.address, key.port[0]!), permission);
-    } else if (peer.permission.expiresAtMs <= nowMs) {
       this.#stats.droppedFromClients++;
       return false;
     }
-    allocation.packetsToPeers++;
-    return this.#toPeer(allocation.slot, this.#dataAt, this.#dataLength, peer.endpoint);
+    return this.#toPeer(peer, send.dataAt, send.dataLength, nowMs);
   }
 
-  /** A packet from outside at the relay socket of that slot (RFC 8656 11.5, 12.7): true = forward to the client. */
+  /** A packet from outside at the relay socket of that slot (RFC 8656 11.3, 12.7): true = forward to the client. */
   fromPeer(slot: number, batch: PacketBatch, i: number, nowMs: number): boolean {
-    const allocation = this.#allocations.at(slot);
-    if (!allocation) return this.#refusePeer();
-    const peer = allocation.peer(batch, i);
-    if (peer) {
-      if (peer.permission.expiresAtMs <= nowMs) return this.#refusePeer();
-    } else {
-      // The rules name ports, a permission doesn't: so what comes in is checked as well.
-      const allowed =
-        this.#policy.allows(allocation.family, batch.address, 4 * i, batch.port[i]!) ||
-        this.#allocations.isOwnRelay(batch, i);
-      if (!allowed || !allocation.permission(this.#key.addressOf(batch, i), nowMs)) return this.#refusePeer();
-    }
-    const { forward } = this;
+    const relay = this.#allocations.at(slot);
+    if (!relay) return this.#refusePeer();
+    const peer = relay.peer(batch, i);
+    if (peer ? peer.permission.expiresAtMs <= nowMs : !this.#mayReach(relay, batch, i, nowMs))
+      return this.#refusePeer();
+    const { allocation } = relay;
+    const { owner } = allocation;
     const length = batch.length[i]!;
-    if (peer && peer.channelExpiresAtMs > nowMs) {
+    if (!this.#mayPass(allocation.toClient, owner.use.toClient, length, nowMs)) return false;
+    const { forward } = this;
+    if (peer !== undefined && peer.channelExpiresAtMs > nowMs) {
       forward.offset = batch.offset[i]! - CHANNEL_HEADER;
       forward.length = length + CHANNEL_HEADER;
       writeChannelHeader(batch.bytes, forward.offset, peer.channel, length);
-    } else if (allocation.family === 4) {
-      forward.offset = batch.offset[i]! - DATA_HEAD_V4;
-      forward.length = this.#writeDataIndication(batch, i, DATA_HEAD_V4);
+      if (owner.connection >= 0) this.#pad(batch.bytes);
     } else {
-      forward.offset = batch.offset[i]! - DATA_HEAD_V6;
-      forward.length = this.#writeDataIndication(batch, i, DATA_HEAD_V6);
+      const { family } = relay;
+      const told = this.#hasExternal ? this.#told(family, batch, i) : undefined;
+      forward.offset = batch.offset[i]! - dataIndicationHead(family);
+      forward.length = this.#indication.write(batch, i, family, told);
     }
     forward.slot = slot;
-    forward.listener = allocation.owner.listener;
-    forward.to = allocation.owner.client;
-    allocation.packetsToClient++;
+    forward.listener = owner.listener;
+    forward.connection = owner.connection;
+    forward.to = owner.client;
     this.#stats.packetsToClients++;
     this.#stats.bytesToClients += length;
     return true;
   }
 
-  #toPeer(slot: number, offset: number, length: number, to: UdpEndpoint): boolean {
+  /** Whether an ICMP message about a packet to `peer` may be told to the client of that relay (RFC 8656 11.5). */
+  maySeeIcmp(slot: number, peer: UdpEndpoint, nowMs: number): Relay | undefined {
+    const relay = this.#allocations.at(slot);
+    const permission = relay?.permission(this.#key.addressOfEndpoint(peer), nowMs);
+    return permission && relay;
+  }
+
+  #toPeer(peer: Peer, offset: number, length: number, nowMs: number): boolean {
+    const { relay } = peer;
+    const { allocation } = relay;
+    if (!this.#mayPass(allocation.toPeers, allocation.owner.use.toPeers, length, nowMs)) return false;
     const { forward } = this;
     forward.offset = offset;
     forward.length = length;
-    forward.to = to;
-    forward.slot = slot;
+    forward.to = peer.endpoint;
+    forward.slot = relay.slot;
     this.#stats.packetsToPeers++;
     this.#stats.bytesToPeers += length;
     return true;
+  }
+
+  #mayPass(own: Meter, user: Meter, length: number, nowMs: number): boolean {
+    if (own.take(length, this.#rate, nowMs) && user.take(length, this.#userRate, nowMs)) return true;
+    this.#stats.droppedByRate++;
+    return false;
+  }
+
+  /** Where a Send indication goes: its peer, if the client may reach it. */
+  #sendTo(allocation: Allocation, nowMs: number): Peer | undefined {
+    const { peer: key, family } = this.#send;
+    if (family === 0) return undefined;
+    const relay = allocation.relay(family);
+    if (!relay) return undefined;
+    if (this.#hasExternal) this.#toLocal(family, key);
+    const known = relay.peer(key, 0);
+    if (known) return known.permission.expiresAtMs > nowMs ? known : undefined;
+    const permission = relay.permission(this.#key.addressOf(key, 0), nowMs);
+    if (!permission || !this.#isAllowed(relay, key, 0)) return undefined;
+    return relay.addPeer(new UdpEndpoint(family, key.address, key.port[0]!), permission);
+  }
+
+  /** The rules name ports, a permission doesn't: so what comes in is checked as well. */
+  #mayReach(relay: Relay, batch: PacketBatch, i: number, nowMs: number): boolean {
+    return this.#isAllowed(relay, batch, i) && relay.permission(this.#key.addressOf(batch, i), nowMs) !== undefined;
+  }
+
+  #isAllowed({ family }: Relay, { address, port }: PacketBatch, i: number): boolean {
+    return (
+      this.#policy.allows(family, address, 4 * i, port[i]!) ||
+      this.#allocations.isOwnRelay(family, address, 4 * i, port[i]!)
+    );
+  }
+
+  /** A peer at one of our external addresses is a relay socket of ours. */
+  #toLocal(family: 4 | 6, key: LookupKey): void {
+    for (const pool of this.#allocations.pools) {
+      if (pool.family !== family || !pool.isExternal(key.address, 0)) continue;
+      const { a, b, c, d } = pool.local;
+      key.address[0] = a;
+      key.address[1] = b;
+      key.address[2] = c;
+      key.address[3] = d;
+      return;
+    }
+  }
+
+  /** The address that clients know a relay socket of ours by. */
+  #told(family: 4 | 6, batch: PacketBatch, i: number): UdpEndpoint | undefined {
+    for (const pool of this.#allocations.pools) {
+      if (pool.family === family && pool.external && pool.isLocal(batch.address, 4 * i)) return pool.external;
+    }
+    return undefined;
+  }
+
+  /** "Over TCP and TLS-over-TCP, the ChannelData message MUST be padded to a multiple of four bytes" (RFC 8656 12.5). */
+  #pad(bytes: Uint8Array): void {
+    const { forward } = this;
+    while ((forward.length & 3) !== 0) bytes[forward.offset + forward.length++] = 0;
   }
 
   #refusePeer(): false {
     this.#stats.droppedFromPeers++;
     return false;
   }
-
-  #transaction: number;
-  #peerFamily: 0 | 4 | 6 = 0;
-  #dataAt = 0;
-  #dataLength = 0;
-
-  /**
-   * Walks the attributes of packet i: peer into `#peerKey` and `#peerFamily`, data into `#dataAt`. False when one of
-   * them is missing or malformed or something that has to be understood isn't (DONT-FRAGMENT among it).
-   */
-  #readSend(batch: PacketBatch, i: number): boolean {
-    const { bytes } = batch;
-    const start = batch.offset[i]!;
-    const end = start + batch.length[i]!;
-    this.#peerFamily = 0;
-    this.#dataAt = -1;
-    let at = start + STUN_HEADER;
-    while (at < end) {
-      const type = readU16(bytes, at);
-      const length = readU16(bytes, at + 2);
-      const next = at + 4 + ((length + 3) & ~3);
-      if (next > end) return false;
-      if (type === StunAttribute.xorPeerAddress) {
-        if (this.#peerFamily === 0 && !this.#readPeer(bytes, start, at + 4, length)) return false;
-      } else if (type === StunAttribute.data) {
-        if (this.#dataAt < 0) {
-          this.#dataAt = at + 4;
-          this.#dataLength = length;
-        }
-      } else if (type < 0x8000) return false;
-      at = next;
-    }
-    return this.#peerFamily !== 0 && this.#dataAt >= 0;
-  }
-
-  #readPeer(bytes: Uint8Array, message: number, at: number, length: number): boolean {
-    if (length < 8) return false;
-    const { address, port } = this.#peerKey;
-    port[0] = readU16(bytes, at + 2) ^ (STUN_COOKIE >>> 16);
-    address[0] = readI32(bytes, at + 4) ^ STUN_COOKIE;
-    if (bytes[at + 1] === 1 && length === 8) {
-      address[1] = 0;
-      address[2] = 0;
-      address[3] = 0;
-      this.#peerFamily = 4;
-      return true;
-    }
-    if (bytes[at + 1] !== 2 || length !== 20) return false;
-    for (let w = 1; w < 4; w++) address[w] = readI32(bytes, at + 4 + w * 4) ^ readI32(bytes, message + 4 + w * 4);
-    this.#peerFamily = 6;
-    return true;
-  }
-
-  /** Writes the head in front of packet i and the padding behind it; the whole length. */
-  #writeDataIndication(batch: PacketBatch, i: number, head: number): number {
-    const { bytes } = batch;
-    const data = batch.offset[i]!;
-    const length = batch.length[i]!;
-    const at = data - head;
-    const padded = (length + 3) & ~3;
-    for (let p = length; p < padded; p++) bytes[data + p] = 0;
-    writeU16(bytes, at, DATA_INDICATION);
-    writeU16(bytes, at + 2, head - STUN_HEADER + padded);
-    writeU32(bytes, at + 4, STUN_COOKIE);
-    for (let w = 8; w < STUN_HEADER; w += 4) {
-      // An indication is never answered, so its transaction id only has to differ: xorshift, as integers.
-      let x = this.#transaction;
-      x ^= x << 13;
-      x ^= x >>> 17;
-      x ^= x << 5;
-      this.#transaction = x;
-      writeU32(bytes, at + w, x);
-    }
-    const six = head === DATA_HEAD_V6;
-    writeU16(bytes, at + 20, StunAttribute.xorPeerAddress);
-    writeU16(bytes, at + 22, six ? 20 : 8);
-    writeU16(bytes, at + 24, six ? 2 : 1);
-    writeU16(bytes, at + 26, batch.port[i]! ^ (STUN_COOKIE >>> 16));
-    writeU32(bytes, at + 28, batch.address[4 * i]! ^ STUN_COOKIE);
-    if (six) {
-      for (let w = 1; w < 4; w++) {
-        writeU32(bytes, at + 28 + w * 4, batch.address[4 * i + w]! ^ readI32(bytes, at + 4 + w * 4));
-      }
-    }
-    writeU16(bytes, data - 4, StunAttribute.data);
-    writeU16(bytes, data - 2, length);
-    return head + padded;
-  }
-}
-
-/** As `readU32` but signed: such a number is never put on the heap. */
-function readI32(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }

@@ -16,6 +16,10 @@ export class TurnStats {
   droppedFromClients = 0;
   /** From peers without permission, or not allowed by the rules. */
   droppedFromPeers = 0;
+  /** Above what an allocation or its user may send. */
+  droppedByRate = 0;
+  /** ICMP messages told to clients. */
+  icmp = 0;
   /** Error responses by code. */
   readonly errors = new Map<number, number>();
 

@@ -4,20 +4,8 @@ import { hex, StunAttribute, StunClass, StunMethod, StunWriter, utf8 } from '@of
 import fc from 'fast-check';
 import { code, dataIndication, TestClient, transport } from '../testkit/client.ts';
 import { LISTENER_V6, OnePacket, RELAY, RELAY_V6, VirtualWorld, WALL_MS } from '../testkit/virtual.ts';
-import type { WorldOptions } from '../testkit/world.ts';
+import { newClient, virtual } from '../testkit/virtual-test.ts';
 import { Verdict } from './turn-server.ts';
-
-function virtual(title: string, run: (world: VirtualWorld) => Promise<void>, options?: WorldOptions): void {
-  test(title, async () => {
-    const world = new VirtualWorld(options);
-    await run(world);
-    await world.close();
-  });
-}
-
-async function newClient(world: VirtualWorld, user = 'alice'): Promise<TestClient> {
-  return new TestClient(await world.socket(), world.listener, { user });
-}
 
 virtual('an allocation lives 600 s unless refreshed, at least 600 s and at most 3600 s', async (world) => {
   const alice = await newClient(world);
@@ -139,7 +127,7 @@ virtual(
     allowed.send(utf8('y'), relayed);
     assert.deepEqual(dataIndication(await alice.socket.receive()).peer, allowed.local);
   },
-  { peers: [{ address: '198.51.100.90', portMin: 2000 }] },
+  { peers: { base: 'none', allow: [{ address: '198.51.100.90', portMin: 2000, portMax: 2000 }], deny: [] } },
 );
 
 virtual('sending to very many ports of one peer keeps a bounded number of them', async (world) => {
@@ -187,7 +175,7 @@ virtual(
     world.advance(30_000);
     assert.equal(world.server.portsTaken, 3, 'nobody came for the sibling');
   },
-  { relay: { addresses: [RELAY], portMin: 50_000, portMax: 50_009 } },
+  { relay: { addresses: [{ address: RELAY }], portMin: 50_000, portMax: 50_009 } },
 );
 
 virtual(
@@ -218,7 +206,7 @@ virtual(
     assert.equal(code(await alice.request(StunMethod.allocate, pair)), 0);
     for (const client of [alice, rtcp]) await client.refresh(0);
   },
-  { relay: { addresses: [RELAY], portMin: 50_000, portMax: 50_019 }, limits: { allocationsPerUser: 4 } },
+  { relay: { addresses: [{ address: RELAY }], portMin: 50_000, portMax: 50_019 }, limits: { allocationsPerUser: 4 } },
 );
 
 virtual(
@@ -234,7 +222,7 @@ virtual(
     assert.equal(code(await second.request(StunMethod.allocate, transport)), 508);
     assert.equal(world.server.allocations, 0);
   },
-  { relay: { addresses: [RELAY], portMin: 50_000, portMax: 50_001 } },
+  { relay: { addresses: [{ address: RELAY }], portMin: 50_000, portMax: 50_001 } },
 );
 
 virtual('a retransmission while the socket is being opened is answered once', async (world) => {
@@ -276,7 +264,7 @@ virtual(
     const six = new TestClient(await world.socket({ address: '2001:db8::99', port: 4 }), LISTENER_V6);
     assert.equal((await six.allocate()).address, RELAY, 'IPv4 unless asked otherwise');
   },
-  { peers: [{ address: '198.51.100.0/24' }, { address: '2001:db8::/32' }] },
+  { peers: { base: 'none', allow: [{ address: '198.51.100.0/24' }, { address: '2001:db8::/32' }], deny: [] } },
 );
 
 virtual('a nonce goes stale after ten minutes (438) and is another client’s never', async (world) => {

@@ -8,19 +8,25 @@ import {
   type SocketAddress,
   StunClass,
   seededRandom,
+  utf8,
 } from '@offhook/core';
 import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
-import type { Allocation } from '../allocation/allocation.ts';
-import { AllocationTable } from '../allocation/allocation-table.ts';
+import { AllocationTable, type RelayPorts } from '../allocation/allocation-table.ts';
 import type { PortPool } from '../allocation/port-pool.ts';
-import { Nonces } from '../auth/nonce.ts';
-import { RestCredentials } from '../auth/rest-credentials.ts';
-import { DEFAULT_LIMITS, MAX_REQUEST, type TurnLimits } from '../limits.ts';
+import type { Relay } from '../allocation/relay.ts';
+import { type SharedMemory, SharedTables } from '../allocation/shared.ts';
+import type { UserFigures } from '../allocation/user-use.ts';
+import { Authenticator } from '../auth/authenticator.ts';
+import type { LongTermUser } from '../auth/long-term-users.ts';
+import { DEFAULT_LIMITS, type TurnLimits } from '../limits.ts';
 import { PeerPolicy, type PeerRules } from '../peers/peer-policy.ts';
 import { DataPath, type Forward } from './data-path.ts';
+import { handleRequest } from './handle-request.ts';
+import { NatDiscovery } from './nat-discovery.ts';
+import { type Opened, Openings } from './openings.ts';
 import { Replies } from './replies.ts';
 import { ReplyLimit } from './reply-limit.ts';
-import { type AllocateWishes, handleRequest, type RequestContext } from './requests.ts';
+import type { RequestContext, Rules } from './request.ts';
 import { TurnStats } from './stats.ts';
 
 /** What to do with a packet that was handled. */
@@ -33,83 +39,108 @@ export type TurnCommand =
   | { readonly kind: 'open-relay'; readonly id: number; readonly slot: number; readonly at: SocketAddress }
   /** Close the socket of that slot, or don't open it any more. */
   | { readonly kind: 'close-relay'; readonly id: number; readonly slot: number }
-  | { readonly kind: 'send'; readonly listener: number; readonly to: UdpEndpoint; readonly bytes: Uint8Array };
+  /** Send from a listener, or over that connection when it is 0 or more. */
+  | {
+      readonly kind: 'send';
+      readonly listener: number;
+      readonly connection: number;
+      readonly to: UdpEndpoint;
+      readonly bytes: Uint8Array;
+    };
 
-export interface TurnServerOptions {
-  /** The addresses listened on; a packet names its listener by the index. */
-  readonly listeners: readonly SocketAddress[];
-  /** Addresses of the relay sockets and their ports; portMin 0 = the system chooses. */
-  readonly relay: { readonly addresses: readonly string[]; readonly portMin: number; readonly portMax: number };
-  readonly realm: string;
+/** What may be changed while the server runs. */
+export interface TurnRules {
   /** Secrets of the time-limited credentials, all good at once. */
   readonly secrets: readonly string[];
+  readonly users: readonly LongTermUser[];
   /** The peers that may be reached, besides our own relayed addresses. */
   readonly peers: PeerRules;
-  readonly limits?: Partial<TurnLimits>;
+  readonly limits?: Partial<TurnLimits> | undefined;
+  /** Where new clients are sent while draining. */
+  readonly alternateServer?: SocketAddress | undefined;
+}
+
+export interface TurnServerOptions extends TurnRules {
+  /** The addresses listened on, those over UDP first; a packet names its listener by the index. */
+  readonly listeners: readonly SocketAddress[];
+  /** How many of them are over UDP; default all. */
+  readonly udpListeners?: number;
+  /** Addresses of the relay sockets and their ports; portMin 0 = the system chooses. */
+  readonly relay: RelayPorts;
+  readonly realm: string;
+  readonly sha256?: boolean | undefined;
+  readonly natDiscovery?: boolean | undefined;
+  /** Relay sockets set the DF bit. */
+  readonly isDontFragment: boolean;
+  /** 32 bytes, the same on all threads: makes nonces. */
+  readonly nonceKey: Uint8Array;
+  readonly memory: SharedMemory;
+  /** This thread's number. */
+  readonly worker: number;
   readonly crypto: Crypto;
-  /** The wall clock, Unix milliseconds, only for the expiry of credentials. */
+  /** The wall clock, Unix milliseconds, only for nonces and the expiry of credentials. */
   readonly wallMs: () => number;
 }
 
-interface Opening extends AllocateWishes {
-  readonly allocation: Allocation;
-  tries: number;
-}
-
-/** Relay ports that turn out to be in use are skipped so many times. */
-const MAX_TRIES = 20;
-
 /**
- * A STUN and TURN server over UDP (RFC 8489, RFC 8656; RFC 5766 clients included) as a machine without sockets or
- * clock. After `handleClient`/`handlePeer` act on the verdict with `reply` or `forward`; after any handle call drain
- * `poll()` and arm the timer with `nextTimeout()`.
+ * A STUN and TURN server (RFC 8489, RFC 8656; RFC 5766 clients included) as a machine without sockets or clock. After
+ * `handleClient`/`handlePeer` act on the verdict with `reply` or `forward`; after any handle call drain `poll()` and arm the
+ * timer with `nextTimeout()`.
  */
 export class TurnServer {
   readonly stats = new TurnStats();
   readonly #options: TurnServerOptions;
   readonly #allocations: AllocationTable;
+  readonly #openings: Openings;
   readonly #data: DataPath;
   readonly #replies: Replies;
   readonly #context: RequestContext;
-  readonly #opening = new Map<number, Opening>();
+  readonly #families: readonly (4 | 6)[];
   readonly #commands: TurnCommand[] = [];
-  #draining = false;
+  #rules!: Rules;
+  /** Undefined: serving. */
+  #drainTo: SocketAddress | 'draining' | undefined;
 
   constructor(options: TurnServerOptions) {
     this.#options = options;
-    const { crypto } = options;
-    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const { crypto, listeners, relay, isDontFragment, natDiscovery } = options;
     const random: Random = seededRandom(new DataView(crypto.randomBytes(4).slice().buffer).getUint32(0));
-    const policy = new PeerPolicy(options.peers);
-    this.#replies = new Replies({ realm: options.realm, crypto, stats: this.stats });
+    this.#families = listeners.map(({ address }) => (address.includes(':') ? 6 : 4));
+    this.#replies = new Replies({ crypto, stats: this.stats });
     this.#allocations = new AllocationTable({
-      listeners: options.listeners.length,
-      relay: options.relay,
-      limits,
+      listeners: listeners.length,
+      relay,
+      limits: () => this.#rules.limits,
+      shared: new SharedTables(options.memory, options.worker, crypto),
       random,
       crypto,
     });
-    this.#data = new DataPath({ allocations: this.#allocations, policy, stats: this.stats, random });
+    this.#openings = new Openings(this.#allocations);
+    this.#data = new DataPath({ allocations: this.#allocations, stats: this.stats, random, isDontFragment });
+    this.apply(options);
+    const { unauthenticatedPerS: perS, unauthenticatedBurst: burst } = this.#rules.limits;
     this.#context = {
       allocations: this.#allocations,
-      policy,
-      credentials: new RestCredentials({ secrets: options.secrets, realm: options.realm, crypto }),
-      nonces: new Nonces(crypto.randomBytes(32), crypto),
-      limit: new ReplyLimit({
-        perS: limits.unauthenticatedPerS,
-        burst: limits.unauthenticatedBurst,
-        seed: random.next() * 0x1_0000_0000,
-      }),
+      rules: () => this.#rules,
+      limit: new ReplyLimit({ perS, burst, seed: random.next() * 0x1_0000_0000 }),
       replies: this.#replies,
+      discovery: natDiscovery ? NatDiscovery.of(listeners.slice(0, options.udpListeners)) : undefined,
+      isDontFragment,
       crypto,
       wallMs: options.wallMs,
-      isDraining: () => this.#draining,
+      redirection: () => this.#drainTo ?? 'none',
       poolFor: (listener, family) => this.#poolFor(listener, family),
-      open: (allocation, wishes) => {
-        this.#opening.set(allocation.id, { allocation, ...wishes, tries: 1 });
-        this.#open(allocation);
+      toLocal: (peer) => this.#toLocal(peer),
+      open: (allocation, grant) => {
+        for (const one of allocation.relays) this.#openings.add(one, grant);
+        for (const one of allocation.relays) this.#open(one);
       },
-      close: (allocation) => this.#close(allocation),
+      closeRelay: (one) => this.#closeRelay(one),
+      listenerAt: (listener) => listeners[listener]!,
+      sendFrom: (listener, to) => {
+        const bytes = this.#replies.bytes.slice();
+        this.#commands.push({ kind: 'send', listener, connection: -1, to, bytes });
+      },
       onLimited: () => {
         this.stats.droppedLimited++;
       },
@@ -134,25 +165,38 @@ export class TurnServer {
     return this.#allocations.users;
   }
 
-  /** Relay ports taken, reserved ones included. */
+  /** Relay ports taken, reserved ones included, on all threads. */
   get portsTaken(): number {
     return this.#allocations.pools.reduce((sum, pool) => sum + pool.taken, 0);
+  }
+
+  /** Whether that client has an allocation. */
+  holds(listener: number, client: UdpEndpoint): boolean {
+    return this.#allocations.ofEndpoint(listener, client) !== undefined;
   }
 
   /** Of every allocation, for people: no addresses, no user names. */
   describe(nowMs: number): readonly Record<string, number>[] {
     return [...this.#allocations.all()].map((allocation) => ({
       id: allocation.id,
-      family: allocation.family,
-      expiresInS: Math.round((allocation.expiresAtMs - nowMs) / 1000),
-      packetsToPeers: allocation.packetsToPeers,
-      packetsToClient: allocation.packetsToClient,
+      relays: allocation.relays.length,
+      expiresInS: Math.round((Math.max(...allocation.relays.map((relay) => relay.expiresAtMs)) - nowMs) / 1000),
+      packetsToPeers: allocation.toPeers.packets,
+      packetsToClient: allocation.toClient.packets,
       ...allocation.counts(nowMs),
     }));
   }
 
-  /** Packet i of the batch came to a listener. */
-  handleClient(listener: number, batch: PacketBatch, i: number, nowMs: number): VerdictValue {
+  /** Of every user that has or had an allocation. */
+  figures(): readonly UserFigures[] {
+    return this.#allocations.figures();
+  }
+
+  /**
+   * Packet i of the batch came to a listener, over that connection when it is 0 or more (then it is one message without
+   * padding behind ChannelData, RFC 8656 12.5).
+   */
+  handleClient(listener: number, batch: PacketBatch, i: number, nowMs: number, connection = -1): VerdictValue {
     const { bytes } = batch;
     const offset = batch.offset[i]!;
     const length = batch.length[i]!;
@@ -165,12 +209,10 @@ export class TurnServer {
     }
     // Classes: only requests are answered, never indications or responses.
     if ((bytes[offset]! & 0x01) !== 0 || (bytes[offset + 1]! & 0x10) !== 0) return Verdict.drop;
-    if (length > MAX_REQUEST) return this.#malformed();
     const message = decodeStun(bytes.subarray(offset, offset + length));
     if (message?.class !== StunClass.request) return this.#malformed();
-    const family = this.#options.listeners[listener]!.address.includes(':') ? 6 : 4;
-    const client = UdpEndpoint.source(batch, i, family);
-    const answered = handleRequest(this.#context, { message, listener, batch, i, client, nowMs });
+    const client = UdpEndpoint.source(batch, i, this.#families[listener]!);
+    const answered = handleRequest(this.#context, { message, listener, connection, batch, i, client, nowMs });
     return answered ? Verdict.reply : Verdict.drop;
   }
 
@@ -179,50 +221,54 @@ export class TurnServer {
     return this.#data.fromPeer(slot, batch, i, nowMs) ? Verdict.toClient : Verdict.drop;
   }
 
+  /** What a relay socket sent to `peer` was answered by an ICMP message (RFC 8656 11.5). */
+  handleIcmp(
+    slot: number,
+    peer: UdpEndpoint,
+    message: { readonly type: number; readonly code: number; readonly data: number },
+    nowMs: number,
+  ): void {
+    // "verifies that the type is either 3 or 11 for an ICMPv4 packet or either 1, 2, or 3 for an ICMPv6 packet"
+    const types = peer.family === 4 ? [3, 11] : [1, 2, 3];
+    const relay = this.#data.maySeeIcmp(slot, peer, nowMs);
+    if (!relay || !types.includes(message.type)) return;
+    const { listener, connection, client: to } = relay.allocation.owner;
+    const { address } = this.#told(peer).toSocketAddress();
+    this.stats.icmp++;
+    const bytes = this.#replies.icmp({ address, port: peer.port }, message);
+    this.#commands.push({ kind: 'send', listener, connection, to, bytes });
+  }
+
+  /** The client's connection is gone, and what it had with it (RFC 8656 5). */
+  handleDisconnect(listener: number, client: UdpEndpoint): void {
+    const allocation = this.#allocations.ofEndpoint(listener, client);
+    for (const relay of [...(allocation?.relays ?? [])]) this.#closeRelay(relay);
+  }
+
   /** The socket asked for is open at that address. False: nobody waits for it any more, close it. */
   handleRelayOpened(id: number, local: SocketAddress, nowMs: number): boolean {
-    const opening = this.#opening.get(id);
-    const relayed = UdpEndpoint.from(local);
-    if (!opening || !relayed) return false;
-    this.#opening.delete(id);
-    const { allocation, lifetimeS, reservation } = opening;
-    this.#allocations.opened(allocation, relayed, nowMs + lifetimeS * 1000);
-    this.stats.allocationsMade++;
-    allocation.allocateReply = this.#replies.allocated(allocation, lifetimeS, reservation);
-    const { listener, client: to } = allocation.owner;
-    this.#commands.push({ kind: 'send', listener, to, bytes: allocation.allocateReply });
+    const relay = this.#openings.relay(id);
+    if (!relay) return false;
+    if (relay.port === 0) {
+      relay.port = local.port;
+      relay.pool.note(local.port);
+    }
+    relay.relayed = relay.pool.told(local.port);
+    this.#answer(this.#openings.opened(id), nowMs);
     return true;
   }
 
   /** The socket asked for can't be opened; `in-use` tries another port. */
-  handleRelayFailed(id: number, reason: 'in-use' | 'other'): void {
-    const opening = this.#opening.get(id);
-    if (!opening) return;
-    const { allocation } = opening;
-    const another =
-      reason === 'in-use' && !opening.reservation && ++opening.tries <= MAX_TRIES
-        ? allocation.pool.take(opening.port)
-        : undefined;
-    if (another !== undefined) {
-      allocation.pool.give(allocation.port);
-      allocation.port = another;
-      this.#open(allocation);
-      return;
-    }
-    this.#opening.delete(id);
-    if (opening.reservation) {
-      const reserved = this.#allocations.redeem(opening.reservation);
-      reserved?.pool.give(reserved.port);
-    }
-    const { listener, client: to } = allocation.owner;
-    this.#commands.push({ kind: 'send', listener, to, bytes: this.#replies.notAllocated(allocation) });
-    this.#allocations.remove(allocation);
+  handleRelayFailed(id: number, reason: 'in-use' | 'other', nowMs: number): void {
+    const another = reason === 'in-use' ? this.#openings.takeAnother(id) : undefined;
+    if (another) this.#open(another);
+    else this.#answer(this.#openings.failed(id), nowMs);
   }
 
   handleTimeout(nowMs: number): void {
     for (let over = this.#allocations.expired(nowMs); over; over = this.#allocations.expired(nowMs)) {
       this.stats.allocationsExpired++;
-      this.#close(over);
+      this.#closeRelay(over);
     }
     this.#allocations.expireReservations(nowMs);
   }
@@ -235,14 +281,47 @@ export class TurnServer {
     return this.#commands.shift();
   }
 
-  /** No new allocations from now on; those that exist go on. */
-  drain(): void {
-    this.#draining = true;
+  /** What holds from now on, for allocations that exist too: peers that are no longer allowed are cut off. */
+  apply(rules: TurnRules): void {
+    const { realm, sha256 = true, nonceKey, crypto } = this.#options;
+    const { secrets, users, peers, alternateServer } = rules;
+    const limits = { ...DEFAULT_LIMITS, ...rules.limits };
+    const policy = new PeerPolicy(peers);
+    this.#rules = {
+      authenticator: new Authenticator({ realm, secrets, users, sha256, nonceKey, crypto }),
+      policy,
+      limits,
+      alternateServer,
+    };
+    this.#data.apply(policy, limits);
+    if (this.#drainTo !== undefined) this.drain();
+    for (const allocation of this.#allocations.all()) {
+      allocation.forbid((peer) => {
+        const isOwn = this.#allocations.isRelayAddress(peer.family, [peer.a, peer.b, peer.c, peer.d]);
+        return !isOwn && !(peer.port === 0 ? policy.allowsAddress(peer) : policy.allowsEndpoint(peer));
+      });
+    }
+  }
+
+  /** No new allocations from now on; those that exist go on. New clients are sent to `alternate`, if there is one. */
+  drain(alternate?: SocketAddress): void {
+    this.#drainTo = alternate ?? this.#rules.alternateServer ?? 'draining';
+  }
+
+  /** Takes new allocations again. */
+  undrain(): void {
+    this.#drainTo = undefined;
+  }
+
+  get isDraining(): boolean {
+    return this.#drainTo !== undefined;
   }
 
   /** Ends every allocation. */
   close(): void {
-    for (const allocation of [...this.#allocations.all()]) this.#close(allocation);
+    for (const allocation of [...this.#allocations.all()]) {
+      for (const relay of [...allocation.relays]) this.#closeRelay(relay);
+    }
     this.#allocations.expireReservations(Number.POSITIVE_INFINITY);
   }
 
@@ -251,15 +330,36 @@ export class TurnServer {
     return Verdict.drop;
   }
 
-  #open({ id, slot, pool, port }: Allocation): void {
+  #open({ id, slot, pool, port }: Relay): void {
     this.#commands.push({ kind: 'open-relay', id, slot, at: { address: pool.address, port } });
   }
 
-  #close(allocation: Allocation): void {
-    this.#opening.delete(allocation.id);
-    if (allocation.relayed) this.stats.allocationsEnded++;
-    this.#allocations.remove(allocation);
-    this.#commands.push({ kind: 'close-relay', id: allocation.id, slot: allocation.slot });
+  /** Answers the Allocate once all of its sockets have been seen to. */
+  #answer(opened: Opened | undefined, nowMs: number): void {
+    if (!opened) return;
+    const { allocation, grant } = opened;
+    const { listener, connection, client: to } = allocation.owner;
+    const open = allocation.relays.filter((relay) => relay.relayed !== undefined);
+    if (open.length === 0) {
+      const bytes = this.#replies.notAllocated(allocation);
+      this.#commands.push({ kind: 'send', listener, connection, to, bytes });
+      this.#allocations.remove(allocation);
+      const reserved = grant.token && this.#allocations.redeem(grant.token);
+      reserved?.pool.give(reserved.port);
+      return;
+    }
+    for (const relay of open) this.#allocations.extend(relay, nowMs + grant.lifetimeS * 1000);
+    this.stats.allocationsMade++;
+    allocation.allocateReply = this.#replies.allocated(allocation, grant);
+    this.#commands.push({ kind: 'send', listener, connection, to, bytes: allocation.allocateReply });
+  }
+
+  #closeRelay(relay: Relay): void {
+    this.#openings.delete(relay);
+    const { allocation } = relay;
+    this.#allocations.removeRelay(relay);
+    if (allocation.isOpen && allocation.relays.length === 0) this.stats.allocationsEnded++;
+    this.#commands.push({ kind: 'close-relay', id: relay.id, slot: relay.slot });
   }
 
   /** The listener's own address where relays are made on it, else one that is loopback exactly when the listener is, else any. */
@@ -272,4 +372,25 @@ export class TurnServer {
       pools[0]
     );
   }
+
+  #toLocal(peer: UdpEndpoint): UdpEndpoint {
+    const words = [peer.a, peer.b, peer.c, peer.d];
+    const pool = this.#allocations.pools.find((one) => one.family === peer.family && one.isExternal(words, 0));
+    if (!pool) return peer;
+    const { family, a, b, c, d } = pool.local;
+    return new UdpEndpoint(family, [a, b, c, d], peer.port);
+  }
+
+  #told(peer: UdpEndpoint): UdpEndpoint {
+    const words = [peer.a, peer.b, peer.c, peer.d];
+    const pool = this.#allocations.pools.find((one) => one.family === peer.family && one.isLocal(words, 0));
+    return pool?.told(peer.port) ?? peer;
+  }
+}
+
+/** 32 bytes that make nonces: from the configured secret, or random. */
+export function nonceKeyOf(secret: string | undefined, crypto: Crypto): Uint8Array {
+  return secret === undefined
+    ? crypto.randomBytes(32).slice()
+    : crypto.hash('sha256', utf8(`offhook nonces ${secret}`));
 }

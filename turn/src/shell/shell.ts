@@ -1,54 +1,79 @@
-import { type Crypto, type SocketAddress, socketKey } from '@offhook/core';
-import { BATCH, MachineTimer, monotonicMs, openUdpPort, type UdpPort } from '@offhook/core/node';
+import type { Crypto, SocketAddress } from '@offhook/core';
+import { BATCH, MachineTimer, monotonicMs, openUdpPort, type UdpEndpoint, type UdpPort } from '@offhook/core/node';
+import { DEFAULT_LIMITS } from '../limits.ts';
 import {
   type TurnCommand,
+  type TurnRules,
   TurnServer,
   type TurnServerOptions,
   Verdict,
   type VerdictValue,
 } from '../server/turn-server.ts';
+import { type Connection, Connections } from './connections.ts';
+import type { Listeners } from './listeners.ts';
+import type { Certificate } from './stream-listener.ts';
 
 /** Batches read from one socket before others get their turn. */
 const ROUNDS = 3;
-/** A port in use is skipped so many times. */
-const MAX_TRIES = 20;
-/** One flow's burst fits; the listener carries everybody's. */
+/** One flow's burst fits. */
 const RELAY_BUFFER = 512 * 1024;
-const LISTENER_BUFFER = 4 * 1024 * 1024;
 
-export interface TurnShellOptions extends Omit<TurnServerOptions, 'listeners' | 'wallMs'> {
-  readonly listen: readonly SocketAddress[];
+export interface TurnShellOptions
+  extends Omit<TurnServerOptions, 'listeners' | 'udpListeners' | 'wallMs' | 'isDontFragment'> {
   readonly crypto: Crypto;
-  readonly implementation?: 'auto' | 'mmsg' | 'dgram';
+  readonly implementation?: 'auto' | 'mmsg' | 'dgram' | undefined;
+  /** Opens what is listened on, once there is somebody to take connections. */
+  readonly listen: (connections: Connections) => Promise<Listeners>;
 }
 
 /** The sockets around a `TurnServer`: it owns them, the machine decides. */
 export class TurnShell {
   readonly server: TurnServer;
-  readonly listeners: readonly UdpPort[];
-  readonly #implementation: 'auto' | 'mmsg' | 'dgram';
+  readonly connections: Connections;
+  readonly listeners: Listeners;
+  readonly #implementation: TurnShellOptions['implementation'];
+  readonly #udp: readonly UdpPort[];
   readonly #relays: ({ readonly id: number; readonly port: UdpPort } | undefined)[] = [];
   readonly #timer: MachineTimer;
   #closed = false;
 
-  private constructor(options: TurnShellOptions, listeners: readonly UdpPort[]) {
+  /** Opens the listeners; rejects, in words, when an address can't be listened on. */
+  static async open(options: TurnShellOptions): Promise<TurnShell> {
+    const connections = new Connections({ ...DEFAULT_LIMITS, ...options.limits }, monotonicMs);
+    try {
+      return new TurnShell(options, connections, await options.listen(connections));
+    } catch (error) {
+      connections.close();
+      throw error;
+    }
+  }
+
+  private constructor(options: TurnShellOptions, connections: Connections, listeners: Listeners) {
     this.#implementation = options.implementation ?? 'auto';
+    this.connections = connections;
     this.listeners = listeners;
+    this.#udp = listeners.udp;
     this.server = new TurnServer({
       ...options,
-      listeners: listeners.map((port) => port.local),
+      listeners: listeners.addresses,
+      udpListeners: listeners.udp.length,
+      isDontFragment: listeners.isDontFragment,
       wallMs: () => Date.now(),
     });
     this.#timer = new MachineTimer((nowMs) => {
       this.server.handleTimeout(nowMs);
       this.#settle();
     });
-    for (const [index, port] of listeners.entries()) port.onReadable = () => this.#readListener(index, port);
-  }
-
-  /** Opens the listeners; rejects, in words, when an address can't be listened on. */
-  static async open(options: TurnShellOptions): Promise<TurnShell> {
-    return new TurnShell(options, await openListeners(options));
+    connections.events = {
+      message: (connection, batch, nowMs) => this.#handleMessage(connection, batch, nowMs),
+      settled: () => this.#settle(),
+      closed: ({ listener, client }) => {
+        this.server.handleDisconnect(listener, client);
+        this.#settle();
+      },
+      isUsed: ({ listener, client }) => this.server.holds(listener, client),
+    };
+    for (const [index, port] of this.#udp.entries()) port.onReadable = () => this.#readListener(index, port);
   }
 
   /** Relay sockets that are open. */
@@ -59,7 +84,19 @@ export class TurnShell {
   /** Packets that sockets refused to send or couldn't hold. */
   get sendErrors(): number {
     const open = this.#relays.flatMap((relay) => (relay ? [relay.port] : []));
-    return [...this.listeners, ...open].reduce((sum, port) => sum + port.stats.sendErrors, 0);
+    return [...this.#udp, ...open].reduce((sum, port) => sum + port.stats.sendErrors, 0);
+  }
+
+  /** What holds from now on. */
+  apply(rules: TurnRules): void {
+    this.connections.limits = { ...DEFAULT_LIMITS, ...rules.limits };
+    this.server.apply(rules);
+    this.#settle();
+  }
+
+  /** TLS clients that come from now on are shown this certificate. */
+  use(certificate: Certificate): void {
+    for (const listener of this.listeners.streams) listener.use(certificate);
   }
 
   /** Ends every allocation and closes every socket. */
@@ -69,7 +106,8 @@ export class TurnShell {
     this.server.close();
     this.#settle();
     this.#timer.arm(undefined);
-    for (const port of this.listeners) port.close();
+    this.listeners.close();
+    this.connections.close();
   }
 
   #readListener(index: number, port: UdpPort): void {
@@ -100,7 +138,11 @@ export class TurnShell {
         this.#relays[forward.slot]?.port.stage(forward.offset, forward.length, forward.to);
         return;
       case Verdict.toClient:
-        this.listeners[forward.listener]!.stage(forward.offset, forward.length, forward.to);
+        if (forward.connection < 0) this.#udp[forward.listener]!.stage(forward.offset, forward.length, forward.to);
+        else {
+          const end = forward.offset + forward.length;
+          this.connections.send(forward.connection, port.rx.bytes.subarray(forward.offset, end));
+        }
         return;
       case Verdict.reply: {
         const { reply } = this.server;
@@ -111,6 +153,17 @@ export class TurnShell {
       }
       case Verdict.drop:
         return;
+    }
+  }
+
+  #handleMessage({ id, listener }: Connection, batch: Parameters<TurnServer['handleClient']>[1], nowMs: number): void {
+    const { server, connections } = this;
+    const verdict = server.handleClient(listener, batch, 0, nowMs, id);
+    const { forward } = server;
+    if (verdict === Verdict.reply) connections.send(id, server.reply);
+    else if (verdict === Verdict.toPeer) {
+      const data = batch.bytes.subarray(forward.offset, forward.offset + forward.length);
+      this.#relays[forward.slot]?.port.send(data, forward.to);
     }
   }
 
@@ -132,7 +185,8 @@ export class TurnShell {
         return;
       }
       case 'send':
-        this.listeners[command.listener]!.send(command.bytes, command.to);
+        if (command.connection < 0) this.#udp[command.listener]!.send(command.bytes, command.to);
+        else this.connections.send(command.connection, command.bytes);
         return;
     }
   }
@@ -140,9 +194,15 @@ export class TurnShell {
   async #openRelay(id: number, slot: number, at: SocketAddress): Promise<void> {
     let port: UdpPort;
     try {
-      port = await openUdpPort({ ...at, receiveBuffer: RELAY_BUFFER, implementation: this.#implementation });
+      port = await openUdpPort({
+        ...at,
+        receiveBuffer: RELAY_BUFFER,
+        implementation: this.#implementation,
+        burst: 'few',
+        icmp: true,
+      });
     } catch (error) {
-      this.server.handleRelayFailed(id, isInUse(error) ? 'in-use' : 'other');
+      this.server.handleRelayFailed(id, isInUse(error) ? 'in-use' : 'other', monotonicMs());
       this.#settle();
       return;
     }
@@ -152,50 +212,14 @@ export class TurnShell {
     }
     this.#relays[slot] = { id, port };
     port.onReadable = () => this.#readRelay(slot, port);
+    port.onIcmp = (to: UdpEndpoint, type: number, code: number, data: number) => {
+      this.server.handleIcmp(slot, to, { type, code, data }, monotonicMs());
+      this.#settle();
+    };
     this.#settle();
   }
 }
 
-/** Addresses that ask for the same port get the same, the next one that is free on all of them. */
-async function openListeners(options: TurnShellOptions): Promise<UdpPort[]> {
-  const opened: UdpPort[] = [];
-  try {
-    for (const wished of new Set(options.listen.map((at) => at.port))) {
-      const addresses = options.listen.filter((at) => at.port === wished).map((at) => at.address);
-      opened.push(...(await openTogether(addresses, wished, options.implementation)));
-    }
-  } catch (error) {
-    for (const port of opened) port.close();
-    throw error;
-  }
-  return opened;
-}
-
-async function openTogether(
-  addresses: readonly string[],
-  wished: number,
-  implementation: TurnShellOptions['implementation'],
-): Promise<UdpPort[]> {
-  for (let tries = 0; ; tries++) {
-    const opened: UdpPort[] = [];
-    let number = wished === 0 ? 0 : wished + tries;
-    try {
-      for (const address of addresses) {
-        const port = await openUdpPort({ address, port: number, receiveBuffer: LISTENER_BUFFER, implementation });
-        opened.push(port);
-        number = port.local.port;
-      }
-      return opened;
-    } catch (error) {
-      for (const port of opened) port.close();
-      if (!isInUse(error) || tries >= MAX_TRIES) {
-        const places = addresses.map((address) => socketKey({ address, port: number })).join(', ');
-        throw new Error(`can't listen on ${places}: ${error instanceof Error ? error.message : String(error)}`);
-      }
-    }
-  }
-}
-
-function isInUse(error: unknown): boolean {
+export function isInUse(error: unknown): boolean {
   return error instanceof Error && (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
 }

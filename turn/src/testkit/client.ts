@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import {
   decodeStun,
   longTermKey,
+  longTermKeySha256,
+  PasswordAlgorithm,
   type SocketAddress,
   StunAttribute,
   StunClass,
@@ -10,6 +12,7 @@ import {
   StunWriter,
   turnRestPassword,
   turnRestUsername,
+  userHash,
   writeChannelHeader,
 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
@@ -27,6 +30,14 @@ export class TestClient {
   username: string;
   secret: string;
   nonce = '';
+  /** How it signs: as before RFC 8489, or by the password algorithm that it chooses of those offered. */
+  algorithm: 'old' | 'md5' | 'sha256' = 'old';
+  /** Shows USERHASH instead of its name. */
+  isAnonymous = false;
+  /** A stored user's; else it is made of the secret. */
+  password: string | undefined;
+  /** PASSWORD-ALGORITHMS of the challenge. */
+  offered: Uint8Array | undefined;
   #transaction = 0;
 
   constructor(
@@ -41,8 +52,9 @@ export class TestClient {
   }
 
   get key(): Uint8Array {
-    const password = turnRestPassword(this.secret, this.username, nodeCrypto);
-    return longTermKey(this.username, REALM, password, nodeCrypto);
+    const password = this.password ?? turnRestPassword(this.secret, this.username, nodeCrypto);
+    const toKey = this.algorithm === 'sha256' ? longTermKeySha256 : longTermKey;
+    return toKey(this.username, REALM, password, nodeCrypto);
   }
 
   /** Twelve bytes that nobody used before. */
@@ -63,11 +75,16 @@ export class TestClient {
       method,
       (writer) => {
         write(writer);
-        writer
-          .text(StunAttribute.username, this.username)
-          .text(StunAttribute.realm, REALM)
-          .text(StunAttribute.nonce, this.nonce)
-          .integrity(this.key, nodeCrypto);
+        if (this.isAnonymous) writer.bytes(StunAttribute.userhash, userHash(this.username, REALM, nodeCrypto));
+        else writer.text(StunAttribute.username, this.username);
+        writer.text(StunAttribute.realm, REALM).text(StunAttribute.nonce, this.nonce);
+        if (this.algorithm === 'old') writer.integrity(this.key, nodeCrypto);
+        else {
+          const chosen = PasswordAlgorithm[this.algorithm];
+          if (this.offered) writer.bytes(StunAttribute.passwordAlgorithms, this.offered);
+          writer.bytes(StunAttribute.passwordAlgorithm, new Uint8Array([0, chosen, 0, 0]));
+          writer.integritySha256(this.key, nodeCrypto);
+        }
       },
       id,
     );
@@ -89,7 +106,9 @@ export class TestClient {
   async request(method: number, write?: Write): Promise<StunMessage> {
     if (this.nonce === '') await this.challenge();
     const answer = await this.exchange(this.signed(method, write));
+    if (this.algorithm === 'old') assert.equal(answer.hasIntegritySha256, false);
     if (answer.hasIntegrity) assert.ok(answer.verifyIntegrity(this.key, nodeCrypto));
+    if (answer.hasIntegritySha256) assert.ok(answer.verifyIntegritySha256(this.key, nodeCrypto));
     return answer;
   }
 
@@ -97,6 +116,7 @@ export class TestClient {
     const answer = await this.exchange(this.unsigned(StunMethod.allocate, transport));
     assert.equal(answer.errorCode()?.code, 401);
     this.nonce = answer.text(StunAttribute.nonce)!;
+    this.offered = answer.attribute(StunAttribute.passwordAlgorithms);
   }
 
   /** The relayed address. */
@@ -152,7 +172,7 @@ export function code(answer: StunMessage): number {
   return answer.errorCode()?.code ?? 0;
 }
 
-/** Reads a Data indication (RFC 8656 11.6). */
+/** Reads a Data indication (RFC 8656 11.3). */
 export function dataIndication(received: Received | undefined): { peer: SocketAddress; data: Uint8Array } {
   assert.ok(received, 'no Data indication');
   const message = decodeStun(received.bytes);

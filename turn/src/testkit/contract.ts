@@ -28,12 +28,12 @@ export function turnContract(name: string, makeWorld: MakeWorld): void {
     assert.ok(answer.verifyFingerprint());
   });
 
-  within('unsigned requests get the smallest answers: 28 and 68 bytes', async (world) => {
+  within('unsigned requests get the smallest answers: 28 and 96 bytes', async (world) => {
     const alice = await client(world);
     const bare = await alice.exchange(alice.unsigned(StunMethod.allocate));
     assert.deepEqual([code(bare), bare.bytes.length], [400, 28]);
     const challenge = await alice.exchange(alice.unsigned(StunMethod.allocate, transport));
-    assert.deepEqual([code(challenge), challenge.bytes.length], [401, 68]);
+    assert.deepEqual([code(challenge), challenge.bytes.length], [401, 96]);
     assert.equal(world.server.allocations, 0);
   });
 
@@ -124,9 +124,12 @@ export function turnContract(name: string, makeWorld: MakeWorld): void {
         transport(writer);
         writer.flag(StunAttribute.dontFragment);
       });
-      assert.equal(code(fragment), 420);
-      assert.equal(hex(fragment.attribute(StunAttribute.unknownAttributes)!), '001a');
-      await alice.allocate();
+      if (code(fragment) !== 0) {
+        // without sockets that can set DF it is an attribute that isn't known (RFC 8656 7.2)
+        assert.equal(code(fragment), 420);
+        assert.equal(hex(fragment.attribute(StunAttribute.unknownAttributes)!), '001a');
+        await alice.allocate();
+      }
       const again = await client(world);
       await again.challenge();
       assert.equal(code(await again.request(StunMethod.allocate, transport)), 486);

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { nodeCrypto } from '@offhook/core/node';
+import { sharedMemory } from '../allocation/shared.ts';
+import { openListeners } from '../shell/listeners.ts';
 import { TurnShell } from '../shell/shell.ts';
 import { REALM, type Received, SECRET, type TestSocket, type World, type WorldOptions } from './world.ts';
 
@@ -10,8 +12,19 @@ const PATIENCE_MS = 2000;
 /** A `TurnShell` on loopback sockets. */
 export async function realWorld(implementation: 'auto' | 'dgram', options: WorldOptions = {}): Promise<World> {
   const shell = await TurnShell.open({
-    listen: [{ address: '127.0.0.1', port: 0 }],
-    relay: { addresses: ['127.0.0.1'], portMin: 0, portMax: 0 },
+    listen: (connections) =>
+      openListeners({
+        listen: { udp: [{ address: '127.0.0.1', port: 0 }], tcp: [], tls: [] },
+        certificate: undefined,
+        connections,
+        implementation,
+        sharing: 'alone',
+      }),
+    relay: { addresses: [{ address: '127.0.0.1' }], portMin: 0, portMax: 0 },
+    users: [],
+    worker: 0,
+    nonceKey: new Uint8Array(32).fill(7),
+    memory: sharedMemory(1, 1, nodeCrypto),
     realm: REALM,
     secrets: [SECRET],
     peers: { base: 'none', allow: [{ address: '127.0.0.1' }], deny: [] },
@@ -22,7 +35,7 @@ export async function realWorld(implementation: 'auto' | 'dgram', options: World
   const sockets = new Set<TestSocket>();
   return {
     server: shell.server,
-    listener: shell.listeners[0]!.local,
+    listener: shell.listeners.addresses[0]!,
     relays: () => shell.relays,
     socket: async () => {
       const socket = await realSocket();
@@ -39,7 +52,7 @@ export async function realWorld(implementation: 'auto' | 'dgram', options: World
   };
 }
 
-async function realSocket(): Promise<TestSocket> {
+export async function realSocket(): Promise<TestSocket> {
   const socket = createSocket('udp4');
   const got: Received[] = [];
   let wake: (() => void) | undefined;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { drive, type SocketAddress, seededCrypto, VirtualNetwork } from '@offhook/core';
 import { HEADROOM, nodeCrypto, type PacketBatch, SLOT_BYTES, UdpEndpoint } from '@offhook/core/node';
+import { sharedMemory } from '../allocation/shared.ts';
 import { type TurnCommand, TurnServer, Verdict } from '../server/turn-server.ts';
 import { REALM, type Received, SECRET, type TestSocket, type World, type WorldOptions } from './world.ts';
 
@@ -28,6 +29,12 @@ export class OnePacket implements PacketBatch {
 
 export const LISTENER = { address: '192.0.2.1', port: 3478 };
 export const LISTENER_V6 = { address: '2001:db8::1', port: 3478 };
+/** The other three corners of NAT behaviour discovery. */
+export const DISCOVERY = [
+  { address: '192.0.2.1', port: 3479 },
+  { address: '192.0.2.9', port: 3478 },
+  { address: '192.0.2.9', port: 3479 },
+];
 export const RELAY = '192.0.2.2';
 export const RELAY_V6 = '2001:db8::2';
 /** Where the wall clock stands when virtual time is 0, Unix milliseconds. */
@@ -41,31 +48,41 @@ export class VirtualWorld implements World {
   readonly packet = new OnePacket();
   /** Relay sockets take that long to open. */
   openDelayMs = 1;
+  /** 0 or more: clients of the first listener come by connections of that number. */
+  connection = -1;
   /** Answers each wish for a socket; undefined = opens. */
   refuse: (at: SocketAddress) => 'in-use' | 'other' | undefined = () => undefined;
   readonly #relays = new Map<number, { id: number; at: SocketAddress; remove: () => void }>();
   readonly #driver: { settle(): void; stop(): void };
   readonly #sockets = new Set<TestSocket>();
+  readonly #listeners: readonly SocketAddress[];
   #nextHost = 1;
   #nextPort = 50_000;
 
   constructor(options: WorldOptions = {}) {
     const { net } = this;
-    const listeners = [LISTENER, LISTENER_V6];
+    const listeners = [LISTENER, LISTENER_V6, ...(options.natDiscovery ? DISCOVERY : [])];
+    const relay = options.relay ?? { addresses: [{ address: RELAY }, { address: RELAY_V6 }], portMin: 0, portMax: 0 };
     this.server = new TurnServer({
       listeners,
-      relay: { addresses: [RELAY, RELAY_V6], portMin: 0, portMax: 0 },
       realm: REALM,
       secrets: [SECRET],
+      users: [],
+      isDontFragment: true,
+      worker: 0,
+      nonceKey: new Uint8Array(32).fill(7),
+      memory: sharedMemory(1, relay.addresses.length, nodeCrypto),
       peers: { base: 'none', allow: [{ address: '198.51.100.0/24' }], deny: [] },
       ...options,
+      relay,
       crypto: seededCrypto(1, nodeCrypto),
       wallMs: () => WALL_MS + net.clock.nowMs,
     });
+    this.#listeners = listeners;
     this.#driver = drive(this.server, net.clock, (command) => this.#execute(command));
     for (const [index, at] of listeners.entries()) {
       net.addNode(at, (bytes, from, nowMs) => {
-        const verdict = this.server.handleClient(index, this.packet.fill(bytes, from), 0, nowMs);
+        const verdict = this.server.handleClient(index, this.packet.fill(bytes, from), 0, nowMs, this.connection);
         this.#act(verdict, at, from);
       });
     }
@@ -73,6 +90,11 @@ export class VirtualWorld implements World {
 
   relays(): number {
     return this.#relays.size;
+  }
+
+  /** Does what the machine has asked for. */
+  settle(): void {
+    this.#driver.settle();
   }
 
   /** Moves time on. */
@@ -125,7 +147,7 @@ export class VirtualWorld implements World {
     else if (verdict === Verdict.toPeer) {
       this.net.send(this.#relays.get(forward.slot)!.at, forward.to.toSocketAddress(), bytes);
     } else if (verdict === Verdict.toClient) {
-      this.net.send([LISTENER, LISTENER_V6][forward.listener]!, forward.to.toSocketAddress(), bytes);
+      this.net.send(this.#listeners[forward.listener]!, forward.to.toSocketAddress(), bytes);
     }
     this.#driver.settle();
   }
@@ -144,14 +166,14 @@ export class VirtualWorld implements World {
         return;
       }
       case 'send':
-        net.send([LISTENER, LISTENER_V6][command.listener]!, command.to.toSocketAddress(), command.bytes);
+        net.send(this.#listeners[command.listener]!, command.to.toSocketAddress(), command.bytes);
     }
   }
 
   #open(id: number, slot: number, wished: SocketAddress, nowMs: number): void {
     const at = { address: wished.address, port: wished.port === 0 ? this.#nextPort++ : wished.port };
     const refused = this.refuse(at);
-    if (refused) this.server.handleRelayFailed(id, refused);
+    if (refused) this.server.handleRelayFailed(id, refused, nowMs);
     else if (this.server.handleRelayOpened(id, at, nowMs)) {
       assert.ok(!this.#relays.has(slot));
       const remove = this.net.addNode(at, (bytes, from, receivedMs) => {

@@ -30,5 +30,10 @@ export interface World {
 export const REALM = 'turn.example.org'; // sixteen characters
 export const SECRET = 's3cr3t';
 
-export type WorldOptions = Partial<Pick<TurnServerOptions, 'limits' | 'peers' | 'relay' | 'secrets'>>;
+export type WorldOptions = Partial<
+  Pick<
+    TurnServerOptions,
+    'limits' | 'peers' | 'relay' | 'secrets' | 'users' | 'sha256' | 'natDiscovery' | 'alternateServer'
+  >
+>;
 export type MakeWorld = (options?: WorldOptions) => Promise<World>;

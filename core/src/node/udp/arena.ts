@@ -5,8 +5,10 @@ export const RX_SLOTS = 512;
 /** Slots for packets made here. */
 const SPARE_SLOTS = 256;
 
-interface Flushable {
-  flush(): number;
+/** Who stages packets. */
+interface Stager {
+  /** Sends what is staged and gives back what was borrowed for it. */
+  settle(): void;
 }
 
 /**
@@ -21,7 +23,9 @@ export class PacketArena implements PacketBatch {
   readonly address = new Uint32Array(4 * BATCH);
   readonly port = new Uint16Array(BATCH);
   count = 0;
-  readonly #staged: Flushable[] = [];
+  /** The number of the current or last turn, below 2^30. */
+  turnNumber = 0;
+  readonly #staged: Stager[] = [];
   #rxNext = 0;
   #spareNext = 0;
   #inTurn = false;
@@ -45,8 +49,8 @@ export class PacketArena implements PacketBatch {
     return (RX_SLOTS + this.#spareNext++) * SLOT_BYTES + HEADROOM;
   }
 
-  /** A port has its first staged packet: it is flushed at the end of the turn, or outside of a turn very soon. */
-  markStaged(port: Flushable): void {
+  /** A port has its first staged packet: it is settled at the end of the turn, or outside of a turn very soon. */
+  markStaged(port: Stager): void {
     this.#staged.push(port);
     if (this.#inTurn || this.#flushQueued) return;
     this.#flushQueued = true;
@@ -56,15 +60,21 @@ export class PacketArena implements PacketBatch {
     });
   }
 
-  flushAll(): void {
-    for (let i = 0; i < this.#staged.length; i++) this.#staged[i]!.flush();
+  /** Sends everything staged. Reserved slots stay so: one may be about to be staged. */
+  flushStaged(): void {
+    for (let i = 0; i < this.#staged.length; i++) this.#staged[i]!.settle();
     this.#staged.length = 0;
+  }
+
+  flushAll(): void {
+    this.flushStaged();
     this.#spareNext = 0;
   }
 
   /** Runs a piece of work after which everything staged is sent. */
   turn(work: () => void): void {
     this.#inTurn = true;
+    this.turnNumber = (this.turnNumber + 1) & 0x3fffffff;
     try {
       work();
     } finally {

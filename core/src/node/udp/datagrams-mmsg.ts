@@ -6,7 +6,8 @@ import {
   AF_INET,
   AF_INET6,
   addressOf,
-  lastErrorCode,
+  EAGAIN,
+  lastErrorNumber,
   libc,
   MMSGHDR_BYTES,
   MSG_DONTWAIT,
@@ -14,9 +15,10 @@ import {
   SOCKADDR_IN_LENGTH,
   SOCKADDR_IN6_LENGTH,
 } from './libc.ts';
+import { MessageVector, NAME_WORDS } from './message-vector.ts';
 import { BATCH } from './port.ts';
 import { gathering, threadReadiness } from './readiness.ts';
-import { type BoundSocket, bindSocket, MessageVector, NAME_WORDS } from './socket.ts';
+import { type BoundSocket, bindSocket } from './socket.ts';
 import { Zones } from './zones.ts';
 
 /** Room for any datagram; memory that nothing was received into is not there. */
@@ -29,7 +31,7 @@ const MAPPED = 0xffff;
 /** Receive slots of this thread: one socket is read at a time, and what it has read is handled before the next one is. */
 class Slots {
   readonly bytes = new Uint8Array(new ArrayBuffer(BATCH * SLOT_BYTES));
-  readonly vector = new MessageVector(BATCH, SOCKADDR_BYTES);
+  readonly vector = new MessageVector(BATCH, { nameLength: SOCKADDR_BYTES });
 
   constructor() {
     const base = addressOf(this.bytes);
@@ -78,14 +80,15 @@ class MmsgDatagrams implements DatagramSocket {
     this.#fd = fd;
     this.#family = family;
     this.local = local;
-    this.#out = new MessageVector(BATCH, family === 6 ? SOCKADDR_IN6_LENGTH : SOCKADDR_IN_LENGTH);
+    const nameLength = family === 6 ? SOCKADDR_IN6_LENGTH : SOCKADDR_IN_LENGTH;
+    this.#out = new MessageVector(BATCH, { nameLength });
     for (let i = 0; i < BATCH; i++)
       this.#out.words[this.#out.names + i * NAME_WORDS] = family === 6 ? AF_INET6 : AF_INET;
     threadReadiness().watch(fd, this, true);
   }
 
   /** Reads and hands over one batch; what it leaves is read in the next round. */
-  onReadable(): void {
+  handleReady(): void {
     const { bytes, vector } = this.#slots;
     const { words } = vector;
     const n = libc.recvmmsg(this.#fd, vector.headersAddress, BATCH, MSG_DONTWAIT, 0);
@@ -117,7 +120,7 @@ class MmsgDatagrams implements DatagramSocket {
       this.onSendErrors?.(1);
       return;
     }
-    if (this.#staged === BATCH || this.#used + bytes.length > SEND_BYTES) this.flush();
+    if (this.#staged === BATCH || this.#used + bytes.length > SEND_BYTES) this.settle();
     if (this.#staged === 0) threadArena().markStaged(this);
     const i = this.#staged++;
     const { words, view, names, iovecs } = this.#out;
@@ -138,31 +141,27 @@ class MmsgDatagrams implements DatagramSocket {
     this.#used += bytes.length;
   }
 
-  /** Sends what is staged; the number of datagrams the system took. */
-  flush(): number {
+  /** Sends what is staged. */
+  settle(): void {
     const count = this.#staged;
     this.#staged = 0;
     this.#used = 0;
     let at = 0;
-    let sent = 0;
     while (at < count) {
       const n = libc.sendmmsg(this.#fd, this.#out.headersAddress + at * MMSGHDR_BYTES, count - at, MSG_DONTWAIT);
-      if (n > 0) {
-        at += n;
-        sent += n;
-      } else {
+      if (n > 0) at += n;
+      else {
         // One datagram was refused (unreachable, an ICMP error): the rest goes on. A full buffer refuses all.
-        const full = lastErrorCode() === 'EAGAIN';
+        const full = lastErrorNumber() === EAGAIN;
         this.onSendErrors?.(full ? count - at : 1);
         at = full ? count : at + 1;
       }
     }
-    return sent;
   }
 
   close(): Promise<void> {
     if (this.#fd >= 0) {
-      this.flush();
+      this.settle();
       threadReadiness().unwatch(this.#fd);
       libc.close(this.#fd);
       this.#fd = -1;

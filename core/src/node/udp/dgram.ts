@@ -15,19 +15,25 @@ interface Waiting {
 
 /** The `UdpPort` of systems without batched system calls: `node:dgram` behind the same contract. */
 export async function openDgramPort(options: UdpPortOptions): Promise<UdpPort> {
+  if (options.fd) throw new Error('node:dgram can’t share a bound socket among threads');
   const family = parseIPv6(options.address) ? 6 : 4;
   const size = options.receiveBuffer ?? 256 * 1024;
   const at = { ...options, receiveBuffer: size, sendBuffer: options.sendBuffer ?? size };
-  const socket = await bindDgram({ type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6 }, at);
+  const socket = await bindDgram(
+    { type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6, reusePort: options.reusePort ?? false },
+    at,
+  );
   return new DgramPort(socket, family);
 }
 
 class DgramPort implements UdpPort {
   readonly implementation = 'dgram';
+  readonly isDontFragment = false;
   readonly local: SocketAddress;
   readonly family: 4 | 6;
   readonly rx: PacketArena = threadArena();
   readonly stats: UdpStats = { received: 0, receivedBytes: 0, sent: 0, sentBytes: 0, oversize: 0, sendErrors: 0 };
+  onIcmp: UdpPort['onIcmp'];
   readonly #socket: Socket;
   #onReadable: (() => void) | undefined;
   #waiting: Waiting[] = [];
@@ -122,6 +128,10 @@ class DgramPort implements UdpPort {
     const offset = this.reserve();
     this.rx.bytes.set(bytes, offset);
     return this.stage(offset, bytes.length, to);
+  }
+
+  settle(): void {
+    this.flush();
   }
 
   flush(): number {

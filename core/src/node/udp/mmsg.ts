@@ -1,76 +1,59 @@
 import type { SocketAddress } from '../../base/index.ts';
-import { type PacketArena, RX_SLOTS, threadArena } from './arena.ts';
+import type { PacketArena } from './arena.ts';
 import { UdpEndpoint } from './endpoint.ts';
-import {
-  AF_INET,
-  AF_INET6,
-  addressOf,
-  lastErrorCode,
-  libc,
-  MMSGHDR_BYTES,
-  MSG_DONTWAIT,
-  MSG_TRUNC,
-  SOCKADDR_BYTES,
-  SOCKADDR_IN_LENGTH,
-  SOCKADDR_IN6_LENGTH,
-} from './libc.ts';
+import { openErrorQueue, readErrorQueue } from './error-queue.ts';
+import { EPOLLERR, libc, MMSGHDR_BYTES, MSG_DONTWAIT, MSG_TRUNC, SOCKADDR_BYTES } from './libc.ts';
+import { HEADER_WORDS, NAME_WORDS } from './message-vector.ts';
+import { bindPacketSocket } from './packet-socket.ts';
+import { type PacketVectors, threadVectors } from './packet-vectors.ts';
 import { BATCH, HEADROOM, MAX_PACKET, SLOT_BYTES, type UdpPort, type UdpPortOptions, type UdpStats } from './port.ts';
 import { gathering, threadReadiness } from './readiness.ts';
-import { type BoundSocket, bindSocket, MessageVector, NAME_WORDS } from './socket.ts';
-
-/** Receive vectors over the arena's receive slots, and where the arena lies; one per thread. */
-class ArenaVectors {
-  readonly arena: PacketArena = threadArena();
-  readonly receive = new MessageVector(RX_SLOTS, SOCKADDR_BYTES);
-  readonly low: number;
-  readonly high: number;
-
-  constructor() {
-    const base = addressOf(this.arena.bytes);
-    this.low = base % 0x100000000;
-    this.high = Math.floor(base / 0x100000000);
-    for (let i = 0; i < RX_SLOTS; i++) {
-      const iovec = this.receive.iovecs + i * 4;
-      this.receive.pointer(iovec, base + i * SLOT_BYTES + HEADROOM);
-      this.receive.words[iovec + 2] = MAX_PACKET;
-    }
-  }
-}
-
-let vectors: ArenaVectors | undefined;
+import { ReceiveSize } from './receive-size.ts';
+import type { ChunkSender, SendChunk } from './send-chunk.ts';
+import { adoptSocket, type BoundSocket } from './socket.ts';
 
 /** The `UdpPort` of Linux: recvmmsg and sendmmsg by FFI, all ports of a thread on one epoll descriptor. */
-export function openMmsgPort(options: UdpPortOptions): UdpPort {
-  const receiveBuffer = options.receiveBuffer ?? 256 * 1024;
-  const sendBuffer = options.sendBuffer ?? receiveBuffer;
-  const { address, port } = options;
-  const bound = bindSocket({ address, port, receiveBuffer, sendBuffer, long: 'probe', isDualStack: false });
-  return new MmsgPort(bound);
+export function openMmsgPort(options: UdpPortOptions): MmsgPort {
+  return new MmsgPort(options.fd ? adoptSocket(options.fd) : bindPacketSocket(options), options);
 }
 
-class MmsgPort implements UdpPort {
+class MmsgPort implements UdpPort, ChunkSender {
   readonly implementation = 'mmsg';
   readonly local: SocketAddress;
   readonly family: 4 | 6;
+  readonly isDontFragment: boolean;
   readonly rx: PacketArena;
   readonly stats: UdpStats = { received: 0, receivedBytes: 0, sent: 0, sentBytes: 0, oversize: 0, sendErrors: 0 };
-  readonly #vectors: ArenaVectors;
-  readonly #send: MessageVector;
-  #fd: number;
+  readonly #vectors: PacketVectors;
+  /** Of a port with few packets at a time. */
+  readonly #receiveSize: ReceiveSize | undefined;
+  /** Send vectors, borrowed from the first packet of a turn to its end. */
+  #chunk: SendChunk | undefined;
+  fd: number;
+  isGrouping = canGroup;
+  readonly hasErrorQueue: boolean;
+  onIcmp: UdpPort['onIcmp'];
   #onReadable: (() => void) | undefined;
-  #staged = 0;
   #holdsProcess = true;
+  readonly #isAdopted: boolean;
 
-  constructor({ fd, family, local }: BoundSocket) {
-    vectors ??= new ArenaVectors();
+  constructor({ fd, family, local, isDontFragment }: BoundSocket, options: UdpPortOptions) {
+    const vectors = threadVectors();
     this.#vectors = vectors;
     this.rx = vectors.arena;
-    this.#fd = fd;
+    this.fd = fd;
     this.family = family;
     this.local = local;
-    this.#send = new MessageVector(BATCH, family === 6 ? SOCKADDR_IN6_LENGTH : SOCKADDR_IN_LENGTH);
-    const family2 = family === 6 ? AF_INET6 : AF_INET;
-    for (let i = 0; i < BATCH; i++) this.#send.words[this.#send.names + i * NAME_WORDS] = family2;
+    this.isDontFragment = isDontFragment;
+    this.hasErrorQueue = options.icmp === true && openErrorQueue(fd, family);
+    this.#isAdopted = options.fd !== undefined;
+    this.#receiveSize = options.burst === 'few' ? new ReceiveSize() : undefined;
+  }
+
+  handleReady(events: number): void {
+    // An adopted socket may hold errors that another thread wanted.
+    if ((events & EPOLLERR) !== 0) readErrorQueue(this);
+    this.#onReadable?.();
   }
 
   get onReadable(): (() => void) | undefined {
@@ -80,9 +63,9 @@ class MmsgPort implements UdpPort {
   set onReadable(handler: (() => void) | undefined) {
     const watched = this.#onReadable !== undefined;
     this.#onReadable = handler;
-    if (this.#fd < 0 || watched === (handler !== undefined)) return;
-    if (handler) threadReadiness().watch(this.#fd, this, this.#holdsProcess);
-    else threadReadiness().unwatch(this.#fd);
+    if (this.fd < 0 || watched === (handler !== undefined)) return;
+    if (handler) threadReadiness().watch(this.fd, this, this.#holdsProcess);
+    else threadReadiness().unwatch(this.fd);
   }
 
   fill(): number {
@@ -91,8 +74,11 @@ class MmsgPort implements UdpPort {
     const { words, view } = vector;
     const first = rx.receiveSlots();
     rx.count = 0;
-    if (this.#fd < 0) return 0;
-    const n = libc.recvmmsg(this.#fd, vector.headersAddress + first * MMSGHDR_BYTES, BATCH, MSG_DONTWAIT, 0);
+    if (this.fd < 0) return 0;
+    const size = this.#receiveSize;
+    const asked = size ? size.in(rx.turnNumber) : BATCH;
+    const n = libc.recvmmsg(this.fd, vector.headersAddress + first * MMSGHDR_BYTES, asked, MSG_DONTWAIT, 0);
+    if (size?.observe(n, rx.turnNumber)) gathering.mayHaveMore = true;
     if (n <= 0) return 0; // EAGAIN; an ICMP error that waited on the socket is cleared by this call
     rx.advance(n);
     gathering.packets += n;
@@ -102,7 +88,7 @@ class MmsgPort implements UdpPort {
     let bytes = 0;
     for (let i = 0; i < n; i++) {
       const slot = first + i;
-      const header = slot * 16;
+      const header = slot * HEADER_WORDS;
       const length = words[header + 14]!;
       words[header + 2] = SOCKADDR_BYTES; // value-result
       if ((words[header + 12]! & MSG_TRUNC) !== 0) {
@@ -139,43 +125,45 @@ class MmsgPort implements UdpPort {
       this.stats.sendErrors++;
       return false;
     }
-    return this.#stage(offset, length, to.a, to.b, to.c, to.d, to.port);
+    return this.#stage(offset, length, to.a | 0, to.b | 0, to.c | 0, to.d | 0, to.port);
   }
 
   stageReply(offset: number, length: number, i: number): boolean {
     const { address, port } = this.rx;
     const at = 4 * i;
-    return this.#stage(offset, length, address[at]!, address[at + 1]!, address[at + 2]!, address[at + 3]!, port[i]!);
+    const a = address[at]! | 0;
+    const b = address[at + 1]! | 0;
+    const c = address[at + 2]! | 0;
+    const d = address[at + 3]! | 0;
+    return this.#stage(offset, length, a, b, c, d, port[i]!);
   }
 
+  /** The words of the address signed, as the chunk takes them. */
   #stage(offset: number, length: number, a: number, b: number, c: number, d: number, port: number): boolean {
-    if (this.#fd < 0 || length > MAX_PACKET) {
+    if (this.fd < 0 || length > MAX_PACKET) {
       this.stats.sendErrors++;
       return false;
     }
-    if (this.#staged === BATCH) this.flush();
-    if (this.#staged === 0) this.rx.markStaged(this);
-    const i = this.#staged++;
-    const { words, view, names, iovecs } = this.#send;
-    const name = (names + i * NAME_WORDS) * 4;
-    view.setUint16(name + 2, port);
-    if (this.family === 4) view.setUint32(name + 4, a);
-    else {
-      view.setUint32(name + 8, a);
-      view.setUint32(name + 12, b);
-      view.setUint32(name + 16, c);
-      view.setUint32(name + 20, d);
+    let chunk = this.#chunk ?? this.#borrow();
+    if (chunk.packets === chunk.size) {
+      this.flush();
+      chunk = this.#vectors.send.widen(chunk);
+      this.#chunk = chunk;
     }
-    const iovec = iovecs + i * 4;
-    const low = this.#vectors.low + offset;
-    words[iovec] = low;
-    words[iovec + 1] = low > 0xffffffff ? this.#vectors.high + 1 : this.#vectors.high;
-    words[iovec + 2] = length;
+    chunk.add(this, offset, length, a, b, c, d, port);
     return true;
   }
 
+  #borrow(): SendChunk {
+    const { send } = this.#vectors;
+    const chunk = this.#receiveSize ? send.small() : send.large();
+    this.#chunk = chunk;
+    this.rx.markStaged(this);
+    return chunk;
+  }
+
   send(bytes: Uint8Array, to: UdpEndpoint): boolean {
-    if (bytes.length > MAX_PACKET || this.#fd < 0) {
+    if (bytes.length > MAX_PACKET || this.fd < 0) {
       this.stats.sendErrors++;
       return false;
     }
@@ -185,27 +173,13 @@ class MmsgPort implements UdpPort {
   }
 
   flush(): number {
-    const count = this.#staged;
-    if (count === 0) return 0;
-    this.#staged = 0;
-    const { headersAddress, words, iovecs } = this.#send;
-    let at = 0;
-    let sent = 0;
-    while (at < count) {
-      const n = libc.sendmmsg(this.#fd, headersAddress + at * MMSGHDR_BYTES, count - at, MSG_DONTWAIT);
-      if (n > 0) {
-        for (let i = at; i < at + n; i++) this.stats.sentBytes += words[iovecs + i * 4 + 2]!;
-        at += n;
-        sent += n;
-      } else {
-        // One packet was refused (unreachable, too long, an ICMP error): the rest goes on. A full buffer refuses all.
-        const full = lastErrorCode() === 'EAGAIN';
-        this.stats.sendErrors += full ? count - at : 1;
-        at = full ? count : at + 1;
-      }
-    }
-    this.stats.sent += sent;
-    return sent;
+    return this.#chunk?.flush(this) ?? 0;
+  }
+
+  settle(): void {
+    this.flush();
+    if (this.#chunk) this.#vectors.send.give(this.#chunk);
+    this.#chunk = undefined;
   }
 
   reserve(): number {
@@ -213,37 +187,52 @@ class MmsgPort implements UdpPort {
   }
 
   close(): void {
-    if (this.#fd < 0) return;
+    if (this.fd < 0) return;
     this.flush();
     this.onReadable = undefined;
-    libc.close(this.#fd);
-    this.#fd = -1;
+    if (!this.#isAdopted) libc.close(this.fd);
+    this.fd = -1;
   }
 
   unref(): void {
     this.#holdsProcess = false;
-    if (this.#onReadable && this.#fd >= 0) threadReadiness().release(this.#fd);
+    if (this.#onReadable && this.fd >= 0) threadReadiness().release(this.fd);
   }
 }
+
+/** Whether this system cuts messages into packets, as the self-test of the thread found. */
+let canGroup = false;
 
 /** Sends packets to itself over 127.0.0.1 and compares; the reason when batched system calls can't be used here. */
 export function mmsgSelfTest(): string | undefined {
   if (process.platform !== 'linux' || (process.arch !== 'x64' && process.arch !== 'arm64'))
     return `no batched UDP for ${process.platform} on ${process.arch}`;
-  let port: UdpPort | undefined;
+  canGroup = false;
   try {
-    port = openMmsgPort({ address: '127.0.0.1', port: 0 });
-    const to = UdpEndpoint.from(port.local)!;
-    for (let i = 1; i <= 3; i++) port.send(new Uint8Array(i).fill(i), to);
-    if (port.flush() !== 3 || port.fill() !== 3) return 'the batch did not come back';
-    const { rx } = port;
-    for (let i = 0; i < 3; i++)
-      if (rx.length[i] !== i + 1 || rx.bytes[rx.offset[i]!] !== i + 1 || !to.isSource(rx, i))
-        return 'the batch came back changed';
+    const problem = exchangeProblem([1, 2, 3]);
+    if (problem !== undefined) return problem;
+    canGroup = true;
+    canGroup = exchangeProblem([3, 3, 3, 1]) === undefined;
     return undefined;
   } catch (error) {
     return String(error);
+  }
+}
+
+/** Why packets of these lengths, sent to itself, did not come back as they were. */
+function exchangeProblem(lengths: readonly number[]): string | undefined {
+  const port = openMmsgPort({ address: '127.0.0.1', port: 0 });
+  try {
+    const to = UdpEndpoint.from(port.local)!;
+    for (const [i, length] of lengths.entries()) port.send(new Uint8Array(length).fill(i), to);
+    if (port.flush() !== lengths.length || port.fill() !== lengths.length) return 'the batch did not come back';
+    if (port.isGrouping !== canGroup) return 'packets were not taken in groups';
+    const { rx } = port;
+    for (const [i, length] of lengths.entries())
+      if (rx.length[i] !== length || rx.bytes[rx.offset[i]!] !== i || !to.isSource(rx, i))
+        return 'the batch came back changed';
+    return undefined;
   } finally {
-    port?.close();
+    port.close();
   }
 }

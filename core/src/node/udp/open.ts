@@ -1,13 +1,13 @@
-import type { UdpPort, UdpPortOptions } from './port.ts';
+import type { UdpDescriptor, UdpPort, UdpPortOptions } from './port.ts';
 
-type OpenPort = (options: UdpPortOptions) => UdpPort;
-let fast: Promise<OpenPort | string> | undefined;
+type Fast = typeof import('./mmsg.ts');
+let fast: Promise<Fast | string> | undefined;
 
 /** The batched implementation, loaded only here: without koffi or on another system its import fails. */
-async function loadFast(): Promise<OpenPort | string> {
+async function loadFast(): Promise<Fast | string> {
   try {
-    const { mmsgSelfTest, openMmsgPort } = await import('./mmsg.ts');
-    return mmsgSelfTest() ?? openMmsgPort;
+    const mmsg = await import('./mmsg.ts');
+    return mmsg.mmsgSelfTest() ?? mmsg;
   } catch (error) {
     return String(error);
   }
@@ -26,11 +26,31 @@ export async function openUdpPort(options: UdpPortOptions): Promise<UdpPort> {
   if (kind !== 'dgram') {
     fast ??= loadFast();
     const loaded = await fast;
-    if (typeof loaded !== 'string') return loaded(options);
+    if (typeof loaded !== 'string') return loaded.openMmsgPort(options);
     if (kind === 'mmsg') throw new Error(loaded);
   }
   const { openDgramPort } = await import('./dgram.ts');
   return openDgramPort(options);
+}
+
+/**
+ * Binds `count` sockets to one address and port that share its packets (SO_REUSEPORT): all packets of a source go to one of
+ * them, the same one for as long as none of them is closed. For threads that each open a port over one (`fd`); the caller
+ * keeps them for the life of the process, so that a thread in place of a dead one gets the dead one's socket with what
+ * waits in it, and no source moves. Batched UDP only.
+ */
+export async function bindUdpDescriptors(options: UdpPortOptions, count: number): Promise<UdpDescriptor[]> {
+  fast ??= loadFast();
+  const loaded = await fast;
+  if (typeof loaded === 'string') throw new Error(loaded);
+  const { bindPacketDescriptors } = await import('./packet-socket.ts');
+  return bindPacketDescriptors(options, count);
+}
+
+/** Closes what `bindUdpDescriptors` bound, once no port uses it any more. */
+export async function closeUdpDescriptors(descriptors: readonly UdpDescriptor[]): Promise<void> {
+  const { libc } = await import('./libc.ts');
+  for (const { fd } of descriptors) libc.close(fd);
 }
 
 /**

@@ -184,6 +184,35 @@ for (const implementation of ['mmsg', 'dgram'] as const) {
       a.close();
     });
 
+    test(`${name}: ports that both ask for it share an address, and each source stays with one of them`, {
+      skip,
+    }, async () => {
+      const a = await openUdpPort({ address, port: 0, implementation, reusePort: true });
+      const b = await openUdpPort({ address, port: a.local.port, implementation, reusePort: true });
+      await assert.rejects(openUdpPort({ address, port: a.local.port, implementation }), { code: 'EADDRINUSE' });
+      assert.equal(a.isDontFragment, implementation === 'mmsg');
+      const to = UdpEndpoint.from(a.local)!;
+      const clients = await Promise.all(Array.from({ length: 30 }, () => openUdpPort({ address, port: 0 })));
+      const servedBy = new Map<number, Set<UdpPort>>();
+      let got = 0;
+      await new Promise<void>((resolve) => {
+        for (const port of [a, b])
+          port.onReadable = () => {
+            const n = port.fill();
+            for (let i = 0; i < n; i++) {
+              const source = port.rx.port[i]!;
+              servedBy.set(source, (servedBy.get(source) ?? new Set()).add(port));
+            }
+            got += n;
+            if (got === 3 * clients.length) resolve();
+          };
+        for (let i = 0; i < 3; i++) for (const client of clients) client.send(new Uint8Array(10), to);
+      });
+      assert.equal(servedBy.size, clients.length);
+      assert.ok([...servedBy.values()].every((ports) => ports.size === 1));
+      for (const port of [a, b, ...clients]) port.close();
+    });
+
     test(`${name}: packets that wait when a handler comes are delivered, and many ports are served`, {
       skip,
     }, async () => {

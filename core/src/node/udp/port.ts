@@ -66,12 +66,21 @@ export interface UdpPort {
   /** The address and port really bound. */
   readonly local: SocketAddress;
   readonly family: 4 | 6;
+  /** Packets leave with DF set (RFC 791 3.1; IPv6 always), so that none is fragmented on its way. */
+  readonly isDontFragment: boolean;
   readonly implementation: 'mmsg' | 'dgram';
   /** What the last `fill()` read; one object for all ports of the thread. */
   readonly rx: PacketBatch;
   readonly stats: UdpStats;
   /** Set once, before traffic is expected. Without it packets wait in the socket until `fill()` is called by hand. */
   onReadable: (() => void) | undefined;
+  /**
+   * With `icmp` told what the network says of packets sent to `to` (port 0: which one is not known), while `onReadable` is
+   * set: type and code as ICMP or ICMPv6 has them, and in `data` the MTU of "fragmentation needed" (3, 4) and "packet too big"
+   * (2, 0), else 0. A packet too long for the local link is told as one of these too. At most 16 per wake-up, the rest is
+   * dropped. Anybody can forge them.
+   */
+  onIcmp: ((to: UdpEndpoint, type: number, code: number, data: number) => void) | undefined;
   /** Reads up to BATCH packets without waiting; the number read, 0 when none waits. */
   fill(): number;
   /**
@@ -94,6 +103,12 @@ export interface UdpPort {
   unref(): void;
 }
 
+/** A bound socket that no port watches yet; a plain object, for `workerData`. */
+export interface UdpDescriptor {
+  readonly fd: number;
+  readonly local: SocketAddress;
+}
+
 export interface UdpPortOptions {
   /** Local IP address, IPv4 or IPv6 (IPv6 sockets carry IPv6 only). `0.0.0.0` and `::` bind all. */
   readonly address: string;
@@ -103,6 +118,20 @@ export interface UdpPortOptions {
   readonly receiveBuffer?: number;
   /** SO_SNDBUF wanted, bytes; default as receiveBuffer. */
   readonly sendBuffer?: number;
+  /**
+   * How many packets are to be expected at a time: `many` (default) for a socket that carries everybody's, `few` for one of
+   * many sockets with a flow each. It only tunes; any number passes in both ways.
+   */
+  readonly burst?: 'few' | 'many';
+  /** Wants `onIcmp` called. Default false; `node:dgram` never does. */
+  readonly icmp?: boolean;
+  /** Several sockets of this user share the address (SO_REUSEPORT); each of them has to ask for it. Default false. */
+  readonly reusePort?: boolean;
+  /**
+   * A socket of `bindUdpDescriptors` to use in place of a new one, in whatever thread; `address` and `port` are its own. The
+   * port does not close it: when its thread is gone another one can go on with it. Batched implementation only.
+   */
+  readonly fd?: UdpDescriptor;
   /** Default `auto`: batched system calls where they work on this machine, else `dgram`. */
   readonly implementation?: 'auto' | 'mmsg' | 'dgram';
 }

@@ -1,3 +1,4 @@
+import { isMainThread } from 'node:worker_threads';
 import koffi from 'koffi';
 import { threadArena } from './arena.ts';
 import {
@@ -17,8 +18,10 @@ const EVENTS = 128;
 /** Rounds of reading per wake-up before timers and control sockets have their turn. */
 const ROUNDS = 4;
 
-interface Readable {
-  readonly onReadable: (() => void) | undefined;
+interface Watched {
+  /** What epoll says of the socket. */
+  handleReady(events: number): void;
+  close(): void;
 }
 
 /**
@@ -30,9 +33,15 @@ class Readiness {
   readonly #handle: ReturnType<typeof koffi.node.poll>;
   readonly #events = new DataView(new ArrayBuffer(EVENTS * EPOLL_EVENT_BYTES));
   readonly #eventsAddress = addressOf(new Uint8Array(this.#events.buffer));
-  readonly #ports = new Map<number, Readable>();
+  /** By descriptor, without a hole in front: an array with holes may become a dictionary. */
+  readonly #watched: (Watched | undefined)[] = [];
   readonly #holding = new Set<number>();
+  /** Descriptors are the process's: a thread that ends by an error would leave them open. */
+  readonly #closeAll = () => {
+    for (const watched of this.#watched) watched?.close();
+  };
   readonly #round = () => this.#handleReady();
+  #count = 0;
   #ready = 0;
   #backlog = false;
 
@@ -41,22 +50,28 @@ class Readiness {
     if (this.#epoll < 0) throw systemError('epoll_create1', '');
     this.#handle = koffi.node.poll(this.#epoll, { readable: true }, () => this.#wake());
     this.#handle.unref();
+    if (!isMainThread) process.on('exit', this.#closeAll);
   }
 
-  watch(fd: number, port: Readable, holdsProcess: boolean): void {
+  watch(fd: number, watched: Watched, holdsProcess: boolean): void {
     this.#events.setUint32(0, EPOLLIN, true);
     this.#events.setUint32(EPOLL_EVENT_DATA, fd, true);
     this.#events.setUint32(EPOLL_EVENT_DATA + 4, 0, true);
     if (libc.epollControl(this.#epoll, EPOLL_CTL_ADD, fd, this.#eventsAddress) < 0) throw systemError('epoll_ctl', '');
-    this.#ports.set(fd, port);
+    while (this.#watched.length <= fd) this.#watched.push(undefined);
+    this.#watched[fd] = watched;
+    this.#count++;
     if (holdsProcess) this.hold(fd);
   }
 
   unwatch(fd: number): void {
-    if (!this.#ports.delete(fd)) return;
+    if (this.#watched[fd] === undefined) return;
+    this.#watched[fd] = undefined;
+    this.#count--;
     libc.epollControl(this.#epoll, EPOLL_CTL_DEL, fd, this.#eventsAddress);
     this.release(fd);
-    if (this.#ports.size > 0) return;
+    if (this.#count > 0) return;
+    process.off('exit', this.#closeAll);
     this.#handle.close();
     libc.close(this.#epoll);
     readiness = undefined;
@@ -80,7 +95,8 @@ class Readiness {
     const arena = threadArena();
     let wait = waitMs;
     // What the last wake-up left unread needs no waiting for company.
-    if (gathering.intervalUs > 0 && gathering.expected >= gathering.minPackets && !this.#backlog) {
+    const hasSlept = gathering.intervalUs > 0 && gathering.expected >= gathering.minPackets && !this.#backlog;
+    if (hasSlept) {
       const beganMs = performance.now();
       libc.usleep(gathering.intervalUs);
       gathering.sleptMs += performance.now() - beganMs;
@@ -93,7 +109,10 @@ class Readiness {
       wait = 0;
       const before = gathering.packets;
       if (this.#ready > 0) arena.turn(this.#round);
-      if (this.#ready <= 0 || gathering.packets - before < BATCH) {
+      // A socket that may hold more is asked again at once where the next wake-up would be one sleep later.
+      const isDone = gathering.packets - before < BATCH && !(hasSlept && gathering.mayHaveMore);
+      gathering.mayHaveMore = false;
+      if (this.#ready <= 0 || isDone) {
         this.#backlog = false;
         break;
       }
@@ -103,10 +122,10 @@ class Readiness {
 
   #handleReady(): void {
     // A handler may close a port whose event is still in the list and another may get its number: `fill` reads 0 then.
-    for (let i = 0; i < this.#ready; i++) {
-      const fd = this.#events.getUint32(i * EPOLL_EVENT_BYTES + EPOLL_EVENT_DATA, true);
-      this.#ports.get(fd)?.onReadable?.();
-    }
+    const events = this.#events;
+    const watched = this.#watched;
+    for (let i = 0, at = 0; i < this.#ready; i++, at += EPOLL_EVENT_BYTES)
+      watched[events.getUint32(at + EPOLL_EVENT_DATA, true)]?.handleReady(events.getUint32(at, true));
   }
 }
 
@@ -125,6 +144,8 @@ class Gathering {
   packets = 0;
   /** Of these, the ones that more of may be waited for. */
   worth = 0;
+  /** A socket gave as many packets as it was asked for, and that was less than a batch. */
+  mayHaveMore = false;
   /** Time slept so far: an event loop that sleeps here takes itself for busy. */
   sleptMs = 0;
   #windowStartedMs = 0;

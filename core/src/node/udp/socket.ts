@@ -4,49 +4,13 @@ import {
   AF_INET,
   AF_INET6,
   addressOf,
-  IOVEC_BYTES,
   libc,
-  MMSGHDR_BYTES,
   SOCK_DGRAM_NONBLOCK,
-  SOCKADDR_BYTES,
   SOCKADDR_IN_LENGTH,
   SOCKADDR_IN6_LENGTH,
   systemError,
 } from './libc.ts';
-
-export const NAME_WORDS = SOCKADDR_BYTES / 4;
-
-/** mmsghdr, iovec and sockaddr arrays for `count` messages in one piece of memory. */
-export class MessageVector {
-  readonly bytes: Uint8Array;
-  readonly words: Uint32Array;
-  readonly view: DataView;
-  readonly headersAddress: number;
-  /** Word index of iovec 0 and of sockaddr 0. */
-  readonly iovecs: number;
-  readonly names: number;
-
-  constructor(count: number, nameLength: number) {
-    this.bytes = new Uint8Array(new ArrayBuffer(count * (MMSGHDR_BYTES + IOVEC_BYTES + SOCKADDR_BYTES)));
-    this.words = new Uint32Array(this.bytes.buffer);
-    this.view = new DataView(this.bytes.buffer);
-    this.headersAddress = addressOf(this.bytes);
-    this.iovecs = (count * MMSGHDR_BYTES) / 4;
-    this.names = this.iovecs + (count * IOVEC_BYTES) / 4;
-    for (let i = 0; i < count; i++) {
-      const header = i * 16;
-      this.pointer(header, this.headersAddress + (this.names + i * NAME_WORDS) * 4);
-      this.words[header + 2] = nameLength;
-      this.pointer(header + 4, this.headersAddress + (this.iovecs + i * 4) * 4);
-      this.words[header + 6] = 1;
-    }
-  }
-
-  pointer(word: number, address: number): void {
-    this.words[word] = address % 0x100000000;
-    this.words[word + 1] = Math.floor(address / 0x100000000);
-  }
-}
+import type { UdpDescriptor } from './port.ts';
 
 export interface SocketOptions {
   /** Local IP address and port; port 0 = any free one. */
@@ -59,12 +23,16 @@ export interface SocketOptions {
   readonly long: 'probe' | 'fragment';
   /** Whether an IPv6 socket carries IPv4 too, by mapped addresses. */
   readonly isDualStack: boolean;
+  /** Whether others of this user may bind the same address and port. */
+  readonly isShared?: boolean;
 }
 
 export interface BoundSocket {
   readonly fd: number;
   readonly family: 4 | 6;
   readonly local: SocketAddress;
+  /** `probe` was wanted and the system does it. */
+  readonly isDontFragment: boolean;
 }
 
 /** A non-blocking UDP socket. @throws the system's error with its `code` */
@@ -75,28 +43,52 @@ export function bindSocket(options: SocketOptions): BoundSocket {
   const fd = libc.socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM_NONBLOCK, 0);
   if (fd < 0) throw systemError('socket', options.address);
   try {
-    const scratch = new Uint8Array(64);
-    const view = new DataView(scratch.buffer);
-    const at = addressOf(scratch);
-    const option = (level: number, name: number, value: number): boolean => {
-      view.setInt32(48, value, true);
-      return libc.setsockopt(fd, level, name, at + 48, 4) === 0;
-    };
+    const option = (level: number, name: number, value: number) => setOption(fd, level, name, value);
     // SO_RCVBUFFORCE (33) and SO_SNDBUFFORCE (32) need CAP_NET_ADMIN and pass the system's cap.
     if (!option(1, 33, options.receiveBuffer)) option(1, 8, options.receiveBuffer);
     if (!option(1, 32, options.sendBuffer)) option(1, 7, options.sendBuffer);
-    if (options.long === 'probe') option(v6 ? 41 : 0, v6 ? 23 : 10, 3); // IPV6_MTU_DISCOVER, IP_MTU_DISCOVER
+    const isDontFragment = options.long === 'probe' && forbidFragments(fd, v6);
     if (v6) option(41, 26, options.isDualStack ? 0 : 1); // IPV6_V6ONLY
-    const length = v6 ? SOCKADDR_IN6_LENGTH : SOCKADDR_IN_LENGTH;
+    // Any free port that the system picks for a socket that shares it may be one that is shared already.
+    const isPicked = options.port === 0;
+    if (options.isShared && !isPicked) share(fd);
+    const name = new Uint8Array(64);
+    const view = new DataView(name.buffer);
+    const at = addressOf(name);
     writeName(view, wanted);
-    if (libc.bind(fd, at, length) < 0) throw systemError('bind', `${options.address}:${options.port}`);
+    if (libc.bind(fd, at, v6 ? SOCKADDR_IN6_LENGTH : SOCKADDR_IN_LENGTH) < 0)
+      throw systemError('bind', `${options.address}:${options.port}`);
+    if (options.isShared && isPicked) share(fd);
     view.setUint32(48, 32, true);
     if (libc.getsockname(fd, at, at + 48) < 0) throw systemError('getsockname', '');
-    return { fd, family: v6 ? 6 : 4, local: { address: options.address, port: view.getUint16(2) } };
+    const local = { address: options.address, port: view.getUint16(2) };
+    return { fd, family: v6 ? 6 : 4, local, isDontFragment };
   } catch (error) {
     libc.close(fd);
     throw error;
   }
+}
+
+/** Sets an option of one int; whether the system took it. */
+export function setOption(fd: number, level: number, name: number, value: number): boolean {
+  const bytes = new Uint8Array(new Int32Array([value]).buffer);
+  return libc.setsockopt(fd, level, name, addressOf(bytes), 4) === 0;
+}
+
+/** IP_MTU_DISCOVER, IPV6_MTU_DISCOVER: 3 = probe. */
+function forbidFragments(fd: number, v6: boolean): boolean {
+  return setOption(fd, v6 ? 41 : 0, v6 ? 23 : 10, 3);
+}
+
+/** SO_REUSEPORT */
+function share(fd: number): void {
+  if (!setOption(fd, 1, 15, 1)) throw systemError('setsockopt', 'SO_REUSEPORT');
+}
+
+/** A socket that was bound elsewhere in this process, as if it were bound here. */
+export function adoptSocket({ fd, local }: UdpDescriptor): BoundSocket {
+  const v6 = parseIPv6(local.address) !== undefined;
+  return { fd, family: v6 ? 6 : 4, local, isDontFragment: forbidFragments(fd, v6) };
 }
 
 function writeName(view: DataView, to: UdpEndpoint): void {

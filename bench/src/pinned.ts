@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
+import { cpuNsOf, pssKbOf, tree } from './processes.ts';
 
 /** Servers have one core for themselves, generators the other. */
 export const SERVER_CPU = 0;
@@ -12,6 +13,8 @@ export interface PinnedOptions {
   /** What it prints goes here. */
   readonly log: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** For a Node program that talks with us: what it sends comes here. */
+  readonly onMessage?: (message: unknown) => void;
 }
 
 const running = new Set<Pinned>();
@@ -40,17 +43,18 @@ export class Pinned {
     running.add(this);
   }
 
-  static async start(command: readonly string[], { cpu, cwd, log, env }: PinnedOptions): Promise<Pinned> {
+  static async start(command: readonly string[], { cpu, cwd, log, env, onMessage }: PinnedOptions): Promise<Pinned> {
     const script = '(echo -10 >/proc/self/autogroup) 2>/dev/null; exec nice -n -10 taskset -c "$@"';
     const out = openSync(log, 'a');
     try {
       const child = spawn('sh', ['-c', script, 'sh', String(cpu), ...command], {
         cwd,
         detached: true,
-        stdio: ['ignore', out, out],
+        stdio: onMessage ? ['ignore', out, out, 'ipc'] : ['ignore', out, out],
         env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin`, ...env },
       });
       await once(child, 'spawn');
+      if (onMessage) child.on('message', onMessage);
       return new Pinned(child);
     } finally {
       closeSync(out);
@@ -65,6 +69,11 @@ export class Pinned {
   async ended(): Promise<number | null> {
     await this.#gone;
     return this.#child.exitCode;
+  }
+
+  /** To one that was started with `onMessage`. */
+  send(message: object): void {
+    this.#child.send(message);
   }
 
   signal(name: NodeJS.Signals): void {
@@ -82,42 +91,12 @@ export class Pinned {
 
   /** Nanoseconds on the processor since the start: all threads of the process and of those it has started. */
   cpuNs(): number {
-    let total = 0;
-    for (const pid of tree(this.pid))
-      for (const task of list(`/proc/${pid}/task`))
-        total += Number(read(`/proc/${pid}/task/${task}/schedstat`).split(' ')[0] || 0);
-    return total;
+    return cpuNsOf(this.pid);
   }
 
   /** Resident memory of all its processes in kB, what they share counted once (PSS). */
   rssKb(): number {
-    const kb = (pid: number) => Number(/^Pss: +(\d+)/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
-    return tree(this.pid).reduce((sum, pid) => sum + kb(pid), 0);
-  }
-}
-
-/** A process and all below it. */
-function tree(pid: number): number[] {
-  const children = list(`/proc/${pid}/task`).flatMap((task) =>
-    read(`/proc/${pid}/task/${task}/children`).split(' ').filter(Boolean).map(Number),
-  );
-  return [pid, ...children.flatMap(tree)];
-}
-
-/** A thread may end between being listed and being read. */
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-function list(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
+    return pssKbOf(this.pid);
   }
 }
 

@@ -10,11 +10,10 @@ export interface Machine {
   readonly system: string;
   readonly node: string;
   readonly load: readonly number[];
-  readonly kamailio: string;
-  readonly sipp: string;
 }
 
-export function machine(peers: { kamailio: string; sipp: string }): Machine {
+/** With the versions of the programs that took part. */
+export function machine<Programs extends Readonly<Record<string, string>>>(programs: Programs): Machine & Programs {
   const all = cpus();
   return {
     cpu: all[0]?.model ?? 'unknown',
@@ -24,6 +23,6 @@ export function machine(peers: { kamailio: string; sipp: string }): Machine {
     system: /^PRETTY_NAME="?([^"\n]*)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown',
     node: process.version,
     load: loadavg().map((load) => Math.round(load * 100) / 100),
-    ...peers,
+    ...programs,
   };
 }

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { batchedUdpProblem, bindUdpDescriptors, openUdpPort, type UdpDescriptor, UdpEndpoint } from './index.ts';
+
+/** Answers every packet with its own name, in a thread. */
+async function answer({ name, fd }: { name: number; fd: UdpDescriptor }): Promise<void> {
+  const port = await openUdpPort({ ...fd.local, fd });
+  port.onReadable = () => {
+    const n = port.fill();
+    for (let i = 0; i < n; i++) {
+      port.rx.bytes[port.rx.offset[i]!] = name;
+      port.stageReply(port.rx.offset[i]!, port.rx.length[i]!, i);
+    }
+  };
+  // A socket of its own, which has to be gone with the thread.
+  const own = await openUdpPort({ address: fd.local.address, port: 0 });
+  own.onReadable = () => {};
+  parentPort!.on('message', () => {
+    throw new Error('stopped');
+  });
+  parentPort!.postMessage('ready');
+}
+
+async function startWorker(name: number, fd: UdpDescriptor): Promise<Worker> {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { name, fd } });
+  await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+  return worker;
+}
+
+async function stop(worker: Worker): Promise<void> {
+  worker.on('error', () => {});
+  worker.postMessage('stop');
+  await new Promise((resolve) => worker.once('exit', resolve));
+}
+
+if (isMainThread) {
+  const problem = await batchedUdpProblem();
+  for (const address of ['127.0.0.1', '::1'])
+    test(`${address}: every source stays with one of two threads, also when one of them is replaced`, {
+      skip: problem ?? false,
+      timeout: 30_000,
+    }, async () => {
+      const openBefore = readdirSync('/proc/self/fd').length;
+      const descriptors = await bindUdpDescriptors({ address, port: 0 }, 2);
+      const [first, second] = descriptors as [UdpDescriptor, UdpDescriptor];
+      assert.equal(first.local.port, second.local.port);
+      await assert.rejects(openUdpPort({ ...first.local }), { code: 'EADDRINUSE' });
+      const to = UdpEndpoint.from(first.local)!;
+      const clients = await Promise.all(Array.from({ length: 50 }, () => openUdpPort({ address, port: 0 })));
+
+      /** Who answered each client. */
+      const round = async (between?: () => Promise<unknown>): Promise<number[]> => {
+        const names = new Array<number>(clients.length).fill(0);
+        let answers = 0;
+        const answered = new Promise<void>((resolve) => {
+          for (const [i, client] of clients.entries())
+            client.onReadable = () => {
+              const n = client.fill();
+              if (n > 0) names[i] = client.rx.bytes[client.rx.offset[0]!]!;
+              answers += n;
+              if (answers === clients.length) resolve();
+            };
+        });
+        for (const client of clients) client.send(new Uint8Array(20), to);
+        await between?.();
+        await answered;
+        return names;
+      };
+
+      let one = await startWorker(1, first);
+      const two = await startWorker(2, second);
+      const names = await round();
+      assert.ok(names.includes(1) && names.includes(2), 'both have clients');
+      assert.deepEqual(await round(), names);
+      await one.terminate();
+      // What comes while nobody reads waits for the next thread.
+      assert.deepEqual(
+        await round(async () => {
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          one = await startWorker(1, first);
+        }),
+        names,
+      );
+      await stop(two);
+      const another = await startWorker(2, second);
+      assert.deepEqual(await round(), names);
+      await stop(one);
+      await stop(another);
+      for (const client of clients) client.close();
+      const { libc } = await import('./libc.ts');
+      for (const { fd } of descriptors) assert.equal(libc.close(fd), 0);
+      // A thread that was terminated had no say: its epoll descriptor and its socket are left.
+      assert.equal(readdirSync('/proc/self/fd').length, openBefore + 2);
+    });
+} else {
+  await answer(workerData as { name: number; fd: UdpDescriptor });
+}

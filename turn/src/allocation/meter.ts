@@ -1,0 +1,29 @@
+/** What may pass in a second. */
+export interface Rate {
+  readonly bytesPerS: number;
+  readonly packetsPerS: number;
+}
+
+/** Counts packets of one direction and lets no more than a rate of them pass in each second that begins with a packet. */
+export class Meter {
+  bytes = 0;
+  packets = 0;
+  #sinceMs = Number.NEGATIVE_INFINITY;
+  #windowBytes = 0;
+  #windowPackets = 0;
+
+  /** Whether a packet of that length still fits; it is counted then. */
+  take(length: number, rate: Rate, nowMs: number): boolean {
+    if (nowMs - this.#sinceMs >= 1000) {
+      this.#sinceMs = nowMs;
+      this.#windowBytes = 0;
+      this.#windowPackets = 0;
+    }
+    if (this.#windowPackets >= rate.packetsPerS || this.#windowBytes + length > rate.bytesPerS) return false;
+    this.#windowPackets++;
+    this.#windowBytes += length;
+    this.packets++;
+    this.bytes += length;
+    return true;
+  }
+}

@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs';
+import type { LongTermUser } from './auth/long-term-users.ts';
+import { readUsers } from './auth/users-file.ts';
+import type { TurnPolicy } from './config.ts';
+import type { TurnRules } from './server/turn-server.ts';
+
+/** What the policy says with what its files hold now. Throws in words when a file can't be used. */
+export function readRules(policy: TurnPolicy, realm: string): TurnRules {
+  const { secrets, secretsFile, usersFile, peers, limits, alternateServer } = policy;
+  const users: LongTermUser[] = usersFile === undefined ? [] : readUsers(usersFile, realm);
+  const all = [...secrets, ...(secretsFile === undefined ? [] : readSecrets(secretsFile))];
+  return { secrets: [...new Set(all)], users, peers, limits, alternateServer };
+}
+
+function readSecrets(path: string): readonly string[] {
+  let turn: unknown;
+  try {
+    ({ turn } = JSON.parse(readFileSync(path, 'utf8')) as { turn?: unknown });
+  } catch (error) {
+    throw new Error(`secretsFile: ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const list = Array.isArray(turn) ? turn : [turn];
+  if (list.length === 0 || !list.every((one) => typeof one === 'string' && one !== ''))
+    throw new Error(`secretsFile: ${path} needs a key 'turn' with a secret or a list of them`);
+  return list as string[];
+}

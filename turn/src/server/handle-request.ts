@@ -1,0 +1,85 @@
+import { StunAttribute, StunMethod, socketKey } from '@offhook/core';
+import { allocate } from './allocate.ts';
+import { binding } from './binding.ts';
+import { channelBind, createPermission } from './permissions.ts';
+import { refresh } from './refresh.ts';
+import { mayAnswer, type RequestContext, type SignedRequest, type TurnRequest } from './request.ts';
+
+/** Comprehension-required attributes that are understood in requests with credentials; DONT-FRAGMENT where we can. */
+const KNOWN: ReadonlySet<number> = new Set([
+  StunAttribute.mappedAddress,
+  StunAttribute.username,
+  StunAttribute.userhash,
+  StunAttribute.messageIntegrity,
+  StunAttribute.messageIntegritySha256,
+  StunAttribute.passwordAlgorithm,
+  StunAttribute.errorCode,
+  StunAttribute.unknownAttributes,
+  StunAttribute.channelNumber,
+  StunAttribute.lifetime,
+  StunAttribute.xorPeerAddress,
+  StunAttribute.data,
+  StunAttribute.realm,
+  StunAttribute.nonce,
+  StunAttribute.xorRelayedAddress,
+  StunAttribute.requestedAddressFamily,
+  StunAttribute.evenPort,
+  StunAttribute.requestedTransport,
+  StunAttribute.reservationToken,
+  StunAttribute.xorMappedAddress,
+]);
+const KNOWN_WITH_DF: ReadonlySet<number> = new Set([...KNOWN, StunAttribute.dontFragment]);
+
+/** Handles one request; whether `context.replies` now holds an answer. */
+export function handleRequest(context: RequestContext, request: TurnRequest): boolean {
+  const { message } = request;
+  if (message.has(StunAttribute.fingerprint) && !message.verifyFingerprint()) return false; // RFC 8489 6.3
+  switch (message.method) {
+    case StunMethod.binding:
+      return binding(context, request);
+    case StunMethod.allocate:
+    case StunMethod.refresh:
+    case StunMethod.createPermission:
+    case StunMethod.channelBind:
+      return signed(context, request);
+    default:
+      return false; // RFC 8489 6.3: a method that isn't supported is discarded
+  }
+}
+
+/** The long-term credential mechanism (RFC 8489 9.2.4), then the method. */
+function signed(context: RequestContext, request: TurnRequest): boolean {
+  const { message, listener, batch, i } = request;
+  const { replies } = context;
+  // Malformed for sure, so the smallest answer will do.
+  const noTransport = message.method === StunMethod.allocate && !message.has(StunAttribute.requestedTransport);
+  if (noTransport) return mayAnswer(context, request) && replies.error(request, 400, undefined);
+  const { authenticator } = context.rules();
+  const allocation = context.allocations.ofClient(listener, batch, i);
+  const client = socketKey(request.client.toSocketAddress());
+  const who = authenticator.authenticate(message, client, context.wallMs(), allocation?.owner);
+  if (who.kind === 'refused') {
+    if (!mayAnswer(context, request)) return false;
+    if (who.code === 400) return replies.error(request, 400, undefined);
+    const { realm, passwordAlgorithms, nonces } = authenticator;
+    const nonce = nonces.make(client, context.wallMs());
+    return replies.challenge(request, who.code, { realm, nonce, passwordAlgorithms });
+  }
+  const { username, signature } = who;
+  const unknown = message.unknownRequired(context.isDontFragment ? KNOWN_WITH_DF : KNOWN);
+  if (unknown.length > 0) return replies.unknownAttributes(request, unknown, signature);
+  const authentic: SignedRequest = { ...request, username, signature, allocation };
+  if (message.method === StunMethod.allocate) return allocate(context, authentic);
+  // RFC 8656 5: the request has to come on the 5-tuple of an allocation, with the credentials that made it
+  if (!allocation) return replies.error(request, 437, signature);
+  if (allocation.owner.username !== username) return replies.error(request, 441, signature);
+  if (!allocation.isOpen) return false; // it has not been answered yet, so nobody knows of it
+  switch (message.method) {
+    case StunMethod.refresh:
+      return refresh(context, authentic, allocation);
+    case StunMethod.createPermission:
+      return createPermission(context, authentic, allocation);
+    default:
+      return channelBind(context, authentic, allocation);
+  }
+}

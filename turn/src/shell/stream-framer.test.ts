@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { hex, STUN_HEADER } from '@offhook/core';
+import fc from 'fast-check';
+import { StreamFramer } from './stream-framer.ts';
+
+function stun(length: number): Uint8Array {
+  const bytes = new Uint8Array(STUN_HEADER + length);
+  bytes.set([0, 1, length >> 8, length & 255, 0x21, 0x12, 0xa4, 0x42]);
+  return bytes.fill(7, 8);
+}
+
+function channelData(length: number): { readonly whole: Uint8Array; readonly bare: Uint8Array } {
+  const whole = new Uint8Array(4 + ((length + 3) & ~3));
+  whole.set([0x40, 1, length >> 8, length & 255]);
+  whole.fill(9, 4, 4 + length);
+  return { whole, bare: whole.slice(0, 4 + length) };
+}
+
+function collect(chunks: readonly Uint8Array[]): { messages: string[]; oversize: number; alive: boolean } {
+  const messages: string[] = [];
+  let oversize = 0;
+  const framer = new StreamFramer({
+    message: (bytes, offset, length) => messages.push(hex(bytes.subarray(offset, offset + length))),
+    oversize: () => oversize++,
+  });
+  let alive = true;
+  for (const chunk of chunks) alive &&= framer.handle(chunk);
+  return { messages, oversize, alive };
+}
+
+test('messages come out whole however the stream is cut', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ isStun: fc.boolean(), words: fc.integer({ min: 0, max: 600 }), odd: fc.nat(3) }), {
+        maxLength: 12,
+      }),
+      fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1 }),
+      (frames, cuts) => {
+        const wanted: string[] = [];
+        let tooLong = 0;
+        const parts: Uint8Array[] = [];
+        for (const { isStun, words, odd } of frames) {
+          const one = isStun ? { whole: stun(words * 4), bare: stun(words * 4) } : channelData(words * 4 + odd);
+          parts.push(one.whole);
+          if (one.whole.length > 1856) tooLong++;
+          else wanted.push(hex(one.bare));
+        }
+        const all = Uint8Array.from(parts.flatMap((part) => [...part]));
+        const chunks: Uint8Array[] = [];
+        for (let at = 0, cut = 0; at < all.length; cut++) {
+          const length = cuts[cut % cuts.length]!;
+          chunks.push(all.slice(at, at + length));
+          at += length;
+        }
+        const got = collect(chunks);
+        assert.deepEqual(got, { messages: wanted, oversize: tooLong, alive: true });
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test('what is neither STUN nor ChannelData ends the stream', () => {
+  assert.equal(collect([new Uint8Array([0x80, 0, 0, 0])]).alive, false);
+  assert.equal(collect([new Uint8Array([0xff])]).alive, false);
+  assert.equal(collect([new Uint8Array([0, 1, 0, 3])]).alive, false, 'a length that is no multiple of four');
+  assert.equal(collect([new Uint8Array([0, 1]), new Uint8Array([0, 3])]).alive, false);
+  assert.equal(
+    collect([new TextEncoder().encode('GET / HTTP/1.1\r\n\r\n')]).alive,
+    true,
+    'G is ChannelData by its bits',
+  );
+  fc.assert(fc.property(fc.array(fc.uint8Array({ maxLength: 300 })), (chunks) => void collect(chunks)));
+});

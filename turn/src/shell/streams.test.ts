@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { decodeStun, hex, StunAttribute, StunMethod, utf8 } from '@offhook/core';
+import { nodeCrypto, passingCertificate } from '@offhook/core/node';
+import { sharedMemory } from '../allocation/shared.ts';
+import type { TurnLimits } from '../limits.ts';
+import { code, TestClient } from '../testkit/client.ts';
+import { streamSocket } from '../testkit/stream-socket.ts';
+import { REALM, SECRET } from '../testkit/world.ts';
+import { openListeners } from './listeners.ts';
+import { TurnShell } from './shell.ts';
+
+async function open(kind: 'tcp' | 'tls', limits: Partial<TurnLimits> = {}): Promise<TurnShell> {
+  const at = { address: '127.0.0.1', port: 0 };
+  const { cert, key } = passingCertificate(['localhost', '127.0.0.1'], Date.now());
+  return TurnShell.open({
+    listen: (connections) =>
+      openListeners({
+        listen: { udp: [], tcp: kind === 'tcp' ? [at] : [], tls: kind === 'tls' ? [at] : [] },
+        certificate: { cert, key },
+        connections,
+        sharing: 'alone',
+      }),
+    relay: { addresses: [{ address: '127.0.0.1' }], portMin: 0, portMax: 0 },
+    realm: REALM,
+    secrets: [SECRET],
+    users: [],
+    peers: { base: 'none', allow: [{ address: '127.0.0.1' }], deny: [] },
+    limits,
+    worker: 0,
+    nonceKey: new Uint8Array(32).fill(7),
+    memory: sharedMemory(1, 1, nodeCrypto),
+    crypto: nodeCrypto,
+  });
+}
+
+async function dial(shell: TurnShell, kind: 'tcp' | 'tls'): Promise<Socket> {
+  const { address: host, port } = shell.listeners.addresses[0]!;
+  const socket = kind === 'tls' ? connectTls({ host, port, rejectUnauthorized: false }) : connect({ host, port });
+  await once(socket, kind === 'tls' ? 'secureConnect' : 'connect');
+  return socket;
+}
+
+for (const kind of ['tcp', 'tls'] as const) {
+  test(`over ${kind}: channels and indications both ways, and the end of the connection ends the allocation`, async () => {
+    const shell = await open(kind);
+    const peer = createSocket('udp4');
+    peer.bind(0, '127.0.0.1');
+    await once(peer, 'listening');
+    const at = { address: '127.0.0.1', port: peer.address().port };
+    const socket = await dial(shell, kind);
+    const alice = new TestClient(streamSocket(socket), shell.listeners.addresses[0]!);
+    const relayed = await alice.allocate();
+    assert.equal(code(await alice.bind(0x4001, at)), 0);
+    for (const length of [0, 1, 5, 1200]) {
+      const data = new Uint8Array(length).fill(length);
+      const came = once(peer, 'message');
+      alice.sendChannel(0x4001, data);
+      const [bytes] = (await came) as [Buffer];
+      assert.equal(hex(bytes), hex(data));
+      peer.send(data, relayed.port, relayed.address);
+      assert.equal(hex((await alice.socket.receive())!.bytes.subarray(4)), hex(data));
+    }
+    const came = once(peer, 'message');
+    alice.send(at, utf8('indicated'));
+    await came;
+    assert.equal(shell.server.allocations, 1);
+    const closed = once(socket, 'close');
+    socket.destroy();
+    await closed;
+    while (shell.server.allocations > 0) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(shell.relays, 0);
+    peer.close();
+    shell.close();
+  });
+}
+
+test('what is no STUN, too many connections and idle ones are closed; a half-open handshake too', async () => {
+  const shell = await open('tcp', { connections: 3, connectionIdleS: 1 });
+  const socket = await dial(shell, 'tcp');
+  socket.write('\xff\xff\xff\xff', 'latin1');
+  await once(socket, 'close');
+  const three = await Promise.all([1, 2, 3].map(() => dial(shell, 'tcp')));
+  const fourth = await dial(shell, 'tcp');
+  await once(fourth, 'close');
+  assert.equal(shell.connections.refused, 1);
+  const alice = new TestClient(streamSocket(three[0]!), shell.listeners.addresses[0]!);
+  await alice.allocate();
+  await Promise.all([once(three[1]!, 'close'), once(three[2]!, 'close')]);
+  assert.equal(three[0]!.destroyed, false, 'the one with an allocation stays');
+  shell.close();
+  await once(three[0]!, 'close');
+});
+
+test('a slow reader loses packets, the server keeps none of them', async () => {
+  const shell = await open('tcp', { bytesPerS: 1e9, packetsPerS: 1e9, userBytesPerS: 1e9, userPacketsPerS: 1e9 });
+  const peer = createSocket('udp4');
+  peer.bind(0, '127.0.0.1');
+  await once(peer, 'listening');
+  const socket = await dial(shell, 'tcp');
+  const stream = streamSocket(socket);
+  const alice = new TestClient(stream, shell.listeners.addresses[0]!);
+  const relayed = await alice.allocate();
+  await alice.permit({ address: '127.0.0.1', port: peer.address().port });
+  socket.pause();
+  const packet = new Uint8Array(1200);
+  while (shell.connections.dropped === 0) {
+    for (let i = 0; i < 50; i++) peer.send(packet, relayed.port, relayed.address);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(shell.connections.dropped > 0);
+  peer.close();
+  shell.close();
+});
+
+test('Binding over TLS tells the client’s address', async () => {
+  const shell = await open('tls');
+  const socket = await dial(shell, 'tls');
+  const alice = new TestClient(streamSocket(socket), shell.listeners.addresses[0]!);
+  alice.socket.send(alice.unsigned(StunMethod.binding), alice.server);
+  const answer = decodeStun((await alice.socket.receive())!.bytes)!;
+  assert.deepEqual(answer.xorAddress(StunAttribute.xorMappedAddress), alice.socket.local);
+  shell.close();
+  await once(socket, 'close');
+});
