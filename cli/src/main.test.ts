@@ -321,7 +321,7 @@ test('by default only the media mux and the relayed addresses leave loopback', (
   const one = (port: number) => [{ address: '127.0.0.1', port }];
   assert.deepEqual(all.turn.listen, { udp: one(3478), tcp: one(3478), tls: one(5349) });
   assert.deepEqual(all.turn.relay.addresses, [{ address: '127.0.0.1' }, { address: '192.0.2.7' }]);
-  assert.deepEqual(all.turn.secrets, ['T', 'before']);
+  assert.deepEqual([all.turn.secrets, all.turn.secretsFile], [[], '/d/secrets.json']);
   assert.equal(all.signaling.turn.secret, 'T');
   assert.deepEqual(all.turn.tls, all.signaling.tls);
   const { workers, nonceSecret, usersFile, limits } = all.turn;
@@ -410,7 +410,10 @@ test('TURN as it is configured: public peers with rules, an address outside, no 
     { address: '10.1.0.0/16' },
     { address: 'fd00::1', portMin: 5000, portMax: 5000 },
   ]);
-  assert.deepEqual(all.turn.peers.deny, [{ address: '198.18.0.0-198.18.0.9', portMin: 1, portMax: 1023 }]);
+  assert.deepEqual(all.turn.peers.deny, [
+    { address: '198.18.0.0-198.18.0.9', portMin: 1, portMax: 1023 },
+    ...['192.0.2.7', '192.0.2.8', '11.0.0.7'].map((address) => ({ address })),
+  ]);
   assert.deepEqual(all.turn.relay.addresses[1], { address: '192.0.2.7', external: '11.0.0.7' });
   assert.deepEqual(all.turn.alternateServer, { address: '2001:db8::7', port: 3478 });
   assert.deepEqual([all.turn.listen.tcp, all.turn.listen.tls, all.turn.tls], [[], [], undefined]);

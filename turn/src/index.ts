@@ -8,6 +8,7 @@ export {
   type CoturnVersion,
   coturnVersionFor,
 } from './coturn/settings.ts';
+export { writeCoturnUsers } from './coturn/users.ts';
 export { type CoturnConf, writeCoturnConf } from './coturn/writer.ts';
 export { DEFAULT_LIMITS, type TurnLimits } from './limits.ts';
 export { PeerPolicy } from './peers/peer-policy.ts';

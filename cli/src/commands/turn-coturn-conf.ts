@@ -52,7 +52,7 @@ export function coturnConf(values: Values): number {
 function forCoturn(composition: Composition): CoturnSettings {
   const { config } = composition;
   const muxPorts = Array.from({ length: workerCount(config) }, (_, i) => nth(config.media.muxPort, i)).filter(Boolean);
-  const { usersFile, ...settings } = turnSettings(composition, muxPorts);
+  const { usersFile, secretsFile: _, ...settings } = turnSettings(composition, muxPorts);
   const outside = <T extends { readonly address: string }>(all: readonly T[]): readonly T[] => {
     const far = all.filter(({ address }) => !isLoopback(address));
     return far.length > 0 ? far : all;
@@ -60,6 +60,7 @@ function forCoturn(composition: Composition): CoturnSettings {
   const { listen, relay, peers } = settings;
   return {
     ...settings,
+    secrets: composition.secrets().turn,
     ...(usersFile !== undefined && existsSync(usersFile) ? { usersFile } : {}),
     listen: { udp: outside(listen.udp), tcp: outside(listen.tcp), tls: outside(listen.tls) },
     relay: { ...relay, addresses: outside(relay.addresses) },
@@ -89,7 +90,12 @@ export function exampleConf(): string {
   );
   const any = [{ address: '0.0.0.0', port: config.turn.port }];
   const { text } = writeCoturnConf(
-    { ...settings, listen: { udp: any, tcp: any, tls: [] }, relay: { ...settings.relay, addresses: [] } },
+    {
+      ...settings,
+      secrets: ['-'],
+      listen: { udp: any, tcp: any, tls: [] },
+      relay: { ...settings.relay, addresses: [] },
+    },
     '4.6',
   );
   return text

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import type { RunningPart } from '@offhook/core/node';
-import { type CoturnUser, startTurn, type TurnConfig } from '@offhook/turn';
+import { nodeCrypto } from '@offhook/core/node';
+import { startTurn, type TurnConfig, writeCoturnUsers } from '@offhook/turn';
 import { ConfigError } from '../config/config-error.ts';
 import { readConf } from './turn-check-conf.ts';
 
@@ -19,16 +19,11 @@ export async function serveConf(file: string): Promise<number> {
   const runDir = mkdtempSync(join(tmpdir(), 'offhook-turn-'));
   try {
     const { users = [], ...rest } = settings;
-    const part = await startTurn({
-      ...rest,
-      ...withFiles(settings.tls, file),
-      part: 'turn',
-      runDir,
-      configHash: '',
-      usersFile: join(runDir, 'users.json'),
-    });
+    const usersFile = join(runDir, 'users.json');
+    writeCoturnUsers(usersFile, settings.realm, users, nodeCrypto);
+    const where = { part: 'turn', runDir, configHash: '', usersFile };
+    const part = await startTurn({ ...rest, ...withFiles(settings.tls, file), ...where });
     try {
-      await letIn(part, users);
       for (const [name, port] of Object.entries(part.ports))
         say(`listens on ${placesOf(settings, name)} ${name} port ${port}`);
       say('Ctrl-C stops it');
@@ -48,12 +43,6 @@ function withFiles(tls: TurnConfig['tls'], file: string): Pick<TurnConfig, 'tls'
   if (!tls) return {};
   const at = (path: string | undefined) => (path === undefined ? undefined : resolve(dirname(file), path));
   return { tls: { ...tls, cert: at(tls.cert), key: at(tls.key) } };
-}
-
-async function letIn(part: RunningPart, users: readonly CoturnUser[]): Promise<void> {
-  const verb = part.verbs?.users;
-  if (users.length > 0 && !verb) throw new Error('this TURN server takes no long-term users');
-  for (const user of users) await verb?.({ op: 'put', ...user });
 }
 
 function placesOf({ listen }: Pick<TurnConfig, 'listen'>, name: string): string {

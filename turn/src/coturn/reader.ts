@@ -1,5 +1,6 @@
 import { ipFamily, type SocketAddress } from '@offhook/core';
 import type { RelayAddress } from '../allocation/relay-address.ts';
+import { userNameProblem } from '../auth/long-term-users.ts';
 import type { TurnListen } from '../config.ts';
 import type { TurnLimits } from '../limits.ts';
 import { confLines, isOn } from './conf-line.ts';
@@ -186,6 +187,8 @@ function user(text: string, { problems }: Said): CoturnUser | undefined {
     problems.push('user: name:password is needed, or name:0x<key>');
     return undefined;
   }
+  const problem = userNameProblem(name);
+  if (problem !== undefined) problems.push(`user: ${problem}`);
   if (!secret.startsWith('0x')) return { name, password: secret };
   const key = secret.slice(2).toLowerCase();
   if (/^[0-9a-f]{32}$/.test(key)) return { name, key };

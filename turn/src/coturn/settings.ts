@@ -6,8 +6,8 @@ export type CoturnUser =
   | { readonly name: string; readonly password: string }
   | { readonly name: string; readonly key: string };
 
-/** What our server is configured by, apart from where it runs; `users` are those that stand in the file itself. */
-export interface CoturnSettings extends Omit<TurnConfig, keyof PartConfig> {
+/** What our server is configured by, apart from where it runs; secrets and `users` are those that stand in the file itself. */
+export interface CoturnSettings extends Omit<TurnConfig, keyof PartConfig | 'secretsFile'> {
   readonly users?: readonly CoturnUser[];
 }
 
