@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { DEFAULT_LIMITS } from '@offhook/turn';
 import { skippedPorts } from './commands/skipped-ports.ts';
+import type { Secrets } from './config/secrets.ts';
 import type { TurnSettings } from './config/turn.ts';
 import type { Finding } from './doctor/finding.ts';
 import { composeParts, portSlice } from './parts.ts';
-import type { Ports } from './supervisor/spec.ts';
+import { configHash, type Ports } from './supervisor/spec.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'oh-cli-'));
 
@@ -351,6 +352,18 @@ test('signalling that is restarted on the ports it had is told all else as befor
   const again = signaling!.withPorts(told, { udp: 5070, tcp: 5071, tls: 5072 }) as typeof told;
   const at = (port: number) => [{ address: '127.0.0.1', port }];
   assert.deepEqual(again.sip, { ...(told.sip as object), udp: at(5070), tcp: at(5071), tls: at(5072) });
+});
+
+test('another TURN secret, which can be told while they run, makes no other parts', () => {
+  const hashes = (turn: Secrets['turn']) =>
+    composeParts({
+      config: { ...CONFIG, public: true },
+      secrets: () => ({ ...SECRETS, turn }),
+      hostAddresses: [],
+      loopback: ['127.0.0.1'],
+      version: '0',
+    }).map((spec) => configHash(spec, spec.settings(PORTS)));
+  assert.deepEqual(hashes(['another', 'T']), hashes(['T']));
 });
 
 test('without TURN nothing waits for it and no phone is told of it', () => {

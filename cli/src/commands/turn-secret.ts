@@ -1,4 +1,4 @@
-import { rotateTurnSecret } from '../config/secrets.ts';
+import { rotateTurnSecret, type Secrets } from '../config/secrets.ts';
 import { ask, foundParts } from '../running.ts';
 import { command } from '../spelling.ts';
 
@@ -16,8 +16,7 @@ export async function rotateSecret(data: string): Promise<number> {
     return 0;
   }
   try {
-    if (parts.includes('turn')) await ask(data, 'turn', 'secrets', { secrets: turn });
-    if (parts.includes('signaling')) await ask(data, 'signaling', 'turn-secret', { secret: turn[0] });
+    await tellTurnSecrets(data, turn, parts);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     process.stderr.write(
@@ -28,4 +27,10 @@ export async function rotateSecret(data: string): Promise<number> {
   out('TURN credentials are signed with a new secret; those of the one before are good until they end.');
   out(`Wait that long before the next change. A coturn beside needs its file anew: ${command('turn coturn-conf')}`);
   return 0;
+}
+
+/** What runs is told the secrets, TURN first; `parts` are those that run. */
+export async function tellTurnSecrets(data: string, turn: Secrets['turn'], parts: readonly string[]): Promise<void> {
+  if (parts.includes('turn')) await ask(data, 'turn', 'secrets', { secrets: turn });
+  if (parts.includes('signaling')) await ask(data, 'signaling', 'turn-secret', { secret: turn[0] });
 }
