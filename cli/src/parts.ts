@@ -132,6 +132,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
         nonceSecret: secrets.nonce,
       };
     },
+    lasting: (settings) => ({ ...settings, turn: { ...(settings.turn as object), secret: undefined } }),
     withPorts: (settings, ports) => {
       const sip = settings.sip as { udp: At[]; tcp: At[]; tls: At[] };
       return {

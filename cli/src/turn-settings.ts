@@ -3,6 +3,7 @@ import type { TurnConfig } from '@offhook/turn';
 import { type At, type Composition, countOf, LOOPBACK, listenAddresses, onPort, tlsFolder } from './composition.ts';
 import type { Config } from './config/config.ts';
 import { peerRules } from './config/peers.ts';
+import { secretsPath } from './config/secrets.ts';
 import { parseSocketAddress } from './config/turn.ts';
 import type { Ports } from './supervisor/spec.ts';
 
@@ -13,7 +14,6 @@ export type TurnPartSettings = Omit<TurnConfig, 'part' | 'runDir' | 'configHash'
 export function turnSettings(composition: Composition, muxPorts: readonly number[]): TurnPartSettings {
   const { config, hostAddresses } = composition;
   const { turn } = config;
-  const secrets = composition.secrets();
   const local = [LOOPBACK, ...hostAddresses];
   const external = externalAddresses(composition);
   const listen = listenAddresses(composition);
@@ -36,17 +36,19 @@ export function turnSettings(composition: Composition, muxPorts: readonly number
       portMax: turn.relayPorts.max,
     },
     realm: config.domain,
-    secrets: secrets.turn,
+    // read anew at each start, so that a change of the secret is no other configuration
+    secrets: [],
+    secretsFile: secretsPath(config.data),
     usersFile: turnUsersFile(config),
     peers: {
       base: turn.peers === 'public' ? 'public' : 'none',
       allow: [...relays, ...peerRules(turn.allowedPeers)],
-      deny: peerRules(turn.deniedPeers),
+      deny: [...peerRules(turn.deniedPeers), ...(turn.peers === 'public' ? ownAddresses(hostAddresses, external) : [])],
     },
     limits: turn.limits,
     ...(alternateServer ? { alternateServer } : {}),
     workers: countOf(turn.workers),
-    nonceSecret: secrets.turnNonce,
+    nonceSecret: composition.secrets().turnNonce,
     sha256: turn.sha256,
     natDiscovery: turn.natDiscovery,
     gatherUs: turn.gatherUs,
@@ -107,6 +109,11 @@ export function externalAddresses({ config, hostAddresses }: Composition): Reado
     return new Map(Object.entries(external).filter(([local]) => hostAddresses.includes(local)));
   const [first] = hostAddresses;
   return new Map(first === undefined ? [] : [[first, external]]);
+}
+
+/** This machine's own services are nobody's peers, though its addresses be public; relayed addresses are reached all the same. */
+function ownAddresses(hostAddresses: readonly string[], external: ReadonlyMap<string, string>) {
+  return [...new Set([...hostAddresses, ...external.values()])].map((address) => ({ address }));
 }
 
 /** Two addresses with the same two ports (RFC 5780 6); loopback, which nobody is behind a NAT of, has the first only. */

@@ -21,14 +21,14 @@ import {
 import { nodeCrypto, ownCertificate, UdpEndpoint } from '@offhook/core/node';
 import { PeerPolicy } from '../peers/peer-policy.ts';
 import type { PeerRules } from '../peers/peer-rule.ts';
-import type { CoturnSettings } from './settings.ts';
+import { type CoturnSettings, coturnVersionFor } from './settings.ts';
 import { writeCoturnConf } from './writer.ts';
 
 /** Without coturn this is skipped, except where every peer has to be there. */
 const found = spawnSync('turnserver', ['--version'], { encoding: 'utf8', timeout: 5000 });
 const missing = found.error !== undefined;
 const skip = missing && process.env.CI !== 'true' ? 'turnserver is missing: apt-get install coturn' : false;
-const version = /^4\.[0-6](?:\.|\s|$)/m.test(found.stdout ?? '') ? '4.6' : '4.17';
+const version = coturnVersionFor(found.stdout ?? '');
 
 const REALM = 'turn.example.org';
 const SECRET = 'secret=of #tests';
