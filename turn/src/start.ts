@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
 import type { SocketAddress } from '@offhook/core';
 import {
   type AdminHandler,
@@ -39,6 +40,7 @@ export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): 
     certificate: certificate?.context('browsers') as { cert: string; key: string } | undefined,
     relay: config.relay,
     realm: config.realm,
+    hostAddresses: hostAddresses(),
     rules,
     sha256: config.sha256 ?? true,
     natDiscovery: config.natDiscovery ?? false,
@@ -185,6 +187,13 @@ function warnings({ relay, limits }: TurnConfig, certificate: ServerCertificate 
     words.push(`relay.portMin–portMax are ${ports} ports for limits.allocations of ${allocations}`);
   if (certificate?.warning) words.push(certificate.warning);
   return words;
+}
+
+/** Of all interfaces, without zones. */
+function hostAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((all) =>
+    (all ?? []).map(({ address }) => address.replace(/%.*$/, '')),
+  );
 }
 
 function portOf(name: string, [first]: readonly SocketAddress[]): Record<string, number> {
