@@ -284,6 +284,7 @@ const CONFIG = {
     deniedPeers: [],
     sha256: true,
     natDiscovery: false,
+    ipv6Addresses: [],
     limits: { ...DEFAULT_LIMITS, allocations: 99 },
     gatherUs: 500,
     credentialTtlS: 60,
@@ -413,6 +414,7 @@ test('TURN as it is configured: public peers with rules, an address outside, no 
       allowedPeers: ['10.1.0.0/16', '[fd00::1]:5000'],
       deniedPeers: ['198.18.0.0-198.18.0.9:1-1023'],
       external: { '192.0.2.7': '11.0.0.7' },
+      http: '127.0.0.1:9641',
       alternateServer: '[2001:db8::7]:3478',
       natDiscovery: true,
     },
@@ -428,6 +430,7 @@ test('TURN as it is configured: public peers with rules, an address outside, no 
     ...['192.0.2.7', '192.0.2.8', '11.0.0.7'].map((address) => ({ address })),
   ]);
   assert.deepEqual(all.turn.relay.addresses[1], { address: '192.0.2.7', external: '11.0.0.7' });
+  assert.deepEqual(all.turn.http, { address: '127.0.0.1', port: 9641 });
   assert.deepEqual(all.turn.alternateServer, { address: '2001:db8::7', port: 3478 });
   assert.deepEqual([all.turn.listen.tcp, all.turn.listen.tls, all.turn.tls], [[], [], undefined]);
   const at = (address: string, port: number) => ({ address, port });
@@ -481,4 +484,12 @@ test('every port that somebody else had is said, those of media too', () => {
     skippedPorts(any, (part) => ports.get(part) ?? {}),
     [],
   );
+});
+
+test('TURN listens and relays on the IPv6 addresses that are named, and phones are told of them', () => {
+  const { turn, signaling } = settings(true, { ipv6Addresses: ['2001:db8::5'] });
+  const on = (list: readonly { readonly address: string }[]) => list.map(({ address }) => address);
+  assert.deepEqual(on(turn.listen.tcp), ['127.0.0.1', '192.0.2.7', '2001:db8::5']);
+  assert.deepEqual(on(turn.relay.addresses), ['127.0.0.1', '192.0.2.7', '2001:db8::5']);
+  assert.ok(signaling.turn.uris.includes('turns:[2001:db8::5]:5350?transport=tcp'));
 });

@@ -14,11 +14,13 @@ export type TurnPartSettings = Omit<TurnConfig, 'part' | 'runDir' | 'configHash'
 export function turnSettings(composition: Composition, muxPorts: readonly number[]): TurnPartSettings {
   const { config, hostAddresses } = composition;
   const { turn } = config;
-  const local = [LOOPBACK, ...hostAddresses];
+  const ipv4 = [LOOPBACK, ...hostAddresses];
+  const local = [...ipv4, ...turn.ipv6Addresses];
   const external = externalAddresses(composition);
-  const listen = listenAddresses(composition);
+  const listen = [...listenAddresses(composition), ...turn.ipv6Addresses];
   const on = (addresses: readonly string[], port: number): At[] => addresses.map((address) => ({ address, port }));
-  const relays = muxPorts.flatMap((port) => local.map((address) => ({ address, portMin: port, portMax: port })));
+  const relays = muxPorts.flatMap((port) => ipv4.map((address) => ({ address, portMin: port, portMax: port })));
+  const http = turn.http === undefined ? undefined : parseSocketAddress(turn.http);
   const alternateServer = turn.alternateServer === undefined ? undefined : parseSocketAddress(turn.alternateServer);
   return {
     listen: {
@@ -47,6 +49,7 @@ export function turnSettings(composition: Composition, muxPorts: readonly number
     },
     limits: turn.limits,
     ...(alternateServer ? { alternateServer } : {}),
+    ...(http ? { http } : {}),
     workers: countOf(turn.workers),
     nonceSecret: composition.secrets().turnNonce,
     sha256: turn.sha256,
@@ -70,14 +73,15 @@ export function turnOnPorts(settings: Record<string, unknown>, ports: Ports): Re
  */
 export function turnUris(composition: Composition, { udp, tcp, tls }: Ports): string[] {
   const external = externalAddresses(composition);
-  const addresses = listenAddresses(composition).flatMap((address) => {
+  const own = listenAddresses(composition).flatMap((address) => {
     const outer = external.get(address);
     return outer === undefined ? [address] : [outer, address];
   });
+  const addresses = [...own, ...composition.config.turn.ipv6Addresses];
   const far = addresses.filter((address) => !isLoopback(address));
   const streams = far.length > 0 ? far : addresses;
   const all = (scheme: string, places: readonly string[], port: number | undefined, transport: string) =>
-    port === undefined ? [] : places.map((address) => `${scheme}:${address}:${port}?transport=${transport}`);
+    port === undefined ? [] : places.map((address) => `${scheme}:${inUri(address)}:${port}?transport=${transport}`);
   return [
     ...all('turn', addresses, udp, 'udp'),
     ...all('turn', streams, tcp, 'tcp'),
@@ -122,4 +126,8 @@ function discoverable(listen: readonly string[], port: number): At[] {
   const near = listen.filter((address) => isLoopback(address));
   const second = port === 0 ? [] : far.map((address) => ({ address, port: port + 1 }));
   return [...far.map((address) => ({ address, port })), ...second, ...near.map((address) => ({ address, port }))];
+}
+
+function inUri(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
 }

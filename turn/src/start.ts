@@ -17,6 +17,7 @@ import { openHttp } from './http.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { readRules } from './rules.ts';
 import { nonceKeyOf, type TurnRules } from './server/turn-server.ts';
+import { userMetrics } from './workers/user-metrics.ts';
 import { Workers } from './workers/workers.ts';
 
 /** Descriptors that a process needs beside relay sockets and connections. */
@@ -70,6 +71,7 @@ export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): 
   const metrics = async () => ({
     ...(await workers.metrics()),
     offhook_turn_users: (await workers.status()).users,
+    ...userMetrics(await workers.figures()),
   });
   const http = config.http && (await openHttp(config.http, { metrics, figures: () => workers.figures(), details }));
   return {

@@ -10,23 +10,33 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 
 /** Runs the TURN server alone, by a coturn.conf, until it is told to stop. */
 export async function serveConf(file: string): Promise<number> {
-  const { settings, problems, unknown, notes } = readConf(file);
-  if (problems.length > 0) throw new ConfigError(problems.map((words) => `${file}: ${words}`));
-  for (const words of [...unknown, ...notes]) process.stderr.write(`${file}: ${words}\n`);
   const told = new Promise<void>((done) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => done());
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
   });
   const runDir = mkdtempSync(join(tmpdir(), 'offhook-turn-'));
-  try {
+  const usersFile = join(runDir, 'users.json');
+  const read = (): TurnConfig => {
+    const { settings, problems, unknown, notes } = readConf(file);
+    if (problems.length > 0) throw new ConfigError(problems.map((words) => `${file}: ${words}`));
+    for (const words of [...unknown, ...notes]) process.stderr.write(`${file}: ${words}\n`);
     const { users = [], ...rest } = settings;
-    const usersFile = join(runDir, 'users.json');
     writeCoturnUsers(usersFile, settings.realm, users, nodeCrypto);
-    const where = { part: 'turn', runDir, configHash: '', usersFile };
-    const part = await startTurn({ ...rest, ...withFiles(settings.tls, file), ...where });
+    return { ...rest, ...withFiles(settings.tls, file), part: 'turn', runDir, configHash: '', usersFile };
+  };
+  try {
+    const settings = read();
+    const part = await startTurn(settings, read);
+    process.on('SIGHUP', async () => {
+      try {
+        say(`read anew: ${await part.reload?.()}`);
+      } catch (error) {
+        process.stderr.write(`kept as it was: ${error instanceof Error ? error.message : String(error)}\n`);
+      }
+    });
     try {
       for (const [name, port] of Object.entries(part.ports))
         say(`listens on ${placesOf(settings, name)} ${name} port ${port}`);
-      say('Ctrl-C stops it');
+      say('Ctrl-C stops it, SIGHUP reads the file anew (secrets, users, peers, limits, certificate)');
       await told;
     } finally {
       await part.stop();
