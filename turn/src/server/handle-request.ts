@@ -55,7 +55,11 @@ function signed(context: RequestContext, request: TurnRequest): boolean {
   const noTransport = message.method === StunMethod.allocate && !message.has(StunAttribute.requestedTransport);
   if (noTransport) return mayAnswer(context, request) && replies.error(request, 400, undefined);
   const { authenticator } = context.rules();
-  const allocation = context.allocations.ofClient(listener, batch, i);
+  let allocation = context.allocations.ofClient(listener, batch, i);
+  if (allocation && allocation.owner.connection !== request.connection) {
+    context.closeAll(allocation); // of a connection that is gone, whose port the client has taken again
+    allocation = undefined;
+  }
   const client = socketKey(request.client.toSocketAddress());
   const who = authenticator.authenticate(message, client, context.wallMs(), allocation?.owner);
   if (who.kind === 'refused') {

@@ -161,7 +161,13 @@ virtual('a stream’s client gets padded ChannelData, and its end ends the alloc
   peer.send(new Uint8Array([1, 2, 3, 4, 5]), relayed);
   const received = await alice.socket.receive();
   assert.equal(hex(received!.bytes), '40000005' + '0102030405' + '000000');
-  world.server.handleDisconnect(0, UdpEndpoint.from(alice.socket.local)!);
+  const at = UdpEndpoint.from(alice.socket.local)!;
+  world.server.handleDisconnect(0, at, 6);
+  assert.equal(world.server.allocations, 1, 'that was an earlier connection from the same port');
+  world.connection = 8;
+  assert.equal(code(await alice.refresh(600)), 437, 'a new connection has nothing of the one before');
+  await alice.allocate();
+  world.server.handleDisconnect(0, at, 8);
   world.settle();
   assert.equal(world.server.allocations, 0);
   assert.equal(world.relays(), 0);

@@ -7,19 +7,24 @@ const BUCKETS = 4096;
  * flooded by us with a forged source. A fixed table: addresses that collide share a bucket, nothing is allocated.
  */
 export class ReplyLimit {
-  readonly #perMs: number;
-  readonly #burst: number;
+  #perMs = 0;
+  #burst = 0;
   readonly #seed: number;
   readonly #tokens: Float64Array;
   readonly #sinceMs: Float64Array;
 
   /** @param options.seed any random number, so that collisions can't be arranged. */
   constructor(options: { readonly perS: number; readonly burst: number; readonly seed: number }) {
-    this.#perMs = options.perS / 1000;
-    this.#burst = options.burst;
+    this.set(options);
     this.#seed = options.seed | 0;
     this.#tokens = new Float64Array(BUCKETS).fill(options.burst);
     this.#sinceMs = new Float64Array(BUCKETS).fill(Number.NEGATIVE_INFINITY);
+  }
+
+  /** What holds from now on. */
+  set({ perS, burst }: { readonly perS: number; readonly burst: number }): void {
+    this.#perMs = perS / 1000;
+    this.#burst = burst;
   }
 
   /** Takes one token of the source of packet i; false when none is left. */

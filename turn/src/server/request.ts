@@ -70,6 +70,7 @@ export interface RequestContext {
   /** The allocation's sockets have to be opened; it is answered when that is done. */
   readonly open: (allocation: Allocation, grant: Grant) => void;
   readonly closeRelay: (relay: Relay) => void;
+  readonly closeAll: (allocation: Allocation) => void;
   /** The address of a listener. */
   readonly listenerAt: (listener: number) => SocketAddress;
   /** Sends what `replies` holds from another listener, or to another port. */

@@ -11,6 +11,7 @@ import {
   utf8,
 } from '@offhook/core';
 import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
+import type { Allocation } from '../allocation/allocation.ts';
 import { AllocationTable, type RelayPorts } from '../allocation/allocation-table.ts';
 import type { PortPool } from '../allocation/port-pool.ts';
 import type { Relay } from '../allocation/relay.ts';
@@ -96,6 +97,7 @@ export class TurnServer {
   readonly #openings: Openings;
   readonly #data: DataPath;
   readonly #replies: Replies;
+  readonly #replyLimit: ReplyLimit;
   readonly #context: RequestContext;
   readonly #families: readonly (4 | 6)[];
   readonly #commands: TurnCommand[] = [];
@@ -119,12 +121,12 @@ export class TurnServer {
     });
     this.#openings = new Openings(this.#allocations);
     this.#data = new DataPath({ allocations: this.#allocations, stats: this.stats, random, isDontFragment });
+    this.#replyLimit = new ReplyLimit({ perS: 0, burst: 0, seed: random.next() * 0x1_0000_0000 });
     this.apply(options);
-    const { unauthenticatedPerS: perS, unauthenticatedBurst: burst } = this.#rules.limits;
     this.#context = {
       allocations: this.#allocations,
       rules: () => this.#rules,
-      limit: new ReplyLimit({ perS, burst, seed: random.next() * 0x1_0000_0000 }),
+      limit: this.#replyLimit,
       replies: this.#replies,
       discovery: natDiscovery ? NatDiscovery.of(listeners.slice(0, options.udpListeners)) : undefined,
       isDontFragment,
@@ -138,6 +140,7 @@ export class TurnServer {
         for (const one of allocation.relays) this.#open(one);
       },
       closeRelay: (one) => this.#closeRelay(one),
+      closeAll: (allocation) => this.#closeAll(allocation),
       listenerAt: (listener) => listeners[listener]!,
       sendFrom: (listener, to) => {
         const bytes = this.#replies.bytes.slice();
@@ -241,10 +244,10 @@ export class TurnServer {
     this.#commands.push({ kind: 'send', listener, connection, to, bytes });
   }
 
-  /** The client's connection is gone, and what it had with it (RFC 8656 5). */
-  handleDisconnect(listener: number, client: UdpEndpoint): void {
+  /** The client's connection is gone, and what it had with it (RFC 8656 5). A client may come back from the same port before this is told. */
+  handleDisconnect(listener: number, client: UdpEndpoint, connection: number): void {
     const allocation = this.#allocations.ofEndpoint(listener, client);
-    for (const relay of [...(allocation?.relays ?? [])]) this.#closeRelay(relay);
+    if (allocation?.owner.connection === connection) this.#closeAll(allocation);
   }
 
   /** The socket asked for is open at that address. False: nobody waits for it any more, close it. */
@@ -296,6 +299,7 @@ export class TurnServer {
       alternateServer,
     };
     this.#data.apply(policy, limits);
+    this.#replyLimit.set({ perS: limits.unauthenticatedPerS, burst: limits.unauthenticatedBurst });
     if (this.#drainTo !== undefined) this.drain();
     for (const allocation of this.#allocations.all()) {
       allocation.forbid((peer) => {
@@ -321,9 +325,7 @@ export class TurnServer {
 
   /** Ends every allocation. */
   close(): void {
-    for (const allocation of [...this.#allocations.all()]) {
-      for (const relay of [...allocation.relays]) this.#closeRelay(relay);
-    }
+    for (const allocation of [...this.#allocations.all()]) this.#closeAll(allocation);
     this.#allocations.expireReservations(Number.POSITIVE_INFINITY);
   }
 
@@ -361,6 +363,10 @@ export class TurnServer {
     this.stats.allocationsMade++;
     allocation.allocateReply = this.#replies.allocated(allocation, grant);
     this.#commands.push({ kind: 'send', listener, connection, to, bytes: allocation.allocateReply });
+  }
+
+  #closeAll(allocation: Allocation): void {
+    for (const relay of [...allocation.relays]) this.#closeRelay(relay);
   }
 
   #closeRelay(relay: Relay): void {

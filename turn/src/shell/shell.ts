@@ -67,8 +67,8 @@ export class TurnShell {
     connections.events = {
       message: (connection, batch, nowMs) => this.#handleMessage(connection, batch, nowMs),
       settled: () => this.#settle(),
-      closed: ({ listener, client }) => {
-        this.server.handleDisconnect(listener, client);
+      closed: ({ id, listener, client }) => {
+        this.server.handleDisconnect(listener, client, id);
         this.#settle();
       },
       isUsed: ({ listener, client }) => this.server.holds(listener, client),
