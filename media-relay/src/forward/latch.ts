@@ -140,7 +140,12 @@ export class Latch {
 /** Whether packet i comes from this address, whatever its port. */
 export function fromAddress(at: UdpEndpoint, batch: PacketBatch, i: number): boolean {
   const words = batch.address;
-  return words[4 * i] === at.a && words[4 * i + 1] === at.b && words[4 * i + 2] === at.c && words[4 * i + 3] === at.d;
+  return (
+    (words[4 * i]! | 0) === at.a &&
+    (words[4 * i + 1]! | 0) === at.b &&
+    (words[4 * i + 2]! | 0) === at.c &&
+    (words[4 * i + 3]! | 0) === at.d
+  );
 }
 
 /** Equal but for the port. */

@@ -35,6 +35,8 @@ export class Allocation {
   readonly #channels: Peer[] = [];
   /** The same by number, once there are many. */
   #byNumber: Map<number, Peer> | undefined;
+  /** The peer of the channel used last. */
+  #lastPeer: Peer | undefined;
 
   constructor(options: {
     readonly id: number;
@@ -122,10 +124,11 @@ export class Allocation {
   }
 
   #channel(number: number): Peer | undefined {
-    if (this.#byNumber) return this.#byNumber.get(number);
-    const channels = this.#channels;
-    for (let i = 0; i < channels.length; i++) if (channels[i]!.channel === number) return channels[i];
-    return undefined;
+    const last = this.#lastPeer;
+    if (last?.channel === number) return last;
+    const found = this.#byNumber ? this.#byNumber.get(number) : this.#channels.find((peer) => peer.channel === number);
+    if (found) this.#lastPeer = found;
+    return found;
   }
 
   #add(peer: Peer): void {
@@ -137,6 +140,7 @@ export class Allocation {
   #unbind(peer: Peer): void {
     this.#channels.splice(this.#channels.indexOf(peer), 1);
     this.#byNumber?.delete(peer.channel);
+    this.#lastPeer = undefined;
     peer.relay.loosen(peer);
   }
 }

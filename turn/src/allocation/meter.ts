@@ -8,11 +8,11 @@ export interface Rate {
 export class Meter {
   bytes = 0;
   packets = 0;
-  #sinceMs = Number.NEGATIVE_INFINITY;
+  #sinceMs = -1_000_000;
   #windowBytes = 0;
   #windowPackets = 0;
 
-  /** Whether a packet of that length still fits; it is counted then. */
+  /** Whether a packet of that length still fits; it is counted then. With whole milliseconds nothing is boxed. */
   take(length: number, rate: Rate, nowMs: number): boolean {
     if (nowMs - this.#sinceMs >= 1000) {
       this.#sinceMs = nowMs;

@@ -92,9 +92,9 @@ export class PortPool {
 
 function isAt(own: UdpEndpoint, words: ArrayLike<number>, at: number): boolean {
   return (
-    words[at]! >>> 0 === own.a &&
-    words[at + 1]! >>> 0 === own.b &&
-    words[at + 2]! >>> 0 === own.c &&
-    words[at + 3]! >>> 0 === own.d
+    (words[at]! | 0) === own.a &&
+    (words[at + 1]! | 0) === own.b &&
+    (words[at + 2]! | 0) === own.c &&
+    (words[at + 3]! | 0) === own.d
   );
 }

@@ -53,6 +53,8 @@ export class Relay {
   readonly #permissions: EndpointList<Permission>;
   readonly #peers: EndpointList<Peer>;
   #loosePeers = 0;
+  /** The one found last: most relays have no other. */
+  #lastPeer: Peer | undefined;
 
   constructor(options: RelayOptions) {
     this.id = options.id;
@@ -99,7 +101,11 @@ export class Relay {
 
   /** The peer at the source of packet i. */
   peer(batch: PacketBatch, i: number): Peer | undefined {
-    return this.#peers.find(batch, i);
+    const last = this.#lastPeer;
+    if (last?.endpoint.isSource(batch, i)) return last;
+    const found = this.#peers.find(batch, i);
+    if (found) this.#lastPeer = found;
+    return found;
   }
 
   peerAt(endpoint: UdpEndpoint): Peer | undefined {
@@ -150,6 +156,7 @@ export class Relay {
 
   #dropPeer(peer: Peer): void {
     this.#peers.delete(peer);
+    this.#lastPeer = undefined;
     this.#loosePeers--;
   }
 

@@ -11,7 +11,7 @@ const WORDS = 5;
 export class EndpointTable {
   readonly #seed: number;
   #mask: number;
-  #keys: Uint32Array;
+  #keys: Int32Array;
   #values: Int32Array;
   #size = 0;
 
@@ -21,7 +21,7 @@ export class EndpointTable {
     while (slots < capacity * 2) slots *= 2;
     this.#seed = seed | 0;
     this.#mask = slots - 1;
-    this.#keys = new Uint32Array(slots * WORDS);
+    this.#keys = new Int32Array(slots * WORDS);
     this.#values = new Int32Array(slots).fill(FREE);
   }
 
@@ -33,7 +33,8 @@ export class EndpointTable {
   find(batch: PacketBatch, i: number): number {
     const at = 4 * i;
     const words = batch.address;
-    return this.#values[this.#slot(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!, batch.port[i]!)]!;
+    const slot = this.#slot(words[at]! | 0, words[at + 1]! | 0, words[at + 2]! | 0, words[at + 3]! | 0, batch.port[i]!);
+    return this.#values[slot]!;
   }
 
   /** The value of an endpoint, or -1. */
@@ -105,7 +106,7 @@ export class EndpointTable {
   #grow(): void {
     const keys = this.#keys;
     const values = this.#values;
-    this.#keys = new Uint32Array(keys.length * 2);
+    this.#keys = new Int32Array(keys.length * 2);
     this.#values = new Int32Array(values.length * 2).fill(FREE);
     this.#mask = values.length * 2 - 1;
     for (let slot = 0; slot < values.length; slot++) {

@@ -3,7 +3,8 @@ import type { PacketBatch } from './port.ts';
 
 /**
  * An IP address and port as numbers, immutable: make one per flow and keep it, so that staging a packet is five stores.
- * IPv4 is its number in `a` (as `parseIPv4`) with `b`, `c`, `d` zero; IPv6 four big-endian words.
+ * IPv4 is its number in `a` (as `parseIPv4`) with `b`, `c`, `d` zero; IPv6 four big-endian words. The words are signed: V8
+ * keeps such a number in the object itself, one above 2^31 in a box of its own.
  */
 export class UdpEndpoint {
   readonly family: 4 | 6;
@@ -16,10 +17,10 @@ export class UdpEndpoint {
 
   constructor(family: 4 | 6, words: ArrayLike<number>, port: number) {
     this.family = family;
-    this.a = words[0]! >>> 0;
-    this.b = family === 6 ? words[1]! >>> 0 : 0;
-    this.c = family === 6 ? words[2]! >>> 0 : 0;
-    this.d = family === 6 ? words[3]! >>> 0 : 0;
+    this.a = words[0]! | 0;
+    this.b = family === 6 ? words[1]! | 0 : 0;
+    this.c = family === 6 ? words[2]! | 0 : 0;
+    this.d = family === 6 ? words[3]! | 0 : 0;
     this.port = port;
   }
 
@@ -43,10 +44,10 @@ export class UdpEndpoint {
   isSource(batch: PacketBatch, i: number): boolean {
     return (
       batch.port[i] === this.port &&
-      batch.address[4 * i] === this.a &&
-      batch.address[4 * i + 1] === this.b &&
-      batch.address[4 * i + 2] === this.c &&
-      batch.address[4 * i + 3] === this.d
+      (batch.address[4 * i]! | 0) === this.a &&
+      (batch.address[4 * i + 1]! | 0) === this.b &&
+      (batch.address[4 * i + 2]! | 0) === this.c &&
+      (batch.address[4 * i + 3]! | 0) === this.d
     );
   }
 
@@ -69,7 +70,7 @@ export class UdpEndpoint {
 }
 
 function formatWords(family: 4 | 6, a: number, b: number, c: number, d: number): string {
-  if (family === 4) return formatIPv4(a);
+  if (family === 4) return formatIPv4(a >>> 0);
   const bytes = new Uint8Array(16);
   const view = new DataView(bytes.buffer);
   for (const [i, word] of [a, b, c, d].entries()) view.setUint32(4 * i, word);

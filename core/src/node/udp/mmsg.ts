@@ -125,7 +125,7 @@ class MmsgPort implements UdpPort, ChunkSender {
       this.stats.sendErrors++;
       return false;
     }
-    return this.#stage(offset, length, to.a | 0, to.b | 0, to.c | 0, to.d | 0, to.port);
+    return this.#stage(offset, length, to.a, to.b, to.c, to.d, to.port);
   }
 
   stageReply(offset: number, length: number, i: number): boolean {
