@@ -49,6 +49,12 @@ const PARTS = {
       flood: 'floods at twice those rates: calls go on, memory is flat, recovery (5 min)',
     },
   },
+  turn: {
+    words: 'the TURN server under attack; turn:<study> is one of them alone',
+    studies: {
+      'turn-flood': 'floods of Allocates, garbage and half-open TLS: relayed voice goes on, memory is flat (3 min)',
+    },
+  },
 };
 
 /** What studies may be told, beside their names. */

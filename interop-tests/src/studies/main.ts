@@ -9,8 +9,15 @@ import { idle } from './idle.ts';
 import { LOAD_CPU, pin } from './process.ts';
 import { rate } from './rate.ts';
 import type { Outcome, Study } from './study.ts';
+import { turnFlood } from './turn-flood.ts';
 
-const STUDIES: Readonly<Record<string, Study>> = { calls, rate, idle, flood };
+const STUDIES: Readonly<Record<string, Study>> = {
+  calls,
+  rate,
+  idle,
+  flood,
+  'turn-flood': turnFlood,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

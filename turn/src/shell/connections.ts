@@ -7,6 +7,8 @@ import { StreamFramer } from './stream-framer.ts';
 
 /** Above this many bytes not yet taken by a slow client, further packets are dropped, as a full link would. */
 const MAX_WAITING = 256 * 1024;
+/** TLS handshakes at a time, some 40 KiB each; the oldest gives way, as one that is meant takes a fraction of a second. */
+const MAX_HANDSHAKES = 256;
 /** How often connections without an allocation are looked for. */
 const SWEEP_MS = 1000;
 
@@ -45,6 +47,8 @@ export class Connections {
   readonly #free: number[] = [];
   readonly #perNetwork = new Map<string, number>();
   readonly #corked = new Set<Socket>();
+  /** Connections in their TLS handshake, oldest first, by the client's address and port. */
+  readonly #handshakes = new Map<string, Socket>();
   readonly #batch = new LookupKey();
   readonly #sweep: NodeJS.Timeout;
   #size = 0;
@@ -85,8 +89,24 @@ export class Connections {
     return true;
   }
 
+  /** A connection that was admitted begins its TLS handshake. */
+  shakeHands(socket: Socket): void {
+    const at = placeOf(socket);
+    this.#handshakes.set(at, socket);
+    socket.once('close', () => {
+      if (this.#handshakes.get(at) === socket) this.#handshakes.delete(at);
+    });
+    if (this.#handshakes.size <= MAX_HANDSHAKES) return;
+    for (const oldest of this.#handshakes.values()) {
+      this.refused++;
+      oldest.destroy();
+      break;
+    }
+  }
+
   /** Takes a connection over: reads from it, and forgets it when it ends. */
   add(socket: Socket, listener: number): void {
+    this.#handshakes.delete(placeOf(socket));
     const at = remoteOf(socket);
     const client = at && UdpEndpoint.from(at);
     if (!at || !client) {
@@ -157,6 +177,10 @@ export class Connections {
       if (connection && connection.openedAtMs < before && !this.events?.isUsed(connection)) connection.socket.destroy();
     }
   }
+}
+
+function placeOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 /** IPv4 clients of an IPv6 listener come by mapped addresses; they are IPv4. */

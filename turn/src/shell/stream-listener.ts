@@ -55,7 +55,8 @@ export class StreamListener {
         ALPNCallback: ({ protocols }) => protocols.find((name) => PROTOCOLS.includes(name)),
       });
       tls.on('connection', (socket: Socket) => {
-        if (!connections.admit(socket)) socket.destroy();
+        if (connections.admit(socket)) connections.shakeHands(socket);
+        else socket.destroy();
       });
       tls.on('secureConnection', add);
       tls.on('tlsClientError', (_error, socket) => socket.destroy());

@@ -79,7 +79,7 @@ for (const kind of ['tcp', 'tls'] as const) {
   });
 }
 
-test('what is no STUN, too many connections and idle ones are closed; a half-open handshake too', async () => {
+test('what is no STUN, too many connections and idle ones are closed', async () => {
   const shell = await open('tcp', { connections: 3, connectionIdleS: 1 });
   const socket = await dial(shell, 'tcp');
   socket.write('\xff\xff\xff\xff', 'latin1');
@@ -126,4 +126,21 @@ test('Binding over TLS tells the client’s address', async () => {
   assert.deepEqual(answer.xorAddress(StunAttribute.xorMappedAddress), alice.socket.local);
   shell.close();
   await once(socket, 'close');
+});
+
+test('of very many TLS handshakes the oldest give way, and one that is meant gets through', async () => {
+  const shell = await open('tls', { connections: 2000 });
+  const { address: host, port } = shell.listeners.addresses[0]!;
+  const silent = Array.from({ length: 300 }, () => connect({ host, port }));
+  const closed = silent.map((socket) => once(socket, 'close'));
+  await Promise.all(silent.map((socket) => once(socket, 'connect')));
+  await Promise.race(closed);
+  const socket = await dial(shell, 'tls');
+  const alice = new TestClient(streamSocket(socket), shell.listeners.addresses[0]!);
+  await alice.allocate();
+  assert.ok(shell.connections.size <= 258, `${shell.connections.size}`);
+  assert.ok(shell.connections.refused >= 44);
+  for (const one of silent) one.destroy();
+  await Promise.all(closed);
+  shell.close();
 });
