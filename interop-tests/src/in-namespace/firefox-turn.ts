@@ -1,0 +1,57 @@
+/** Run inside a namespace by turn-browsers.test.ts: `firefox-turn.ts <scratch folder> <name of this host>`. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { pageApart } from '../browser.ts';
+import { assertEchoByRelay, callEchoByRelay, endCall, gather, TO_TURN, uriFor } from '../relay-only.ts';
+import { connectByRelays } from '../relayed-page.ts';
+import { Stage } from '../stage.ts';
+import { System } from '../system.ts';
+import { homeTrusting, profileTrusting } from '../trust.ts';
+import { turnAccount } from '../turn-client.ts';
+
+const [folder, name] = process.argv.slice(2) as [string, string];
+const home = join(folder, 'pulse');
+const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: home };
+await using stage = new Stage(folder);
+const { alicesWords, bobsWords } = stage;
+await using system = await System.start({ folder, settings: { public: true, tls: { names: [name] } } });
+const [chromium, firefox, stranger] = await Promise.all([
+  stage.chromium(alicesWords, { loopbackCandidates: false, home: homeTrusting(system.caPath, folder) }),
+  stage.firefox(env, profileTrusting(system.caPath, folder)),
+  stage.firefox(env),
+]);
+
+const calls = await Promise.all(TO_TURN.map((way) => callEchoByRelay(system, firefox, way, bobsWords)));
+await assertEchoByRelay(system, calls, { words: bobsWords, others: alicesWords });
+await Promise.all(calls.map(endCall));
+
+for (const pair of [
+  [
+    { phone: await pageApart(firefox), way: 'udp' },
+    { phone: await pageApart(firefox), way: 'tls' },
+  ],
+  [
+    { phone: await pageApart(firefox), way: 'tcp' },
+    { phone: await pageApart(chromium), way: 'udp' },
+  ],
+  [
+    { phone: await pageApart(chromium), way: 'tls' },
+    { phone: await pageApart(firefox), way: 'udp' },
+  ],
+] as const) {
+  await connectByRelays(system, pair);
+  for (const { phone } of pair) await phone.close();
+}
+
+await system.addUser('asker', 'pw-asker-aA1');
+const { uris, username, credential } = await turnAccount(system, 'asker', 'pw-asker-aA1');
+const byName = uriFor(uris, 'tls');
+assert.ok(byName.includes(name), byName);
+const byAddress = byName.replace(name, '10.99.0.1');
+const asked = (phone: typeof firefox, urls: string) => gather(phone, { urls, username, credential });
+// Firefox tells nothing of an address in `turns:`, and 701 of a certificate that it does not trust.
+assert.deepEqual(await asked(firefox, byAddress), { candidates: [], errors: [] });
+assert.ok((await asked(firefox, byName)).candidates.length > 0);
+assert.deepEqual(await asked(stranger, byName), { candidates: [], errors: [701] });
+await system.assertNothingLeft();
+console.log(JSON.stringify({ done: true }));
