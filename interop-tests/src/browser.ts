@@ -18,10 +18,13 @@ export interface ChromiumOptions {
   readonly anyCertificate?: boolean;
   /** Its HOME, where it looks for the authorities that a person has imported (see `homeTrusting`). */
   readonly home?: string;
+  /** A name that it may resolve beside localhost. */
+  readonly hostName?: string;
 }
 
 /** A Chromium process of its own whose microphone speaks the given WAV file over and over. */
 export async function openChromium(microphonePath: string, options: ChromiumOptions = {}): Promise<Phone> {
+  const names = ['localhost', '127.0.0.1', ...(options.hostName === undefined ? [] : [options.hostName])];
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     headless: true,
@@ -40,7 +43,7 @@ export async function openChromium(microphonePath: string, options: ChromiumOpti
       '--use-fake-ui-for-media-stream',
       `--use-file-for-fake-audio-capture=${microphonePath}`,
       ...(options.loopbackCandidates === false ? [] : ['--allow-loopback-in-peer-connection']),
-      '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1',
+      `--host-resolver-rules=MAP * ~NOTFOUND${names.map((name) => ` , EXCLUDE ${name}`).join('')}`,
     ],
   });
   return openPage(browser, options.anyCertificate);
@@ -105,6 +108,7 @@ export async function pageApart(phone: Phone): Promise<Phone> {
 /** Firefox's fake microphone can only beep: from its next page on it says this sentence over and over, through WebAudio. */
 export function letSpeak(phone: Phone, words: Sentence): Promise<unknown> {
   return phone.page.addInitScript((wav) => {
+    if (!navigator.mediaDevices) return; // about:blank
     const original = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
     navigator.mediaDevices.getUserMedia = async (wanted) => {
       const stream = await original(wanted);

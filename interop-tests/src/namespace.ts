@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
@@ -39,7 +39,10 @@ export class Namespace {
     }
     ip('-n', space.name, 'route', 'add', 'default', 'via', '10.99.0.2');
     mkdirSync(space.#etc, { recursive: true });
-    writeFileSync(join(space.#etc, 'hosts'), `127.0.0.1 localhost\n${space.address} ${space.hostName}\n`);
+    writeFileSync(
+      join(space.#etc, 'hosts'),
+      `${readFileSync('/etc/hosts', 'utf8')}\n${space.address} ${space.hostName}\n`,
+    );
     return space;
   }
 

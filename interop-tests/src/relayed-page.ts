@@ -16,7 +16,7 @@ const TONES_HZ = [440, 700] as const;
  * Connects two pages through two relayed addresses of the system's TURN server, and asserts that each hears the other's
  * tone and reads its text, and that all of it went that way.
  */
-export async function connectByRelays(system: System, pair: readonly [WayThere, WayThere]): Promise<void> {
+export async function connectByRelays(system: System, ...pair: readonly [WayThere, WayThere]): Promise<void> {
   pairs++;
   const ends = await Promise.all(
     pair.map(async ({ phone, way }, i) => {

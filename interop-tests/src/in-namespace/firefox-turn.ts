@@ -1,7 +1,7 @@
 /** Run inside a namespace by turn-browsers.test.ts: `firefox-turn.ts <scratch folder> <name of this host>`. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { pageApart } from '../browser.ts';
+import { type Phone, pageApart } from '../browser.ts';
 import { assertEchoByRelay, callEchoByRelay, endCall, gather, TO_TURN, uriFor } from '../relay-only.ts';
 import { connectByRelays } from '../relayed-page.ts';
 import { Stage } from '../stage.ts';
@@ -15,43 +15,33 @@ const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: home };
 await using stage = new Stage(folder);
 const { alicesWords, bobsWords } = stage;
 await using system = await System.start({ folder, settings: { public: true, tls: { names: [name] } } });
-const [chromium, firefox, stranger] = await Promise.all([
-  stage.chromium(alicesWords, { loopbackCandidates: false, home: homeTrusting(system.caPath, folder) }),
+const [chromium, firefox] = await Promise.all([
+  stage.chromium(alicesWords, { loopbackCandidates: false, hostName: name, home: homeTrusting(system.caPath, folder) }),
   stage.firefox(env, profileTrusting(system.caPath, folder)),
-  stage.firefox(env),
 ]);
 
 const calls = await Promise.all(TO_TURN.map((way) => callEchoByRelay(system, firefox, way, bobsWords)));
 await assertEchoByRelay(system, calls, { words: bobsWords, others: alicesWords });
 await Promise.all(calls.map(endCall));
 
-for (const pair of [
-  [
-    { phone: await pageApart(firefox), way: 'udp' },
-    { phone: await pageApart(firefox), way: 'tls' },
-  ],
-  [
-    { phone: await pageApart(firefox), way: 'tcp' },
-    { phone: await pageApart(chromium), way: 'udp' },
-  ],
-  [
-    { phone: await pageApart(chromium), way: 'tls' },
-    { phone: await pageApart(firefox), way: 'udp' },
-  ],
-] as const) {
-  await connectByRelays(system, pair);
-  for (const { phone } of pair) await phone.close();
-}
+const pages = await Promise.all([firefox, firefox, firefox, chromium].map(pageApart));
+const [one, other, third, theirs] = pages as [Phone, Phone, Phone, Phone];
+await Promise.all([
+  connectByRelays(system, { phone: one, way: 'udp' }, { phone: other, way: 'tls' }),
+  connectByRelays(system, { phone: third, way: 'tcp' }, { phone: theirs, way: 'tls' }),
+]);
+for (const page of pages) await page.close();
 
 await system.addUser('asker', 'pw-asker-aA1');
 const { uris, username, credential } = await turnAccount(system, 'asker', 'pw-asker-aA1');
 const byName = uriFor(uris, 'tls');
 assert.ok(byName.includes(name), byName);
 const byAddress = byName.replace(name, '10.99.0.1');
-const asked = (phone: typeof firefox, urls: string) => gather(phone, { urls, username, credential });
+const asked = (phone: Phone, urls: string) => gather(phone, { urls, username, credential });
 // Firefox tells nothing of an address in `turns:`, and 701 of a certificate that it does not trust.
 assert.deepEqual(await asked(firefox, byAddress), { candidates: [], errors: [] });
 assert.ok((await asked(firefox, byName)).candidates.length > 0);
+const stranger = await stage.firefox(env);
 assert.deepEqual(await asked(stranger, byName), { candidates: [], errors: [701] });
 await system.assertNothingLeft();
 console.log(JSON.stringify({ done: true }));
