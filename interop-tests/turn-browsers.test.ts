@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type Phone, pageApart } from './src/browser.ts';
+import { type Phone, withPages } from './src/browser.ts';
 import { Namespace, nullSink } from './src/namespace.ts';
 import { lacking, SPEECH } from './src/peers.ts';
-import { assertEchoByRelay, callEchoByRelay, endCall, gather, TO_TURN, uriFor } from './src/relay-only.ts';
+import { assertEchoByRelay, callEchoByRelay, endCalls, gather, uriFor } from './src/relay-only.ts';
 import { connectByRelays } from './src/relayed-page.ts';
 import { Stage } from './src/stage.ts';
 import { System } from './src/system.ts';
@@ -32,20 +32,21 @@ after(async () => {
 });
 
 test('Chromium calls by relay alone and hears itself: over UDP, over TCP, over TLS', { skip }, async () => {
-  const calls = await Promise.all(TO_TURN.map((way) => callEchoByRelay(system, browser, way)));
-  await assertEchoByRelay(system, calls, { words: stage.alicesWords, others: stage.bobsWords });
-  await Promise.all(calls.map(endCall));
+  await withPages([browser, browser, browser], async (pages) => {
+    const calls = await callEchoByRelay(system, pages);
+    await assertEchoByRelay(system, calls, { words: stage.alicesWords, others: stage.bobsWords });
+    await endCalls(calls);
+  });
   await system.assertNothingLeft();
 });
 
 test('pages of Chromium talk from relay to relay: over UDP with TCP, over TLS with UDP', { skip }, async () => {
-  const pages = await Promise.all([browser, browser, browser, browser].map(pageApart));
-  const [one, other, third, fourth] = pages as [Phone, Phone, Phone, Phone];
-  await Promise.all([
-    connectByRelays(system, { phone: one, way: 'udp' }, { phone: other, way: 'tcp' }),
-    connectByRelays(system, { phone: third, way: 'tls' }, { phone: fourth, way: 'udp' }),
-  ]);
-  for (const page of pages) await page.close();
+  await withPages([browser, browser, browser, browser], async ([one, other, third, fourth]) => {
+    await Promise.all([
+      connectByRelays(system, { phone: one!, way: 'udp' }, { phone: other!, way: 'tcp' }),
+      connectByRelays(system, { phone: third!, way: 'tls' }, { phone: fourth!, way: 'udp' }),
+    ]);
+  });
   await system.assertNothingLeft();
 });
 

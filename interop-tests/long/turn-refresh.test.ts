@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Phone } from '../src/browser.ts';
+import { type Phone, withPages } from '../src/browser.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
-import { assertEchoByRelay, callEchoByRelay, endCall, TO_TURN } from '../src/relay-only.ts';
+import { assertEchoByRelay, callEchoByRelay, endCalls } from '../src/relay-only.ts';
 import { Stage } from '../src/stage.ts';
 import { System } from '../src/system.ts';
 import { homeTrusting } from '../src/trust.ts';
@@ -54,16 +54,18 @@ test('Chromium hears itself by relay alone after five minutes and twenty seconds
 }, async () => {
   const spoken = { words: stage.alicesWords, others: stage.bobsWords };
   const browser = await stage.chromium(stage.alicesWords, { home: homeTrusting(system.caPath, stage.folder) });
-  const calls = await Promise.all(TO_TURN.map((way) => callEchoByRelay(system, browser, way)));
-  const sinceMs = performance.now();
-  await assertEchoByRelay(system, calls, spoken);
-  await Promise.all(calls.map(({ phone }) => watchIce(phone)));
-  const droppedBefore = await dropped();
-  await sleep(sinceMs + PERMISSION_MS + BEYOND_MS - performance.now());
-  await assertEchoByRelay(system, calls, spoken);
-  for (const { phone, user } of calls)
-    assert.deepEqual(await phone.page.evaluate(() => (window as Watched).iceStates), [], user);
-  assert.equal(await dropped(), droppedBefore);
-  await Promise.all(calls.map(endCall));
+  await withPages([browser, browser, browser], async (pages) => {
+    const calls = await callEchoByRelay(system, pages);
+    const sinceMs = performance.now();
+    await assertEchoByRelay(system, calls, spoken);
+    await Promise.all(calls.map(({ phone }) => watchIce(phone)));
+    const droppedBefore = await dropped();
+    await sleep(sinceMs + PERMISSION_MS + BEYOND_MS - performance.now());
+    await assertEchoByRelay(system, calls, spoken);
+    for (const { phone, user } of calls)
+      assert.deepEqual(await phone.page.evaluate(() => (window as Watched).iceStates), [], user);
+    assert.equal(await dropped(), droppedBefore);
+    await endCalls(calls);
+  });
   await system.assertNothingLeft();
 });

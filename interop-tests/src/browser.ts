@@ -99,8 +99,23 @@ export async function anotherPage(phone: Phone): Promise<Phone> {
   return watched(page, () => page.close());
 }
 
-/** One more page in the same browser that shares nothing with the others: a phone for another account. */
-export async function pageApart(phone: Phone): Promise<Phone> {
+/**
+ * One more page in each of these browsers, which may be the same one several times, for as long as `does` runs. Pages
+ * share nothing: each is a phone for an account of its own.
+ */
+export async function withPages(
+  browsers: readonly Phone[],
+  does: (pages: readonly Phone[]) => Promise<void>,
+): Promise<void> {
+  const pages = await Promise.all(browsers.map(pageApart));
+  try {
+    await does(pages);
+  } finally {
+    await Promise.all(pages.map((page) => page.close()));
+  }
+}
+
+async function pageApart(phone: Phone): Promise<Phone> {
   const context = await phone.page.context().browser()!.newContext({ viewport: VIEWPORT });
   return watched(await context.newPage(), () => context.close());
 }

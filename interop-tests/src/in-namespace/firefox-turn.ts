@@ -1,8 +1,8 @@
 /** Run inside a namespace by turn-browsers.test.ts: `firefox-turn.ts <scratch folder> <name of this host>`. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { type Phone, pageApart } from '../browser.ts';
-import { assertEchoByRelay, callEchoByRelay, endCall, gather, TO_TURN, uriFor } from '../relay-only.ts';
+import { letSpeak, type Phone, withPages } from '../browser.ts';
+import { assertEchoByRelay, callEchoByRelay, endCalls, gather, uriFor } from '../relay-only.ts';
 import { connectByRelays } from '../relayed-page.ts';
 import { Stage } from '../stage.ts';
 import { System } from '../system.ts';
@@ -20,17 +20,18 @@ const [chromium, firefox] = await Promise.all([
   stage.firefox(env, profileTrusting(system.caPath, folder)),
 ]);
 
-const calls = await Promise.all(TO_TURN.map((way) => callEchoByRelay(system, firefox, way, bobsWords)));
-await assertEchoByRelay(system, calls, { words: bobsWords, others: alicesWords });
-await Promise.all(calls.map(endCall));
-
-const pages = await Promise.all([firefox, firefox, firefox, chromium].map(pageApart));
-const [one, other, third, theirs] = pages as [Phone, Phone, Phone, Phone];
-await Promise.all([
-  connectByRelays(system, { phone: one, way: 'udp' }, { phone: other, way: 'tls' }),
-  connectByRelays(system, { phone: third, way: 'tcp' }, { phone: theirs, way: 'tls' }),
-]);
-for (const page of pages) await page.close();
+await withPages([firefox, firefox, firefox], async (pages) => {
+  for (const page of pages) await letSpeak(page, bobsWords);
+  const calls = await callEchoByRelay(system, pages);
+  await assertEchoByRelay(system, calls, { words: bobsWords, others: alicesWords });
+  await endCalls(calls);
+});
+await withPages([firefox, firefox, firefox, chromium], async ([one, other, third, theirs]) => {
+  await Promise.all([
+    connectByRelays(system, { phone: one!, way: 'udp' }, { phone: other!, way: 'tls' }),
+    connectByRelays(system, { phone: third!, way: 'tcp' }, { phone: theirs!, way: 'tls' }),
+  ]);
+});
 
 await system.addUser('asker', 'pw-asker-aA1');
 const { uris, username, credential } = await turnAccount(system, 'asker', 'pw-asker-aA1');
