@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 export const PEERS = [
   { command: 'chromium', package: 'chromium', use: 'browser calls' },
   { command: 'firefox-esr', package: 'firefox-esr', use: 'browser calls' },
+  { command: 'certutil', package: 'libnss3-tools', use: "browsers' authorities" },
   { command: 'baresip', package: 'baresip-core', use: 'SIP phone' },
   { command: 'linphonec', package: 'linphone-cli', use: 'SIP phone' },
   { command: 'sipp', package: 'sip-tester', use: 'SIP load and scenarios' },

@@ -400,8 +400,22 @@ test('--public opens the rest; TURN reaches the real media ports and nothing els
     'turn:127.0.0.1:3479?transport=udp',
     'turn:192.0.2.7:3479?transport=udp',
     'turn:192.0.2.7:3479?transport=tcp',
-    'turns:192.0.2.7:5350?transport=tcp',
+    'turns:phone.example.org:5350?transport=tcp',
   ]);
+});
+
+test('TURN over TLS is told by address where the certificate has no name of its own', () => {
+  for (const names of [[], ['*.example.org', '192.0.2.9', '2001:db8::9']]) {
+    const parts = composeParts({
+      config: { ...CONFIG, public: true, tls: { names } },
+      secrets: () => SECRETS,
+      hostAddresses: ['192.0.2.7'],
+      loopback: ['127.0.0.1'],
+      version: '0',
+    });
+    const { uris } = parts.at(-1)!.settings(PORTS).turn as { uris: string[] };
+    assert.equal(uris.at(-1), 'turns:192.0.2.7:5350?transport=tcp');
+  }
 });
 
 test('TURN as it is configured: public peers with rules, an address outside, no TCP, NAT discovery', () => {

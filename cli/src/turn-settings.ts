@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { isLoopback } from '@offhook/core';
 import type { TurnConfig } from '@offhook/turn';
 import { type At, type Composition, countOf, LOOPBACK, listenAddresses, onPort, tlsFolder } from './composition.ts';
@@ -69,7 +70,8 @@ export function turnOnPorts(settings: Record<string, unknown>, ports: Ports): Re
 
 /**
  * Where web phones are told that TURN is, by the ports that it has. Addresses that others know come first; over TCP and TLS
- * nobody has to go to its own machine, unless there is no other.
+ * nobody has to go to its own machine, unless there is no other. TLS is by the names of the certificate, if it has some of
+ * its own: Firefox refuses addresses there, and public authorities vouch for none.
  */
 export function turnUris(composition: Composition, { udp, tcp, tls }: Ports): string[] {
   const external = externalAddresses(composition);
@@ -80,13 +82,18 @@ export function turnUris(composition: Composition, { udp, tcp, tls }: Ports): st
   const addresses = [...own, ...composition.config.turn.ipv6Addresses];
   const far = addresses.filter((address) => !isLoopback(address));
   const streams = far.length > 0 ? far : addresses;
+  const names = far.length > 0 ? composition.config.tls.names.filter(isHostName) : [];
   const all = (scheme: string, places: readonly string[], port: number | undefined, transport: string) =>
     port === undefined ? [] : places.map((address) => `${scheme}:${inUri(address)}:${port}?transport=${transport}`);
   return [
     ...all('turn', addresses, udp, 'udp'),
     ...all('turn', streams, tcp, 'tcp'),
-    ...all('turns', streams, tls, 'tcp'),
+    ...all('turns', names.length > 0 ? names : streams, tls, 'tcp'),
   ];
+}
+
+function isHostName(name: string): boolean {
+  return isIP(name) === 0 && !name.startsWith('*');
 }
 
 /** The certificate of all that speaks TLS: one for all parts, so they have to name the same. */

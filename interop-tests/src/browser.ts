@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { type Browser, chromium, firefox, type Page } from 'playwright-core';
+import type { Sentence } from './speech.ts';
 import { waitUntil } from './system.ts';
 import type { Sound } from './wav.ts';
 
@@ -14,13 +16,19 @@ export interface ChromiumOptions {
   readonly loopbackCandidates?: boolean;
   /** Takes a server's certificate whoever has signed it. */
   readonly anyCertificate?: boolean;
+  /** Its HOME, where it looks for the authorities that a person has imported (see `homeTrusting`). */
+  readonly home?: string;
+  /** A name that it may resolve beside localhost. */
+  readonly hostName?: string;
 }
 
 /** A Chromium process of its own whose microphone speaks the given WAV file over and over. */
 export async function openChromium(microphonePath: string, options: ChromiumOptions = {}): Promise<Phone> {
+  const names = ['localhost', '127.0.0.1', ...(options.hostName === undefined ? [] : [options.hostName])];
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     headless: true,
+    ...(options.home === undefined ? {} : { env: environment({ ...process.env, HOME: options.home }) }),
     args: [
       '--no-sandbox',
       '--disable-gpu',
@@ -35,19 +43,22 @@ export async function openChromium(microphonePath: string, options: ChromiumOpti
       '--use-fake-ui-for-media-stream',
       `--use-file-for-fake-audio-capture=${microphonePath}`,
       ...(options.loopbackCandidates === false ? [] : ['--allow-loopback-in-peer-connection']),
-      '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1',
+      `--host-resolver-rules=MAP * ~NOTFOUND${names.map((name) => ` , EXCLUDE ${name}`).join('')}`,
     ],
   });
   return openPage(browser, options.anyCertificate);
 }
 
-/** Firefox ESR with its fake microphone; needs a PulseAudio sink (see `nullSink`) for its AudioContext to run. */
-export async function openFirefox(env: NodeJS.ProcessEnv): Promise<Phone> {
-  const browser = await firefox.launch({
+/**
+ * Firefox ESR with its fake microphone; needs a PulseAudio sink (see `nullSink`) for its AudioContext to run.
+ * @param profile of its own, with the authorities that a person has imported (see `profileTrusting`); else an empty one.
+ */
+export async function openFirefox(env: NodeJS.ProcessEnv, profile?: string): Promise<Phone> {
+  const options = {
     channel: 'moz-firefox',
     executablePath: '/usr/bin/firefox-esr',
     headless: true,
-    env: env as Record<string, string>,
+    env: environment(env),
     firefoxUserPrefs: {
       'media.navigator.streams.fake': true,
       'media.navigator.permission.disabled': true,
@@ -63,12 +74,22 @@ export async function openFirefox(env: NodeJS.ProcessEnv): Promise<Phone> {
       'dom.push.connection.enabled': false,
       'media.gmp-manager.updateEnabled': false,
     },
-  });
-  return openPage(browser);
+  };
+  if (profile === undefined) return openPage(await firefox.launch(options));
+  const context = await firefox.launchPersistentContext(profile, { ...options, viewport: VIEWPORT });
+  return watched(context.pages()[0] ?? (await context.newPage()), () => context.close());
 }
 
+function environment(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}
+
+const VIEWPORT = { width: 1280, height: 800 };
+
 async function openPage(browser: Browser, ignoreHTTPSErrors = false): Promise<Phone> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ignoreHTTPSErrors });
+  const context = await browser.newContext({ viewport: VIEWPORT, ignoreHTTPSErrors });
   return watched(await context.newPage(), () => browser.close());
 }
 
@@ -76,6 +97,49 @@ async function openPage(browser: Browser, ignoreHTTPSErrors = false): Promise<Ph
 export async function anotherPage(phone: Phone): Promise<Phone> {
   const page = await phone.page.context().newPage();
   return watched(page, () => page.close());
+}
+
+/**
+ * One more page in each of these browsers, which may be the same one several times, for as long as `does` runs. Pages
+ * share nothing: each is a phone for an account of its own.
+ */
+export async function withPages(
+  browsers: readonly Phone[],
+  does: (pages: readonly Phone[]) => Promise<void>,
+): Promise<void> {
+  const pages = await Promise.all(browsers.map(pageApart));
+  try {
+    await does(pages);
+  } finally {
+    await Promise.all(pages.map((page) => page.close()));
+  }
+}
+
+async function pageApart(phone: Phone): Promise<Phone> {
+  const context = await phone.page.context().browser()!.newContext({ viewport: VIEWPORT });
+  return watched(await context.newPage(), () => context.close());
+}
+
+/** Firefox's fake microphone can only beep: from its next page on it says this sentence over and over, through WebAudio. */
+export function letSpeak(phone: Phone, words: Sentence): Promise<unknown> {
+  return phone.page.addInitScript((wav) => {
+    if (!navigator.mediaDevices) return; // about:blank
+    const original = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+      const stream = await original(wanted);
+      if (!wanted?.audio) return stream;
+      const context = new AudioContext();
+      await context.resume();
+      const bytes = Uint8Array.from(atob(wav), (c) => c.charCodeAt(0));
+      const source = context.createBufferSource();
+      source.buffer = await context.decodeAudioData(bytes.buffer);
+      source.loop = true;
+      const out = context.createMediaStreamDestination();
+      source.connect(out);
+      source.start();
+      return new MediaStream([...out.stream.getAudioTracks(), ...stream.getVideoTracks()]);
+    };
+  }, readFileSync(words.path).toString('base64'));
 }
 
 function watched(page: Page, close: () => Promise<void>): Phone {

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
@@ -9,11 +9,16 @@ import { join } from 'node:path';
 export class Namespace {
   readonly name: string;
   readonly address = '10.99.0.1';
+  /** What that address is called in there. */
+  readonly hostName = 'sip.example.test';
+  /** What `ip netns exec` lays over /etc. */
+  readonly #etc: string;
   readonly #far: string;
 
   private constructor(name: string) {
     this.name = name;
     this.#far = `${name}far`;
+    this.#etc = `/etc/netns/${name}`;
   }
 
   static create(): Namespace {
@@ -33,6 +38,11 @@ export class Namespace {
       ip('-n', name, 'link', 'set', link, 'up');
     }
     ip('-n', space.name, 'route', 'add', 'default', 'via', '10.99.0.2');
+    mkdirSync(space.#etc, { recursive: true });
+    writeFileSync(
+      join(space.#etc, 'hosts'),
+      `${readFileSync('/etc/hosts', 'utf8')}\n${space.address} ${space.hostName}\n`,
+    );
     return space;
   }
 
@@ -64,6 +74,7 @@ export class Namespace {
   remove(): void {
     execFileSync('ip', ['netns', 'del', this.name]);
     execFileSync('ip', ['netns', 'del', this.#far]);
+    rmSync(this.#etc, { recursive: true, force: true });
   }
 }
 

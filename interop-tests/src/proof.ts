@@ -4,7 +4,7 @@ import type { Sentence } from './speech.ts';
 import type { Sound } from './wav.ts';
 
 /** Least likeness of what is heard to the far sentence, and greatest to the own one. */
-const FAR = 0.9;
+export const FAR = 0.9;
 const OWN = 0.5;
 
 export interface Heard {

@@ -30,8 +30,8 @@ export class Stage {
     return this.#opened(await openChromium(words.path, options), (phone) => phone.close());
   }
 
-  async firefox(env: NodeJS.ProcessEnv): Promise<Phone> {
-    return this.#opened(await openFirefox(env), (phone) => phone.close());
+  async firefox(env: NodeJS.ProcessEnv, profile?: string): Promise<Phone> {
+    return this.#opened(await openFirefox(env, profile), (phone) => phone.close());
   }
 
   /** Makes the account and a registered baresip for it. */

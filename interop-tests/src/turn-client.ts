@@ -17,6 +17,7 @@ export interface TurnAccount {
   readonly port: number;
   readonly username: string;
   readonly credential: string;
+  readonly uris: readonly string[];
 }
 
 /** The time-limited TURN credentials that the web phone would get after this sign-in. */
@@ -28,8 +29,8 @@ export async function turnAccount(system: System, user: string, password: string
   };
   const headers = { 'content-type': 'application/json', origin: system.httpUrl };
   const { session } = await ask('/api/login', { method: 'POST', headers, body: JSON.stringify({ user, password }) });
-  const { username, credential } = await ask('/api/turn', { headers: { authorization: `Bearer ${session}` } });
-  return { port: (await system.udpPorts()).turn, username, credential };
+  const { username, credential, uris } = await ask('/api/turn', { headers: { authorization: `Bearer ${session}` } });
+  return { port: (await system.udpPorts()).turn!, username, credential, uris };
 }
 
 /** So long an answer on loopback may take. */

@@ -1,10 +1,10 @@
 /** Run inside a namespace by calls-firefox.test.ts: `firefox-call.ts <scratch folder> <opaque|terminated>`. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   click,
   dial,
+  letSpeak,
   mediaStats,
   recordRemote,
   settle,
@@ -26,24 +26,7 @@ const [alice, bob] = await Promise.all([
   stage.chromium(alicesWords, { loopbackCandidates: false }),
   stage.firefox({ ...process.env, HOME: home, XDG_RUNTIME_DIR: home }),
 ]);
-// Firefox's fake microphone can only beep, so its page speaks bob's sentence through WebAudio instead.
-await bob.page.addInitScript((wav) => {
-  const original = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-  navigator.mediaDevices.getUserMedia = async (wanted) => {
-    const stream = await original(wanted);
-    if (!wanted?.audio) return stream;
-    const context = new AudioContext();
-    await context.resume();
-    const bytes = Uint8Array.from(atob(wav), (c) => c.charCodeAt(0));
-    const source = context.createBufferSource();
-    source.buffer = await context.decodeAudioData(bytes.buffer);
-    source.loop = true;
-    const out = context.createMediaStreamDestination();
-    source.connect(out);
-    source.start();
-    return new MediaStream([...out.stream.getAudioTracks(), ...stream.getVideoTracks()]);
-  };
-}, readFileSync(bobsWords.path).toString('base64'));
+await letSpeak(bob, bobsWords);
 await signIn(alice, await system.loginLink('alice'));
 await signIn(bob, await system.loginLink('bob'));
 await warmUp(alice, bob);
