@@ -114,7 +114,7 @@ export class TurnShell {
     const { server } = this;
     for (let round = 0; round < ROUNDS; round++) {
       const n = port.fill();
-      const nowMs = Math.floor(monotonicMs());
+      const { nowMs } = port.rx;
       for (let i = 0; i < n; i++) this.#act(server.handleClient(index, port.rx, i, nowMs), port, i);
       if (n < BATCH) break;
     }
@@ -125,7 +125,7 @@ export class TurnShell {
     const { server } = this;
     for (let round = 0; round < ROUNDS; round++) {
       const n = port.fill();
-      const nowMs = Math.floor(monotonicMs());
+      const { nowMs } = port.rx;
       for (let i = 0; i < n; i++) this.#act(server.handlePeer(slot, port.rx, i, nowMs), port, i);
       if (n < BATCH) break;
     }

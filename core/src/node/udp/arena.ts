@@ -1,4 +1,5 @@
-import { BATCH, HEADROOM, type PacketBatch, SLOT_BYTES } from './port.ts';
+import { monotonicMs } from '../clock.ts';
+import { BATCH, HEADROOM, type ReceivedBatch, SLOT_BYTES } from './port.ts';
 
 /** Slots that receive; a loop turn that reads more flushes in between. */
 export const RX_SLOTS = 512;
@@ -15,7 +16,7 @@ interface Stager {
  * The packet memory of one thread and the list of ports with staged packets. Receive slots are handed out in a ring
  * and reused only after everything staged has been sent, so a staged packet is never overwritten.
  */
-export class PacketArena implements PacketBatch {
+export class PacketArena implements ReceivedBatch {
   readonly bytes = new Uint8Array(new ArrayBuffer((RX_SLOTS + SPARE_SLOTS) * SLOT_BYTES));
   readonly view = new DataView(this.bytes.buffer);
   readonly offset = new Uint32Array(BATCH);
@@ -23,6 +24,7 @@ export class PacketArena implements PacketBatch {
   readonly address = new Uint32Array(4 * BATCH);
   readonly port = new Uint16Array(BATCH);
   count = 0;
+  nowMs = 0;
   readonly #staged: Stager[] = [];
   #rxNext = 0;
   #spareNext = 0;
@@ -31,6 +33,7 @@ export class PacketArena implements PacketBatch {
 
   /** The first of BATCH receive slots that are free; `advance` takes those that were filled. */
   receiveSlots(): number {
+    if (!this.#inTurn) this.nowMs = Math.floor(monotonicMs());
     if (this.#rxNext + BATCH > RX_SLOTS) {
       this.flushAll();
       this.#rxNext = 0; // the slots used last are the ones in the processor's cache
@@ -72,6 +75,7 @@ export class PacketArena implements PacketBatch {
   /** Runs a piece of work after which everything staged is sent. */
   turn(work: () => void): void {
     this.#inTurn = true;
+    this.nowMs = Math.floor(monotonicMs());
     try {
       work();
     } finally {

@@ -45,6 +45,12 @@ export interface PacketBatch {
   readonly port: Uint16Array;
 }
 
+/** The batch that a port has filled. */
+export interface ReceivedBatch extends PacketBatch {
+  /** When the loop's turn began, monotonic, whole milliseconds (which V8 keeps without a box). Outside of a turn: the last `fill()`. */
+  readonly nowMs: number;
+}
+
 /** Plain counters, read at scrape. */
 export interface UdpStats {
   received: number;
@@ -73,7 +79,7 @@ export interface UdpPort {
   readonly isDontFragment: boolean;
   readonly implementation: 'mmsg' | 'dgram';
   /** What the last `fill()` read; one object for all ports of the thread. */
-  readonly rx: PacketBatch;
+  readonly rx: ReceivedBatch;
   readonly stats: UdpStats;
   /** Set once, before traffic is expected. Without it packets wait in the socket until `fill()` is called by hand. */
   onReadable: (() => void) | undefined;

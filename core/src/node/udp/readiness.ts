@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 import koffi from 'koffi';
 import { threadArena } from './arena.ts';
