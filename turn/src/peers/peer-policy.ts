@@ -4,7 +4,7 @@ import { embeddedIPv4, isatapIPv4 } from './embedded-address.ts';
 import type { PeerRule, PeerRules } from './peer-rule.ts';
 import { narrowestFirst, neverPeers } from './special-ranges.ts';
 
-export type { PeerRule, PeerRules } from './peer-rule.ts';
+export type { PeerRules } from './peer-rule.ts';
 
 /** A rule as it is compared. */
 interface Compiled extends AddressRange {
