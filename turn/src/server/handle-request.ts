@@ -1,4 +1,5 @@
-import { StunAttribute, StunMethod, socketKey } from '@offhook/core';
+import { StunAttribute, type StunMessage, StunMethod, socketKey } from '@offhook/core';
+import type { Allocation } from '../allocation/allocation.ts';
 import { allocate } from './allocate.ts';
 import { binding } from './binding.ts';
 import { channelBind, createPermission } from './permissions.ts';
@@ -51,11 +52,9 @@ export function handleRequest(context: RequestContext, request: TurnRequest): bo
 function signed(context: RequestContext, request: TurnRequest): boolean {
   const { message, listener, batch, i } = request;
   const { replies } = context;
-  // Malformed for sure, so the smallest answer will do.
-  const noTransport = message.method === StunMethod.allocate && !message.has(StunAttribute.requestedTransport);
-  if (noTransport) return mayAnswer(context, request) && replies.error(request, 400, undefined);
-  const { authenticator } = context.rules();
   const allocation = context.allocations.ofClient(listener, batch, i);
+  if (isHopeless(message, allocation)) return mayAnswer(context, request) && replies.error(request, 400, undefined);
+  const { authenticator } = context.rules();
   const client = socketKey(request.client.toSocketAddress());
   const who = authenticator.authenticate(message, client, context.wallMs(), allocation?.owner);
   if (who.kind === 'refused') {
@@ -82,4 +81,14 @@ function signed(context: RequestContext, request: TurnRequest): boolean {
     default:
       return channelBind(context, authentic, allocation);
   }
+}
+
+/**
+ * Wrong whoever sent it, so that the smallest answer will do: a challenge is several times as long, and its source may be
+ * forged. Such are an Allocate without a transport, and what only makes sense with an allocation when there is none and
+ * nobody has signed it; clients sign these from the first one on, since they have been challenged by Allocate.
+ */
+function isHopeless(message: StunMessage, allocation: Allocation | undefined): boolean {
+  if (message.method === StunMethod.allocate) return !message.has(StunAttribute.requestedTransport);
+  return !allocation && !message.hasIntegrity && !message.hasIntegritySha256;
 }

@@ -7,6 +7,7 @@ import { connect as connectTls } from 'node:tls';
 import type { SocketAddress } from '@offhook/core';
 import { nodeCrypto, passingCertificate } from '@offhook/core/node';
 import { sharedMemory } from '../allocation/shared.ts';
+import type { PeerRules } from '../peers/peer-rule.ts';
 import { openListeners } from '../shell/listeners.ts';
 import { TurnShell } from '../shell/shell.ts';
 import { streamSocket } from './stream-socket.ts';
@@ -29,6 +30,8 @@ export type Transport = 'udp' | 'tcp' | 'tls';
 export interface RealWorldOptions extends ContractOptions {
   readonly transport?: Transport;
   readonly implementation?: 'auto' | 'dgram';
+  /** Default: loopback alone. */
+  readonly peers?: PeerRules;
 }
 
 /** The machine has ::1. */
@@ -38,7 +41,7 @@ export const hasLoopbackIPv6 = Object.values(networkInterfaces()).some((list) =>
 
 /** A `TurnShell` on loopback sockets. */
 export async function realWorld(options: RealWorldOptions = {}): Promise<World & { readonly inside: Inside }> {
-  const { transport = 'udp', implementation = 'auto', isIPv4Only, limits } = options;
+  const { transport = 'udp', implementation = 'auto', isIPv4Only, limits, peers } = options;
   const hasIPv6 = hasLoopbackIPv6 && !isIPv4Only;
   const addresses = ['127.0.0.1', ...(hasIPv6 ? ['::1'] : [])].map((address) => ({ address }));
   const at = [{ address: '127.0.0.1', port: 0 }];
@@ -58,7 +61,7 @@ export async function realWorld(options: RealWorldOptions = {}): Promise<World &
     memory: sharedMemory(1, addresses.length, nodeCrypto),
     realm: REALM,
     secrets: [SECRET],
-    peers: { base: 'none', allow: addresses, deny: [] },
+    peers: peers ?? { base: 'none', allow: addresses, deny: [] },
     limits,
     crypto: nodeCrypto,
     implementation,
