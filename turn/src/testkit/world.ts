@@ -52,7 +52,15 @@ export type MakeWorld = (options: ContractOptions) => Promise<World>;
 export type WorldOptions = Partial<
   Pick<
     TurnServerOptions,
-    'limits' | 'peers' | 'relay' | 'secrets' | 'users' | 'sha256' | 'natDiscovery' | 'alternateServer'
+    | 'limits'
+    | 'peers'
+    | 'relay'
+    | 'secrets'
+    | 'users'
+    | 'sha256'
+    | 'natDiscovery'
+    | 'alternateServer'
+    | 'isDontFragment'
   >
 > &
   Pick<ContractOptions, 'isIPv4Only'>;
