@@ -2,7 +2,7 @@ import { test } from 'node:test';
 import { batchedUdpProblem } from '@offhook/core/node';
 import { turnContract } from './testkit/contract.ts';
 import { coturnSkip, coturnWorlds } from './testkit/coturn.ts';
-import { realWorld } from './testkit/real.ts';
+import { realWorld, threadsWorld } from './testkit/real.ts';
 import { VirtualWorld } from './testkit/virtual.ts';
 
 const ON_A_STREAM = {
@@ -28,6 +28,7 @@ turnContract('virtual network', async (options) => new VirtualWorld(options));
 turnContract('sockets (node:dgram)', (options) => realWorld({ ...options, implementation: 'dgram' }));
 if ((await batchedUdpProblem()) === undefined) {
   turnContract('sockets (recvmmsg)', (options) => realWorld(options));
+  turnContract('two threads', threadsWorld);
 }
 turnContract('TCP', (options) => realWorld({ ...options, transport: 'tcp' }), ON_A_STREAM);
 turnContract('TLS', (options) => realWorld({ ...options, transport: 'tls' }), ON_A_STREAM);
@@ -35,5 +36,6 @@ turnContract('TLS', (options) => realWorld({ ...options, transport: 'tls' }), ON
 if (coturnSkip !== false) test('coturn', { skip: coturnSkip }, () => {});
 else {
   turnContract('coturn over UDP', coturnWorlds('udp'), COTURN);
+  turnContract('coturn over TLS', coturnWorlds('tls'), { ...COTURN, ...ON_A_STREAM });
   turnContract('coturn over TCP', coturnWorlds('tcp'), { ...COTURN, ...ON_A_STREAM });
 }

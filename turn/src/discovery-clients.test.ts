@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { SocketAddress } from '@offhook/core';
 import { coturnSkip as skip, startCoturn } from './testkit/coturn.ts';
 import { coturnTool, echoPair, startPart } from './testkit/part.ts';
 import { hasLoopbackIPv6 } from './testkit/real.ts';
 
+const MAX_TRIES = 4;
 const COMMON = {
   relay: { addresses: [{ address: '127.0.0.1' }], portMin: 0, portMax: 0 },
   realm: 'turn.example.org',
@@ -76,14 +78,17 @@ test('coturn’s stunclient and natdiscovery find out with us what they do with 
   ];
   try {
     for (const [tool, flags] of modes) {
+      const found = async (port: number) =>
+        verdict(await coturnTool(tool, [...flags, '-p', String(port), '-L', '127.0.0.1', '127.0.0.1'], 20));
       await t.test([tool, ...flags].join(' '), async () => {
-        const [ours, theirs] = await Promise.all(
-          [part.ports.udp!, coturn.port].map((port) =>
-            coturnTool(tool, [...flags, '-p', String(port), '-L', '127.0.0.1', '127.0.0.1'], 20),
-          ),
-        );
-        assert.ok(verdict(ours!).length > 0, ours);
-        assert.deepEqual(verdict(ours!), verdict(theirs!));
+        // the tool uses the port behind its own too, which somebody else may have by then: it may try again
+        for (let tries = 1; ; tries++) {
+          const [ours, theirs] = [await found(part.ports.udp!), await found(coturn.port)];
+          if (tries < MAX_TRIES && !isDeepStrictEqual(ours, theirs)) continue;
+          assert.ok(ours.length > 0);
+          assert.deepEqual(ours, theirs);
+          return;
+        }
       });
     }
   } finally {

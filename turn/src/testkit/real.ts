@@ -10,6 +10,7 @@ import { sharedMemory } from '../allocation/shared.ts';
 import type { PeerRules } from '../peers/peer-rule.ts';
 import { openListeners } from '../shell/listeners.ts';
 import { TurnShell } from '../shell/shell.ts';
+import { Workers } from '../workers/workers.ts';
 import { streamSocket } from './stream-socket.ts';
 import {
   type ContractOptions,
@@ -80,6 +81,39 @@ export async function realWorld(options: RealWorldOptions = {}): Promise<World &
       assert.equal(shell.server.allocations, 0);
       assert.equal(shell.server.portsTaken, 0);
       assert.equal(shell.relays, 0);
+    },
+  };
+}
+
+/** Two threads that share one UDP port; which of them a client comes to is the system's choice. */
+export async function threadsWorld({ isIPv4Only, limits }: ContractOptions): Promise<World> {
+  const hasIPv6 = hasLoopbackIPv6 && !isIPv4Only;
+  const addresses = ['127.0.0.1', ...(hasIPv6 ? ['::1'] : [])].map((address) => ({ address }));
+  const workers = await Workers.start({
+    workers: 2,
+    listen: { udp: [{ address: '127.0.0.1', port: 0 }], tcp: [], tls: [] },
+    certificate: undefined,
+    relay: { addresses, portMin: 0, portMax: 0 },
+    realm: REALM,
+    rules: { secrets: [SECRET], users: [], peers: { base: 'none', allow: addresses, deny: [] }, limits },
+    sha256: true,
+    natDiscovery: false,
+    nonceKey: new Uint8Array(32).fill(7),
+    gatherUs: 0,
+    implementation: 'auto',
+    warn: () => {},
+  });
+  const [listener] = workers.listening.udp;
+  const sockets = new RealSockets(listener!, 'udp');
+  return {
+    listener: listener!,
+    inside: undefined,
+    hasIPv6,
+    client: () => sockets.client(),
+    peer: (family) => sockets.peer(family),
+    close: async () => {
+      sockets.close();
+      await workers.stop();
     },
   };
 }
