@@ -60,6 +60,11 @@ const OPTIONS = {
   limit: { type: 'string' },
   before: { type: 'string' },
   csv: { type: 'boolean' },
+  wait: { type: 'boolean' },
+  ttl: { type: 'string' },
+  for: { type: 'string' },
+  out: { type: 'string' },
+  conf: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
@@ -92,6 +97,16 @@ const OWN: Readonly<Record<string, readonly Option[]>> = {
     ...(['connections', 'per-address', 'max-size', 'idle', 'rate'] as const),
   ],
   'user remove': ['json'],
+  turn: ['json'],
+  'turn status': ['json'],
+  'turn users': ['json', 'password'],
+  'turn drain': ['to', 'wait'],
+  'turn undrain': [],
+  'turn rotate-secret': [],
+  'turn credentials': ['ttl', 'json'],
+  'turn coturn-conf': ['for', 'out', 'public'],
+  'turn check-conf': ['json'],
+  'turn serve': ['conf'],
 };
 const ALL: readonly Option[] = ['config', 'data', 'help', 'version'];
 

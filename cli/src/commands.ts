@@ -29,6 +29,11 @@ interface Command {
 const BAN_OPS = ['list', 'lift', 'add'] as const;
 const USER_OPS = ['add', 'list', 'passwd', 'remove', 'calls'] as const;
 
+const TURN_OPS = [
+  ...(['status', 'users', 'drain', 'undrain', 'rotate-secret', 'credentials'] as const),
+  ...(['coturn-conf', 'check-conf', 'serve'] as const),
+];
+
 export const COMMANDS: Readonly<Record<string, Command>> = {
   start: { run: async ({ values }) => (await import('./commands/start.ts')).start(values) },
   stop: { run: async ({ data }) => (await import('./commands/control.ts')).stop(data()) },
@@ -83,6 +88,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       const { route } = await import('./commands/route.ts');
       return route({ from, to, trunk, at, file, json, data });
     },
+  },
+  turn: {
+    words: (op) => (op === 'users' ? 3 : op === 'check-conf' || op === 'credentials' ? 2 : 1),
+    ops: { known: TURN_OPS, otherwise: 'status', missing: '' },
+    pages: TURN_OPS,
+    run: async (call) => (await import('./commands/turn.ts')).turn(call),
   },
   echo: {
     words: 1,

@@ -23,6 +23,7 @@ Run it as 'npx offhook <command>' in the project's folder, or from anywhere as '
   offhook bans [--json]         who is not listened to for a while; also: lift <address>, add <address>
   offhook route <from> <to>     what would become of a call, step by step
   offhook cdrs [--user <name>]  ended calls, searched by who, when and how
+  offhook turn status           the TURN server and who uses it; also: users, drain, rotate-secret, coturn-conf, …
   offhook doctor [--json]       what is wrong, and how to mend it
   offhook echo <url>            does what is sent there come back? over UDP, TCP, TLS, WebSocket
   offhook echo listen           the other side of that: sends everything back
@@ -127,6 +128,62 @@ ${COMMON}\n${JSON_TOO}`,
   --before <where>  goes on where an answer before has ended, which says how
   --csv             for spreadsheets; times in UTC
 ${COMMON}\n${JSON_TOO}`,
+  turn: `offhook turn status [--json]                       the TURN server, and who uses it
+offhook turn users [add <name> | remove <name>]     long-term users; web phones need none
+offhook turn drain [--to <address:port>] [--wait]   no new allocations from now on
+offhook turn undrain                                … again
+offhook turn rotate-secret                          a new secret for credentials; the one before stays good
+offhook turn credentials <user> [--ttl <s>]         credentials for trying
+offhook turn coturn-conf [--for 4.6|4.17]           the configuration as a coturn.conf
+offhook turn check-conf <file>                      what our server makes of a coturn.conf
+offhook turn serve --conf <file>                    the TURN server alone, by a coturn.conf
+
+Each has a page of its own: offhook turn drain --help. Without a word it is status.
+
+${COMMON}\n${JSON_TOO}`,
+  'turn status': `offhook turn status: the running TURN server, its allocations, and what each user has sent and got since it was started.
+
+${COMMON}\n${JSON_TOO}`,
+  'turn users': `offhook turn users [list]: the long-term users of the running TURN server, who need no time-limited credentials. Web
+phones need none of it: they are given credentials when they sign in.
+offhook turn users add <name> [--password <p>]: makes one, or gives it another password.
+offhook turn users remove <name>: takes it away; its allocations go on until they end.
+
+${PASSWORD}
+${COMMON}\n${JSON_TOO}`,
+  'turn drain': `offhook turn drain: the TURN server makes no new allocations, so that it can be stopped without cutting anybody off; those
+that are there go on.
+
+  --to <address:port>  clients are sent to that server (RFC 8489 10); without it to turn.alternateServer, if there is one
+  --wait               stay until no allocation is left, and say how many are
+${COMMON}`,
+  'turn undrain': `offhook turn undrain: the TURN server makes new allocations again.\n\n${COMMON}`,
+  'turn rotate-secret': `offhook turn rotate-secret: a new secret signs TURN credentials from now on, at once and without a restart. Those of the one
+before are good until they end (turn.credentialTtlS); those of the one before that are not any more. Both stand in
+secrets.json. Without a running system it is used from the next start on. Exit code 1 when a part could not be told.
+
+${COMMON}`,
+  'turn credentials': `offhook turn credentials <user>: a time-limited user name and password as web phones are given them, and where they are good.
+The user counts for quotas, and need not have an account.
+
+  --ttl <s>         how long they are good, 1 to 604800 (default 3600)
+${COMMON}\n${JSON_TOO}`,
+  'turn coturn-conf': `offhook turn coturn-conf: writes a coturn.conf for the same service, with the same secrets, so that a coturn can stand beside
+or in place of our server. What coturn can't be told is said on standard error, and stands in the file as comments.
+
+  --for <version>   4.6 (Debian 12; good up to 4.15) or 4.17 (from 4.16 on); without it that of the turnserver of this
+                    machine, or 4.6
+  --out <file>      into a file that its owner alone can read; without it on standard output
+  --public          as with offhook start --public
+${COMMON}`,
+  'turn check-conf': `offhook turn check-conf <file>: reads a coturn.conf as our server would, and says what is taken, what is otherwise here than
+with coturn, and what keeps it from being served. Exit code 1 when something does.
+
+${COMMON}\n${JSON_TOO}`,
+  'turn serve': `offhook turn serve --conf <file>: runs the TURN server alone, without the rest of Offhook, by a coturn.conf, until Ctrl-C.
+
+  --conf <file>     the coturn.conf; offhook turn check-conf <file> says beforehand what becomes of it
+${COMMON}`,
   doctor: `offhook doctor: checks everything from the ports to the host and says in words what is wrong.
 Exit code 1 when something is.
 

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { DEFAULT_LIMITS } from '@offhook/turn';
 import { skippedPorts } from './commands/skipped-ports.ts';
+import type { Secrets } from './config/secrets.ts';
 import type { TurnSettings } from './config/turn.ts';
 import type { Finding } from './doctor/finding.ts';
 import { composeParts, portSlice } from './parts.ts';
-import type { Ports } from './supervisor/spec.ts';
+import { configHash, type Ports } from './supervisor/spec.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'oh-cli-'));
 
@@ -35,6 +36,7 @@ for (const command of [
   'trunks',
   'cdrs',
   'doctor',
+  'turn',
   'echo',
   'version',
 ]) {
@@ -46,7 +48,10 @@ for (const command of [
   });
 }
 
-for (const page of ['user add', 'user passwd', 'user remove', 'user list', 'echo listen']) {
+for (const page of [
+  ...['user add', 'user passwd', 'user remove', 'user list', 'echo listen', 'turn status', 'turn users', 'turn drain'],
+  ...['turn undrain', 'turn rotate-secret', 'turn credentials', 'turn coturn-conf', 'turn check-conf', 'turn serve'],
+]) {
   test(`offhook ${page} --help is a page of its own`, () => {
     const { status, stdout } = offhook(...page.split(' '), '--help');
     assert.match(stdout, new RegExp(`^offhook ${page}.*:`));
@@ -124,6 +129,24 @@ const REFUSED: readonly [string[], number, RegExp][] = [
   [['echo', 'listen', '--rate', '65535'], 2, /--rate: '65535' is no whole number from 65536 to/],
   [['echo', 'listen', '--tls', 'any', '--cert', 'x'], 2, /--key is missing/],
   [['echo', 'listen', '--count', '1'], 2, /'offhook echo listen' has no option '--count'/],
+  [['turn'], 1, /Offhook does not run .*no turn answers there/],
+  [['turn', 'sttus'], 2, /'offhook turn sttus' does not exist: status, users, drain.*; did you mean 'status'\?/],
+  [['turn', 'users', 'add'], 2, /whom\? offhook turn users add <name>\. See: .* turn users --help/],
+  [['turn', 'users', 'rename', 'x'], 2, /'offhook turn users rename' does not exist: list, add, remove/],
+  [['turn', 'users', 'list', 'x'], 2, /'x' is one word too many/],
+  [['turn', 'users', 'add', 'a:b'], 2, /'a:b' is no name of a TURN user/],
+  [['turn', 'users', 'add', 'a', '--password', 'short'], 2, /8 characters at least/],
+  [['turn', 'users', 'remove', 'a', '--password', 'long enough'], 2, /--password is for offhook turn users add/],
+  [['turn', 'drain', '--to', 'other'], 2, /--to: 'other' is no address and port/],
+  [['turn', 'status', '--wait'], 2, /'offhook turn status' has no option '--wait'/],
+  [['turn', 'credentials'], 2, /for whom\? offhook turn credentials <user>/],
+  [['turn', 'credentials', 'x', '--ttl', '0'], 2, /--ttl: '0' is no whole number from 1 to 604800/],
+  [['turn', 'credentials', 'x'], 1, /has no secrets yet; the first start makes them/],
+  [['turn', 'coturn-conf', '--for', '4.5'], 2, /--for is one of 4\.6, 4\.17, not '4\.5'/],
+  [['turn', 'check-conf'], 2, /which file\? offhook turn check-conf <file>/],
+  [['turn', 'check-conf', 'none.conf'], 2, /none\.conf: there is no such file/],
+  [['turn', 'serve'], 2, /by which file\? offhook turn serve --conf <file>/],
+  [['turn', 'serve', '--conf', 'none.conf'], 2, /none\.conf: there is no such file/],
   [['cdrs'], 1, /Offhook does not run/],
   [['cdrs', 'alice'], 2, /'alice' is one word too many/],
   [['cdrs', '--answered', 'maybe'], 2, /--answered is yes or no, not 'maybe'\./],
@@ -261,6 +284,7 @@ const CONFIG = {
     deniedPeers: [],
     sha256: true,
     natDiscovery: false,
+    ipv6Addresses: [],
     limits: { ...DEFAULT_LIMITS, allocations: 99 },
     gatherUs: 500,
     credentialTtlS: 60,
@@ -299,7 +323,7 @@ test('by default only the media mux and the relayed addresses leave loopback', (
   const one = (port: number) => [{ address: '127.0.0.1', port }];
   assert.deepEqual(all.turn.listen, { udp: one(3478), tcp: one(3478), tls: one(5349) });
   assert.deepEqual(all.turn.relay.addresses, [{ address: '127.0.0.1' }, { address: '192.0.2.7' }]);
-  assert.deepEqual(all.turn.secrets, ['T', 'before']);
+  assert.deepEqual([all.turn.secrets, all.turn.secretsFile], [[], '/d/secrets.json']);
   assert.equal(all.signaling.turn.secret, 'T');
   assert.deepEqual(all.turn.tls, all.signaling.tls);
   const { workers, nonceSecret, usersFile, limits } = all.turn;
@@ -329,6 +353,18 @@ test('signalling that is restarted on the ports it had is told all else as befor
   const again = signaling!.withPorts(told, { udp: 5070, tcp: 5071, tls: 5072 }) as typeof told;
   const at = (port: number) => [{ address: '127.0.0.1', port }];
   assert.deepEqual(again.sip, { ...(told.sip as object), udp: at(5070), tcp: at(5071), tls: at(5072) });
+});
+
+test('another TURN secret, which can be told while they run, makes no other parts', () => {
+  const hashes = (turn: Secrets['turn']) =>
+    composeParts({
+      config: { ...CONFIG, public: true },
+      secrets: () => ({ ...SECRETS, turn }),
+      hostAddresses: [],
+      loopback: ['127.0.0.1'],
+      version: '0',
+    }).map((spec) => configHash(spec, spec.settings(PORTS)));
+  assert.deepEqual(hashes(['another', 'T']), hashes(['T']));
 });
 
 test('without TURN nothing waits for it and no phone is told of it', () => {
@@ -378,6 +414,7 @@ test('TURN as it is configured: public peers with rules, an address outside, no 
       allowedPeers: ['10.1.0.0/16', '[fd00::1]:5000'],
       deniedPeers: ['198.18.0.0-198.18.0.9:1-1023'],
       external: { '192.0.2.7': '11.0.0.7' },
+      http: '127.0.0.1:9641',
       alternateServer: '[2001:db8::7]:3478',
       natDiscovery: true,
     },
@@ -388,8 +425,12 @@ test('TURN as it is configured: public peers with rules, an address outside, no 
     { address: '10.1.0.0/16' },
     { address: 'fd00::1', portMin: 5000, portMax: 5000 },
   ]);
-  assert.deepEqual(all.turn.peers.deny, [{ address: '198.18.0.0-198.18.0.9', portMin: 1, portMax: 1023 }]);
+  assert.deepEqual(all.turn.peers.deny, [
+    { address: '198.18.0.0-198.18.0.9', portMin: 1, portMax: 1023 },
+    ...['192.0.2.7', '192.0.2.8', '11.0.0.7'].map((address) => ({ address })),
+  ]);
   assert.deepEqual(all.turn.relay.addresses[1], { address: '192.0.2.7', external: '11.0.0.7' });
+  assert.deepEqual(all.turn.http, { address: '127.0.0.1', port: 9641 });
   assert.deepEqual(all.turn.alternateServer, { address: '2001:db8::7', port: 3478 });
   assert.deepEqual([all.turn.listen.tcp, all.turn.listen.tls, all.turn.tls], [[], [], undefined]);
   const at = (address: string, port: number) => ({ address, port });
@@ -443,4 +484,12 @@ test('every port that somebody else had is said, those of media too', () => {
     skippedPorts(any, (part) => ports.get(part) ?? {}),
     [],
   );
+});
+
+test('TURN listens and relays on the IPv6 addresses that are named, and phones are told of them', () => {
+  const { turn, signaling } = settings(true, { ipv6Addresses: ['2001:db8::5'] });
+  const on = (list: readonly { readonly address: string }[]) => list.map(({ address }) => address);
+  assert.deepEqual(on(turn.listen.tcp), ['127.0.0.1', '192.0.2.7', '2001:db8::5']);
+  assert.deepEqual(on(turn.relay.addresses), ['127.0.0.1', '192.0.2.7', '2001:db8::5']);
+  assert.ok(signaling.turn.uris.includes('turns:[2001:db8::5]:5350?transport=tcp'));
 });

@@ -31,7 +31,11 @@ class System {
 
   configure({ media, ...more }: Record<string, Record<string, unknown> | string | boolean>): void {
     const any = { min: 0, max: 0 };
-    const free = { http: { port: 0, tlsPort: 0 }, sip: { port: 0, tlsPort: 0 }, turn: { port: 0, relayPorts: any } };
+    const free = {
+      http: { port: 0, tlsPort: 0 },
+      sip: { port: 0, tlsPort: 0 },
+      turn: { port: 0, tlsPort: 0, relayPorts: any },
+    };
     const ownMedia = { ngPort: 0, muxPort: 0, rtpPorts: any, ...(media as object) };
     writeFileSync(join(this.folder, 'offhook.config.json'), JSON.stringify({ ...free, media: ownMedia, ...more }));
   }

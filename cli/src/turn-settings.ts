@@ -3,6 +3,7 @@ import type { TurnConfig } from '@offhook/turn';
 import { type At, type Composition, countOf, LOOPBACK, listenAddresses, onPort, tlsFolder } from './composition.ts';
 import type { Config } from './config/config.ts';
 import { peerRules } from './config/peers.ts';
+import { secretsPath } from './config/secrets.ts';
 import { parseSocketAddress } from './config/turn.ts';
 import type { Ports } from './supervisor/spec.ts';
 
@@ -13,12 +14,13 @@ export type TurnPartSettings = Omit<TurnConfig, 'part' | 'runDir' | 'configHash'
 export function turnSettings(composition: Composition, muxPorts: readonly number[]): TurnPartSettings {
   const { config, hostAddresses } = composition;
   const { turn } = config;
-  const secrets = composition.secrets();
-  const local = [LOOPBACK, ...hostAddresses];
+  const ipv4 = [LOOPBACK, ...hostAddresses];
+  const local = [...ipv4, ...turn.ipv6Addresses];
   const external = externalAddresses(composition);
-  const listen = listenAddresses(composition);
+  const listen = [...listenAddresses(composition), ...turn.ipv6Addresses];
   const on = (addresses: readonly string[], port: number): At[] => addresses.map((address) => ({ address, port }));
-  const relays = muxPorts.flatMap((port) => local.map((address) => ({ address, portMin: port, portMax: port })));
+  const relays = muxPorts.flatMap((port) => ipv4.map((address) => ({ address, portMin: port, portMax: port })));
+  const http = turn.http === undefined ? undefined : parseSocketAddress(turn.http);
   const alternateServer = turn.alternateServer === undefined ? undefined : parseSocketAddress(turn.alternateServer);
   return {
     listen: {
@@ -36,17 +38,20 @@ export function turnSettings(composition: Composition, muxPorts: readonly number
       portMax: turn.relayPorts.max,
     },
     realm: config.domain,
-    secrets: secrets.turn,
+    // read anew at each start, so that a change of the secret is no other configuration
+    secrets: [],
+    secretsFile: secretsPath(config.data),
     usersFile: turnUsersFile(config),
     peers: {
       base: turn.peers === 'public' ? 'public' : 'none',
       allow: [...relays, ...peerRules(turn.allowedPeers)],
-      deny: peerRules(turn.deniedPeers),
+      deny: [...peerRules(turn.deniedPeers), ...(turn.peers === 'public' ? ownAddresses(hostAddresses, external) : [])],
     },
     limits: turn.limits,
     ...(alternateServer ? { alternateServer } : {}),
+    ...(http ? { http } : {}),
     workers: countOf(turn.workers),
-    nonceSecret: secrets.turnNonce,
+    nonceSecret: composition.secrets().turnNonce,
     sha256: turn.sha256,
     natDiscovery: turn.natDiscovery,
     gatherUs: turn.gatherUs,
@@ -68,14 +73,15 @@ export function turnOnPorts(settings: Record<string, unknown>, ports: Ports): Re
  */
 export function turnUris(composition: Composition, { udp, tcp, tls }: Ports): string[] {
   const external = externalAddresses(composition);
-  const addresses = listenAddresses(composition).flatMap((address) => {
+  const own = listenAddresses(composition).flatMap((address) => {
     const outer = external.get(address);
     return outer === undefined ? [address] : [outer, address];
   });
+  const addresses = [...own, ...composition.config.turn.ipv6Addresses];
   const far = addresses.filter((address) => !isLoopback(address));
   const streams = far.length > 0 ? far : addresses;
   const all = (scheme: string, places: readonly string[], port: number | undefined, transport: string) =>
-    port === undefined ? [] : places.map((address) => `${scheme}:${address}:${port}?transport=${transport}`);
+    port === undefined ? [] : places.map((address) => `${scheme}:${inUri(address)}:${port}?transport=${transport}`);
   return [
     ...all('turn', addresses, udp, 'udp'),
     ...all('turn', streams, tcp, 'tcp'),
@@ -109,10 +115,19 @@ export function externalAddresses({ config, hostAddresses }: Composition): Reado
   return new Map(first === undefined ? [] : [[first, external]]);
 }
 
+/** This machine's own services are nobody's peers, though its addresses be public; relayed addresses are reached all the same. */
+function ownAddresses(hostAddresses: readonly string[], external: ReadonlyMap<string, string>) {
+  return [...new Set([...hostAddresses, ...external.values()])].map((address) => ({ address }));
+}
+
 /** Two addresses with the same two ports (RFC 5780 6); loopback, which nobody is behind a NAT of, has the first only. */
 function discoverable(listen: readonly string[], port: number): At[] {
   const far = listen.filter((address) => !isLoopback(address));
   const near = listen.filter((address) => isLoopback(address));
   const second = port === 0 ? [] : far.map((address) => ({ address, port: port + 1 }));
   return [...far.map((address) => ({ address, port })), ...second, ...near.map((address) => ({ address, port }))];
+}
+
+function inUri(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
 }

@@ -40,7 +40,7 @@ export function anyPorts(more: { media?: MediaSettings } = {}): Record<string, u
     http: { port: 0, tlsPort: 0 },
     sip: { port: 0, tlsPort: 0 },
     media: { ...more.media, ngPort: 0, muxPort: 0, rtpPorts: { min: 0, max: 0 } },
-    turn: { port: 0, relayPorts: { min: 0, max: 0 } },
+    turn: { port: 0, tlsPort: 0, relayPorts: { min: 0, max: 0 } },
   };
 }
 

@@ -9,9 +9,6 @@ export interface HttpSources {
   details(): Promise<Record<string, unknown>>;
 }
 
-/** Users that are told apart in metrics; the rest is one sum, so that their number stays bounded. */
-const MAX_USERS = 200;
-
 /**
  * Figures over HTTP, for a server that stands alone: `/metrics` (Prometheus text), `/users` and `/status` (JSON). It has
  * no authentication, so it belongs on loopback or a network of its own.
@@ -24,7 +21,7 @@ export async function openHttp(
   const pages: Readonly<Record<string, () => Promise<{ type: string; body: string }>>> = {
     '/metrics': async () => ({
       type: 'text/plain; version=0.0.4',
-      body: prometheusText(await sources.metrics(), await sources.figures()),
+      body: prometheusText(await sources.metrics()),
     }),
     '/users': async () => json({ users: await sources.figures() }),
     '/status': async () => json(await sources.details()),
@@ -60,23 +57,21 @@ export async function openHttp(
   };
 }
 
-/** The counters, and those of each user that has sent most. */
-export function prometheusText(metrics: Readonly<Record<string, number>>, users: readonly UserFigures[]): string {
+/** The text format of Prometheus (0.0.4): `_total` is a counter, everything else a gauge. */
+function prometheusText(metrics: Readonly<Record<string, number>>): string {
   const lines: string[] = [];
-  const types = new Set<string>();
-  const add = (name: string, value: number) => {
-    const bare = name.replace(/\{.*/, '');
-    if (!types.has(bare)) {
-      types.add(bare);
-      lines.push(`# TYPE ${bare} ${bare.endsWith('_total') ? 'counter' : 'gauge'}`);
+  let family = '';
+  // by family: all samples of one belong together
+  const familyOf = (name: string) => name.replace(/\{.*/s, '');
+  const names = Object.keys(metrics).sort((a, b) =>
+    familyOf(a) < familyOf(b) ? -1 : familyOf(a) > familyOf(b) ? 1 : 0,
+  );
+  for (const name of names) {
+    if (familyOf(name) !== family) {
+      family = familyOf(name);
+      lines.push(`# TYPE ${family} ${family.endsWith('_total') ? 'counter' : 'gauge'}`);
     }
-    lines.push(`${name} ${value}`);
-  };
-  for (const name of Object.keys(metrics).sort()) add(name, metrics[name]!);
-  const told = users.slice(0, MAX_USERS);
-  const label = (user: string) => `{user="${user.replace(/[\\"\n]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`))}"}`;
-  for (const one of told) add(`offhook_turn_user_allocations${label(one.user)}`, one.allocations);
-  for (const one of told) add(`offhook_turn_user_bytes_to_peers_total${label(one.user)}`, one.bytesToPeers);
-  for (const one of told) add(`offhook_turn_user_bytes_to_client_total${label(one.user)}`, one.bytesToClient);
+    lines.push(`${name} ${metrics[name]}`);
+  }
   return `${lines.join('\n')}\n`;
 }

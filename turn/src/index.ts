@@ -1,7 +1,14 @@
 export type { TurnConfig, TurnListen, TurnPolicy } from './config.ts';
 export { turnConfigProblems } from './config-problems.ts';
 export { type CoturnReading, type ReaderOptions, readCoturnConf } from './coturn/reader.ts';
-export { COTURN_VERSIONS, type CoturnSettings, type CoturnUser, type CoturnVersion } from './coturn/settings.ts';
+export {
+  COTURN_VERSIONS,
+  type CoturnSettings,
+  type CoturnUser,
+  type CoturnVersion,
+  coturnVersionFor,
+} from './coturn/settings.ts';
+export { writeCoturnUsers } from './coturn/users.ts';
 export { type CoturnConf, writeCoturnConf } from './coturn/writer.ts';
 export { DEFAULT_LIMITS, type TurnLimits } from './limits.ts';
 export { PeerPolicy } from './peers/peer-policy.ts';

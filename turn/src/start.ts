@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
 import type { SocketAddress } from '@offhook/core';
 import {
   type AdminHandler,
@@ -16,6 +17,7 @@ import { openHttp } from './http.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { readRules } from './rules.ts';
 import { nonceKeyOf, type TurnRules } from './server/turn-server.ts';
+import { userMetrics } from './workers/user-metrics.ts';
 import { Workers } from './workers/workers.ts';
 
 /** Descriptors that a process needs beside relay sockets and connections. */
@@ -39,6 +41,7 @@ export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): 
     certificate: certificate?.context('browsers') as { cert: string; key: string } | undefined,
     relay: config.relay,
     realm: config.realm,
+    hostAddresses: hostAddresses(),
     rules,
     sha256: config.sha256 ?? true,
     natDiscovery: config.natDiscovery ?? false,
@@ -68,6 +71,7 @@ export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): 
   const metrics = async () => ({
     ...(await workers.metrics()),
     offhook_turn_users: (await workers.status()).users,
+    ...userMetrics(await workers.figures()),
   });
   const http = config.http && (await openHttp(config.http, { metrics, figures: () => workers.figures(), details }));
   return {
@@ -185,6 +189,13 @@ function warnings({ relay, limits }: TurnConfig, certificate: ServerCertificate 
     words.push(`relay.portMin–portMax are ${ports} ports for limits.allocations of ${allocations}`);
   if (certificate?.warning) words.push(certificate.warning);
   return words;
+}
+
+/** Of all interfaces, without zones. */
+function hostAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((all) =>
+    (all ?? []).map(({ address }) => address.replace(/%.*$/, '')),
+  );
 }
 
 function portOf(name: string, [first]: readonly SocketAddress[]): Record<string, number> {

@@ -14,6 +14,7 @@ import { PROFILE_FLAGS, startProfile } from './profile.ts';
 import { type RelayServer, SERVER } from './relay-server.ts';
 import {
   type Direct,
+  disturbance,
   inWords,
   isDisturbed,
   type Memory,
@@ -235,7 +236,7 @@ async function underLoads({ server, generator, round, loads, profiles }: Run): P
     const run: LoadRun = { server, generator, round, load, profiles };
     const first = await underLoad(run);
     const second = isDisturbed(first) && profiles === undefined ? await underLoad(run) : undefined;
-    samples.push(second && second.othersPercent < first.othersPercent ? second : first);
+    samples.push(second && disturbance(second) < disturbance(first) ? second : first);
   }
   return samples;
 }

@@ -4,7 +4,7 @@ import { Pinned, SERVER_CPU } from '../pinned.ts';
 import { type RelayServer, SERVER, untilListening } from './relay-server.ts';
 
 /** Options that `offhook start` gives Node for the TURN server. */
-const NODE_FLAGS: readonly string[] = [];
+const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=4', '--v8-pool-size=1'];
 
 export interface OffhookOptions {
   /** How long it may wait for company of a packet. */
@@ -22,11 +22,11 @@ export async function startOffhook(folder: string, { gatherUs, flags = [] }: Off
     part: 'turn',
     runDir: own,
     configHash: '',
-    listen: [{ address, port }],
-    relay: { addresses: [address], portMin, portMax },
+    listen: { udp: [{ address, port }], tcp: [], tls: [] },
+    relay: { addresses: [{ address }], portMin, portMax },
     realm,
     secrets: [secret],
-    peers: [{ address: '127.0.0.0/8' }],
+    peers: { base: 'none', allow: [{ address: '127.0.0.0/8' }], deny: [] },
     limits: { allocations: 20_000 },
     gatherUs,
   };

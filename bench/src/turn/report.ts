@@ -184,7 +184,7 @@ function notes({ samples, loads, generator }: Results): string[] {
         if (count > 0) found.push(`${name}, ${server}: ${words} in ${count} of ${own.length} rounds`);
       };
       if (perS === 0) say((s) => s.idlePercent < SPARE_PERCENT, 'the generator and not the server was the limit');
-      say(isDisturbed, "others used the server's core too");
+      say((s) => s.othersPercent + s.stealPercent > OTHERS_PERCENT, "others used the server's core too");
       say((s) => s.latePercent > LATE_PERCENT, 'the generator was late');
       say((s) => s.lost > 0, 'packets were lost');
       say((s) => s.refused > 0, 'packets were refused to the generator by the system');
@@ -192,15 +192,20 @@ function notes({ samples, loads, generator }: Results): string[] {
   return found;
 }
 
-export function isDisturbed({ othersPercent, stealPercent }: Sample): boolean {
-  return othersPercent + stealPercent > OTHERS_PERCENT;
+/** How much others were in the way, on either core. */
+export function disturbance({ othersPercent, stealPercent, latePercent }: Sample): number {
+  return othersPercent + stealPercent + latePercent;
+}
+
+export function isDisturbed({ othersPercent, stealPercent, latePercent }: Sample): boolean {
+  return othersPercent + stealPercent > OTHERS_PERCENT || latePercent > LATE_PERCENT;
 }
 
 export function inWords(s: Sample): string {
   const ms = (us: number) => (us / 1000).toFixed(3);
   const trouble = [
     s.lost > 0 ? `, ${s.lost} lost` : '',
-    isDisturbed(s) ? `, others ${s.othersPercent} % of the core` : '',
+    s.othersPercent + s.stealPercent > OTHERS_PERCENT ? `, others ${s.othersPercent} % of the core` : '',
     s.latePercent > LATE_PERCENT ? `, ${s.latePercent} % sent late` : '',
   ].join('');
   const use = `busy ${s.busyPercent} %, generator idle ${s.idlePercent} %`;

@@ -17,6 +17,7 @@ import {
   upgradeFinding,
 } from '../doctor/probes.ts';
 import { routesFindings, runningRoutes } from '../doctor/routes.ts';
+import { turnPortFindings } from '../doctor/turn.ts';
 import { workerCount } from '../parts.ts';
 import { type FoundPart, type FoundSupervisor, foundParts, foundSupervisor, logOf, runningReach } from '../running.ts';
 import { command } from '../spelling.ts';
@@ -130,8 +131,10 @@ async function system({ data, supervisor, parts }: Running, config: Config | und
       ...(await banFindings(data)),
       ...runningRoutes(signaling, config?.routes),
     );
-  const turn = portsOf('turn')?.udp;
-  if (turn) findings.push(await turnFinding(turn));
+  const turn = portsOf('turn');
+  if (turn?.udp) findings.push(await turnFinding(turn.udp));
+  if (turn?.tls) findings.push(await handshakeFinding('TURN over TLS', turn.tls, ownCa));
+  if (turn && config) findings.push(...turnPortFindings(config, turn));
   for (const { part, ports } of answering.filter(({ part }) => part.startsWith('media-relay'))) {
     if (ports.ng) findings.push(await ngFinding(part, ports.ng));
     if (ports.mux) findings.push(await muxFinding(part, ports.mux));

@@ -16,6 +16,7 @@ import { removePidFile, writePidFile } from '../supervisor/pid-file.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { httpsRemedy, ownCaPath, phoneWords } from '../words.ts';
 import { skippedPorts } from './skipped-ports.ts';
+import { tellTurnSecrets } from './turn-secret.ts';
 import { warningsOf } from './warnings.ts';
 
 /** The accounts that the first start makes. */
@@ -43,9 +44,10 @@ export async function start(flags: ConfigFlags & { readonly quiet?: boolean | un
   }
   writePidFile(supervisorPidFile(config.data), { pid: process.pid, identity: processIdentity(process.pid) ?? '' });
   const own = config.hostAddresses ?? hostAddresses();
+  const secrets = liveSecrets(config.data);
   const parts = composeParts({
     config,
-    secrets: liveSecrets(config.data),
+    secrets,
     hostAddresses: own,
     loopback: loopbackAddresses(),
     version: version(),
@@ -77,7 +79,14 @@ export async function start(flags: ConfigFlags & { readonly quiet?: boolean | un
   });
   let code = 0;
   try {
-    await Promise.race([supervisor.start().then(() => greet({ config, own, supervisor, say })), told]);
+    const started = async () => {
+      await supervisor.start();
+      // what was adopted has the secrets of its own start
+      const running = parts.map(({ name }) => name);
+      if (config.turn.enabled) await tellTurnSecrets(config.data, secrets().turn, running);
+      await greet({ config, own, supervisor, say });
+    };
+    await Promise.race([started(), told]);
     await told;
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);

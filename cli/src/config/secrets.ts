@@ -18,10 +18,14 @@ const SHORTEST = 16;
 /** The new one and the one before: credentials are good for `turn.credentialTtlS`, not for ever. */
 const KEPT = 2;
 
+export function secretsPath(data: string): string {
+  return join(data, 'secrets.json');
+}
+
 /** The secrets of a data folder; those that are missing are made. Throws when the file is there and can't be read. */
 export function loadSecrets(data: string): Secrets {
   mkdirSync(data, { recursive: true, mode: 0o700 });
-  const path = join(data, 'secrets.json');
+  const path = secretsPath(data);
   const known = readKnown(path);
   const turn = [known?.turn].flat().filter(isSecret);
   const secrets: Secrets = {
@@ -52,7 +56,7 @@ export function liveSecrets(data: string): () => Secrets {
 /** A new secret for TURN's credentials; the one before stays good, those before it don't. */
 export function rotateTurnSecret(data: string): Secrets {
   const secrets = loadSecrets(data);
-  const path = join(data, 'secrets.json');
+  const path = secretsPath(data);
   const rotated: Secrets = { ...secrets, turn: [made(), ...secrets.turn.slice(0, KEPT - 1)] };
   store(path, { ...readKnown(path), ...rotated });
   return rotated;

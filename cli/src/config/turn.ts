@@ -17,6 +17,8 @@ export interface TurnSettings {
   readonly external?: string | Readonly<Record<string, string>>;
   readonly sha256: boolean;
   readonly natDiscovery: boolean;
+  readonly ipv6Addresses: readonly string[];
+  readonly http?: string;
   readonly alternateServer?: string;
   readonly limits: Readonly<Record<TurnLimit, number>>;
   readonly gatherUs: number;
@@ -50,11 +52,15 @@ export function turnProblems(turn: TurnSettings, host: HostSettings): string[] {
       'turn.deniedPeers says nothing with turn.peers "relay", which lets clients reach only what is allowed: take "public"',
     );
   problems.push(...externalProblems(turn.external, host.hostAddresses));
-  const { alternateServer } = turn;
-  if (alternateServer !== undefined && parseSocketAddress(alternateServer) === undefined)
-    problems.push(
-      `turn.alternateServer: '${alternateServer}' is no address and port, as 192.0.2.7:3478 or [2001:db8::7]:3478`,
-    );
+  for (const name of ['alternateServer', 'http'] as const) {
+    const text = turn[name];
+    if (text !== undefined && parseSocketAddress(text) === undefined)
+      problems.push(`turn.${name}: '${text}' is no address and port, as 192.0.2.7:3478 or [2001:db8::7]:3478`);
+  }
+  for (const address of turn.ipv6Addresses) {
+    if (ipFamily(address) !== 6) problems.push(`turn.ipv6Addresses: '${address}' is no IPv6 address`);
+    else if (address === '::') problems.push("turn.ipv6Addresses: '::' can't be told to peers; name the addresses");
+  }
   if (turn.natDiscovery) {
     const few = host.hostAddresses !== undefined && host.hostAddresses.length < 2;
     if (!host.public || few)

@@ -6,6 +6,7 @@ import { ROOT } from '../root.ts';
 import type { Reach } from '../running.ts';
 import { httpsRemedy, ownCaPath } from '../words.ts';
 import type { Finding } from './finding.ts';
+import { turnFindings } from './turn.ts';
 
 /** What the machine gives: Node, addresses, limits, the clock. Without `running`, as the next start would have it. */
 export function machine(config: Config, running: Reach | undefined): Finding[] {
@@ -34,6 +35,7 @@ export function machine(config: Config, running: Reach | undefined): Finding[] {
         },
   );
   findings.push(reach(running ? running.hostAddresses : config.public ? own : [], ownCaPath(config)));
+  findings.push(...turnFindings(config, own));
   if (!existsSync(join(ROOT, 'web-phone/dist/index.html')))
     findings.push({ what: 'web phone', state: 'bad', words: 'is not built', remedy: 'npm run build' });
   const files = limitOfFiles();

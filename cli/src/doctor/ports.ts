@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { command } from '../spelling.ts';
 import type { Finding } from './finding.ts';
 import { holderOf } from './holder.ts';
+import { turnRemedy } from './turn.ts';
 
 /** Ports that a start would skip, because somebody has them. */
 export async function portsFree(config: Config): Promise<Finding[]> {
@@ -34,7 +35,7 @@ export async function portsFree(config: Config): Promise<Finding[]> {
         what: `${what} port`,
         state: 'note',
         words: `${taken}; the next free one would be used`,
-        remedy: 'end that program, or set another port in offhook.config.json',
+        remedy: turnRemedy(holder?.words),
       };
     }),
   );

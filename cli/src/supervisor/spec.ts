@@ -14,6 +14,8 @@ export interface PartSpec {
   readonly needs: readonly string[];
   /** The part's settings, given the real ports of the parts it needs. */
   settings(ports: ReadonlyMap<string, Ports>): Record<string, unknown>;
+  /** Those of the settings that make it another part when they change: without what can be told while it runs. */
+  lasting?(settings: Record<string, unknown>): Record<string, unknown>;
   /** The same settings with the ports that the part had before, for a restart that nobody notices. */
   withPorts(settings: Record<string, unknown>, ports: Ports): Record<string, unknown>;
 }
@@ -21,7 +23,7 @@ export interface PartSpec {
 /** Fingerprint of what a part was asked to be; a living part with the same one is adopted. */
 export function configHash(spec: PartSpec, settings: Record<string, unknown>): string {
   return createHash('sha256')
-    .update(JSON.stringify([spec.name, spec.entry, settings]))
+    .update(JSON.stringify([spec.name, spec.entry, spec.lasting?.(settings) ?? settings]))
     .digest('hex')
     .slice(0, 32);
 }

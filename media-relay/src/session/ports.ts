@@ -136,7 +136,7 @@ export class PortPool {
 
   async #try(port: number): Promise<UdpPort | undefined> {
     try {
-      return await openUdpPort({ address: this.address, port });
+      return await openUdpPort({ address: this.address, port, burst: 'few' });
     } catch {
       return undefined; // in use by somebody else
     }

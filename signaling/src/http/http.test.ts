@@ -110,6 +110,15 @@ test('TURN credentials are those that coturn expects of a REST service', async (
   assert.deepEqual(body.uris, ['turn:127.0.0.1:3478?transport=udp']);
 });
 
+test('TURN credentials are signed with another secret as soon as the admin socket says so', async () => {
+  await using server = await startServer();
+  const session = await signIn(server);
+  await server.verb('turn-secret', { secret: 'another one' });
+  const { body } = await call(server, 'GET', '/api/turn', { session });
+  assert.equal(body.credential, createHmac('sha1', 'another one').update(String(body.username)).digest('base64'));
+  await assert.rejects(server.verb('turn-secret', {}), /the secret is missing/);
+});
+
 test('people, own contacts and own calls', async () => {
   await using server = await startServer();
   const session = await signIn(server);

@@ -78,6 +78,8 @@ export async function startSignaling(
   const find = (user: string) => accounts.find(user);
   const isUser = (user: string) => find(user) !== undefined;
   const sessions = new Sessions({ crypto: nodeCrypto, secret: config.sessionSecret, account: find });
+  /** Its secret may be replaced while this runs. */
+  const turn = { ...config.turn };
   const relays = config.media.relays.flatMap((relay) => parseRelay(relay) ?? []);
   const isLocal = localNames(config, () => certificate?.facts.names ?? []);
   const trunks = withPasswords(config.trunks ?? {});
@@ -201,7 +203,7 @@ export async function startSignaling(
     domain,
     accounts,
     sessions,
-    turn: config.turn,
+    turn,
     allowed: config.http.allowedOrigins ?? [],
     isLocal,
     calls: () => core.calls.calls(),
@@ -279,7 +281,7 @@ export async function startSignaling(
     }),
     metrics: figures,
     verbs: {
-      ...adminVerbs({ accounts, sessions, core, journal, httpPort: http.local.port }),
+      ...adminVerbs({ accounts, sessions, core, journal, turn, httpPort: http.local.port }),
       bans: banVerb(core, handle),
       ...routing.verbs,
     },

@@ -14,6 +14,8 @@ export function adminVerbs(of: {
   readonly sessions: Sessions;
   readonly core: SipCore;
   readonly journal: Journal;
+  /** What TURN credentials are signed with. */
+  readonly turn: { secret: string };
   readonly httpPort: number;
 }): Record<string, AdminHandler> {
   const { accounts, sessions, core, journal } = of;
@@ -59,6 +61,11 @@ export function adminVerbs(of: {
       const name = known(user);
       const token = sessions.makeLoginToken(name, Math.floor(Date.now() / 1000));
       return { token, url: `http://localhost:${of.httpPort}/#login=${token}` };
+    },
+    /** Credentials that are made from now on; those that are out are TURN's to accept. */
+    'turn-secret': ({ secret }) => {
+      of.turn.secret = text(secret, 'the secret');
+      return {};
     },
     calls: () => core.calls.calls().map((call) => describeCall(call, monotonicMs())),
     /** All records, or those of one user, but as they are: nobody is hidden from who runs the server. */

@@ -297,6 +297,8 @@ for (const [lines, kind, words] of [
   ['user=alice', 'problems', /name:password is needed/],
   ['user=alice:0x12', 'problems', /user alice: a key is MD5/],
   ['alternate-server=turn2.example.org', 'problems', /an address and a port are needed/],
+  ['stateless-nonce-secret=short', 'problems', /nonceSecret: at least 16 characters/],
+  ['user=1700000000:x', 'problems', /looks like a time-limited user name/],
   ['stale-nonce=3600', 'notes', /stale-nonce=3600 is not supported here: nonces are good for 600 s/],
   ['mobility', 'notes', /mobility is not supported here: a client that changes its address/],
   ['max-bps=0', 'notes', /without a limit is not supported here/],

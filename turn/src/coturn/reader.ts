@@ -1,6 +1,8 @@
 import { ipFamily, type SocketAddress } from '@offhook/core';
 import type { RelayAddress } from '../allocation/relay-address.ts';
+import { userNameProblem } from '../auth/long-term-users.ts';
 import type { TurnListen } from '../config.ts';
+import { turnConfigProblems } from '../config-problems.ts';
 import type { TurnLimits } from '../limits.ts';
 import { confLines, isOn } from './conf-line.ts';
 import { ALREADY_SO, ONE_VALUE, READ, REFUSED, type ReadKey, UNSUPPORTED } from './keys.ts';
@@ -60,23 +62,26 @@ export function readCoturnConf(text: string, { own = [], closest }: ReaderOption
   const nonceSecret = last(values, 'stateless-nonce-secret');
   const alternateServer = alternate(values, said);
   const limits = quotas(values, said);
-  return {
-    settings: {
-      listen,
-      ...(listen.tls.length > 0 ? { tls: { folder: '', cert, key: last(values, 'pkey') } } : {}),
-      relay,
-      realm: realm ?? '',
-      ...credentials(values, said),
-      peers,
-      ...(Object.keys(limits).length > 0 ? { limits } : {}),
-      ...(alternateServer ? { alternateServer } : {}),
-      ...(threads === undefined ? {} : { workers: Math.min(Math.max(threads, 1), 64) }),
-      ...(nonceSecret === undefined ? {} : { nonceSecret }),
-      ...(discovers(values, listen, said) ? { natDiscovery: true } : {}),
-    },
-    ...said,
+  const settings: CoturnSettings = {
+    listen,
+    ...(listen.tls.length > 0 ? { tls: { folder: '', cert, key: last(values, 'pkey') } } : {}),
+    relay,
+    realm: realm ?? '',
+    ...credentials(values, said),
+    peers,
+    ...(Object.keys(limits).length > 0 ? { limits } : {}),
+    ...(alternateServer ? { alternateServer } : {}),
+    ...(threads === undefined ? {} : { workers: Math.min(Math.max(threads, 1), 64) }),
+    ...(nonceSecret === undefined ? {} : { nonceSecret }),
+    ...(discovers(values, listen, said) ? { natDiscovery: true } : {}),
   };
+  // what our server itself would refuse
+  if (said.problems.length === 0) said.problems.push(...turnConfigProblems({ ...settings, ...NOWHERE }));
+  return { settings, ...said };
 }
+
+/** Where it runs is nothing that a coturn.conf says. */
+const NOWHERE = { part: 'turn', runDir: '', configHash: '' };
 
 /** The values of each key that is read; of all others it is said what becomes of them. */
 function sort(text: string, { problems, unknown, notes }: Said, closest: ReaderOptions['closest']): Values {
@@ -186,6 +191,8 @@ function user(text: string, { problems }: Said): CoturnUser | undefined {
     problems.push('user: name:password is needed, or name:0x<key>');
     return undefined;
   }
+  const problem = userNameProblem(name);
+  if (problem !== undefined) problems.push(`user: ${problem}`);
   if (!secret.startsWith('0x')) return { name, password: secret };
   const key = secret.slice(2).toLowerCase();
   if (/^[0-9a-f]{32}$/.test(key)) return { name, key };

@@ -6,8 +6,8 @@ export type CoturnUser =
   | { readonly name: string; readonly password: string }
   | { readonly name: string; readonly key: string };
 
-/** What our server is configured by, apart from where it runs; `users` are those that stand in the file itself. */
-export interface CoturnSettings extends Omit<TurnConfig, keyof PartConfig> {
+/** What our server is configured by, apart from where it runs; secrets and `users` are those that stand in the file itself. */
+export interface CoturnSettings extends Omit<TurnConfig, keyof PartConfig | 'secretsFile'> {
   readonly users?: readonly CoturnUser[];
 }
 
@@ -19,3 +19,9 @@ export type CoturnVersion = (typeof COTURN_VERSIONS)[number];
 export const COTURN_PORT = 3478;
 export const COTURN_TLS_PORT = 5349;
 export const COTURN_RELAY_PORTS = { min: 49_152, max: 65_535 } as const;
+
+/** Which file a coturn takes, by what `turnserver --version` prints. */
+export function coturnVersionFor(printed: string): CoturnVersion {
+  const [, major, minor] = /^(\d+)\.(\d+)/m.exec(printed) ?? [];
+  return Number(major) > 4 || (Number(major) === 4 && Number(minor) >= 16) ? '4.17' : '4.6';
+}

@@ -61,7 +61,9 @@ function listenLines(settings: CoturnSettings, version: CoturnVersion, notes: st
     notes.push('coturn listens at each listening-ip with all that is on');
   if ([...plain, ...listen.tls].some((at) => at.port === 0))
     notes.push(`a port that may be any has to be a number for coturn: ${COTURN_PORT}, for TLS ${COTURN_TLS_PORT}`);
-  const lines = addresses.map((address) => `listening-ip=${address}`);
+  // without a line coturn takes all addresses
+  const named = addresses.filter((address) => address !== '0.0.0.0' && address !== '::');
+  const lines = named.map((address) => `listening-ip=${address}`);
   if (plain.length > 0) lines.push(`listening-port=${port || COTURN_PORT}`);
   if (natDiscovery && second !== undefined) {
     if (version === '4.17') lines.push('rfc5780');

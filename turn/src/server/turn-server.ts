@@ -74,6 +74,8 @@ export interface TurnServerOptions extends TurnRules {
   readonly isDontFragment: boolean;
   /** 32 bytes, the same on all threads: makes nonces. */
   readonly nonceKey: Uint8Array;
+  /** Other addresses of this machine: not to be reached unless a rule names them. */
+  readonly hostAddresses?: readonly string[] | undefined;
   readonly memory: SharedMemory;
   /** This thread's number. */
   readonly worker: number;
@@ -286,7 +288,7 @@ export class TurnServer {
     const { realm, sha256 = true, nonceKey, crypto } = this.#options;
     const { secrets, users, peers, alternateServer } = rules;
     const limits = { ...DEFAULT_LIMITS, ...rules.limits };
-    const policy = new PeerPolicy(peers);
+    const policy = new PeerPolicy(peers, this.#ownAddresses());
     this.#rules = {
       authenticator: new Authenticator({ realm, secrets, users, sha256, nonceKey, crypto }),
       policy,
@@ -323,6 +325,13 @@ export class TurnServer {
       for (const relay of [...allocation.relays]) this.#closeRelay(relay);
     }
     this.#allocations.expireReservations(Number.POSITIVE_INFINITY);
+  }
+
+  #ownAddresses(): string[] {
+    const { listeners, relay, hostAddresses = [] } = this.#options;
+    const relays = relay.addresses.flatMap(({ address, external }) => (external ? [address, external] : [address]));
+    const all = [...listeners.map(({ address }) => address), ...relays, ...hostAddresses];
+    return [...new Set(all)].filter((address) => address !== '0.0.0.0' && address !== '::');
   }
 
   #malformed(): 0 {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { StunClass, StunMethod, StunWriter } from '@offhook/core';
 import { ownCertificate } from '@offhook/core/node';
-import type { CoturnSettings } from '../coturn/settings.ts';
+import { type CoturnSettings, coturnVersionFor } from '../coturn/settings.ts';
 import { writeCoturnConf } from '../coturn/writer.ts';
 import { hasLoopbackIPv6, RealSockets, type Transport } from './real.ts';
 import { type MakeWorld, REALM, SECRET } from './world.ts';
@@ -21,7 +21,7 @@ const found = spawnSync('turnserver', ['--version'], { encoding: 'utf8', timeout
 const isMissing = found.error !== undefined;
 export const coturnSkip =
   isMissing && process.env.CI !== 'true' ? 'turnserver is missing: apt-get install coturn' : false;
-const version = /^4\.[0-6](?:\.|\s|$)/m.test(found.stdout ?? '') ? '4.6' : '4.17';
+const version = coturnVersionFor(found.stdout ?? '');
 
 /** Where a coturn on loopback is to be. */
 export interface Place {

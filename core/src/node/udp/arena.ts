@@ -23,8 +23,6 @@ export class PacketArena implements PacketBatch {
   readonly address = new Uint32Array(4 * BATCH);
   readonly port = new Uint16Array(BATCH);
   count = 0;
-  /** The number of the current or last turn, below 2^30. */
-  turnNumber = 0;
   readonly #staged: Stager[] = [];
   #rxNext = 0;
   #spareNext = 0;
@@ -35,7 +33,7 @@ export class PacketArena implements PacketBatch {
   receiveSlots(): number {
     if (this.#rxNext + BATCH > RX_SLOTS) {
       this.flushAll();
-      this.#rxNext = 0;
+      this.#rxNext = 0; // the slots used last are the ones in the processor's cache
     }
     return this.#rxNext;
   }
@@ -74,12 +72,12 @@ export class PacketArena implements PacketBatch {
   /** Runs a piece of work after which everything staged is sent. */
   turn(work: () => void): void {
     this.#inTurn = true;
-    this.turnNumber = (this.turnNumber + 1) & 0x3fffffff;
     try {
       work();
     } finally {
       this.#inTurn = false;
       this.flushAll();
+      this.#rxNext = 0; // the slots used last are the ones in the processor's cache
     }
   }
 }

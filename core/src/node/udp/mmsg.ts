@@ -76,9 +76,9 @@ class MmsgPort implements UdpPort, ChunkSender {
     rx.count = 0;
     if (this.fd < 0) return 0;
     const size = this.#receiveSize;
-    const asked = size ? size.in(rx.turnNumber) : BATCH;
+    const asked = size ? size.in(gathering.pass) : BATCH;
     const n = libc.recvmmsg(this.fd, vector.headersAddress + first * MMSGHDR_BYTES, asked, MSG_DONTWAIT, 0);
-    if (size?.observe(n, rx.turnNumber)) gathering.mayHaveMore = true;
+    if (size?.observe(n, gathering.pass)) gathering.mayHaveMore = true;
     if (n <= 0) return 0; // EAGAIN; an ICMP error that waited on the socket is cleared by this call
     rx.advance(n);
     gathering.packets += n;

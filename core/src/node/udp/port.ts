@@ -1,8 +1,11 @@
 import type { SocketAddress } from '../../base/index.ts';
 import type { UdpEndpoint } from './endpoint.ts';
 
-/** One slot of the packet arena, bytes. A received packet starts `HEADROOM` bytes into its slot. */
-export const SLOT_BYTES = 2048;
+/**
+ * One slot of the packet arena, bytes; no power of two, or the first lines of all slots would share a few sets of the
+ * processor's cache. A received packet starts `HEADROOM` bytes into its slot.
+ */
+export const SLOT_BYTES = 2112;
 
 /** Free bytes in front of every received packet: a ChannelData or STUN header can be written there without copying. */
 export const HEADROOM = 64;
@@ -14,12 +17,12 @@ export const MAX_PACKET = 1856;
 export const TAILROOM = SLOT_BYTES - HEADROOM - MAX_PACKET;
 
 /** Packets one `fill()` reads at most. */
-export const BATCH = 64;
+export const BATCH = 32;
 
 /**
  * What the last `fill()` of any port of this thread read. All ports of a thread share one batch and one arena:
  *
- *     bytes ─► │ 64 B headroom │ packet, length[i] bytes │ ≥ 128 B tailroom │ next slot …
+ *     bytes ─► │ 64 B headroom │ packet, length[i] bytes │ ≥ 192 B tailroom │ next slot …
  *                              ▲ offset[i]
  *
  * Entries 0 … count-1 are valid until the next `fill()`; the packet's bytes stay untouched until it has been flushed

@@ -109,6 +109,7 @@ class Readiness {
       wait = 0;
       const before = gathering.packets;
       if (this.#ready > 0) arena.turn(this.#round);
+      if (this.#ready < EVENTS) gathering.pass = (gathering.pass + 1) & 0x3fffffff;
       // A socket that may hold more is asked again at once where the next wake-up would be one sleep later.
       const isDone = gathering.packets - before < BATCH && !(hasSlept && gathering.mayHaveMore);
       gathering.mayHaveMore = false;
@@ -144,6 +145,8 @@ class Gathering {
   packets = 0;
   /** Of these, the ones that more of may be waited for. */
   worth = 0;
+  /** The number of the current look at all sockets that are ready; with many it takes several rounds. Below 2^30. */
+  pass = 0;
   /** A socket gave as many packets as it was asked for, and that was less than a batch. */
   mayHaveMore = false;
   /** Time slept so far: an event loop that sleeps here takes itself for busy. */

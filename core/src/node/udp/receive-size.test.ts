@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { BATCH } from './index.ts';
+import { mock, test } from 'node:test';
+import { BATCH, batchedUdpProblem, openUdpPort, UdpEndpoint } from './index.ts';
 import { ReceiveSize } from './receive-size.ts';
 
-/** Bursts of so many packets, `restTurns` turns apart; what was asked for in each turn that found some. */
-function asked(bursts: readonly number[], restTurns = 5): number[][] {
+/** Bursts of so many packets, `restPasses` passes apart; what was asked for in each pass that found some. */
+function asked(bursts: readonly number[], restPasses = 5): number[][] {
   const size = new ReceiveSize();
-  let turn = 0;
+  let pass = 0;
   return bursts.map((packets) => {
-    turn += restTurns;
+    pass += restPasses;
     const sizes: number[] = [];
-    for (let left = packets; left > 0; turn++) {
-      const wanted = size.in(turn);
+    for (let left = packets; left > 0; pass++) {
+      const wanted = size.in(pass);
       const received = Math.min(left, wanted);
-      size.observe(received, turn);
+      size.observe(received, pass);
       left -= received;
       sizes.push(wanted);
     }
@@ -31,4 +31,34 @@ test('what is asked for follows the bursts, up and down', () => {
 
 test('a flood is read by whole batches', () => {
   assert.deepEqual(asked([1000])[0]!.slice(0, 5), [1, 4, 16, BATCH, BATCH]);
+});
+
+test('more sockets than one look at them takes are still read in a few system calls each', {
+  skip: (await batchedUdpProblem()) ?? false,
+}, async () => {
+  const source = await openUdpPort({ address: '127.0.0.1', port: 0 });
+  const sockets = await Promise.all(
+    Array.from({ length: 300 }, () => openUdpPort({ address: '127.0.0.1', port: 0, burst: 'few' })),
+  );
+  const each = 20;
+  for (const socket of sockets) {
+    const to = UdpEndpoint.from(socket.local)!;
+    for (let i = 0; i < each; i++) source.send(new Uint8Array(10), to);
+  }
+  source.flush();
+  const { libc } = await import('./libc.ts');
+  const counted = mock.method(libc, 'recvmmsg');
+  let got = 0;
+  await new Promise<void>((resolve) => {
+    for (const socket of sockets)
+      socket.onReadable = () => {
+        got += socket.fill();
+        if (got === each * sockets.length) resolve();
+      };
+  });
+  const calls = counted.mock.callCount();
+  counted.mock.restore();
+  // 1, 4 and 16 packets
+  assert.ok(calls <= 4 * sockets.length, `${calls} calls`);
+  for (const port of [source, ...sockets]) port.close();
 });
