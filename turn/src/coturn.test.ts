@@ -20,7 +20,8 @@ const LOAD = ['-n', '10', '-m', '2', '-l', '170'];
 const STREAM_ROUNDS = 3;
 const STREAM_PATIENCE_S = 25;
 const RELAYED = ['127.0.0.1', ...(hasLoopbackIPv6 ? ['::1'] : [])];
-const relay = { addresses: RELAYED.map((address) => ({ address })), portMin: 0, portMax: 0 };
+/** Beyond what Linux gives to others by itself: a reserved port has to be free still when its client comes. */
+const relay = { addresses: RELAYED.map((address) => ({ address })), portMin: 61_000, portMax: 65_535 };
 const limits = { allocationsPerUser: 1000, allocations: 4000 };
 
 type Target = Readonly<Record<string, number>>;

@@ -6,6 +6,8 @@ import type { ContractOptions, MakeWorld, TestSocket, World } from './world.ts';
 
 type Write = (writer: StunWriter) => unknown;
 
+const MAX_PAIRS = 4;
+
 /** A world and its clients; every case has users of its own, since a server may go on to the next case. */
 class Stage {
   readonly world: World;
@@ -352,19 +354,22 @@ within('EVEN-PORT: an even port, and its odd sibling once by RESERVATION-TOKEN',
   const even = await allocate(alice, evenPort(0));
   assert.equal(even.xorAddress(StunAttribute.xorRelayedAddress)!.port % 2, 0);
   assert.equal(even.has(StunAttribute.reservationToken), false);
-  const rtp = await s.client();
-  const pair = await allocate(rtp, evenPort(0x80));
-  const { port } = pair.xorAddress(StunAttribute.xorRelayedAddress)!;
-  assert.equal(port % 2, 0);
-  const token = pair.attribute(StunAttribute.reservationToken)!;
-  assert.equal(token.length, 8);
-  const withToken: Write = (w) => w.bytes(StunAttribute.reservationToken, token);
-  const rtcp = await s.client();
-  assert.equal(code(await allocate(rtcp, withToken, evenPort(0x80))), 400, 'both at once');
-  const sibling = await allocate(rtcp, withToken);
-  assert.equal(sibling.xorAddress(StunAttribute.xorRelayedAddress)?.port, port + 1);
-  const late = await s.client();
-  assert.notEqual(code(await allocate(late, withToken)), 0);
+  // a reserved port is kept from other clients, not from other programs of the machine: then it is 508
+  for (let tries = 1; ; tries++) {
+    const pair = await allocate(await s.client(), evenPort(0x80));
+    const { port } = pair.xorAddress(StunAttribute.xorRelayedAddress)!;
+    assert.equal(port % 2, 0);
+    const token = pair.attribute(StunAttribute.reservationToken)!;
+    assert.equal(token.length, 8);
+    const withToken: Write = (w) => w.bytes(StunAttribute.reservationToken, token);
+    const rtcp = await s.client();
+    assert.equal(code(await allocate(rtcp, withToken, evenPort(0x80))), 400, 'both at once');
+    const sibling = await allocate(rtcp, withToken);
+    if (tries < MAX_PAIRS && code(sibling) === 508) continue;
+    assert.equal(sibling.xorAddress(StunAttribute.xorRelayedAddress)?.port, port + 1);
+    assert.notEqual(code(await allocate(await s.client(), withToken)), 0, 'twice');
+    return;
+  }
 });
 
 within('a RESERVATION-TOKEN that nobody was given is 508', async (s) => {
