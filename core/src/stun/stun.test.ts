@@ -13,6 +13,10 @@ import {
   isStun,
   longTermKey,
   longTermKeySha256,
+  nonceCookie,
+  nonceFeatures,
+  PasswordAlgorithm,
+  passwordAlgorithm,
   StunAttribute,
   StunClass,
   type StunMessage,
@@ -21,6 +25,7 @@ import {
   shortTermKey,
   turnRestPassword,
   turnRestUsername,
+  userHash,
   utf8,
   writeChannelHeader,
 } from '../index.ts';
@@ -109,6 +114,69 @@ test('RFC 8489 B.1 with erratum 6268: MESSAGE-INTEGRITY-SHA256 and USERHASH', ()
   assert.equal(message.verifyIntegrity(key, crypto), false);
   const userhash = crypto.hash('sha256', utf8('マトリックス:example.org'));
   assert.equal(hex(message.attribute(StunAttribute.userhash)!), hex(userhash));
+});
+
+test('RFC 8489 B.1 with erratum 6268: what we write is the same byte for byte, and its nonce asks for USERHASH', () => {
+  const wire = decoded(SHA256);
+  const nonce = 'obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA';
+  const [name, realm] = ['マトリックス', 'example.org'];
+  const written = new StunWriter(new Uint8Array(200).fill(0xff))
+    .start(StunClass.request, StunMethod.binding, wire.transactionId)
+    .bytes(StunAttribute.userhash, userHash(name, realm, crypto))
+    .text(StunAttribute.nonce, nonce)
+    .text(StunAttribute.realm, realm)
+    .bytes(StunAttribute.passwordAlgorithm, new Uint8Array([0, PasswordAlgorithm.sha256, 0, 0]))
+    .integritySha256(longTermKeySha256(name, realm, 'TheMatrIX', crypto), crypto)
+    .message();
+  assert.equal(hex(written), hex(bytes(SHA256)));
+  assert.equal(wire.text(StunAttribute.nonce), nonce);
+  assert.deepEqual(nonceFeatures(nonce), { passwordAlgorithms: false, usernameAnonymity: true });
+  assert.equal(passwordAlgorithm(wire.attribute(StunAttribute.passwordAlgorithm)!), PasswordAlgorithm.sha256);
+});
+
+test('security features of a nonce: written and read alike, none without the cookie, nothing thrown at', () => {
+  for (const passwordAlgorithms of [false, true]) {
+    for (const usernameAnonymity of [false, true]) {
+      const features = { passwordAlgorithms, usernameAnonymity };
+      assert.deepEqual(nonceFeatures(`${nonceCookie(features)}rest`), features);
+    }
+  }
+  for (const bad of [
+    '',
+    'obMatJos',
+    'obMatJos2',
+    'obMatJos2AA',
+    'obMatJos2AA=A',
+    'obMatJos2\u{1f600}\u{1f600}',
+    'ObMatJos2AAAB',
+  ])
+    assert.equal(nonceFeatures(bad), undefined, bad);
+  fc.assert(fc.property(fc.string({ maxLength: 40 }), (s) => void nonceFeatures(`obMatJos2${s}`)));
+});
+
+test('a password algorithm is MD5 or SHA-256 without parameters, all else is none', () => {
+  assert.equal(passwordAlgorithm(new Uint8Array([0, 1, 0, 0])), PasswordAlgorithm.md5);
+  assert.equal(passwordAlgorithm(new Uint8Array([0, 2, 0, 0])), PasswordAlgorithm.sha256);
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 12 }), (value) => {
+      const known =
+        value.length === 4 && value[0] === 0 && value[2] === 0 && value[3] === 0 && [1, 2].includes(value[1]!);
+      assert.equal(passwordAlgorithm(value) !== undefined, known);
+    }),
+  );
+});
+
+test('a message has 32 attributes at most, so that no work on one is more than its bytes and a constant', () => {
+  const message = (count: number) => {
+    const b = new Uint8Array(20 + 4 * count);
+    b.set([0, 1, (4 * count) >> 8, (4 * count) & 255, 0x21, 0x12, 0xa4, 0x42]);
+    for (let i = 0; i < count; i++) b.set([0x7f, i, 0, 0], 20 + 4 * i);
+    return b;
+  };
+  const full = decodeStun(message(32))!;
+  assert.equal([...full.attributes()].length, 32);
+  assert.equal(full.unknownRequired(new Set()).length, 32);
+  for (const count of [33, 100, 16_000]) assert.equal(decodeStun(message(count)), undefined, `${count}`);
 });
 
 test('one changed bit anywhere in front breaks the integrity, and one in FINGERPRINT breaks that', () => {
@@ -251,8 +319,12 @@ test('any bytes are decoded or refused, never thrown at', () => {
       message.u32(type);
       message.xorAddress(type);
       message.address(type);
+      for (const value of message.all(type)) passwordAlgorithm(value);
+      assert.ok(message.allXorAddresses(type).length <= message.all(type).length);
+      nonceFeatures(message.text(type) ?? '');
     }
-    message.errorCode();
+    const code = message.errorCode()?.code ?? 300;
+    assert.ok(code >= 300 && code <= 699);
     message.unknownRequired(new Set());
     message.verifyFingerprint();
     message.verifyIntegrity(SHORT_KEY, crypto);
@@ -281,6 +353,17 @@ test('any bytes are decoded or refused, never thrown at', () => {
         exercise(b);
       },
     ),
+  );
+});
+
+test('ERROR-CODE of any bytes is a code from 300 to 699 or none', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), (value) => {
+      const writer = new StunWriter(new Uint8Array(100)).start(StunClass.error, 1, new Uint8Array(12));
+      const error = decodeStun(writer.bytes(StunAttribute.errorCode, value).message())!.errorCode();
+      const isCode = value.length >= 4 && (value[2]! & 7) >= 3 && (value[2]! & 7) <= 6 && value[3]! <= 99;
+      assert.equal(error?.code, isCode ? (value[2]! & 7) * 100 + value[3]! : undefined);
+    }),
   );
 });
 

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
@@ -18,38 +16,17 @@ import {
   turnRestPassword,
   turnRestUsername,
 } from '@offhook/core';
-import { nodeCrypto, ownCertificate, UdpEndpoint } from '@offhook/core/node';
+import { nodeCrypto, UdpEndpoint } from '@offhook/core/node';
 import { PeerPolicy } from '../peers/peer-policy.ts';
 import type { PeerRules } from '../peers/peer-rule.ts';
-import { type CoturnSettings, coturnVersionFor } from './settings.ts';
-import { writeCoturnConf } from './writer.ts';
-
-/** Without coturn this is skipped, except where every peer has to be there. */
-const found = spawnSync('turnserver', ['--version'], { encoding: 'utf8', timeout: 5000 });
-const missing = found.error !== undefined;
-const skip = missing && process.env.CI !== 'true' ? 'turnserver is missing: apt-get install coturn' : false;
-const version = coturnVersionFor(found.stdout ?? '');
+import { type Place, coturnSkip as skip, startCoturn } from '../testkit/coturn.ts';
+import type { CoturnSettings } from './settings.ts';
 
 const REALM = 'turn.example.org';
 const SECRET = 'secret=of #tests';
 const TRANSPORT_UDP = 0x11000000;
 
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  return port;
-}
-
-interface Service {
-  readonly port: number;
-  readonly tlsPort: number;
-  /** Where the certificate is. */
-  readonly folder: string;
-}
-
-function settings({ port, tlsPort, folder }: Service, peers: PeerRules): CoturnSettings {
+function settings({ port, tlsPort, folder }: Place, peers: PeerRules): CoturnSettings {
   const at = { address: '127.0.0.1', port };
   return {
     listen: { udp: [at], tcp: [at], tls: [{ address: '127.0.0.1', port: tlsPort }] },
@@ -61,21 +38,6 @@ function settings({ port, tlsPort, folder }: Service, peers: PeerRules): CoturnS
     limits: { allocationsPerUser: 50 },
     workers: 1,
   };
-}
-
-/** coturn with what we have written, its words on standard output instead of syslog. */
-function startCoturn(text: string, folder: string): { readonly child: ChildProcess; said(): string } {
-  const file = join(folder, 'coturn.conf');
-  writeFileSync(file, text.replace(/^syslog$/m, 'log-file=stdout'));
-  const child = spawn('turnserver', ['-c', file, '--pidfile', join(folder, 'pid'), '--db', join(folder, 'db')], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let words = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk) => {
-      words += chunk;
-    });
-  return { child, said: () => words };
 }
 
 /** Just enough of a client to be told what it may reach. */
@@ -145,24 +107,13 @@ class Probe {
   }
 }
 
-async function served(peers: PeerRules, work: (service: Service) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'offhook-coturn-'));
-  ownCertificate({ folder, names: ['127.0.0.1'], nowMs: Date.now() });
-  const service = { folder, port: await freePort(), tlsPort: await freePort() };
-  const { child, said } = startCoturn(writeCoturnConf(settings(service, peers), version).text, folder);
-  const probe = new Probe(service.port);
+async function served(peers: PeerRules, work: (place: Place) => Promise<void>): Promise<void> {
+  const coturn = await startCoturn((place) => settings(place, peers));
   try {
-    const until = Date.now() + 15_000;
-    do assert.ok(child.exitCode === null && Date.now() < until, `turnserver did not start:\n${said()}`);
-    while (!(await probe.unsigned(StunMethod.binding, () => {}, 200)));
-    assert.doesNotMatch(said(), /Bad configuration|Wrong address|ERROR: .*option/i, said());
-    await work(service);
+    assert.doesNotMatch(coturn.said(), /Bad configuration|Wrong address|ERROR: .*option/i, coturn.said());
+    await work(coturn);
   } finally {
-    probe.close();
-    const ended = child.exitCode === null ? once(child, 'exit') : undefined;
-    child.kill('SIGKILL');
-    await ended;
-    rmSync(folder, { recursive: true, force: true });
+    await coturn.stop();
   }
 }
 

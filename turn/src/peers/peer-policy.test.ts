@@ -149,6 +149,12 @@ test('a rule for one address opens that one only, on its ports, not in another e
   for (const address of FORBIDDEN.slice(1)) assert.equal(policy.allowsEndpoint(at(address)), false, address);
 });
 
+test('a rule for ::1 opens it: it carries no IPv4 address, unlike all others of ::/96', () => {
+  assert.ok(allowing('::1').allowsEndpoint(at('::1')));
+  assert.equal(allowing('::/96').allowsEndpoint(at('::1')), false, 'a wider rule doesn’t');
+  assert.equal(allowing('::2').allowsEndpoint(at('::2')), false);
+});
+
 test('an encoded address has to be allowed in all readings', () => {
   const onlyOuter = allowing('::ffff:0:0/96', '2002::/16');
   assert.equal(onlyOuter.allowsEndpoint(at('::ffff:127.0.0.1')), false);

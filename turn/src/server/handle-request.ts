@@ -1,4 +1,5 @@
-import { StunAttribute, StunMethod, socketKey } from '@offhook/core';
+import { StunAttribute, type StunMessage, StunMethod, socketKey } from '@offhook/core';
+import type { Allocation } from '../allocation/allocation.ts';
 import { allocate } from './allocate.ts';
 import { binding } from './binding.ts';
 import { channelBind, createPermission } from './permissions.ts';
@@ -51,15 +52,14 @@ export function handleRequest(context: RequestContext, request: TurnRequest): bo
 function signed(context: RequestContext, request: TurnRequest): boolean {
   const { message, listener, batch, i } = request;
   const { replies } = context;
-  // Malformed for sure, so the smallest answer will do.
-  const noTransport = message.method === StunMethod.allocate && !message.has(StunAttribute.requestedTransport);
-  if (noTransport) return mayAnswer(context, request) && replies.error(request, 400, undefined);
-  const { authenticator } = context.rules();
   let allocation = context.allocations.ofClient(listener, batch, i);
   if (allocation && allocation.owner.connection !== request.connection) {
     context.closeAll(allocation); // of a connection that is gone, whose port the client has taken again
     allocation = undefined;
   }
+  const fault = faultOfAnybody(message, allocation);
+  if (fault !== undefined) return mayAnswer(context, request) && replies.error(request, fault, undefined);
+  const { authenticator } = context.rules();
   const client = socketKey(request.client.toSocketAddress());
   const who = authenticator.authenticate(message, client, context.wallMs(), allocation?.owner);
   if (who.kind === 'refused') {
@@ -86,4 +86,14 @@ function signed(context: RequestContext, request: TurnRequest): boolean {
     default:
       return channelBind(context, authentic, allocation);
   }
+}
+
+/**
+ * What is wrong whoever sent it, so that the smallest answer will do: a challenge is several times as long, and its source may
+ * be forged. Such are an Allocate without a transport, and what only makes sense with an allocation when there is none and
+ * nobody has signed it; clients sign these from the first one on, since they have been challenged by Allocate.
+ */
+function faultOfAnybody(message: StunMessage, allocation: Allocation | undefined): 400 | 437 | undefined {
+  if (message.method === StunMethod.allocate) return message.has(StunAttribute.requestedTransport) ? undefined : 400;
+  return allocation || message.hasIntegrity || message.hasIntegritySha256 ? undefined : 437;
 }

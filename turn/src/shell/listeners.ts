@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { type SocketAddress, socketKey } from '@offhook/core';
-import { openUdpPort, type UdpDescriptor, type UdpPort } from '@offhook/core/node';
+import { batchedUdpProblem, openUdpPort, type UdpDescriptor, type UdpPort } from '@offhook/core/node';
 import type { TurnListen } from '../config.ts';
 import type { Connections } from './connections.ts';
 import { isInUse } from './shell.ts';
@@ -31,6 +31,7 @@ export interface Listeners {
   readonly addresses: readonly SocketAddress[];
   readonly tcp: readonly SocketAddress[];
   readonly tls: readonly SocketAddress[];
+  /** Relay sockets set the DF bit. */
   readonly isDontFragment: boolean;
   close(): void;
 }
@@ -62,7 +63,7 @@ export async function openListeners(options: ListenOptions): Promise<Listeners> 
       addresses: [...udp, ...tcp, ...tls].map(({ local }) => local),
       tcp: tcp.map(({ local }) => local),
       tls: tls.map(({ local }) => local),
-      isDontFragment: udp.length > 0 && udp.every((port) => port.isDontFragment),
+      isDontFragment: udp.length > 0 ? udp.every((port) => port.isDontFragment) : await isBatched(implementation),
       close: () => {
         for (const one of opened) one.close();
       },
@@ -124,6 +125,11 @@ function openUdp(
   reusePort: boolean,
 ): Promise<UdpPort> {
   return openUdpPort({ ...at, receiveBuffer: LISTENER_BUFFER, implementation, reusePort, burst: 'many' });
+}
+
+/** Relay sockets are batched, and set DF, even where nobody listens over UDP. */
+async function isBatched(implementation: ListenOptions['implementation']): Promise<boolean> {
+  return implementation !== 'dgram' && (await batchedUdpProblem()) === undefined;
 }
 
 /** With SO_REUSEPORT another server's port looks free; without it, it doesn't. */

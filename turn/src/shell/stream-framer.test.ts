@@ -73,3 +73,29 @@ test('what is neither STUN nor ChannelData ends the stream', () => {
   );
   fc.assert(fc.property(fc.array(fc.uint8Array({ maxLength: 300 })), (chunks) => void collect(chunks)));
 });
+
+test('each byte is looked at once, however the stream is cut: work grows with the bytes and no faster', () => {
+  /** Counts what is taken out of it. */
+  class Counted extends Uint8Array {
+    taken = 0;
+    override subarray(begin?: number, end?: number): Uint8Array<ArrayBuffer> {
+      const part = new Uint8Array(this.buffer as ArrayBuffer).subarray(begin, end);
+      this.taken += part.length;
+      return part;
+    }
+  }
+  for (const size of [1, 3, 4, 20, 700]) {
+    let messages = 0;
+    const framer = new StreamFramer({ message: () => messages++, oversize: () => {} });
+    let taken = 0;
+    const stream = new Uint8Array(40 * 1024);
+    for (let at = 0; at < stream.length; at += 1024) stream.set(stun(1004), at);
+    for (let at = 0; at < stream.length; at += size) {
+      const chunk = new Counted(stream.slice(at, at + size));
+      assert.ok(framer.handle(chunk));
+      taken += chunk.taken;
+    }
+    assert.equal(messages, 40);
+    assert.ok(taken <= stream.length, `${taken} bytes were held of ${stream.length}`);
+  }
+});

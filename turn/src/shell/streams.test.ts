@@ -5,10 +5,10 @@ import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { decodeStun, hex, StunAttribute, StunMethod, utf8 } from '@offhook/core';
-import { nodeCrypto, passingCertificate } from '@offhook/core/node';
+import { batchedUdpProblem, nodeCrypto, passingCertificate } from '@offhook/core/node';
 import { sharedMemory } from '../allocation/shared.ts';
 import type { TurnLimits } from '../limits.ts';
-import { code, TestClient } from '../testkit/client.ts';
+import { code, TestClient, transport } from '../testkit/client.ts';
 import { streamSocket } from '../testkit/stream-socket.ts';
 import { REALM, SECRET } from '../testkit/world.ts';
 import { openListeners } from './listeners.ts';
@@ -115,6 +115,19 @@ test('a slow reader loses packets, the server keeps none of them', async () => {
   assert.ok(shell.connections.dropped > 0);
   peer.close();
   shell.close();
+});
+
+test('DONT-FRAGMENT over TCP is granted exactly where relay sockets are batched', async () => {
+  const shell = await open('tcp');
+  const socket = await dial(shell, 'tcp');
+  const alice = new TestClient(streamSocket(socket), shell.listeners.addresses[0]!);
+  const answer = await alice.request(StunMethod.allocate, (w) => {
+    transport(w);
+    w.flag(StunAttribute.dontFragment);
+  });
+  assert.equal(code(answer), (await batchedUdpProblem()) === undefined ? 0 : 420);
+  shell.close();
+  await once(socket, 'close');
 });
 
 test('Binding over TLS tells the client’s address', async () => {

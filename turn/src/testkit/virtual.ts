@@ -3,7 +3,7 @@ import { drive, type SocketAddress, seededCrypto, VirtualNetwork } from '@offhoo
 import { HEADROOM, nodeCrypto, type PacketBatch, SLOT_BYTES, UdpEndpoint } from '@offhook/core/node';
 import { sharedMemory } from '../allocation/shared.ts';
 import { type TurnCommand, TurnServer, Verdict } from '../server/turn-server.ts';
-import { REALM, type Received, SECRET, type TestSocket, type World, type WorldOptions } from './world.ts';
+import { type Inside, REALM, type Received, SECRET, type TestSocket, type World, type WorldOptions } from './world.ts';
 
 /** A batch of one packet, laid out as a port would: headroom, packet, tailroom. */
 export class OnePacket implements PacketBatch {
@@ -37,6 +37,8 @@ export const DISCOVERY = [
 ];
 export const RELAY = '192.0.2.2';
 export const RELAY_V6 = '2001:db8::2';
+/** Where `peer(6)` is. */
+const PEERS_V6 = '2001:db8:77::';
 /** Where the wall clock stands when virtual time is 0, Unix milliseconds. */
 export const WALL_MS = 1_800_000_000_000;
 
@@ -45,6 +47,8 @@ export class VirtualWorld implements World {
   readonly net = new VirtualNetwork({ seed: 1, link: { delayMs: 5 } });
   readonly server: TurnServer;
   readonly listener: SocketAddress = LISTENER;
+  readonly inside: Inside;
+  readonly hasIPv6: boolean;
   readonly packet = new OnePacket();
   /** Relay sockets take that long to open. */
   openDelayMs = 1;
@@ -62,7 +66,9 @@ export class VirtualWorld implements World {
   constructor(options: WorldOptions = {}) {
     const { net } = this;
     const listeners = [LISTENER, LISTENER_V6, ...(options.natDiscovery ? DISCOVERY : [])];
-    const relay = options.relay ?? { addresses: [{ address: RELAY }, { address: RELAY_V6 }], portMin: 0, portMax: 0 };
+    this.hasIPv6 = !options.isIPv4Only;
+    const addresses = [{ address: RELAY }, ...(this.hasIPv6 ? [{ address: RELAY_V6 }] : [])];
+    const relay = options.relay ?? { addresses, portMin: 0, portMax: 0 };
     this.server = new TurnServer({
       listeners,
       realm: REALM,
@@ -72,12 +78,13 @@ export class VirtualWorld implements World {
       worker: 0,
       nonceKey: new Uint8Array(32).fill(7),
       memory: sharedMemory(1, relay.addresses.length, nodeCrypto),
-      peers: { base: 'none', allow: [{ address: '198.51.100.0/24' }], deny: [] },
+      peers: { base: 'none', allow: [{ address: '198.51.100.0/24' }, { address: `${PEERS_V6}/48` }], deny: [] },
       ...options,
       relay,
       crypto: seededCrypto(1, nodeCrypto),
       wallMs: () => WALL_MS + net.clock.nowMs,
     });
+    this.inside = { server: this.server, relays: () => this.relays() };
     this.#listeners = listeners;
     this.#driver = drive(this.server, net.clock, (command) => this.#execute(command));
     for (const [index, at] of listeners.entries()) {
@@ -100,6 +107,14 @@ export class VirtualWorld implements World {
   /** Moves time on. */
   advance(ms: number): void {
     this.net.run(this.net.clock.nowMs + ms);
+  }
+
+  client(): Promise<TestSocket> {
+    return this.socket();
+  }
+
+  peer(family: 4 | 6 = 4): Promise<TestSocket> {
+    return this.socket(family === 6 ? { address: `${PEERS_V6}${this.#nextHost++}`, port: 40_000 } : undefined);
   }
 
   async socket(at?: SocketAddress): Promise<TestSocket> {
