@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { decodeStun, type SocketAddress, StunAttribute, StunClass, StunMethod, StunWriter, utf8 } from '@offhook/core';
 import fc from 'fast-check';
-import { Verdict } from './server/turn-server.ts';
+import { Verdict } from './server/commands.ts';
 import { code, TestClient, transport } from './testkit/client.ts';
 import { hasLoopbackIPv6, realSocket, realWorld } from './testkit/real.ts';
 import { OnePacket, VirtualWorld } from './testkit/virtual.ts';

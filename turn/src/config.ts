@@ -21,6 +21,8 @@ export interface TurnPolicy {
   readonly usersFile?: string;
   readonly peers: PeerRules;
   readonly limits?: Partial<TurnLimits>;
+  /** Time-limited credentials that have expired refresh nothing any more; default false: an allocation may be kept with them. */
+  readonly strictExpiry?: boolean;
   /** Where clients are sent while this server drains (RFC 8489 10). */
   readonly alternateServer?: SocketAddress;
 }

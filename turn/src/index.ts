@@ -13,11 +13,7 @@ export { type CoturnConf, writeCoturnConf } from './coturn/writer.ts';
 export { DEFAULT_LIMITS, type TurnLimits } from './limits.ts';
 export { PeerPolicy } from './peers/peer-policy.ts';
 export { type PeerRule, type PeerRules, peerRuleProblem } from './peers/peer-rule.ts';
-export {
-  type TurnCommand,
-  TurnServer,
-  type TurnServerOptions,
-  Verdict,
-  type VerdictValue,
-} from './server/turn-server.ts';
+export { type TurnCommand, Verdict, type VerdictValue } from './server/commands.ts';
+export type { TurnServerOptions } from './server/options.ts';
+export { TurnServer } from './server/turn-server.ts';
 export { startTurn } from './start.ts';

@@ -19,6 +19,8 @@ export interface TurnLimits {
   /** Of all allocations of one user together, in each direction. */
   readonly userBytesPerS: number;
   readonly userPacketsPerS: number;
+  /** Signed requests of one user per second; what is above is dropped. */
+  readonly userRequestsPerS: number;
   /** TCP and TLS connections in all. */
   readonly connections: number;
   /** TCP and TLS connections from one source (IPv6: /64); loopback is exempt. */
@@ -33,11 +35,12 @@ export const DEFAULT_LIMITS: TurnLimits = {
   permissions: 64,
   channels: 64,
   unauthenticatedPerS: 20,
-  unauthenticatedBurst: 50,
+  unauthenticatedBurst: 100,
   bytesPerS: 2_500_000,
   packetsPerS: 5000,
   userBytesPerS: 5_000_000,
   userPacketsPerS: 10_000,
+  userRequestsPerS: 200,
   connections: 4000,
   connectionsPerSource: 200,
   connectionIdleS: 60,

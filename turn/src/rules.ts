@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 import type { LongTermUser } from './auth/long-term-users.ts';
 import { readUsers } from './auth/users-file.ts';
 import type { TurnPolicy } from './config.ts';
-import type { TurnRules } from './server/turn-server.ts';
+import type { TurnRules } from './server/options.ts';
 
 /** What the policy says with what its files hold now. Throws in words when a file can't be used. */
 export function readRules(policy: TurnPolicy, realm: string): TurnRules {
-  const { secrets, secretsFile, usersFile, peers, limits, alternateServer } = policy;
+  const { secrets, secretsFile, usersFile, peers, limits, alternateServer, strictExpiry } = policy;
   const users: LongTermUser[] = usersFile === undefined ? [] : readUsers(usersFile, realm);
   const all = [...secrets, ...(secretsFile === undefined ? [] : readSecrets(secretsFile))];
-  return { secrets: [...new Set(all)], users, peers, limits, alternateServer };
+  return { secrets: [...new Set(all)], users, peers, limits, alternateServer, strictExpiry };
 }
 
 function readSecrets(path: string): readonly string[] {

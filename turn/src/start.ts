@@ -16,7 +16,8 @@ import { addressProblems, turnConfigProblems } from './config-problems.ts';
 import { openHttp } from './http.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { readRules } from './rules.ts';
-import { nonceKeyOf, type TurnRules } from './server/turn-server.ts';
+import type { TurnRules } from './server/options.ts';
+import { nonceKeyOf } from './server/turn-server.ts';
 import { userMetrics } from './workers/user-metrics.ts';
 import { Workers } from './workers/workers.ts';
 
@@ -165,7 +166,16 @@ function openCertificate({ listen, tls }: TurnConfig, warn: (words: string) => v
 
 /** Settings that differ and are read at the start only. */
 function restartWords(before: TurnConfig, after: TurnConfig): string[] {
-  const live = new Set(['secrets', 'secretsFile', 'usersFile', 'peers', 'limits', 'alternateServer', 'configHash']);
+  const live = new Set([
+    'secrets',
+    'secretsFile',
+    'usersFile',
+    'peers',
+    'limits',
+    'alternateServer',
+    'strictExpiry',
+    'configHash',
+  ]);
   const print = (value: unknown) =>
     createHash('sha256')
       .update(JSON.stringify(value) ?? '')

@@ -85,10 +85,10 @@ export class AllocationTable {
     return this.#slots[slot];
   }
 
-  /** Whether that endpoint is a relayed address of ours, of whichever thread. Words as in `UdpEndpoint`. */
+  /** Whether that endpoint is a relayed address of ours now, of whichever thread. Words as in `UdpEndpoint`. */
   isOwnRelay(family: 4 | 6, words: ArrayLike<number>, at: number, port: number): boolean {
     for (const pool of this.pools) {
-      if (pool.family === family && pool.isLocal(words, at) && pool.isTaken(port)) return true;
+      if (pool.family === family && pool.isLocal(words, at) && pool.isOpen(port)) return true;
     }
     return false;
   }
@@ -120,8 +120,8 @@ export class AllocationTable {
 
   /** A new allocation without a relayed address. */
   add(owner: AllocationOwner, allocateId: Uint8Array): Allocation {
-    const maxChannels = this.#options.limits().channels;
-    const allocation = new Allocation({ id: this.#nextId++, owner, allocateId, maxChannels });
+    const { limits } = this.#options;
+    const allocation = new Allocation({ id: this.#nextId++, owner, allocateId, limits });
     this.#byId.set(allocation.id, allocation);
     return allocation;
   }
@@ -129,8 +129,8 @@ export class AllocationTable {
   /** A relayed address for it that waits for its socket. The caller has checked quota and taken the port. */
   addRelay(allocation: Allocation, pool: PortPool, port: number): Relay {
     const slot = this.#freeSlots.pop() ?? this.#slots.length;
-    const maxPermissions = this.#options.limits().permissions;
-    const relay = new Relay({ id: this.#nextId++, slot, allocation, pool, port, maxPermissions, seed: this.#seed() });
+    const { limits } = this.#options;
+    const relay = new Relay({ id: this.#nextId++, slot, allocation, pool, port, limits, seed: this.#seed() });
     const { listener, client, use } = allocation.owner;
     this.#slots[slot] = relay;
     if (allocation.relays.length === 0) this.#clients[listener]!.set(client, slot);

@@ -1,7 +1,8 @@
 import type { UdpEndpoint } from '@offhook/core/node';
 import type { Signature } from '../auth/signature.ts';
+import type { TurnLimits } from '../limits.ts';
 import { Meter } from './meter.ts';
-import type { Peer, Permission, Relay } from './relay.ts';
+import type { Peer, PeerCheck, Relay } from './relay.ts';
 import type { UserUse } from './user-use.ts';
 
 /** RFC 8656 12: ten minutes, not a setting: browsers refresh each four. */
@@ -29,9 +30,11 @@ export class Allocation {
   /** Transaction id of the Allocate, and what it was answered: a retransmission gets the same. */
   readonly allocateId: Uint8Array;
   allocateReply: Uint8Array | undefined;
+  /** The Allocate had a FINGERPRINT, so its answer has one too. */
+  hasFingerprint = false;
   readonly toPeers = new Meter();
   readonly toClient = new Meter();
-  readonly #maxChannels: number;
+  readonly #limits: () => TurnLimits;
   readonly #channels: Peer[] = [];
   /** The same by number, once there are many. */
   #byNumber: Map<number, Peer> | undefined;
@@ -42,12 +45,12 @@ export class Allocation {
     readonly id: number;
     readonly owner: AllocationOwner;
     readonly allocateId: Uint8Array;
-    readonly maxChannels: number;
+    readonly limits: () => TurnLimits;
   }) {
     this.id = options.id;
     this.owner = options.owner;
     this.allocateId = options.allocateId.slice();
-    this.#maxChannels = options.maxChannels;
+    this.#limits = options.limits;
   }
 
   /** Whether every socket that was asked for is open, so that the client knows of the allocation. */
@@ -78,21 +81,28 @@ export class Allocation {
 
   /** Whether a further channel may be bound, or this one again. */
   hasChannelRoom(number: number, nowMs: number): boolean {
-    if (this.#channel(number) || this.#channels.length < this.#maxChannels) return true;
+    const most = this.#limits().channels;
+    if (this.#channel(number) || this.#channels.length < most) return true;
     this.dropExpiredChannels(nowMs);
-    return this.#channels.length < this.#maxChannels;
+    return this.#channels.length < most;
   }
 
   /** Binds or refreshes, after the checks above. */
-  bind(number: number, relay: Relay, endpoint: UdpEndpoint, permission: Permission, nowMs: number): void {
+  bind(number: number, wanted: Omit<Peer, 'channel' | 'channelExpiresAtMs'>, nowMs: number): void {
+    const { relay, endpoint } = wanted;
     const before = this.#channel(number);
     if (before && (before.relay !== relay || !before.endpoint.equals(endpoint))) this.#unbind(before);
-    const peer = relay.peerAt(endpoint) ?? relay.addPeer(endpoint, permission);
-    if (peer.channel !== number) {
-      if (peer.channel !== 0) this.#unbind(peer);
+    const peer = relay.peerAt(endpoint) ?? relay.addPeer(endpoint, wanted.permission, wanted.isOwn);
+    peer.isOwn = wanted.isOwn;
+    if (peer.channel === 0) {
       relay.keep(peer);
       peer.channel = number;
       this.#add(peer);
+    } else if (peer.channel !== number) {
+      // its expired channel gets a new number
+      this.#byNumber?.delete(peer.channel);
+      this.#byNumber?.set(number, peer);
+      peer.channel = number;
     }
     peer.channelExpiresAtMs = nowMs + CHANNEL_LIFETIME_MS;
   }
@@ -109,10 +119,10 @@ export class Allocation {
     for (const peer of this.#channels.filter((one) => one.relay === relay)) this.#unbind(peer);
   }
 
-  /** Cuts off permissions (port 0) and channels to peers that are no longer allowed. */
-  forbid(isForbidden: (peer: UdpEndpoint) => boolean): void {
-    for (const relay of this.relays) relay.forbid(isForbidden);
-    for (const peer of this.#channels) if (isForbidden(peer.endpoint)) peer.channelExpiresAtMs = 0;
+  /** Cuts off permissions, channels and peers that the rules of now don't allow. */
+  enforce(rules: PeerCheck): void {
+    for (const peer of [...this.#channels]) if (rules.verdict(peer.endpoint) === 'forbidden') this.#unbind(peer);
+    for (const relay of this.relays) relay.enforce(rules);
   }
 
   /** Live ones, for `status` and tests. */

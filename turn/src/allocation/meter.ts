@@ -12,18 +12,21 @@ export class Meter {
   #windowBytes = 0;
   #windowPackets = 0;
 
-  /** Whether a packet of that length still fits; it is counted then. With whole milliseconds nothing is boxed. */
-  take(length: number, rate: Rate, nowMs: number): boolean {
+  /** Whether a packet of that length still fits. With whole milliseconds nothing is boxed. */
+  fits(length: number, rate: Rate, nowMs: number): boolean {
     if (nowMs - this.#sinceMs >= 1000) {
       this.#sinceMs = nowMs;
       this.#windowBytes = 0;
       this.#windowPackets = 0;
     }
-    if (this.#windowPackets >= rate.packetsPerS || this.#windowBytes + length > rate.bytesPerS) return false;
+    return this.#windowPackets < rate.packetsPerS && this.#windowBytes + length <= rate.bytesPerS;
+  }
+
+  /** It passes: to be called once it fits everywhere. */
+  count(length: number): void {
     this.#windowPackets++;
     this.#windowBytes += length;
     this.packets++;
     this.bytes += length;
-    return true;
   }
 }

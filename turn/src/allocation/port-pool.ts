@@ -49,6 +49,7 @@ export class PortPool {
     const min = portMin === 0 ? DYNAMIC_MIN : portMin;
     const max = portMin === 0 ? DYNAMIC_MAX : portMax;
     const size = max - min + 1;
+    if (shared.portsTaken(this.index) >= size) return undefined;
     const start = Math.floor(random.next() * size);
     for (let i = 0; i < size; i++) {
       const port = min + ((start + i) % size);
@@ -61,9 +62,14 @@ export class PortPool {
     return undefined;
   }
 
-  /** Notes a port that the system has chosen. */
-  note(port: number): void {
-    this.#options.shared.takePort(this.index, port);
+  /** Notes a port that the system has chosen; false when it is kept for somebody. */
+  note(port: number): boolean {
+    return this.#options.shared.takePort(this.index, port);
+  }
+
+  /** The port's socket is open. */
+  opened(port: number): void {
+    this.#options.shared.openPort(this.index, port);
   }
 
   give(port: number): void {
@@ -79,8 +85,9 @@ export class PortPool {
     return this.external !== undefined && isAt(this.external, words, at);
   }
 
-  isTaken(port: number): boolean {
-    return this.#options.shared.isPortTaken(this.index, port);
+  /** Whether a relay socket is open at that port. */
+  isOpen(port: number): boolean {
+    return this.#options.shared.isPortOpen(this.index, port);
   }
 
   /** The endpoint that clients and peers are told for a socket bound to `port`. */

@@ -1,4 +1,5 @@
 import type { PacketBatch, UdpEndpoint } from '@offhook/core/node';
+import type { TurnLimits } from '../limits.ts';
 import type { Allocation } from './allocation.ts';
 import { EndpointList } from './endpoint-list.ts';
 import type { PortPool } from './port-pool.ts';
@@ -7,6 +8,14 @@ import type { PortPool } from './port-pool.ts';
 export const PERMISSION_LIFETIME_MS = 300_000;
 /** Peers that are sent to without a channel and whose address is kept ready; beyond that one gives way. */
 const MAX_LOOSE_PEERS = 64;
+
+/** What rules say of peers. */
+export interface PeerCheck {
+  /** Whether an address (port 0) may have a permission. */
+  mayPermit(address: UdpEndpoint): boolean;
+  /** `own`: only as a relayed address of ours. */
+  verdict(peer: UdpEndpoint): 'allowed' | 'own' | 'forbidden';
+}
 
 /** Leave to exchange packets with one IP address, whatever the port. */
 export interface Permission {
@@ -20,6 +29,8 @@ export interface Peer {
   readonly relay: Relay;
   readonly endpoint: UdpEndpoint;
   readonly permission: Permission;
+  /** No rule allows it: it may be reached for as long as it is a relayed address of ours. */
+  isOwn: boolean;
   /** 0x4000–0x7FFF, or 0. */
   channel: number;
   channelExpiresAtMs: number;
@@ -34,7 +45,7 @@ export interface RelayOptions {
   readonly pool: PortPool;
   /** The port taken from the pool, 0 when the system chooses. */
   readonly port: number;
-  readonly maxPermissions: number;
+  readonly limits: () => TurnLimits;
   /** For hash tables. */
   readonly seed: number;
 }
@@ -49,7 +60,7 @@ export class Relay {
   /** Where peers reach the client; undefined until the socket is open. */
   relayed: UdpEndpoint | undefined;
   expiresAtMs = Number.POSITIVE_INFINITY;
-  readonly #maxPermissions: number;
+  readonly #limits: () => TurnLimits;
   readonly #permissions: EndpointList<Permission>;
   readonly #peers: EndpointList<Peer>;
   #loosePeers = 0;
@@ -62,7 +73,7 @@ export class Relay {
     this.allocation = options.allocation;
     this.pool = options.pool;
     this.port = options.port;
-    this.#maxPermissions = options.maxPermissions;
+    this.#limits = options.limits;
     this.#permissions = new EndpointList(options.seed);
     this.#peers = new EndpointList(options.seed ^ 0x5bd1e995);
   }
@@ -81,9 +92,10 @@ export class Relay {
   hasPermissionRoom(addresses: readonly UdpEndpoint[], nowMs: number): boolean {
     let wanted = 0;
     for (const address of addresses) if (!this.#permissions.get(address)) wanted++;
-    if (this.#permissions.size + wanted <= this.#maxPermissions) return true;
+    const most = this.#limits().permissions;
+    if (this.#permissions.size + wanted <= most) return true;
     this.#dropExpired(nowMs);
-    return this.#permissions.size + wanted <= this.#maxPermissions;
+    return this.#permissions.size + wanted <= most;
   }
 
   /** Installs or refreshes (RFC 8656 9.2). `address` has port 0; ask `hasPermissionRoom` first. */
@@ -113,9 +125,9 @@ export class Relay {
   }
 
   /** Keeps a peer's address ready for sending. */
-  addPeer(endpoint: UdpEndpoint, permission: Permission): Peer {
+  addPeer(endpoint: UdpEndpoint, permission: Permission, isOwn: boolean): Peer {
     if (this.#loosePeers >= MAX_LOOSE_PEERS) this.#dropLoosePeer();
-    const peer: Peer = { relay: this, endpoint, permission, channel: 0, channelExpiresAtMs: 0 };
+    const peer: Peer = { relay: this, endpoint, permission, isOwn, channel: 0, channelExpiresAtMs: 0 };
     this.#peers.add(peer);
     this.#loosePeers++;
     return peer;
@@ -134,13 +146,15 @@ export class Relay {
     if (this.#loosePeers > MAX_LOOSE_PEERS) this.#dropLoosePeer();
   }
 
-  /** Cuts off what is no longer allowed: whole addresses (port 0), and peers that stand ready. */
-  forbid(isForbidden: (peer: UdpEndpoint) => boolean): void {
+  /** Cuts off what the rules of now don't allow. Channels have been unbound from peers that are not. */
+  enforce(rules: PeerCheck): void {
     for (const permission of this.#permissions.items) {
-      if (isForbidden(permission.endpoint)) permission.expiresAtMs = 0;
+      if (!rules.mayPermit(permission.endpoint)) permission.expiresAtMs = 0;
     }
-    for (const peer of this.#peers.items.filter(({ channel }) => channel === 0)) {
-      if (isForbidden(peer.endpoint)) this.#dropPeer(peer);
+    for (const peer of [...this.#peers.items]) {
+      const verdict = rules.verdict(peer.endpoint);
+      peer.isOwn = verdict === 'own';
+      if (verdict === 'forbidden' && peer.channel === 0) this.#dropPeer(peer);
     }
   }
 

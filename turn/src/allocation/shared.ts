@@ -2,6 +2,8 @@ import type { Crypto } from '@offhook/core';
 import { utf8 } from '@offhook/core';
 
 const PORTS = 65_536;
+/** Set in a port's byte when its socket is open; the rest is the thread it belongs to, from 1. */
+const OPEN = 0x80;
 const BUCKETS = 65_536;
 const RESERVATIONS = 1024;
 /** Words of one reservation: state, two of the token, relay address, port, thread, the user's buckets. */
@@ -11,6 +13,7 @@ const State = { free: 0, busy: 1, held: 2 } as const;
 /** The memory itself, as it is handed to worker threads. */
 export interface SharedMemory {
   readonly workers: number;
+  /** By relay address: a byte for each port, and behind them how many are taken. */
   readonly ports: readonly SharedArrayBuffer[];
   readonly users: SharedArrayBuffer;
   readonly reservations: SharedArrayBuffer;
@@ -31,7 +34,7 @@ export interface ReservedPort {
 export function sharedMemory(workers: number, addresses: number, crypto: Crypto): SharedMemory {
   return {
     workers,
-    ports: Array.from({ length: addresses }, () => new SharedArrayBuffer(PORTS)),
+    ports: Array.from({ length: addresses }, () => new SharedArrayBuffer(PORTS + 4)),
     users: new SharedArrayBuffer((workers + 1) * BUCKETS * 4),
     reservations: new SharedArrayBuffer(RESERVATIONS * WORDS * 4),
     seed: crypto.randomBytes(16),
@@ -50,6 +53,7 @@ export class SharedTables {
   readonly #memory: SharedMemory;
   readonly #worker: number;
   readonly #ports: readonly Uint8Array[];
+  readonly #taken: readonly Int32Array[];
   readonly #users: Int32Array;
   readonly #reservations: Int32Array;
   readonly #crypto: Crypto;
@@ -59,29 +63,36 @@ export class SharedTables {
     this.#memory = memory;
     this.#worker = worker;
     this.#crypto = crypto;
-    this.#ports = memory.ports.map((buffer) => new Uint8Array(buffer));
+    this.#ports = memory.ports.map((buffer) => new Uint8Array(buffer, 0, PORTS));
+    this.#taken = memory.ports.map((buffer) => new Int32Array(buffer, PORTS, 1));
     this.#users = new Int32Array(memory.users);
     this.#reservations = new Int32Array(memory.reservations);
   }
 
   /** Takes a port unless somebody has it. */
   takePort(address: number, port: number): boolean {
-    return Atomics.compareExchange(this.#ports[address]!, port, 0, this.#worker + 1) === 0;
+    const isFree = Atomics.compareExchange(this.#ports[address]!, port, 0, this.#worker + 1) === 0;
+    if (isFree) Atomics.add(this.#taken[address]!, 0, 1);
+    return isFree;
+  }
+
+  /** The socket of a port that this thread has taken is open: from now on it is a relayed address. */
+  openPort(address: number, port: number): void {
+    Atomics.store(this.#ports[address]!, port, OPEN | (this.#worker + 1));
   }
 
   givePort(address: number, port: number): void {
-    Atomics.store(this.#ports[address]!, port, 0);
+    if (Atomics.exchange(this.#ports[address]!, port, 0) !== 0) Atomics.sub(this.#taken[address]!, 0, 1);
   }
 
-  isPortTaken(address: number, port: number): boolean {
-    return this.#ports[address]![port] !== 0;
+  /** Whether a relay socket is open there, on whichever thread. A port that is only taken may be somebody else's. */
+  isPortOpen(address: number, port: number): boolean {
+    return (this.#ports[address]![port]! & OPEN) !== 0;
   }
 
   /** Ports that are taken on an address, by all threads. */
   portsTaken(address: number): number {
-    let count = 0;
-    for (const owner of this.#ports[address]!) if (owner !== 0) count++;
-    return count;
+    return Atomics.load(this.#taken[address]!, 0);
   }
 
   /** The two buckets of a user; keep them. */
@@ -167,8 +178,10 @@ export class SharedTables {
     const base = (worker + 1) * BUCKETS;
     this.#users.fill(0, base, base + BUCKETS);
     this.#users[worker] = 0;
-    for (const ports of this.#ports) {
-      for (let port = 0; port < PORTS; port++) Atomics.compareExchange(ports, port, worker + 1, 0);
+    for (const [address, ports] of this.#ports.entries()) {
+      for (let port = 0; port < PORTS; port++) {
+        if ((ports[port]! & ~OPEN) === worker + 1) this.givePort(address, port);
+      }
     }
     const words = this.#reservations;
     for (let at = 0; at < words.length; at += WORDS) {

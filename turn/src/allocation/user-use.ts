@@ -9,6 +9,8 @@ export class UserUse {
   readonly buckets: Buckets;
   /** Relayed addresses now. */
   relays = 0;
+  /** Signed requests. */
+  readonly requests = new Meter();
   readonly toPeers = new Meter();
   readonly toClient = new Meter();
 

@@ -23,6 +23,8 @@ export interface AuthenticatorOptions {
   readonly realm: string;
   readonly secrets: readonly string[];
   readonly users: readonly LongTermUser[];
+  /** A time-limited name that has expired refreshes nothing any more. */
+  readonly strictExpiry: boolean;
   /** Offer PASSWORD-ALGORITHMS. */
   readonly sha256: boolean;
   /** 32 bytes: makes the nonces. */
@@ -38,11 +40,13 @@ export interface KnownOwner {
 
 export type Authentication =
   | { readonly kind: 'authentic'; readonly username: string; readonly signature: Signature }
-  | { readonly kind: 'refused'; readonly code: 400 | 401 | 438 };
+  /** `isOwner`: it is signed with the key of the allocation on this 5-tuple all the same. */
+  | { readonly kind: 'refused'; readonly code: 400 | 401 | 438; readonly isOwner: boolean };
 
-const BAD_REQUEST: Authentication = { kind: 'refused', code: 400 };
-const UNAUTHENTICATED: Authentication = { kind: 'refused', code: 401 };
-const STALE_NONCE: Authentication = { kind: 'refused', code: 438 };
+const BAD_REQUEST: Authentication = { kind: 'refused', code: 400, isOwner: false };
+const UNAUTHENTICATED: Authentication = { kind: 'refused', code: 401, isOwner: false };
+const STALE_NONCE: Authentication = { kind: 'refused', code: 438, isOwner: false };
+const STALE_NONCE_OF_OWNER: Authentication = { kind: 'refused', code: 438, isOwner: true };
 
 /**
  * The long-term credential mechanism (RFC 8489 9.2.4) with time-limited and stored users; immutable, a reload makes another.
@@ -83,7 +87,11 @@ export class Authenticator {
     const realm = message.text(StunAttribute.realm);
     if (!hasName || nonce === undefined || realm === undefined) return BAD_REQUEST;
     // "If the NONCE is no longer valid … 438 (Stale Nonce)"
-    if (!this.nonces.check(nonce, client, wallMs)) return STALE_NONCE;
+    if (!this.nonces.check(nonce, client, wallMs)) {
+      return owner && isSignedWith(message, owner.signature.key, this.#options.crypto)
+        ? STALE_NONCE_OF_OWNER
+        : STALE_NONCE;
+    }
     const chosen = this.#chosenAlgorithm(message);
     if (chosen === undefined) return BAD_REQUEST;
     // "If the value of the USERNAME or USERHASH attribute is not valid … 401", and if the integrity does not match
@@ -91,12 +99,22 @@ export class Authenticator {
     if (username === undefined) return UNAUTHENTICATED;
     const { algorithm, attribute } = chosen;
     const { crypto } = this.#options;
-    const known = owner?.username === username && owner.signature.attribute === attribute ? [owner.signature.key] : [];
+    const mayUseOwn = !this.#options.strictExpiry || !this.#rest.hasExpired(username, wallMs);
+    const isSame = owner?.username === username && owner.signature.attribute === attribute;
+    const known = isSame && mayUseOwn ? [owner.signature.key] : [];
     for (const key of known) {
       if (isSignedWith(message, key, crypto)) return { kind: 'authentic', username, signature: { key, attribute } };
     }
     const key = this.#keys(username, algorithm, wallMs).find((one) => isSignedWith(message, one, crypto));
     return key ? { kind: 'authentic', username, signature: { key, attribute } } : UNAUTHENTICATED;
+  }
+
+  /** Whether the secrets and users of now still make that key, whatever the time. */
+  isStillGood({ username, signature }: KnownOwner): boolean {
+    const { crypto } = this.#options;
+    const algorithms = [PasswordAlgorithm.md5, PasswordAlgorithm.sha256];
+    const keys = algorithms.flatMap((algorithm) => this.#keys(username, algorithm, Number.NEGATIVE_INFINITY));
+    return keys.some((key) => crypto.equal(key, signature.key));
   }
 
   /**

@@ -16,10 +16,15 @@ export class RestCredentials {
     this.#crypto = crypto;
   }
 
+  /** Whether it is a time-limited name whose time is over. */
+  hasExpired(username: string, wallMs: number): boolean {
+    const expiresAtS = expiry(username);
+    return expiresAtS !== undefined && expiresAtS + CLOCK_TOLERANCE_S < wallMs / 1000;
+  }
+
   /** The passwords this user name may sign with, one per secret; none when it is malformed or has expired. */
   passwords(username: string, wallMs: number): string[] {
-    const expiresAtS = expiry(username);
-    if (expiresAtS === undefined || expiresAtS + CLOCK_TOLERANCE_S < wallMs / 1000) return [];
+    if (expiry(username) === undefined || this.hasExpired(username, wallMs)) return [];
     return this.#secrets.map((secret) => turnRestPassword(secret, username, this.#crypto));
   }
 }

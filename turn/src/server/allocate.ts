@@ -63,12 +63,13 @@ export function allocate(context: RequestContext, request: SignedRequest): boole
     },
     message.transactionId,
   );
+  made.hasFingerprint = message.has(StunAttribute.fingerprint);
   for (const { pool, port } of taken) allocations.addRelay(made, pool, port);
   const reserved = evenPort === 'pair' ? reserve(context, first, use, nowMs) : undefined;
   context.open(made, {
     lifetimeS: lifetimeOf(message),
     token: reserved,
-    port: token || reserved ? 'none' : evenPort === 'no' ? 'any' : 'even',
+    port: token ? 'none' : reserved ? 'pair' : evenPort === 'no' ? 'any' : 'even',
     refused: refusedFamily(families, pools, taken),
   });
   return false;

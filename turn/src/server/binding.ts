@@ -17,6 +17,8 @@ const KNOWN: ReadonlySet<number> = new Set([
   StunAttribute.priority,
   StunAttribute.useCandidate,
 ]);
+/** Header, four addresses, and the head of PADDING, bytes. */
+const ANSWER_HEAD = { 4: 20 + 4 * 12 + 4, 6: 20 + 4 * 24 + 4 } as const;
 const KNOWN_IN_DISCOVERY: ReadonlySet<number> = new Set([
   ...KNOWN,
   StunAttribute.changeRequest,
@@ -26,7 +28,7 @@ const KNOWN_IN_DISCOVERY: ReadonlySet<number> = new Set([
 
 /** RFC 8489 6.3.1 and, where two addresses are served, RFC 5780 6.1. */
 export function binding(context: RequestContext, request: TurnRequest): boolean {
-  if (!mayAnswer(context, request)) return false;
+  if (!mayAnswer(context, request, context.bindingLimit)) return false;
   const { message } = request;
   const { replies, discovery } = context;
   const discovers = request.connection < 0 && discovery?.serves(request.listener) ? discovery : undefined;
@@ -47,11 +49,14 @@ function discover(context: RequestContext, request: TurnRequest, discovery: NatD
   if (isMalformed || (padding && responsePort)) return replies.error(request, 400, undefined);
   const bits = flags?.[3] ?? 0;
   const from = discovery.answering(listener, { address: (bits & 4) !== 0, port: (bits & 2) !== 0 });
+  // "the answer is never longer than the question" beyond what four addresses take
+  const room = message.bytes.length - ANSWER_HEAD[client.family];
   replies.binding(request, {
     origin: context.listenerAt(from),
     other: discovery.other(listener),
-    padding: padding?.length ?? 0,
+    padding: padding && room > 0 ? Math.min(padding.length, room) & ~3 : 0,
   });
+  if (replies.bytes.length === 0) return false;
   if (from === listener && !responsePort) return true;
   const { family, a, b, c, d } = client;
   context.sendFrom(from, new UdpEndpoint(family, [a, b, c, d], port));

@@ -1,5 +1,5 @@
 import { CHANNEL_HEADER, channelDataLength, channelNumber, type Random, writeChannelHeader } from '@offhook/core';
-import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
+import { MAX_PACKET, type PacketBatch, UdpEndpoint } from '@offhook/core/node';
 import type { Allocation } from '../allocation/allocation.ts';
 import type { AllocationTable } from '../allocation/allocation-table.ts';
 import { LookupKey } from '../allocation/lookup-key.ts';
@@ -24,6 +24,8 @@ export interface Forward {
   connection: number;
 }
 
+/** The longest packet of a client, less the padding that its data may need. */
+const LONGEST = MAX_PACKET - 3;
 const NOWHERE = new UdpEndpoint(4, [0, 0, 0, 0], 0);
 
 export interface DataPathOptions {
@@ -71,7 +73,7 @@ export class DataPath {
     const allocation = this.#allocations.ofClient(listener, batch, i);
     const peer = allocation?.channel(channelNumber(batch.bytes, offset), nowMs);
     const length = channelDataLength(batch.bytes, offset, batch.length[i]!);
-    if (!peer || length < 0) {
+    if (!peer || length < 0 || (peer.isOwn && !this.#isOwn(peer.endpoint))) {
       this.#stats.droppedFromClients++;
       return false;
     }
@@ -95,22 +97,27 @@ export class DataPath {
     const relay = this.#allocations.at(slot);
     if (!relay) return this.#refusePeer();
     const peer = relay.peer(batch, i);
-    if (peer ? peer.permission.expiresAtMs <= nowMs : !this.#mayReach(relay, batch, i, nowMs))
-      return this.#refusePeer();
+    const mayReach = peer
+      ? peer.permission.expiresAtMs > nowMs && (!peer.isOwn || this.#isOwn(peer.endpoint))
+      : this.#mayReach(relay, batch, i, nowMs);
+    if (!mayReach) return this.#refusePeer();
     const { allocation } = relay;
     const { owner } = allocation;
     const length = batch.length[i]!;
+    const hasChannel = peer !== undefined && peer.channelExpiresAtMs > nowMs;
+    const head = hasChannel ? CHANNEL_HEADER : dataIndicationHead(relay.family);
+    // what doesn't fit into a packet with its head; a stream takes everything
+    if (length + head > LONGEST && owner.connection < 0) return this.#refusePeer();
     if (!this.#mayPass(allocation.toClient, owner.use.toClient, length, nowMs)) return false;
     const { forward } = this;
-    if (peer !== undefined && peer.channelExpiresAtMs > nowMs) {
-      forward.offset = batch.offset[i]! - CHANNEL_HEADER;
+    forward.offset = batch.offset[i]! - head;
+    if (hasChannel) {
       forward.length = length + CHANNEL_HEADER;
       writeChannelHeader(batch.bytes, forward.offset, peer.channel, length);
       if (owner.connection >= 0) this.#pad(batch.bytes);
     } else {
       const { family } = relay;
       const told = this.#hasExternal ? this.#told(family, batch, i) : undefined;
-      forward.offset = batch.offset[i]! - dataIndicationHead(family);
       forward.length = this.#indication.write(batch, i, family, told);
     }
     forward.slot = slot;
@@ -144,9 +151,13 @@ export class DataPath {
   }
 
   #mayPass(own: Meter, user: Meter, length: number, nowMs: number): boolean {
-    if (own.take(length, this.#rate, nowMs) && user.take(length, this.#userRate, nowMs)) return true;
-    this.#stats.droppedByRate++;
-    return false;
+    if (!own.fits(length, this.#rate, nowMs) || !user.fits(length, this.#userRate, nowMs)) {
+      this.#stats.droppedByRate++;
+      return false;
+    }
+    own.count(length);
+    user.count(length);
+    return true;
   }
 
   /** Where a Send indication goes: its peer, if the client may reach it. */
@@ -157,15 +168,20 @@ export class DataPath {
     if (!relay) return undefined;
     if (this.#hasExternal) this.#toLocal(family, key);
     const known = relay.peer(key, 0);
-    if (known) return known.permission.expiresAtMs > nowMs ? known : undefined;
+    if (known) {
+      const mayReach = known.permission.expiresAtMs > nowMs && (!known.isOwn || this.#isOwn(known.endpoint));
+      return mayReach ? known : undefined;
+    }
     const permission = relay.permission(this.#key.addressOf(key, 0), nowMs);
     if (!permission || !this.#isAllowed(relay, key, 0)) return undefined;
-    return relay.addPeer(new UdpEndpoint(family, key.address, key.port[0]!), permission);
+    const isOwn = !this.#policy.allows(family, key.address, 0, key.port[0]!);
+    return relay.addPeer(new UdpEndpoint(family, key.address, key.port[0]!), permission, isOwn);
   }
 
   /** The rules name ports, a permission doesn't: so what comes in is checked as well. */
   #mayReach(relay: Relay, batch: PacketBatch, i: number, nowMs: number): boolean {
-    return this.#isAllowed(relay, batch, i) && relay.permission(this.#key.addressOf(batch, i), nowMs) !== undefined;
+    // strangers cost the look-up only
+    return relay.permission(this.#key.addressOf(batch, i), nowMs) !== undefined && this.#isAllowed(relay, batch, i);
   }
 
   #isAllowed({ family }: Relay, { address, port }: PacketBatch, i: number): boolean {
@@ -173,6 +189,16 @@ export class DataPath {
       this.#policy.allows(family, address, 4 * i, port[i]!) ||
       this.#allocations.isOwnRelay(family, address, 4 * i, port[i]!)
     );
+  }
+
+  /** Whether a peer is a relayed address of ours, still. */
+  #isOwn({ family, a, b, c, d, port }: UdpEndpoint): boolean {
+    const { address } = this.#key;
+    address[0] = a;
+    address[1] = b;
+    address[2] = c;
+    address[3] = d;
+    return this.#allocations.isOwnRelay(family, address, 0, port);
   }
 
   /** A peer at one of our external addresses is a relay socket of ours. */

@@ -38,8 +38,15 @@ virtual(
     alice.socket.send(alice.unsigned(StunMethod.binding, toOther), LISTENER);
     assert.ok(decodeStun((await other.receive())!.bytes));
     const padding = (w: StunWriter) => w.bytes(StunAttribute.padding, new Uint8Array(1200).fill(7));
-    const answer = await alice.exchange(alice.unsigned(StunMethod.binding, padding));
-    assert.deepEqual(answer.attribute(StunAttribute.padding), new Uint8Array(1200), 'as long as asked, of zeros');
+    for (const length of [1200, 1700, 9, 4]) {
+      const question = alice.unsigned(StunMethod.binding, (w) =>
+        w.bytes(StunAttribute.padding, new Uint8Array(length)),
+      );
+      const answer = await alice.exchange(question);
+      if (length > 100) assert.equal(answer.bytes.length, question.length & ~3, 'as long as the question');
+      else assert.equal(answer.bytes.length, 68, 'the four addresses');
+      assert.ok((answer.attribute(StunAttribute.padding) ?? []).every((byte) => byte === 0));
+    }
     const both = alice.unsigned(StunMethod.binding, (w) => {
       toOther(w);
       padding(w);

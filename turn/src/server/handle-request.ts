@@ -63,13 +63,15 @@ function signed(context: RequestContext, request: TurnRequest): boolean {
   const client = socketKey(request.client.toSocketAddress());
   const who = authenticator.authenticate(message, client, context.wallMs(), allocation?.owner);
   if (who.kind === 'refused') {
-    if (!mayAnswer(context, request)) return false;
+    // who has shown the allocation's key is no stranger
+    if (!who.isOwner && !mayAnswer(context, request)) return false;
     if (who.code === 400) return replies.error(request, 400, undefined);
     const { realm, passwordAlgorithms, nonces } = authenticator;
     const nonce = nonces.make(client, context.wallMs());
     return replies.challenge(request, who.code, { realm, nonce, passwordAlgorithms });
   }
   const { username, signature } = who;
+  if (!context.mayAsk(username, allocation, request.nowMs)) return false;
   const unknown = message.unknownRequired(context.isDontFragment ? KNOWN_WITH_DF : KNOWN);
   if (unknown.length > 0) return replies.unknownAttributes(request, unknown, signature);
   const authentic: SignedRequest = { ...request, username, signature, allocation };

@@ -8,7 +8,7 @@ const MAX_TRIES = 20;
 
 interface Opening {
   readonly relay: Relay;
-  readonly grant: Grant;
+  grant: Grant;
   tries: number;
 }
 
@@ -52,13 +52,20 @@ export class Openings {
   }
 
   /** Takes another port in place of one that is in use; whether there is one. */
-  takeAnother(id: number): Relay | undefined {
+  takeAnother(id: number, nowMs: number): Relay | undefined {
     const opening = this.#openings.get(id);
     const kind = opening?.grant.port ?? 'none';
     if (!opening || kind === 'none' || ++opening.tries > MAX_TRIES) return undefined;
     const { relay } = opening;
-    const another = relay.pool.take(kind);
+    const another = relay.pool.take(kind === 'pair' ? 'even-with-next' : kind);
     if (another === undefined) return undefined;
+    if (kind === 'pair') {
+      const before = opening.grant.token && this.#allocations.redeem(opening.grant.token);
+      before?.pool.give(before.port);
+      const token = this.#allocations.reserve(relay.pool, another + 1, relay.allocation.owner.use, nowMs);
+      if (!token) relay.pool.give(another + 1);
+      opening.grant = { ...opening.grant, token };
+    }
     relay.pool.give(relay.port);
     relay.port = another;
     return relay;

@@ -54,12 +54,16 @@ virtual('secrets, users, peers and limits change while it runs; who is no longer
   peer.send(utf8('after'), relayed);
   assert.equal(await peer.receive(), undefined);
   assert.equal(await alice.socket.receive(), undefined);
-  assert.equal(code(await alice.permit(peer.local)), 403);
-  assert.equal(code(await alice.refresh(600)), 0, 'the allocation itself stays, with its key');
+  assert.equal(code(await alice.permit(peer.local)), 401);
+  assert.equal(world.server.allocations, 0, 'whose secret is gone is gone too');
+  assert.equal(world.relays(), 0);
   const late = await newClient(world, 'late');
   assert.equal(code(await late.request(StunMethod.allocate, transport)), 401, 'the old secret is gone');
   const next = new TestClient(await world.socket(), world.listener, { secret: 'next', user: 'alice' });
-  assert.equal(code(await next.request(StunMethod.allocate, transport)), 486, 'and the quota is smaller');
+  await next.allocate();
+  const more = new TestClient(await world.socket(), world.listener, { secret: 'next', user: 'alice' });
+  assert.equal(code(await more.request(StunMethod.allocate, transport)), 486, 'and the quota is smaller');
+  assert.equal(code(await next.permit(peer.local)), 403);
 });
 
 virtual(

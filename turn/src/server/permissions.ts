@@ -15,7 +15,7 @@ export function createPermission(context: RequestContext, request: SignedRequest
     const relay = allocation.relay(peer.family);
     if (!relay) return replies.error(request, 443, signature);
     const address = withoutPort(peer);
-    if (!mayPermit(context, address)) return replies.error(request, 403, signature);
+    if (!context.peers.mayPermit(address)) return replies.error(request, 403, signature);
     const addresses = wanted.get(relay) ?? [];
     if (!addresses.some((known) => known.equals(address))) addresses.push(address);
     wanted.set(relay, addresses);
@@ -40,22 +40,16 @@ export function channelBind(context: RequestContext, request: SignedRequest, all
   if (channel < CHANNEL_MIN || channel > CHANNEL_MAX) return replies.error(request, 400, signature);
   const relay = allocation.relay(peer.family);
   if (!relay) return replies.error(request, 443, signature);
-  if (!mayBind(context, peer)) return replies.error(request, 403, signature);
+  const verdict = context.peers.verdict(peer);
+  if (verdict === 'forbidden') return replies.error(request, 403, signature);
   if (allocation.isBoundElsewhere(channel, relay, peer, nowMs)) return replies.error(request, 400, signature);
   const address = withoutPort(peer);
   const hasRoom = relay.hasPermissionRoom([address], nowMs) && allocation.hasChannelRoom(channel, nowMs);
   if (!hasRoom) return replies.error(request, 508, signature);
   // "… also installs or refreshes a permission for the IP address" (12.2)
-  allocation.bind(channel, relay, peer, relay.permit(address, nowMs), nowMs);
+  const permission = relay.permit(address, nowMs);
+  allocation.bind(channel, { relay, endpoint: peer, permission, isOwn: verdict === 'own' }, nowMs);
   return replies.success(request, signature);
-}
-
-function mayPermit({ rules, allocations }: RequestContext, address: UdpEndpoint): boolean {
-  return rules().policy.allowsAddress(address) || allocations.isRelayAddress(address.family, wordsOf(address));
-}
-
-function mayBind({ rules, allocations }: RequestContext, peer: UdpEndpoint): boolean {
-  return rules().policy.allowsEndpoint(peer) || allocations.isOwnRelay(peer.family, wordsOf(peer), 0, peer.port);
 }
 
 function peerAddress(context: RequestContext, message: StunMessage, value: Uint8Array): UdpEndpoint | undefined {
@@ -64,10 +58,6 @@ function peerAddress(context: RequestContext, message: StunMessage, value: Uint8
   return peer && context.toLocal(peer);
 }
 
-function wordsOf({ a, b, c, d }: UdpEndpoint): readonly number[] {
-  return [a, b, c, d];
-}
-
-function withoutPort(peer: UdpEndpoint): UdpEndpoint {
-  return new UdpEndpoint(peer.family, wordsOf(peer), 0);
+function withoutPort({ family, a, b, c, d }: UdpEndpoint): UdpEndpoint {
+  return new UdpEndpoint(family, [a, b, c, d], 0);
 }

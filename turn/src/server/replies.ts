@@ -128,16 +128,14 @@ export class Replies {
       .xorAddress(StunAttribute.xorMappedAddress, owner.client.toSocketAddress());
     if (granted.token) writer.bytes(StunAttribute.reservationToken, granted.token);
     if (granted.refused) writer.addressErrorCode(granted.refused.family, granted.refused.code);
-    sign(writer, owner.signature, this.#crypto);
-    return writer.message().slice();
+    return this.#finishLater(allocation);
   }
 
   /** The answer to an Allocate whose socket couldn't be opened. */
   notAllocated(allocation: Allocation): Uint8Array {
     this.#stats.countError(508);
-    const writer = this.#writer.start(StunClass.error, StunMethod.allocate, allocation.allocateId).errorCode(508);
-    sign(writer, allocation.owner.signature, this.#crypto);
-    return writer.message().slice();
+    this.#writer.start(StunClass.error, StunMethod.allocate, allocation.allocateId).errorCode(508);
+    return this.#finishLater(allocation);
   }
 
   /** A Data indication that tells of an ICMP message (RFC 8656 11.5): no DATA in it. */
@@ -155,6 +153,12 @@ export class Replies {
 
   #start(request: Asked, cls: 2 | 3): StunWriter {
     return this.#writer.start(cls, request.message.method, request.message.transactionId);
+  }
+
+  #finishLater({ owner, hasFingerprint }: Allocation): Uint8Array {
+    sign(this.#writer, owner.signature, this.#crypto);
+    if (hasFingerprint) this.#writer.fingerprint();
+    return this.#writer.message().slice();
   }
 
   #finish(request: Asked, signature: Signature | undefined): true {

@@ -9,6 +9,7 @@ import type { Signature } from '../auth/signature.ts';
 import type { TurnLimits } from '../limits.ts';
 import type { PeerPolicy } from '../peers/peer-policy.ts';
 import type { NatDiscovery } from './nat-discovery.ts';
+import type { PeerVerdicts } from './peer-verdicts.ts';
 import type { Replies } from './replies.ts';
 import type { ReplyLimit } from './reply-limit.ts';
 
@@ -45,7 +46,7 @@ export interface Grant {
   /** The token of the reserved odd port. */
   readonly token: Uint8Array | undefined;
   /** Which port will do instead, when the one taken is in use; `none`: it has to be that one. */
-  readonly port: 'any' | 'even' | 'none';
+  readonly port: 'any' | 'even' | 'pair' | 'none';
   /** The family that could not be had of two, and why. */
   readonly refused: { readonly family: 4 | 6; readonly code: number } | undefined;
 }
@@ -53,7 +54,10 @@ export interface Grant {
 /** What the handlers need of the server. */
 export interface RequestContext {
   readonly allocations: AllocationTable;
+  readonly peers: PeerVerdicts;
   readonly rules: () => Rules;
+  /** Of Binding answers; of challenges and errors. Connections have none: their source is no forgery. */
+  readonly bindingLimit: ReplyLimit;
   readonly limit: ReplyLimit;
   readonly replies: Replies;
   readonly discovery: NatDiscovery | undefined;
@@ -75,12 +79,14 @@ export interface RequestContext {
   readonly listenerAt: (listener: number) => SocketAddress;
   /** Sends what `replies` holds from another listener, or to another port. */
   readonly sendFrom: (listener: number, to: UdpEndpoint) => void;
+  /** Counts a signed request of a user; false when there have been too many within this second. */
+  readonly mayAsk: (username: string, allocation: Allocation | undefined, nowMs: number) => boolean;
   readonly onLimited: () => void;
 }
 
 /** Takes one of the answers that the request's source may have without being known. */
-export function mayAnswer(context: RequestContext, request: TurnRequest): boolean {
-  if (context.limit.take(request.batch, request.i, request.nowMs)) return true;
+export function mayAnswer(context: RequestContext, request: TurnRequest, limit = context.limit): boolean {
+  if (request.connection >= 0 || limit.take(request.batch, request.i, request.nowMs)) return true;
   context.onLimited();
   return false;
 }

@@ -7,83 +7,30 @@ import {
   type Random,
   type SocketAddress,
   StunClass,
-  seededRandom,
   utf8,
 } from '@offhook/core';
 import { type PacketBatch, UdpEndpoint } from '@offhook/core/node';
 import type { Allocation } from '../allocation/allocation.ts';
-import { AllocationTable, type RelayPorts } from '../allocation/allocation-table.ts';
+import { AllocationTable } from '../allocation/allocation-table.ts';
 import type { PortPool } from '../allocation/port-pool.ts';
 import type { Relay } from '../allocation/relay.ts';
-import { type SharedMemory, SharedTables } from '../allocation/shared.ts';
+import { SharedTables } from '../allocation/shared.ts';
 import type { UserFigures } from '../allocation/user-use.ts';
 import { Authenticator } from '../auth/authenticator.ts';
-import type { LongTermUser } from '../auth/long-term-users.ts';
-import { DEFAULT_LIMITS, type TurnLimits } from '../limits.ts';
-import { PeerPolicy, type PeerRules } from '../peers/peer-policy.ts';
+import { quotaUser } from '../auth/rest-credentials.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
+import { PeerPolicy } from '../peers/peer-policy.ts';
+import { type TurnCommand, Verdict, type VerdictValue } from './commands.ts';
 import { DataPath, type Forward } from './data-path.ts';
 import { handleRequest } from './handle-request.ts';
 import { NatDiscovery } from './nat-discovery.ts';
 import { type Opened, Openings } from './openings.ts';
+import type { TurnRules, TurnServerOptions } from './options.ts';
+import { PeerVerdicts } from './peer-verdicts.ts';
 import { Replies } from './replies.ts';
 import { ReplyLimit } from './reply-limit.ts';
 import type { RequestContext, Rules } from './request.ts';
 import { TurnStats } from './stats.ts';
-
-/** What to do with a packet that was handled. */
-export const Verdict = { drop: 0, reply: 1, toPeer: 2, toClient: 3 } as const;
-export type VerdictValue = (typeof Verdict)[keyof typeof Verdict];
-
-/** What the shell has to do besides forwarding. */
-export type TurnCommand =
-  /** Open a socket and answer `handleRelayOpened` or `handleRelayFailed`; port 0 = any. */
-  | { readonly kind: 'open-relay'; readonly id: number; readonly slot: number; readonly at: SocketAddress }
-  /** Close the socket of that slot, or don't open it any more. */
-  | { readonly kind: 'close-relay'; readonly id: number; readonly slot: number }
-  /** Send from a listener, or over that connection when it is 0 or more. */
-  | {
-      readonly kind: 'send';
-      readonly listener: number;
-      readonly connection: number;
-      readonly to: UdpEndpoint;
-      readonly bytes: Uint8Array;
-    };
-
-/** What may be changed while the server runs. */
-export interface TurnRules {
-  /** Secrets of the time-limited credentials, all good at once. */
-  readonly secrets: readonly string[];
-  readonly users: readonly LongTermUser[];
-  /** The peers that may be reached, besides our own relayed addresses. */
-  readonly peers: PeerRules;
-  readonly limits?: Partial<TurnLimits> | undefined;
-  /** Where new clients are sent while draining. */
-  readonly alternateServer?: SocketAddress | undefined;
-}
-
-export interface TurnServerOptions extends TurnRules {
-  /** The addresses listened on, those over UDP first; a packet names its listener by the index. */
-  readonly listeners: readonly SocketAddress[];
-  /** How many of them are over UDP; default all. */
-  readonly udpListeners?: number;
-  /** Addresses of the relay sockets and their ports; portMin 0 = the system chooses. */
-  readonly relay: RelayPorts;
-  readonly realm: string;
-  readonly sha256?: boolean | undefined;
-  readonly natDiscovery?: boolean | undefined;
-  /** Relay sockets set the DF bit. */
-  readonly isDontFragment: boolean;
-  /** 32 bytes, the same on all threads: makes nonces. */
-  readonly nonceKey: Uint8Array;
-  /** Other addresses of this machine: not to be reached unless a rule names them. */
-  readonly hostAddresses?: readonly string[] | undefined;
-  readonly memory: SharedMemory;
-  /** This thread's number. */
-  readonly worker: number;
-  readonly crypto: Crypto;
-  /** The wall clock, Unix milliseconds, only for nonces and the expiry of credentials. */
-  readonly wallMs: () => number;
-}
 
 /**
  * A STUN and TURN server (RFC 8489, RFC 8656; RFC 5766 clients included) as a machine without sockets or clock. After
@@ -97,18 +44,23 @@ export class TurnServer {
   readonly #openings: Openings;
   readonly #data: DataPath;
   readonly #replies: Replies;
-  readonly #replyLimit: ReplyLimit;
+  readonly #limit: ReplyLimit;
+  readonly #bindingLimit: ReplyLimit;
+  readonly #peers: PeerVerdicts;
   readonly #context: RequestContext;
   readonly #families: readonly (4 | 6)[];
   readonly #commands: TurnCommand[] = [];
   #rules!: Rules;
-  /** Undefined: serving. */
-  #drainTo: SocketAddress | 'draining' | undefined;
+  #isDraining = false;
+  /** Where clients are sent while draining, said when it began. */
+  #drainTo: SocketAddress | undefined;
+  /** Secrets and users as they were applied last. */
+  #credentials = '';
 
   constructor(options: TurnServerOptions) {
     this.#options = options;
     const { crypto, listeners, relay, isDontFragment, natDiscovery } = options;
-    const random: Random = seededRandom(new DataView(crypto.randomBytes(4).slice().buffer).getUint32(0));
+    const random = randomOf(crypto);
     this.#families = listeners.map(({ address }) => (address.includes(':') ? 6 : 4));
     this.#replies = new Replies({ crypto, stats: this.stats });
     this.#allocations = new AllocationTable({
@@ -121,18 +73,23 @@ export class TurnServer {
     });
     this.#openings = new Openings(this.#allocations);
     this.#data = new DataPath({ allocations: this.#allocations, stats: this.stats, random, isDontFragment });
-    this.#replyLimit = new ReplyLimit({ perS: 0, burst: 0, seed: random.next() * 0x1_0000_0000 });
+    this.#peers = new PeerVerdicts(() => this.#rules.policy, this.#allocations);
+    const replyLimit = () => new ReplyLimit({ perS: 0, burst: 0, seed: random.next() * 0x1_0000_0000 });
+    this.#limit = replyLimit();
+    this.#bindingLimit = replyLimit();
     this.apply(options);
     this.#context = {
       allocations: this.#allocations,
       rules: () => this.#rules,
-      limit: this.#replyLimit,
+      peers: this.#peers,
+      limit: this.#limit,
+      bindingLimit: this.#bindingLimit,
       replies: this.#replies,
       discovery: natDiscovery ? NatDiscovery.of(listeners.slice(0, options.udpListeners)) : undefined,
       isDontFragment,
       crypto,
       wallMs: options.wallMs,
-      redirection: () => this.#drainTo ?? 'none',
+      redirection: () => (this.#isDraining ? (this.#drainTo ?? this.#rules.alternateServer ?? 'draining') : 'none'),
       poolFor: (listener, family) => this.#poolFor(listener, family),
       toLocal: (peer) => this.#toLocal(peer),
       open: (allocation, grant) => {
@@ -145,6 +102,16 @@ export class TurnServer {
       sendFrom: (listener, to) => {
         const bytes = this.#replies.bytes.slice();
         this.#commands.push({ kind: 'send', listener, connection: -1, to, bytes });
+      },
+      mayAsk: (username, allocation, nowMs) => {
+        const { requests } = allocation?.owner.use ?? this.#allocations.use(quotaUser(username));
+        const rate = { bytesPerS: 1, packetsPerS: this.#rules.limits.userRequestsPerS };
+        if (requests.fits(0, rate, nowMs)) {
+          requests.count(0);
+          return true;
+        }
+        this.stats.droppedLimited++;
+        return false;
       },
       onLimited: () => {
         this.stats.droppedLimited++;
@@ -255,9 +222,13 @@ export class TurnServer {
     const relay = this.#openings.relay(id);
     if (!relay) return false;
     if (relay.port === 0) {
+      if (!relay.pool.note(local.port)) {
+        this.handleRelayFailed(id, 'in-use', nowMs); // it is kept for a RESERVATION-TOKEN
+        return false;
+      }
       relay.port = local.port;
-      relay.pool.note(local.port);
     }
+    relay.pool.opened(local.port);
     relay.relayed = relay.pool.told(local.port);
     this.#answer(this.#openings.opened(id), nowMs);
     return true;
@@ -265,14 +236,14 @@ export class TurnServer {
 
   /** The socket asked for can't be opened; `in-use` tries another port. */
   handleRelayFailed(id: number, reason: 'in-use' | 'other', nowMs: number): void {
-    const another = reason === 'in-use' ? this.#openings.takeAnother(id) : undefined;
+    const another = reason === 'in-use' ? this.#openings.takeAnother(id, nowMs) : undefined;
     if (another) this.#open(another);
     else this.#answer(this.#openings.failed(id), nowMs);
   }
 
   handleTimeout(nowMs: number): void {
     for (let over = this.#allocations.expired(nowMs); over; over = this.#allocations.expired(nowMs)) {
-      this.stats.allocationsExpired++;
+      if (over.allocation.relays.length === 1) this.stats.allocationsExpired++;
       this.#closeRelay(over);
     }
     this.#allocations.expireReservations(nowMs);
@@ -286,41 +257,50 @@ export class TurnServer {
     return this.#commands.shift();
   }
 
-  /** What holds from now on, for allocations that exist too: peers that are no longer allowed are cut off. */
+  /**
+   * What holds from now on, for allocations that exist too: peers that are no longer allowed are cut off, and so are users
+   * whose key no secret makes any more.
+   */
   apply(rules: TurnRules): void {
     const { realm, sha256 = true, nonceKey, crypto } = this.#options;
-    const { secrets, users, peers, alternateServer } = rules;
+    const { secrets, users, peers, alternateServer, strictExpiry = false } = rules;
     const limits = { ...DEFAULT_LIMITS, ...rules.limits };
     const policy = new PeerPolicy(peers, this.#ownAddresses());
-    this.#rules = {
-      authenticator: new Authenticator({ realm, secrets, users, sha256, nonceKey, crypto }),
-      policy,
-      limits,
-      alternateServer,
-    };
+    const authenticator = new Authenticator({ realm, secrets, users, strictExpiry, sha256, nonceKey, crypto });
+    this.#rules = { authenticator, policy, limits, alternateServer };
     this.#data.apply(policy, limits);
-    this.#replyLimit.set({ perS: limits.unauthenticatedPerS, burst: limits.unauthenticatedBurst });
-    if (this.#drainTo !== undefined) this.drain();
-    for (const allocation of this.#allocations.all()) {
-      allocation.forbid((peer) => {
-        const isOwn = this.#allocations.isRelayAddress(peer.family, [peer.a, peer.b, peer.c, peer.d]);
-        return !isOwn && !(peer.port === 0 ? policy.allowsAddress(peer) : policy.allowsEndpoint(peer));
-      });
+    const { unauthenticatedPerS: perS, unauthenticatedBurst: burst } = limits;
+    for (const limit of [this.#limit, this.#bindingLimit]) limit.set({ perS, burst });
+    for (const allocation of this.#allocations.all()) allocation.enforce(this.#peers);
+    const credentials = JSON.stringify([secrets, users]);
+    if (credentials !== this.#credentials) this.#endRevoked(authenticator);
+    this.#credentials = credentials;
+  }
+
+  #endRevoked(authenticator: Authenticator): void {
+    const known = new Map<string, boolean>();
+    for (const allocation of [...this.#allocations.all()]) {
+      const { owner } = allocation;
+      const isGood = known.get(owner.username) ?? authenticator.isStillGood(owner);
+      known.set(owner.username, isGood);
+      if (!isGood) this.#closeAll(allocation);
     }
   }
 
-  /** No new allocations from now on; those that exist go on. New clients are sent to `alternate`, if there is one. */
+  /** No new allocations from now on; those that exist go on. New clients are sent to `alternate`, or to the rules' server. */
   drain(alternate?: SocketAddress): void {
-    this.#drainTo = alternate ?? this.#rules.alternateServer ?? 'draining';
+    this.#isDraining = true;
+    this.#drainTo = alternate;
   }
 
   /** Takes new allocations again. */
   undrain(): void {
+    this.#isDraining = false;
     this.#drainTo = undefined;
   }
 
   get isDraining(): boolean {
-    return this.#drainTo !== undefined;
+    return this.#isDraining;
   }
 
   /** Ends every allocation. */
@@ -408,4 +388,9 @@ export function nonceKeyOf(secret: string | undefined, crypto: Crypto): Uint8Arr
   return secret === undefined
     ? crypto.randomBytes(32).slice()
     : crypto.hash('sha256', utf8(`offhook nonces ${secret}`));
+}
+
+/** Ports and seeds that nobody can tell from others that were seen. */
+function randomOf(crypto: Crypto): Random {
+  return { next: () => new DataView(crypto.randomBytes(4).slice().buffer).getUint32(0) / 0x1_0000_0000 };
 }

@@ -1,14 +1,9 @@
 import type { Crypto, SocketAddress } from '@offhook/core';
 import { BATCH, MachineTimer, monotonicMs, openUdpPort, type UdpEndpoint, type UdpPort } from '@offhook/core/node';
 import { DEFAULT_LIMITS } from '../limits.ts';
-import {
-  type TurnCommand,
-  type TurnRules,
-  TurnServer,
-  type TurnServerOptions,
-  Verdict,
-  type VerdictValue,
-} from '../server/turn-server.ts';
+import { type TurnCommand, Verdict, type VerdictValue } from '../server/commands.ts';
+import type { TurnRules, TurnServerOptions } from '../server/options.ts';
+import { TurnServer } from '../server/turn-server.ts';
 import { type Connection, Connections } from './connections.ts';
 import type { Listeners } from './listeners.ts';
 import type { Certificate } from './stream-listener.ts';

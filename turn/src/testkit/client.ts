@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import {
+  crc32,
   decodeStun,
+  FINGERPRINT_XOR,
   longTermKey,
   longTermKeySha256,
   PasswordAlgorithm,
@@ -88,6 +90,17 @@ export class TestClient {
       },
       id,
     );
+  }
+
+  /** The same with FINGERPRINT behind it. */
+  withFingerprint(message: Uint8Array): Uint8Array {
+    const bytes = new Uint8Array(message.length + 8);
+    bytes.set(message);
+    const view = new DataView(bytes.buffer);
+    view.setUint16(2, bytes.length - 20);
+    view.setUint32(message.length, (StunAttribute.fingerprint << 16) | 4);
+    view.setUint32(message.length + 4, crc32(bytes, 0, message.length) ^ FINGERPRINT_XOR);
+    return bytes;
   }
 
   /** Sends and expects an answer to just that. */

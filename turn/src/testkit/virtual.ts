@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { drive, type SocketAddress, seededCrypto, VirtualNetwork } from '@offhook/core';
 import { HEADROOM, nodeCrypto, type PacketBatch, SLOT_BYTES, UdpEndpoint } from '@offhook/core/node';
 import { sharedMemory } from '../allocation/shared.ts';
-import { type TurnCommand, TurnServer, Verdict } from '../server/turn-server.ts';
+import { type TurnCommand, Verdict } from '../server/commands.ts';
+import { TurnServer } from '../server/turn-server.ts';
 import { type Inside, REALM, type Received, SECRET, type TestSocket, type World, type WorldOptions } from './world.ts';
 
 /** A batch of one packet, laid out as a port would: headroom, packet, tailroom. */
@@ -61,7 +62,8 @@ export class VirtualWorld implements World {
   readonly #sockets = new Set<TestSocket>();
   readonly #listeners: readonly SocketAddress[];
   #nextHost = 1;
-  #nextPort = 50_000;
+  /** What the system chooses next. */
+  nextPort = 50_000;
 
   constructor(options: WorldOptions = {}) {
     const { net } = this;
@@ -186,7 +188,7 @@ export class VirtualWorld implements World {
   }
 
   #open(id: number, slot: number, wished: SocketAddress, nowMs: number): void {
-    const at = { address: wished.address, port: wished.port === 0 ? this.#nextPort++ : wished.port };
+    const at = { address: wished.address, port: wished.port === 0 ? this.nextPort++ : wished.port };
     const refused = this.refuse(at);
     if (refused) this.server.handleRelayFailed(id, refused, nowMs);
     else if (this.server.handleRelayOpened(id, at, nowMs)) {

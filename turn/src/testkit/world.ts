@@ -1,5 +1,6 @@
 import type { SocketAddress } from '@offhook/core';
-import type { TurnServer, TurnServerOptions } from '../server/turn-server.ts';
+import type { TurnServerOptions } from '../server/options.ts';
+import type { TurnServer } from '../server/turn-server.ts';
 
 /** A datagram that a test socket received, or a message cut out of a stream. */
 export interface Received {

@@ -4,7 +4,7 @@ import type { RelayPorts } from '../allocation/allocation-table.ts';
 import type { SharedMemory } from '../allocation/shared.ts';
 import type { UserFigures } from '../allocation/user-use.ts';
 import type { TurnListen } from '../config.ts';
-import type { TurnRules } from '../server/turn-server.ts';
+import type { TurnRules } from '../server/options.ts';
 import { openListeners } from '../shell/listeners.ts';
 import { TurnShell } from '../shell/shell.ts';
 import type { Certificate } from '../shell/stream-listener.ts';

@@ -8,7 +8,7 @@ import {
 } from '@offhook/core/node';
 import { SharedTables, sharedMemory } from '../allocation/shared.ts';
 import type { UserFigures } from '../allocation/user-use.ts';
-import type { TurnRules } from '../server/turn-server.ts';
+import type { TurnRules } from '../server/options.ts';
 import { openNear } from '../shell/listeners.ts';
 import type { Certificate } from '../shell/stream-listener.ts';
 import type { Listening, TurnWorker, WorkerSettings, WorkerStatus } from './turn-worker.ts';
