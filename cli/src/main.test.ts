@@ -284,6 +284,7 @@ const CONFIG = {
     deniedPeers: [],
     sha256: true,
     natDiscovery: false,
+    strictExpiry: false,
     ipv6Addresses: [],
     limits: { ...DEFAULT_LIMITS, allocations: 99 },
     gatherUs: 500,

@@ -49,6 +49,7 @@ export function turnSettings(composition: Composition, muxPorts: readonly number
       deny: [...peerRules(turn.deniedPeers), ...(turn.peers === 'public' ? ownAddresses(hostAddresses, external) : [])],
     },
     limits: turn.limits,
+    strictExpiry: turn.strictExpiry,
     ...(alternateServer ? { alternateServer } : {}),
     ...(http ? { http } : {}),
     workers: countOf(turn.workers),

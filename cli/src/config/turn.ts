@@ -17,6 +17,7 @@ export interface TurnSettings {
   readonly external?: string | Readonly<Record<string, string>>;
   readonly sha256: boolean;
   readonly natDiscovery: boolean;
+  readonly strictExpiry: boolean;
   readonly ipv6Addresses: readonly string[];
   readonly http?: string;
   readonly alternateServer?: string;
@@ -35,6 +36,7 @@ export type TurnLimit =
   | 'packetsPerS'
   | 'userBytesPerS'
   | 'userPacketsPerS'
+  | 'userRequestsPerS'
   | 'connections'
   | 'connectionsPerSource';
 
