@@ -506,5 +506,5 @@ test('TURN listens and relays on the IPv6 addresses that are named, and phones a
   const on = (list: readonly { readonly address: string }[]) => list.map(({ address }) => address);
   assert.deepEqual(on(turn.listen.tcp), ['127.0.0.1', '192.0.2.7', '2001:db8::5']);
   assert.deepEqual(on(turn.relay.addresses), ['127.0.0.1', '192.0.2.7', '2001:db8::5']);
-  assert.ok(signaling.turn.uris.includes('turns:[2001:db8::5]:5350?transport=tcp'));
+  assert.ok(signaling.turn.uris.includes('turn:[2001:db8::5]:3479?transport=tcp'));
 });
