@@ -144,7 +144,7 @@ export async function endCalls(calls: readonly CallByRelay[]): Promise<void> {
   await Promise.all(
     calls.map(async ({ phone, user }) => {
       await click(phone, 'hangup');
-      await waitForCall(phone, 'idle');
+      await waitForCall(phone, 'ended');
       assert.deepEqual(phone.errors, [], user);
     }),
   );

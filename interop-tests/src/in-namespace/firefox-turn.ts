@@ -44,5 +44,8 @@ assert.deepEqual(await asked(firefox, byAddress), { candidates: [], errors: [] }
 assert.ok((await asked(firefox, byName)).candidates.length > 0);
 const stranger = await stage.firefox(env);
 assert.deepEqual(await asked(stranger, byName), { candidates: [], errors: [701] });
-await system.assertNothingLeft();
+await Promise.all([
+  system.assertNothingLeft(),
+  ...[stranger, firefox].map((phone) => phone.close()), // seconds each, where no network is beyond
+]);
 console.log(JSON.stringify({ done: true }));
