@@ -25,8 +25,10 @@ test('a socket with one packet at a time is asked for one', () => {
   assert.deepEqual(asked([1, 1, 1]), [[1], [1], [1]]);
 });
 
-test('what is asked for follows the bursts, up and down', () => {
-  assert.deepEqual(asked([1, 10, 10, 10, 1, 1, 1, 1, 1]), [[1], [1, 4, 16], [8, 32], [16], [16], [8], [4], [2], [1]]);
+test('what is asked for follows the bursts, up at once and down after some small ones', () => {
+  const bursts = asked([1, 10, 10, 8, 1, 1, 1, 1, 8, ...Array<number>(16).fill(1)]);
+  assert.deepEqual(bursts.slice(0, 9), [[1], [1, 4, 16], [16], [16], [16], [16], [16], [16], [8]]);
+  assert.deepEqual(bursts.at(-1), [1]);
 });
 
 test('a flood is read by whole batches', () => {

@@ -1,16 +1,21 @@
 import { BATCH } from './port.ts';
 
+/** So often in a row it was asked for many times what it had before it is asked for fewer. */
+const SMALL_TIMES = 4;
+
 /**
  * How many packets a socket with one flow is asked for. To find out that no more wait costs the system a second try, a
- * packet left behind costs another wake-up: it begins with one; when it gave all it was asked for and is ready again in the
- * next pass over all sockets it is asked for four times as many, and for half as many whenever half would have done.
+ * packet left behind costs another look at all sockets: it begins with one; when it gave all it was asked for and is ready
+ * again in the next pass over all sockets it is asked for four times as many, and for half as many when it had much less
+ * several times in a row. So a voice stream is asked for one, and one of video for its bursts.
  *
- *     waiting   1   1   10 at once      10 at once   10   1    1   1   1   1
- *     asked     1   1   1, 4, 16        8, 32        16   16   8   4   2   1
+ *     waiting   1   1   10 at once    10   10   1    1    1    1   1 …
+ *     asked     1   1   1, 4, 16      16   16   16   16   16   16  8 …
  */
 export class ReceiveSize {
   packets = 1;
   #fullPass = -2;
+  #small = 0;
 
   /** Packets to ask for in this pass. */
   in(pass: number): number {
@@ -18,14 +23,20 @@ export class ReceiveSize {
     return this.packets;
   }
 
-  /** It gave so many; whether it may have more. */
+  /** It gave so many; whether it may well have more. Of one that is asked for one, nobody knows. */
   observe(received: number, pass: number): boolean {
-    if (received === this.packets) {
+    const { packets } = this;
+    if (received >= packets) {
       this.#fullPass = pass;
-      return true;
+      this.#small = 0;
+      return packets > 1;
     }
     this.#fullPass = -2;
-    if (received * 2 <= this.packets) this.packets = Math.max(1, this.packets >> 1);
+    const isSmall = received * (packets > 4 ? 4 : 2) <= packets;
+    this.#small = isSmall ? this.#small + 1 : 0;
+    if (this.#small < SMALL_TIMES) return false;
+    this.#small = 0;
+    this.packets = packets >> 1;
     return false;
   }
 }
