@@ -59,6 +59,8 @@ export interface TurnRules {
   readonly limits?: Partial<TurnLimits> | undefined;
   /** Where new clients are sent while draining. */
   readonly alternateServer?: SocketAddress | undefined;
+  /** Other addresses of this machine: not to be reached unless a rule names them. Without them those of the start hold. */
+  readonly hostAddresses?: readonly string[] | undefined;
 }
 
 export interface TurnServerOptions extends TurnRules {
@@ -75,8 +77,6 @@ export interface TurnServerOptions extends TurnRules {
   readonly isDontFragment: boolean;
   /** 32 bytes, the same on all threads: makes nonces. */
   readonly nonceKey: Uint8Array;
-  /** Other addresses of this machine: not to be reached unless a rule names them. */
-  readonly hostAddresses?: readonly string[] | undefined;
   readonly memory: SharedMemory;
   /** This thread's number. */
   readonly worker: number;
@@ -291,7 +291,7 @@ export class TurnServer {
     const { realm, sha256 = true, nonceKey, crypto } = this.#options;
     const { secrets, users, peers, alternateServer } = rules;
     const limits = { ...DEFAULT_LIMITS, ...rules.limits };
-    const policy = new PeerPolicy(peers, this.#ownAddresses());
+    const policy = new PeerPolicy(peers, this.#ownAddresses(rules.hostAddresses));
     this.#rules = {
       authenticator: new Authenticator({ realm, secrets, users, sha256, nonceKey, crypto }),
       policy,
@@ -329,8 +329,8 @@ export class TurnServer {
     this.#allocations.expireReservations(Number.POSITIVE_INFINITY);
   }
 
-  #ownAddresses(): string[] {
-    const { listeners, relay, hostAddresses = [] } = this.#options;
+  #ownAddresses(hostAddresses = this.#options.hostAddresses ?? []): string[] {
+    const { listeners, relay } = this.#options;
     const relays = relay.addresses.flatMap(({ address, external }) => (external ? [address, external] : [address]));
     const all = [...listeners.map(({ address }) => address), ...relays, ...hostAddresses];
     return [...new Set(all)].filter((address) => address !== '0.0.0.0' && address !== '::');
