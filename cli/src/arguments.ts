@@ -133,7 +133,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
     const wantsValue = OPTIONS[name as Option].type === 'string';
     if (!wantsValue && value !== undefined)
       throw new UsageError(`${rawName} takes no value, and '${value}' was given.`);
-    if (wantsValue && (value === undefined || (!inlineValue && value.startsWith('-'))))
+    const isOption = !inlineValue && value !== '-' && value?.startsWith('-');
+    if (wantsValue && (value === undefined || isOption))
       throw new UsageError(`${rawName} needs a value: ${rawName} <…> (or ${rawName}=<…>, when it begins with '-').`);
     const before = values[name];
     // what may be given several times adds up, with commas

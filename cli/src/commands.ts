@@ -1,5 +1,6 @@
 import { UsageError, type Values } from './arguments.ts';
 import { closest } from './config/closest.ts';
+import { givenPassword } from './given-password.ts';
 import { helpCommand } from './spelling.ts';
 
 /*
@@ -58,10 +59,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     pages: USER_OPS,
     run: async ({ words: [op = '', who], values, data, page }) => {
       const name = op === 'list' ? undefined : needed(who, `whom? offhook ${page} <name>.`, page);
-      const { password, name: displayName, digest, json = false } = values;
+      const { name: displayName, digest, json = false } = values;
       if (op === 'calls') return (await import('./commands/user-calls.ts')).userCalls(data(), name!, values);
       if (digest !== undefined && !['MD5', 'SHA-256'].includes(digest))
         throw new UsageError(`--digest is MD5 or SHA-256, not '${digest}'. See: ${helpCommand(page)}`);
+      const password = await givenPassword(values.password);
       const { user } = await import('./commands/user.ts');
       return user(data(), op, { name, password, displayName, digest, json });
     },

@@ -4,7 +4,8 @@ const COMMON = `  --config <file>   configuration (default: offhook.config.json 
                     Offhook's data, that of the project's folder)
   --data <folder>   data folder (default: the configuration's, ./data beside it)`;
 const JSON_TOO = '  --json            for programs';
-const PASSWORD = `  --password <p>    8 characters at least; without it a random one is made and printed once`;
+const PASSWORD = `  --password <p>    8 characters at least; - is the first line of standard input, since other users of this machine can
+                    read a command line. Without it a random one is made and printed once`;
 const DIGEST = `  --digest <a>      SHA-256 for phones that know it, MD5 for the others; without it as the server's setting says`;
 
 /** The page of each command; '' is the first page. */

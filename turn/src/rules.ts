@@ -13,12 +13,20 @@ export function readRules(policy: TurnPolicy, realm: string): TurnRules {
 }
 
 function readSecrets(path: string): readonly string[] {
-  let turn: unknown;
+  let text: string;
   try {
-    ({ turn } = JSON.parse(readFileSync(path, 'utf8')) as { turn?: unknown });
+    text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new Error(`secretsFile: ${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
+  let file: { readonly turn?: unknown } | null;
+  try {
+    file = JSON.parse(text) as typeof file;
+  } catch {
+    // the words of V8 would show a piece of the file
+    throw new Error(`secretsFile: ${path} is damaged (not JSON)`);
+  }
+  const turn = file?.turn;
   const list = Array.isArray(turn) ? turn : [turn];
   if (list.length === 0 || !list.every((one) => typeof one === 'string' && one !== ''))
     throw new Error(`secretsFile: ${path} needs a key 'turn' with a secret or a list of them`);

@@ -23,16 +23,23 @@ import { Workers } from './workers/workers.ts';
 
 /** Descriptors that a process needs beside relay sockets and connections. */
 const OTHER_DESCRIPTORS = 100;
+/** How often this machine's addresses are looked at. */
+const ADDRESSES_EACH_MS = 60_000;
 
 /**
  * Starts the TURN part: opens its listeners and serves until `stop`. Rejects with everything that is wrong, in words.
- * `reread` reads the configuration anew for a reload.
+ * `reread` reads the configuration anew for a reload; `addresses` tells this machine's addresses, of now.
  */
-export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): Promise<RunningPart> {
+export async function startTurn(
+  config: TurnConfig,
+  reread?: () => TurnConfig,
+  addresses: () => readonly string[] = hostAddresses,
+): Promise<RunningPart> {
   refuse(turnConfigProblems(config));
   const warn = (words: string) => process.stderr.write(`${words}\n`);
   let current = config;
-  let rules = readRules(config, config.realm);
+  const read = (policy: TurnConfig) => ({ ...readRules(policy, config.realm), hostAddresses: addresses() });
+  let rules: TurnRules & { readonly hostAddresses: readonly string[] } = read(config);
   if (rules.secrets.length === 0 && rules.users.length === 0 && config.usersFile === undefined)
     throw new Error('secrets: without a secret and without long-term users (usersFile) nobody could sign in');
   const certificate = openCertificate(config, warn);
@@ -42,7 +49,6 @@ export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): 
     certificate: certificate?.context('browsers') as { cert: string; key: string } | undefined,
     relay: config.relay,
     realm: config.realm,
-    hostAddresses: hostAddresses(),
     rules,
     sha256: config.sha256 ?? true,
     natDiscovery: config.natDiscovery ?? false,
@@ -51,10 +57,19 @@ export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): 
     implementation: config.implementation ?? 'auto',
     warn,
   });
-  const apply = async (next: TurnRules) => {
+  const apply = async (next: typeof rules) => {
     rules = next;
     await workers.apply(next);
   };
+  // an address that this machine gets while it runs is its own from then on, and no peer under `public`
+  const following = setInterval(() => {
+    const now = addresses();
+    if (now.join() === rules.hostAddresses.join()) return;
+    apply({ ...rules, hostAddresses: now }).catch((error: unknown) =>
+      warn(`new addresses of this machine: ${String(error)}`),
+    );
+  }, ADDRESSES_EACH_MS);
+  following.unref();
   certificate?.follow(() => void workers.use(certificate.context('browsers') as { cert: string; key: string }));
   const { listening } = workers;
   const details = async () => {
@@ -94,7 +109,11 @@ export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): 
         await apply({ ...rules, secrets: list as string[] });
         return { secrets: list.length };
       },
-      users: usersVerb(config, () => rules, apply),
+      users: usersVerb(
+        config,
+        () => rules.users,
+        (users) => apply({ ...rules, users }),
+      ),
     },
     drain: async (args) => {
       const alternate = args?.alternate as SocketAddress | undefined;
@@ -106,7 +125,7 @@ export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): 
       const next = reread?.() ?? current;
       refuse(turnConfigProblems(next));
       const words = [certificate?.reload() ?? 'there is no certificate'];
-      await apply(readRules(next, config.realm));
+      await apply(read(next));
       words.push(
         `${rules.secrets.length} secrets and ${rules.users.length} users are good`,
         ...restartWords(current, next),
@@ -115,6 +134,7 @@ export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): 
       return words.join('; ');
     },
     stop: async () => {
+      clearInterval(following);
       certificate?.close();
       await http?.close();
       await workers.stop();
@@ -125,15 +145,15 @@ export async function startTurn(config: TurnConfig, reread?: () => TurnConfig): 
 /** `users`: the long-term users, kept in the users file. */
 function usersVerb(
   { realm, usersFile }: TurnConfig,
-  rules: () => TurnRules,
-  apply: (rules: TurnRules) => Promise<void>,
+  current: () => TurnRules['users'],
+  apply: (users: TurnRules['users']) => Promise<void>,
 ): AdminHandler {
   const replace = async (users: TurnRules['users']) => {
     if (usersFile !== undefined) writeUsers(usersFile, realm, users);
-    await apply({ ...rules(), users });
+    await apply(users);
   };
   return async ({ op, name, password }) => {
-    const { users } = rules();
+    const users = current();
     if (op === 'list') return { users: users.map((user) => user.name) };
     const problem = userNameProblem(name);
     if (problem !== undefined) throw new Error(problem);
@@ -201,11 +221,10 @@ function warnings({ relay, limits }: TurnConfig, certificate: ServerCertificate 
   return words;
 }
 
-/** Of all interfaces, without zones. */
+/** Of all interfaces, each once and in order, without zones. */
 function hostAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((all) =>
-    (all ?? []).map(({ address }) => address.replace(/%.*$/, '')),
-  );
+  const all = Object.values(networkInterfaces()).flatMap((one) => one ?? []);
+  return [...new Set(all.map(({ address }) => address.replace(/%.*$/, '')))].sort();
 }
 
 function portOf(name: string, [first]: readonly SocketAddress[]): Record<string, number> {

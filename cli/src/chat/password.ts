@@ -20,7 +20,7 @@ export async function findPassword(
     delete process.env[VARIABLE];
     return given;
   }
-  if (process.stdin.isTTY && process.stderr.isTTY) return asked(`Password of ${how.account}: `, how.hint);
+  if (process.stdin.isTTY && process.stderr.isTTY) return askedPassword(`Password of ${how.account}: `, how.hint);
   throw new UsageError(
     `the password of ${how.account}? It is read from --password-file or from ${VARIABLE} when there is no terminal to ask at. ${how.hint}`,
   );
@@ -34,8 +34,8 @@ function fromFile(path: string, warn: (words: string) => void): string {
   return password;
 }
 
-/** On standard error, so that what standard output holds is the chat alone. */
-function asked(words: string, hint: string): Promise<string> {
+/** Without echo, and on standard error, so that what standard output holds is the command's alone. */
+export function askedPassword(words: string, hint: string): Promise<string> {
   const { stdin, stderr } = process;
   stderr.write(words);
   stdin.setRawMode(true);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isLoopback } from '@offhook/core';
 import {
@@ -38,14 +38,21 @@ export function coturnConf(values: Values): number {
   if (values.out === undefined) process.stdout.write(text);
   else {
     const path = resolve(values.out);
-    writeFileSync(path, text, { mode: 0o600 });
-    chmodSync(path, 0o600); // it may have been there
+    writeSecret(path, text);
     say(`${path} is for coturn ${wanted === '4.6' ? '4.6 to 4.15' : 'from 4.16 on'}, and for its user alone to read:`);
   }
   say('it holds the secrets that sign TURN credentials.');
   if (!config.public) say('The configuration is not public, so it listens on loopback only.');
   for (const note of notes) say(`note: ${note}`);
   return 0;
+}
+
+/** In place of what was there, be it a link or a file that others can read: it is theirs to read at no time. */
+function writeSecret(path: string, text: string): void {
+  const fresh = `${path}.${process.pid}`;
+  rmSync(fresh, { force: true });
+  writeFileSync(fresh, text, { mode: 0o600, flag: 'wx' });
+  renameSync(fresh, path);
 }
 
 /** The settings of our own server, but loopback: coturn would give out relayed addresses there, and nobody needs its ports there. */

@@ -2,7 +2,18 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -35,15 +46,21 @@ function system(t: TestContext) {
       const admin = await serveAdmin(join(data, 'run', `${name}.sock`), Object.fromEntries(noted));
       t.after(() => admin.close());
     },
-    run: async (...args: string[]) => {
-      const child = spawn(process.execPath, [bin, 'turn', ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-      const said = { out: '', err: '' };
-      child.stdout.on('data', (bytes: Buffer) => (said.out += bytes));
-      child.stderr.on('data', (bytes: Buffer) => (said.err += bytes));
-      const [code] = (await once(child, 'close')) as [number];
-      return { ...said, code };
-    },
+    run: (...args: string[]) => called(undefined, 'turn', ...args),
+    /** With that on standard input. */
+    called,
   };
+
+  async function called(input: string | undefined, ...args: string[]) {
+    const child = spawn(process.execPath, [bin, ...args], { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] });
+    child.stdin.on('error', () => {}); // it need not be read
+    child.stdin.end(input);
+    const said = { out: '', err: '' };
+    child.stdout.on('data', (bytes: Buffer) => (said.out += bytes));
+    child.stderr.on('data', (bytes: Buffer) => (said.err += bytes));
+    const [code] = (await once(child, 'close')) as [number];
+    return { ...said, code };
+  }
 }
 
 const status = (more: Partial<PartStatus> = {}): PartStatus => ({
@@ -99,6 +116,29 @@ test('long-term users are listed, made with a password that is said once, and re
   assert.equal((await run('users', 'remove', 'gateway')).out, 'gateway is removed\n');
   const gone = await run('users', 'remove', 'gateway');
   assert.deepEqual([gone.err, gone.code], ["offhook: there is no user 'gateway'\n", 1]);
+});
+
+test('a password comes by standard input, so that it stands in no command line', async (t) => {
+  const { part, called, asked } = system(t);
+  await part('turn', { users: () => ({}) });
+  await part('signaling', { status, users: ({ user, password }) => ({ user, password }) });
+  const add = (input: string) => called(input, 'turn', 'users', 'add', 'gateway', '--password', '-');
+  for (const input of ['well known', 'well known\n', 'well known\r\nand more\n']) {
+    assert.deepEqual(await add(input), { out: 'gateway may use TURN until removed\n', err: '', code: 0 });
+    assert.deepEqual(asked.at(-1), ['turn', 'users', { op: 'put', name: 'gateway', password: 'well known' }]);
+  }
+  for (const op of ['add', 'passwd']) {
+    const { out, err, code } = await called('well known\n', 'user', op, 'desk', '--password', '-');
+    assert.deepEqual([err, code], ['', 0]);
+    assert.doesNotMatch(out, /password:/);
+    assert.deepEqual(asked.at(-1), ['signaling', 'users', { op, user: 'desk', password: 'well known' }]);
+  }
+  const before = asked.length;
+  const short = await add('short\n');
+  assert.deepEqual([short.err, short.code], ['offhook: --password: 8 characters at least.\n', 2]);
+  const empty = await add('\nwell known\n');
+  assert.deepEqual([empty.err, empty.code], ['offhook: --password -: the first line of standard input is empty.\n', 2]);
+  assert.equal(asked.length, before);
 });
 
 test('drain sends clients elsewhere and waits until nobody is left', async (t) => {
@@ -204,6 +244,23 @@ test('the configuration as a coturn.conf, for its owner alone, and what our serv
   assert.deepEqual(settings.relay.addresses, [{ address: '10.0.0.5', external: '11.0.0.1' }]);
   assert.deepEqual(settings.listen.tls, [{ address: '10.0.0.5', port: 5349 }]);
   assert.match((await run('coturn-conf', '--for', '4.17')).out, /^unauthorized-ratelimit-rps=20$/m);
+
+  // a link is replaced, not followed, and what somebody has open already gets no secrets
+  const elsewhere = join(folder, 'elsewhere');
+  writeFileSync(elsewhere, 'old', { mode: 0o644 });
+  rmSync(path);
+  linkSync(elsewhere, path);
+  symlinkSync(elsewhere, join(folder, 'link.conf'));
+  for (const file of ['coturn.conf', 'link.conf']) {
+    assert.equal((await run('coturn-conf', '--for', '4.6', '--out', file)).code, 0);
+    const found = lstatSync(join(folder, file));
+    assert.deepEqual([found.mode & 0o777, found.isFile()], [0o600, true]);
+  }
+  assert.deepEqual([readFileSync(elsewhere, 'utf8'), statSync(elsewhere).mode & 0o777], ['old', 0o644]);
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => /\.conf\./.test(name)),
+    [],
+  );
 
   const checked = await run('check-conf', 'coturn.conf');
   assert.match(

@@ -1,6 +1,7 @@
 import { numberOption, UsageError, type Values } from '../arguments.ts';
 import type { Invocation } from '../commands.ts';
 import { parseSocketAddress } from '../config/turn.ts';
+import { givenPassword } from '../given-password.ts';
 import { helpCommand } from '../spelling.ts';
 
 const USERS_OPS = ['list', 'add', 'remove'] as const;
@@ -13,7 +14,7 @@ export async function turn({ words: [op = 'status', first, second], values, data
     case 'status':
       return (await import('./turn-status.ts')).turnStatus(data(), json);
     case 'users':
-      return (await import('./turn-users.ts')).turnUsers(data(), usersRequest(first, second, values));
+      return (await import('./turn-users.ts')).turnUsers(data(), await usersRequest(first, second, values));
     case 'drain':
       return (await import('./turn-drain.ts')).turnDrain(data(), {
         to: drainTo(values.to),
@@ -51,22 +52,23 @@ export interface UsersRequest {
   readonly json: boolean;
 }
 
-function usersRequest(op = 'list', name: string | undefined, values: Values): UsersRequest {
+async function usersRequest(op = 'list', name: string | undefined, values: Values): Promise<UsersRequest> {
   const page = 'turn users';
   const known = USERS_OPS.find((one) => one === op);
   if (known === undefined)
     throw new UsageError(`'offhook turn users ${op}' does not exist: list, add, remove. See: ${helpCommand(page)}`);
-  const { password, json = false } = values;
-  if (password !== undefined && known !== 'add')
+  const { json = false } = values;
+  if (values.password !== undefined && known !== 'add')
     throw new UsageError(`--password is for offhook turn users add. See: ${helpCommand(page)}`);
   if (known === 'list') {
     if (name !== undefined) throw new UsageError(`'${name}' is one word too many. See: ${helpCommand(page)}`);
-    return { op: known, name: '', password, json };
+    return { op: known, name: '', password: undefined, json };
   }
   const who = needed(name, `whom? offhook turn users ${op} <name>.`, page);
   // what stands before a colon is the time of a time-limited name
   if (/[:\p{Cc}]/u.test(who) || who.length > 120)
     throw new UsageError(`'${who.slice(0, 60)}' is no name of a TURN user: up to 120 characters, without a colon.`);
+  const password = await givenPassword(values.password);
   if (password !== undefined && password.length < 8) throw new UsageError('--password: 8 characters at least.');
   return { op: known, name: who, password, json };
 }

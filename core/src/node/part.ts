@@ -58,8 +58,14 @@ export async function runPart<C extends PartConfig>(
     process.exit(2);
   }
   const path = values.config;
-  const reread = () => JSON.parse(readFileSync(path, 'utf8')) as C;
-  const config = reread();
+  const reread = () => readConfig(path) as C;
+  let config: C;
+  try {
+    config = reread();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exit(2);
+  }
   process.title = `offhook ${config.part}`;
   process.on('SIGINT', () => {});
   process.on('SIGHUP', () => {});
@@ -118,4 +124,14 @@ export async function runPart<C extends PartConfig>(
       // the part has logged why the old one is kept
     }
   });
+}
+
+/** Its words are the same whatever is wrong: those of V8 would show a piece of the file, which holds secrets. */
+function readConfig(path: string): unknown {
+  const text = readFileSync(path, 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`${path} is damaged (not JSON)`);
+  }
 }

@@ -59,22 +59,3 @@ export const StunAttribute = {
   responseOrigin: 0x802b,
   otherAddress: 0x802c,
 } as const;
-
-/** The reason phrases of RFC 8489 14.8 and RFC 8656 19, for logs; replies carry none, they are smaller so. */
-export const STUN_REASONS: Readonly<Record<number, string>> = {
-  300: 'Try Alternate',
-  400: 'Bad Request',
-  401: 'Unauthenticated',
-  403: 'Forbidden',
-  420: 'Unknown Attribute',
-  437: 'Allocation Mismatch',
-  438: 'Stale Nonce',
-  440: 'Address Family not Supported',
-  441: 'Wrong Credentials',
-  442: 'Unsupported Transport Protocol',
-  443: 'Peer Address Family Mismatch',
-  486: 'Allocation Quota Reached',
-  487: 'Role Conflict',
-  500: 'Server Error',
-  508: 'Insufficient Capacity',
-};

@@ -41,9 +41,9 @@ export class EndpointList<T extends { readonly endpoint: UdpEndpoint }> {
   /** Its endpoint must not be in the list yet. */
   add(item: T): void {
     this.#items.push(item);
-    if (this.#items.length <= FEW) return;
+    // a table that is there holds all of them, also while they are few again
     if (this.#table) this.#table.set(item.endpoint, this.#items.length - 1);
-    else this.#index();
+    else if (this.#items.length > FEW) this.#index();
   }
 
   delete(item: T): void {

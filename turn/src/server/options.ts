@@ -17,6 +17,8 @@ export interface TurnRules {
   readonly strictExpiry?: boolean | undefined;
   /** Where new clients are sent while draining. */
   readonly alternateServer?: SocketAddress | undefined;
+  /** Other addresses of this machine: not to be reached unless a rule names them. */
+  readonly hostAddresses?: readonly string[] | undefined;
 }
 
 export interface TurnServerOptions extends TurnRules {
@@ -33,8 +35,6 @@ export interface TurnServerOptions extends TurnRules {
   readonly isDontFragment: boolean;
   /** 32 bytes, the same on all threads: makes nonces. */
   readonly nonceKey: Uint8Array;
-  /** Other addresses of this machine: not to be reached unless a rule names them. */
-  readonly hostAddresses?: readonly string[] | undefined;
   readonly memory: SharedMemory;
   /** This thread's number. */
   readonly worker: number;

@@ -1,22 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { networkOf, seededRandom, turnRestPassword } from '@offhook/core';
+import { networkOf, turnRestPassword } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import fc from 'fast-check';
-import { PortPool } from '../allocation/port-pool.ts';
-import { SharedTables, sharedMemory } from '../allocation/shared.ts';
 import { Nonces } from '../auth/nonce.ts';
 import { quotaUser, RestCredentials } from '../auth/rest-credentials.ts';
 import { OnePacket } from '../testkit/virtual.ts';
 import { ReplyLimit } from './reply-limit.ts';
 
 const NO_FEATURES = { passwordAlgorithms: false, usernameAnonymity: false };
-
-/** A pool on one address of a server with one thread. */
-function pool(portMin: number, portMax: number): PortPool {
-  const shared = new SharedTables(sharedMemory(1, 1, nodeCrypto), 0, nodeCrypto);
-  return new PortPool({ at: { address: '192.0.2.1' }, index: 0, portMin, portMax, random: seededRandom(1), shared });
-}
 
 test('a nonce is good for its client for ten minutes, and nothing is remembered', () => {
   const nonces = new Nonces(new Uint8Array(32).fill(7), NO_FEATURES, nodeCrypto);
@@ -80,21 +72,4 @@ test('a source is what other limits count by too: an IPv4 address, or an IPv6 /6
       assert.equal(take(limit, other), networkOf(one) !== networkOf(other), `${one} ${other}`);
     }
   }
-});
-
-test('ports: each once, even ones and pairs, exhaustion, given back', () => {
-  const ports = pool(49_153, 49_160);
-  const pair = ports.take('even-with-next')!;
-  assert.equal(pair % 2, 0);
-  assert.equal(ports.taken, 2);
-  const rest = Array.from({ length: 6 }, () => ports.take('any'));
-  assert.equal(new Set([...rest, pair, pair + 1]).size, 8);
-  assert.equal(ports.take('any'), undefined);
-  ports.give(pair + 1);
-  assert.equal(ports.take('even'), undefined);
-  assert.equal(ports.take('any'), pair + 1);
-  const any = pool(0, 0);
-  assert.equal(any.take('any'), 0);
-  const even = any.take('even')!;
-  assert.ok(even % 2 === 0 && even >= 49_152);
 });

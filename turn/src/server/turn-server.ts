@@ -265,7 +265,7 @@ export class TurnServer {
     const { realm, sha256 = true, nonceKey, crypto } = this.#options;
     const { secrets, users, peers, alternateServer, strictExpiry = false } = rules;
     const limits = { ...DEFAULT_LIMITS, ...rules.limits };
-    const policy = new PeerPolicy(peers, this.#ownAddresses());
+    const policy = new PeerPolicy(peers, this.#ownAddresses(rules.hostAddresses));
     const authenticator = new Authenticator({ realm, secrets, users, strictExpiry, sha256, nonceKey, crypto });
     this.#rules = { authenticator, policy, limits, alternateServer };
     this.#data.apply(policy, limits);
@@ -309,8 +309,8 @@ export class TurnServer {
     this.#allocations.expireReservations(Number.POSITIVE_INFINITY);
   }
 
-  #ownAddresses(): string[] {
-    const { listeners, relay, hostAddresses = [] } = this.#options;
+  #ownAddresses(hostAddresses: readonly string[] = []): string[] {
+    const { listeners, relay } = this.#options;
     const relays = relay.addresses.flatMap(({ address, external }) => (external ? [address, external] : [address]));
     const all = [...listeners.map(({ address }) => address), ...relays, ...hostAddresses];
     return [...new Set(all)].filter((address) => address !== '0.0.0.0' && address !== '::');

@@ -101,7 +101,6 @@ export async function threadsWorld({ isIPv4Only, limits }: ContractOptions): Pro
     nonceKey: new Uint8Array(32).fill(7),
     gatherUs: 0,
     implementation: 'auto',
-    hostAddresses: [],
     warn: () => {},
   });
   const [listener] = workers.listening.udp;

@@ -21,7 +21,6 @@ export interface WorkerSettings {
   readonly certificate: Certificate | undefined;
   readonly relay: RelayPorts;
   readonly realm: string;
-  readonly hostAddresses: readonly string[];
   readonly rules: TurnRules;
   readonly sha256: boolean;
   readonly natDiscovery: boolean;

@@ -30,7 +30,6 @@ async function start(
     certificate: undefined,
     relay: { addresses: [{ address: '127.0.0.1' }], portMin: 0, portMax: 0 },
     realm: REALM,
-    hostAddresses: [],
     rules: RULES,
     sha256: true,
     natDiscovery: false,

@@ -25,7 +25,9 @@ export class PacketArena implements ReceivedBatch {
   readonly port = new Uint16Array(BATCH);
   count = 0;
   nowMs = 0;
-  readonly #staged: Stager[] = [];
+  /** The first `#stagedCount` are staged. Kept from turn to turn: an array whose length is set to 0 has to be allocated anew. */
+  readonly #staged: (Stager | undefined)[] = [];
+  #stagedCount = 0;
   #rxNext = 0;
   #spareNext = 0;
   #inTurn = false;
@@ -52,7 +54,7 @@ export class PacketArena implements ReceivedBatch {
 
   /** A port has its first staged packet: it is settled at the end of the turn, or outside of a turn very soon. */
   markStaged(port: Stager): void {
-    this.#staged.push(port);
+    this.#staged[this.#stagedCount++] = port;
     if (this.#inTurn || this.#flushQueued) return;
     this.#flushQueued = true;
     queueMicrotask(() => {
@@ -63,8 +65,11 @@ export class PacketArena implements ReceivedBatch {
 
   /** Sends everything staged. Reserved slots stay so: one may be about to be staged. */
   flushStaged(): void {
-    for (let i = 0; i < this.#staged.length; i++) this.#staged[i]!.settle();
-    this.#staged.length = 0;
+    const staged = this.#staged;
+    for (let i = 0; i < this.#stagedCount; i++) staged[i]!.settle();
+    // a port that is closed is held no longer
+    for (let i = 0; i < this.#stagedCount; i++) staged[i] = undefined;
+    this.#stagedCount = 0;
   }
 
   flushAll(): void {

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { TurnConfig } from './config.ts';
+import { startTurn } from './start.ts';
+import { code, TestClient } from './testkit/client.ts';
+import { realSocket } from './testkit/real.ts';
+import { REALM, SECRET } from './testkit/world.ts';
+
+/** Two public addresses that this machine gets and loses again. */
+const FIRST = '11.0.0.1';
+const SECOND = '11.0.0.2';
+
+/** The part with every public peer allowed, on a machine whose addresses can be changed, and a client with an allocation. */
+async function machine(t: TestContext) {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const loopback = { address: '127.0.0.1' };
+  const config: TurnConfig = {
+    part: 'turn',
+    runDir: '',
+    configHash: '',
+    listen: { udp: [{ ...loopback, port: 0 }], tcp: [], tls: [] },
+    relay: { addresses: [loopback], portMin: 0, portMax: 0 },
+    realm: REALM,
+    secrets: [SECRET],
+    peers: { base: 'public', allow: [], deny: [] },
+  };
+  const own = { addresses: [FIRST] };
+  const part = await startTurn(
+    config,
+    () => config,
+    () => own.addresses,
+  );
+  t.after(() => part.stop());
+  const socket = await realSocket();
+  t.after(() => socket.close());
+  const client = new TestClient(socket, { ...loopback, port: part.ports.udp! });
+  await client.allocate();
+  return {
+    part,
+    own,
+    allocations: async () => (await part.verbs!.allocations!({})) as Record<string, number>[],
+    permit: async () => {
+      const codes: number[] = [];
+      for (const address of [FIRST, SECOND]) codes.push(code(await client.permit({ address, port: 1000 })));
+      return codes;
+    },
+  };
+}
+
+test('an address that this machine gets while it runs is no peer from the next minute on, and one that it loses may be', async (t) => {
+  const { own, permit, allocations } = await machine(t);
+  assert.deepEqual(await permit(), [403, 0]);
+  assert.equal((await allocations())[0]!.permissions, 1);
+  own.addresses = [SECOND];
+  t.mock.timers.tick(59_999);
+  assert.deepEqual(await permit(), [403, 0]);
+  t.mock.timers.tick(1);
+  assert.equal((await allocations())[0]!.permissions, 0, 'and what was permitted before is cut off');
+  assert.deepEqual(await permit(), [0, 403]);
+});
+
+test('a reload reads this machine’s addresses anew, and other changes of the rules keep them', async (t) => {
+  const { part, own, permit } = await machine(t);
+  own.addresses = [FIRST, SECOND];
+  await part.reload!();
+  assert.deepEqual(await permit(), [403, 403]);
+  await part.verbs!.secrets!({ secrets: [SECRET, 'another'] });
+  await part.verbs!.users!({ op: 'put', name: 'gateway', password: 'long enough' });
+  assert.deepEqual(await permit(), [403, 403]);
+});
