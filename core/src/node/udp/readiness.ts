@@ -2,8 +2,10 @@ import { performance } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 import koffi from 'koffi';
 import { threadArena } from './arena.ts';
+import { noteOpened } from './descriptors.ts';
 import {
   addressOf,
+  closeDescriptor,
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
@@ -49,6 +51,7 @@ class Readiness {
   constructor() {
     this.#epoll = libc.epollCreate(EPOLL_CLOEXEC);
     if (this.#epoll < 0) throw systemError('epoll_create1', '');
+    noteOpened(this.#epoll);
     this.#handle = koffi.node.poll(this.#epoll, { readable: true }, () => this.#wake());
     this.#handle.unref();
     if (!isMainThread) process.on('exit', this.#closeAll);
@@ -74,7 +77,7 @@ class Readiness {
     if (this.#count > 0) return;
     process.off('exit', this.#closeAll);
     this.#handle.close();
-    libc.close(this.#epoll);
+    closeDescriptor(this.#epoll);
     readiness = undefined;
   }
 
