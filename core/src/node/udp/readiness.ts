@@ -43,6 +43,12 @@ class Readiness {
   readonly #closeAll = () => {
     for (const watched of this.#watched) watched?.close();
   };
+  readonly #serveNow = () => this.serve(0);
+  /**
+   * In the same turn of the loop, but outside of the callback from C: a thread that is ended in there (`terminate`, out of
+   * memory) takes the process with it. It still may while packets keep coming in, as the callback can't be entered then.
+   */
+  readonly #serveSoon = () => void setImmediate(this.#serveNow);
   readonly #round = () => this.#handleReady();
   #count = 0;
   #ready = 0;
@@ -52,7 +58,7 @@ class Readiness {
     this.#epoll = libc.epollCreate(EPOLL_CLOEXEC);
     if (this.#epoll < 0) throw systemError('epoll_create1', '');
     noteOpened(this.#epoll);
-    this.#handle = koffi.node.poll(this.#epoll, { readable: true }, () => this.#wake());
+    this.#handle = koffi.node.poll(this.#epoll, { readable: true }, isMainThread ? this.#serveNow : this.#serveSoon);
     this.#handle.unref();
     if (!isMainThread) process.on('exit', this.#closeAll);
   }
@@ -88,10 +94,6 @@ class Readiness {
 
   release(fd: number): void {
     if (this.#holding.delete(fd) && this.#holding.size === 0) this.#handle.unref();
-  }
-
-  #wake(): void {
-    this.serve(0);
   }
 
   /** Waits up to `waitMs` for packets and has them handled. */
