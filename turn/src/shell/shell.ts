@@ -6,6 +6,7 @@ import type { TurnRules, TurnServerOptions } from '../server/options.ts';
 import { TurnServer } from '../server/turn-server.ts';
 import { type Connection, Connections } from './connections.ts';
 import type { Listeners } from './listeners.ts';
+import type { StreamLimits } from './stream-limits.ts';
 import type { Certificate } from './stream-listener.ts';
 
 /** Batches read from one socket before others get their turn. */
@@ -17,6 +18,8 @@ export interface TurnShellOptions
   extends Omit<TurnServerOptions, 'listeners' | 'udpListeners' | 'wallMs' | 'isDontFragment'> {
   readonly crypto: Crypto;
   readonly implementation?: 'auto' | 'mmsg' | 'dgram' | undefined;
+  /** What connections may cost; default `STREAM_LIMITS`. */
+  readonly streamLimits?: Partial<StreamLimits> | undefined;
   /** Opens what is listened on, once there is somebody to take connections. */
   readonly listen: (connections: Connections) => Promise<Listeners>;
 }
@@ -30,11 +33,19 @@ export class TurnShell {
   readonly #udp: readonly UdpPort[];
   readonly #relays: ({ readonly id: number; readonly port: UdpPort } | undefined)[] = [];
   readonly #timer: MachineTimer;
+  /** Of relay sockets that are closed again. */
+  readonly #past = { sendErrors: 0, oversize: 0 };
   #closed = false;
 
   /** Opens the listeners; rejects, in words, when an address can't be listened on. */
   static async open(options: TurnShellOptions): Promise<TurnShell> {
-    const connections = new Connections({ ...DEFAULT_LIMITS, ...options.limits }, monotonicMs);
+    const { streamLimits, crypto } = options;
+    const connections = new Connections({
+      limits: { ...DEFAULT_LIMITS, ...options.limits },
+      streamLimits,
+      seed: new DataView(crypto.randomBytes(4).slice().buffer).getInt32(0),
+      nowMs: monotonicMs,
+    });
     try {
       return new TurnShell(options, connections, await options.listen(connections));
     } catch (error) {
@@ -78,8 +89,12 @@ export class TurnShell {
 
   /** Packets that sockets refused to send or couldn't hold. */
   get sendErrors(): number {
-    const open = this.#relays.flatMap((relay) => (relay ? [relay.port] : []));
-    return [...this.#udp, ...open].reduce((sum, port) => sum + port.stats.sendErrors, 0);
+    return this.#count('sendErrors');
+  }
+
+  /** Packets to UDP sockets that are longer than what is relayed. */
+  get oversize(): number {
+    return this.#count('oversize');
   }
 
   /** What holds from now on. */
@@ -103,6 +118,14 @@ export class TurnShell {
     this.#timer.arm(undefined);
     this.listeners.close();
     this.connections.close();
+  }
+
+  /** Of all UDP sockets that are or were open. */
+  #count(name: 'sendErrors' | 'oversize'): number {
+    let sum = this.#past[name];
+    for (const port of this.#udp) sum += port.stats[name];
+    for (const relay of this.#relays) sum += relay?.port.stats[name] ?? 0;
+    return sum;
   }
 
   #readListener(index: number, port: UdpPort): void {
@@ -151,7 +174,11 @@ export class TurnShell {
     }
   }
 
-  #handleMessage({ id, listener }: Connection, batch: Parameters<TurnServer['handleClient']>[1], nowMs: number): void {
+  #handleMessage(
+    { id, listener, client }: Connection,
+    batch: Parameters<TurnServer['handleClient']>[1],
+    nowMs: number,
+  ): boolean {
     const { server, connections } = this;
     const verdict = server.handleClient(listener, batch, 0, nowMs, id);
     const { forward } = server;
@@ -159,7 +186,8 @@ export class TurnShell {
     else if (verdict === Verdict.toPeer) {
       const data = batch.bytes.subarray(forward.offset, forward.offset + forward.length);
       this.#relays[forward.slot]?.port.send(data, forward.to);
-    }
+    } else return server.holds(listener, client);
+    return true;
   }
 
   #settle(): void {
@@ -176,7 +204,9 @@ export class TurnShell {
         const relay = this.#relays[command.slot];
         if (relay?.id !== command.id) return;
         this.#relays[command.slot] = undefined;
-        relay.port.close();
+        relay.port.close(); // what it had staged is sent here
+        this.#past.sendErrors += relay.port.stats.sendErrors;
+        this.#past.oversize += relay.port.stats.oversize;
         return;
       }
       case 'send':

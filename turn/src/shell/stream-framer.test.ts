@@ -17,7 +17,10 @@ function channelData(length: number): { readonly whole: Uint8Array; readonly bar
   return { whole, bare: whole.slice(0, 4 + length) };
 }
 
-function collect(chunks: readonly Uint8Array[]): { messages: string[]; oversize: number; alive: boolean } {
+function collect(
+  chunks: readonly Uint8Array[],
+  most = Number.POSITIVE_INFINITY,
+): { messages: string[]; oversize: number; alive: boolean } {
   const messages: string[] = [];
   let oversize = 0;
   const framer = new StreamFramer({
@@ -25,7 +28,14 @@ function collect(chunks: readonly Uint8Array[]): { messages: string[]; oversize:
     oversize: () => oversize++,
   });
   let alive = true;
-  for (const chunk of chunks) alive &&= framer.handle(chunk);
+  for (const chunk of chunks) {
+    alive &&= framer.handle(chunk, most);
+    while (alive && framer.isWaiting) {
+      const before = messages.length + oversize;
+      alive &&= framer.resume(most);
+      if (messages.length + oversize - before > most) throw new Error('more than what was asked for');
+    }
+  }
   return { messages, oversize, alive };
 }
 
@@ -35,8 +45,9 @@ test('messages come out whole however the stream is cut', () => {
       fc.array(fc.record({ isStun: fc.boolean(), words: fc.integer({ min: 0, max: 600 }), odd: fc.nat(3) }), {
         maxLength: 12,
       }),
-      fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1 }),
-      (frames, cuts) => {
+      fc.array(fc.integer({ min: 1, max: 7000 }), { minLength: 1 }),
+      fc.integer({ min: 1, max: 5 }),
+      (frames, cuts, most) => {
         const wanted: string[] = [];
         let tooLong = 0;
         const parts: Uint8Array[] = [];
@@ -53,8 +64,9 @@ test('messages come out whole however the stream is cut', () => {
           chunks.push(all.slice(at, at + length));
           at += length;
         }
-        const got = collect(chunks);
-        assert.deepEqual(got, { messages: wanted, oversize: tooLong, alive: true });
+        const whole = { messages: wanted, oversize: tooLong, alive: true };
+        assert.deepEqual(collect(chunks), whole);
+        assert.deepEqual(collect(chunks, most), whole, `${most} at a time`);
       },
     ),
     { numRuns: 300 },

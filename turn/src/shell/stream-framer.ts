@@ -11,42 +11,71 @@ export interface FrameSink {
 
 /**
  * Cuts the byte stream of a TCP or TLS client into messages (RFC 8656 3.1, 12.5): STUN by its length field, ChannelData
- * padded to a multiple of four. Holds at most one message.
+ * padded to a multiple of four. Holds at most one message, and the rest of a chunk that was too much for one turn.
  */
 export class StreamFramer {
   readonly #sink: FrameSink;
   #held: Uint8Array | undefined;
   #heldLength = 0;
   #skip = 0;
+  #chunk: Uint8Array | undefined;
+  #at = 0;
+  /** Messages that may still be told. */
+  #left = 0;
 
   constructor(sink: FrameSink) {
     this.#sink = sink;
   }
 
-  /** Takes the next bytes; false when they can't be STUN or ChannelData, so that nothing after them can be told. */
-  handle(chunk: Uint8Array): boolean {
-    let at = 0;
-    while (at < chunk.length) {
-      if (this.#skip > 0) {
-        const skipped = Math.min(this.#skip, chunk.length - at);
-        this.#skip -= skipped;
-        at += skipped;
-        continue;
-      }
-      if (this.#heldLength > 0) {
-        at += this.#add(chunk, at);
-        if (!this.#finishHeld()) return false;
-        continue;
-      }
-      const left = chunk.length - at;
-      const total = frameLength(chunk, at, left);
-      if (total < 0) return false;
-      if (total > MAX_PACKET) this.#leaveOut(total);
-      else if (total === 0 || left < total) at += this.#add(chunk, at);
-      else {
-        this.#hand(chunk, at, total);
-        at += total;
-      }
+  /** A part of the last chunk has not been looked at: `resume`, and nothing else may be taken before. */
+  get isWaiting(): boolean {
+    return this.#chunk !== undefined;
+  }
+
+  /**
+   * Takes the next bytes and tells up to `most` of their messages; false when they can't be STUN or ChannelData, so that
+   * nothing after them can be told.
+   */
+  handle(chunk: Uint8Array, most = Number.POSITIVE_INFINITY): boolean {
+    this.#chunk = chunk;
+    this.#at = 0;
+    return this.resume(most);
+  }
+
+  /** Goes on where it stopped, with up to `most` messages. */
+  resume(most: number): boolean {
+    const chunk = this.#chunk;
+    if (!chunk) return true;
+    this.#left = most;
+    while (this.#at < chunk.length) {
+      if (this.#left <= 0) return true;
+      if (!this.#step(chunk)) return false;
+    }
+    this.#chunk = undefined;
+    return true;
+  }
+
+  /** One message, or a part of one. */
+  #step(chunk: Uint8Array): boolean {
+    const at = this.#at;
+    const left = chunk.length - at;
+    if (this.#skip > 0) {
+      const skipped = Math.min(this.#skip, left);
+      this.#skip -= skipped;
+      this.#at += skipped;
+      return true;
+    }
+    if (this.#heldLength > 0) {
+      this.#at += this.#add(chunk, at);
+      return this.#finishHeld();
+    }
+    const total = frameLength(chunk, at, left);
+    if (total < 0) return false;
+    if (total > MAX_PACKET) this.#leaveOut(total);
+    else if (total === 0 || left < total) this.#at += this.#add(chunk, at);
+    else {
+      this.#at += total;
+      this.#hand(chunk, at, total);
     }
     return true;
   }
@@ -79,11 +108,13 @@ export class StreamFramer {
   }
 
   #leaveOut(length: number): void {
+    this.#left--;
     this.#sink.oversize();
     this.#skip = length;
   }
 
   #hand(bytes: Uint8Array, at: number, total: number): void {
+    this.#left--;
     const isChannelData = (bytes[at]! & 0xc0) === 0x40;
     this.#sink.message(bytes, at, isChannelData ? CHANNEL_HEADER + readU16(bytes, at + 2) : total);
   }

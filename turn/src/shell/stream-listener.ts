@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import type { SocketAddress } from '@offhook/core';
 import { TLS_POLICY } from '@offhook/core/node';
 import type { Connections } from './connections.ts';
@@ -32,9 +32,11 @@ export class StreamListener {
   /** Index among all listeners of the server; until it has one, nobody is let in. */
   index = -1;
   readonly #server: Server;
+  readonly #tls: TlsServer | undefined;
 
-  private constructor(server: Server, local: SocketAddress) {
+  private constructor(server: Server, tls: TlsServer | undefined, local: SocketAddress) {
     this.#server = server;
+    this.#tls = tls;
     this.local = local;
   }
 
@@ -46,41 +48,41 @@ export class StreamListener {
       if (listener === undefined || listener.index < 0) socket.destroy();
       else connections.add(socket, listener.index);
     };
-    let server: Server;
-    if (certificate) {
-      const tls = createTlsServer({
-        ...TLS_POLICY,
-        ...certificate,
-        handshakeTimeout: HANDSHAKE_MS,
-        ALPNCallback: ({ protocols }) => protocols.find((name) => PROTOCOLS.includes(name)),
-      });
-      tls.on('connection', (socket: Socket) => {
-        if (connections.admit(socket)) connections.shakeHands(socket);
-        else socket.destroy();
-      });
-      tls.on('secureConnection', add);
-      tls.on('tlsClientError', (_error, socket) => socket.destroy());
-      server = tls;
-    } else {
-      server = createServer((socket) => {
-        if (connections.admit(socket)) add(socket);
-        else socket.destroy();
-      });
-    }
+    const tls = certificate && tlsServer(certificate, add);
+    // In front of TLS: who is refused has cost no more than a TCP connection.
+    const server = createServer((socket) => {
+      const isAdmitted = tls ? connections.admitHandshake(socket) : connections.admit(socket);
+      if (!isAdmitted) socket.destroy();
+      else if (tls) tls.emit('connection', socket);
+      else add(socket);
+    });
     server.listen({ host: at.address, port: at.port, backlog: BACKLOG, ipv6Only: true, reusePort });
     await once(server, 'listening');
     const { port } = server.address() as { port: number };
     server.on('error', () => {}); // a connection that could not be accepted: the next one may be
-    listener = new StreamListener(server, { address: at.address, port });
+    listener = new StreamListener(server, tls, { address: at.address, port });
     return listener;
   }
 
   /** New connections are served with it from now on. */
   use(certificate: Certificate): void {
-    if (this.#server instanceof TlsServer) this.#server.setSecureContext({ ...TLS_POLICY, ...certificate });
+    this.#tls?.setSecureContext({ ...TLS_POLICY, ...certificate });
   }
 
   close(): void {
     this.#server.close();
   }
+}
+
+/** Makes TLS of the sockets that it is given as connections; it listens on nothing. */
+function tlsServer(certificate: Certificate, onSecure: (socket: Socket) => void): TlsServer {
+  const tls = createTlsServer({
+    ...TLS_POLICY,
+    ...certificate,
+    handshakeTimeout: HANDSHAKE_MS,
+    ALPNCallback: ({ protocols }) => protocols.find((name) => PROTOCOLS.includes(name)),
+  });
+  tls.on('secureConnection', onSecure);
+  tls.on('tlsClientError', (_error, socket) => socket.destroy());
+  return tls;
 }

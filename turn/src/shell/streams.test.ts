@@ -1,58 +1,22 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { test } from 'node:test';
-import { connect as connectTls } from 'node:tls';
 import { decodeStun, hex, StunAttribute, StunMethod, utf8 } from '@offhook/core';
-import { batchedUdpProblem, nodeCrypto, passingCertificate } from '@offhook/core/node';
-import { sharedMemory } from '../allocation/shared.ts';
-import type { TurnLimits } from '../limits.ts';
+import { batchedUdpProblem } from '@offhook/core/node';
 import { code, TestClient, transport } from '../testkit/client.ts';
+import { dialShell, openStreamShell } from '../testkit/stream-shell.ts';
 import { streamSocket } from '../testkit/stream-socket.ts';
-import { REALM, SECRET } from '../testkit/world.ts';
-import { openListeners } from './listeners.ts';
-import { TurnShell } from './shell.ts';
-
-async function open(kind: 'tcp' | 'tls', limits: Partial<TurnLimits> = {}): Promise<TurnShell> {
-  const at = { address: '127.0.0.1', port: 0 };
-  const { cert, key } = passingCertificate(['localhost', '127.0.0.1'], Date.now());
-  return TurnShell.open({
-    listen: (connections) =>
-      openListeners({
-        listen: { udp: [], tcp: kind === 'tcp' ? [at] : [], tls: kind === 'tls' ? [at] : [] },
-        certificate: { cert, key },
-        connections,
-        sharing: 'alone',
-      }),
-    relay: { addresses: [{ address: '127.0.0.1' }], portMin: 0, portMax: 0 },
-    realm: REALM,
-    secrets: [SECRET],
-    users: [],
-    peers: { base: 'none', allow: [{ address: '127.0.0.1' }], deny: [] },
-    limits,
-    worker: 0,
-    nonceKey: new Uint8Array(32).fill(7),
-    memory: sharedMemory(1, 1, nodeCrypto),
-    crypto: nodeCrypto,
-  });
-}
-
-async function dial(shell: TurnShell, kind: 'tcp' | 'tls'): Promise<Socket> {
-  const { address: host, port } = shell.listeners.addresses[0]!;
-  const socket = kind === 'tls' ? connectTls({ host, port, rejectUnauthorized: false }) : connect({ host, port });
-  await once(socket, kind === 'tls' ? 'secureConnect' : 'connect');
-  return socket;
-}
 
 for (const kind of ['tcp', 'tls'] as const) {
   test(`over ${kind}: channels and indications both ways, and the end of the connection ends the allocation`, async () => {
-    const shell = await open(kind);
+    const shell = await openStreamShell(kind);
     const peer = createSocket('udp4');
     peer.bind(0, '127.0.0.1');
     await once(peer, 'listening');
     const at = { address: '127.0.0.1', port: peer.address().port };
-    const socket = await dial(shell, kind);
+    const socket = await dialShell(shell, kind);
     const alice = new TestClient(streamSocket(socket), shell.listeners.addresses[0]!);
     const relayed = await alice.allocate();
     assert.equal(code(await alice.bind(0x4001, at)), 0);
@@ -80,12 +44,12 @@ for (const kind of ['tcp', 'tls'] as const) {
 }
 
 test('what is no STUN, too many connections and idle ones are closed', async () => {
-  const shell = await open('tcp', { connections: 3, connectionIdleS: 1 });
-  const socket = await dial(shell, 'tcp');
+  const shell = await openStreamShell('tcp', { connections: 3, connectionIdleS: 1 });
+  const socket = await dialShell(shell, 'tcp');
   socket.write('\xff\xff\xff\xff', 'latin1');
   await once(socket, 'close');
-  const three = await Promise.all([1, 2, 3].map(() => dial(shell, 'tcp')));
-  const fourth = await dial(shell, 'tcp');
+  const three = await Promise.all([1, 2, 3].map(() => dialShell(shell, 'tcp')));
+  const fourth = await dialShell(shell, 'tcp');
   await once(fourth, 'close');
   assert.equal(shell.connections.refused, 1);
   const alice = new TestClient(streamSocket(three[0]!), shell.listeners.addresses[0]!);
@@ -97,11 +61,16 @@ test('what is no STUN, too many connections and idle ones are closed', async () 
 });
 
 test('a slow reader loses packets, the server keeps none of them', async () => {
-  const shell = await open('tcp', { bytesPerS: 1e9, packetsPerS: 1e9, userBytesPerS: 1e9, userPacketsPerS: 1e9 });
+  const shell = await openStreamShell('tcp', {
+    bytesPerS: 1e9,
+    packetsPerS: 1e9,
+    userBytesPerS: 1e9,
+    userPacketsPerS: 1e9,
+  });
   const peer = createSocket('udp4');
   peer.bind(0, '127.0.0.1');
   await once(peer, 'listening');
-  const socket = await dial(shell, 'tcp');
+  const socket = await dialShell(shell, 'tcp');
   const stream = streamSocket(socket);
   const alice = new TestClient(stream, shell.listeners.addresses[0]!);
   const relayed = await alice.allocate();
@@ -118,8 +87,8 @@ test('a slow reader loses packets, the server keeps none of them', async () => {
 });
 
 test('DONT-FRAGMENT over TCP is granted exactly where relay sockets are batched', async () => {
-  const shell = await open('tcp');
-  const socket = await dial(shell, 'tcp');
+  const shell = await openStreamShell('tcp');
+  const socket = await dialShell(shell, 'tcp');
   const alice = new TestClient(streamSocket(socket), shell.listeners.addresses[0]!);
   const answer = await alice.request(StunMethod.allocate, (w) => {
     transport(w);
@@ -131,8 +100,8 @@ test('DONT-FRAGMENT over TCP is granted exactly where relay sockets are batched'
 });
 
 test('Binding over TLS tells the client’s address', async () => {
-  const shell = await open('tls');
-  const socket = await dial(shell, 'tls');
+  const shell = await openStreamShell('tls');
+  const socket = await dialShell(shell, 'tls');
   const alice = new TestClient(streamSocket(socket), shell.listeners.addresses[0]!);
   alice.socket.send(alice.unsigned(StunMethod.binding), alice.server);
   const answer = decodeStun((await alice.socket.receive())!.bytes)!;
@@ -142,13 +111,13 @@ test('Binding over TLS tells the client’s address', async () => {
 });
 
 test('of very many TLS handshakes the oldest give way, and one that is meant gets through', async () => {
-  const shell = await open('tls', { connections: 2000 });
+  const shell = await openStreamShell('tls', { connections: 2000 }, { handshakesPerS: 1000, handshakeBurst: 1000 });
   const { address: host, port } = shell.listeners.addresses[0]!;
   const silent = Array.from({ length: 300 }, () => connect({ host, port }));
   const closed = silent.map((socket) => once(socket, 'close'));
   await Promise.all(silent.map((socket) => once(socket, 'connect')));
   await Promise.race(closed);
-  const socket = await dial(shell, 'tls');
+  const socket = await dialShell(shell, 'tls');
   const alice = new TestClient(streamSocket(socket), shell.listeners.addresses[0]!);
   await alice.allocate();
   assert.ok(shell.connections.size <= 258, `${shell.connections.size}`);

@@ -11,19 +11,9 @@ import type { PeerRules } from '../peers/peer-rule.ts';
 import { openListeners } from '../shell/listeners.ts';
 import { TurnShell } from '../shell/shell.ts';
 import { Workers } from '../workers/workers.ts';
+import { ReceiveQueue } from './receive-queue.ts';
 import { streamSocket } from './stream-socket.ts';
-import {
-  type ContractOptions,
-  type Inside,
-  REALM,
-  type Received,
-  SECRET,
-  type TestSocket,
-  type World,
-} from './world.ts';
-
-/** Nothing on loopback takes longer. */
-const PATIENCE_MS = 2000;
+import { type ContractOptions, type Inside, REALM, SECRET, type TestSocket, type World } from './world.ts';
 
 /** How clients come. */
 export type Transport = 'udp' | 'tcp' | 'tls';
@@ -157,31 +147,17 @@ async function dial({ address: host, port }: SocketAddress, transport: 'tcp' | '
 
 export async function realSocket(at = '127.0.0.1'): Promise<TestSocket> {
   const socket = createSocket(at.includes(':') ? 'udp6' : 'udp4');
-  const got: Received[] = [];
-  let wake: (() => void) | undefined;
-  socket.on('message', (bytes, from) => {
-    got.push({ bytes: new Uint8Array(bytes), from: { address: from.address, port: from.port } });
-    wake?.();
-  });
+  const queue = new ReceiveQueue();
+  socket.on('message', (bytes, from) =>
+    queue.push({ bytes: new Uint8Array(bytes), from: { address: from.address, port: from.port } }),
+  );
   socket.bind(0, at);
   await once(socket, 'listening');
   const { address, port } = socket.address();
   return {
     local: { address, port },
     send: (bytes, to) => socket.send(bytes, to.port, to.address),
-    receive: async () => {
-      if (got.length === 0) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, PATIENCE_MS);
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-        wake = undefined;
-      }
-      return got.shift();
-    },
+    receive: () => queue.receive(),
     close: () => socket.close(),
   };
 }

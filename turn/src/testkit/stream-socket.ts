@@ -1,44 +1,29 @@
 import type { Socket } from 'node:net';
 import { StreamFramer } from '../shell/stream-framer.ts';
-import type { Received, TestSocket } from './world.ts';
-
-/** Nothing on loopback takes longer. */
-const PATIENCE_MS = 2000;
+import { ReceiveQueue } from './receive-queue.ts';
+import type { TestSocket } from './world.ts';
 
 /** A connection as a client's socket: what it sends is padded (RFC 8656 12.5), what it receives is cut into messages. */
 export function streamSocket(socket: Socket): TestSocket {
   const from = { address: socket.remoteAddress!, port: socket.remotePort! };
-  const got: Received[] = [];
-  let wake: (() => void) | undefined;
+  const queue = new ReceiveQueue();
   const framer = new StreamFramer({
-    message: (bytes, offset, length) => {
-      got.push({ bytes: bytes.slice(offset, offset + length), from });
-      wake?.();
-    },
+    message: (bytes, offset, length) => queue.push({ bytes: bytes.slice(offset, offset + length), from }),
     oversize: () => {},
   });
   socket.on('data', (chunk: Buffer) => framer.handle(chunk));
   socket.on('error', () => {});
   return {
     local: { address: socket.localAddress!, port: socket.localPort! },
-    send: (bytes) => {
-      const padded = new Uint8Array((bytes.length + 3) & ~3);
-      padded.set(bytes);
-      socket.write(padded);
-    },
-    receive: async () => {
-      if (got.length === 0) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, PATIENCE_MS);
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-        wake = undefined;
-      }
-      return got.shift();
-    },
+    send: (bytes) => socket.write(padded(bytes)),
+    receive: () => queue.receive(),
     close: () => socket.destroy(),
   };
+}
+
+/** A message as it is sent over a stream. */
+export function padded(bytes: Uint8Array): Uint8Array {
+  const whole = new Uint8Array((bytes.length + 3) & ~3);
+  whole.set(bytes);
+  return whole;
 }

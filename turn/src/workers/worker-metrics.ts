@@ -24,8 +24,9 @@ export function workerMetrics(shell: TurnShell): Record<string, number> {
     offhook_turn_dropped_from_peers_total: stats.droppedFromPeers,
     offhook_turn_dropped_rate_total: stats.droppedByRate,
     offhook_turn_dropped_slow_total: connections.dropped,
-    offhook_turn_dropped_oversize_total: connections.oversize,
+    offhook_turn_dropped_oversize_total: connections.oversize + shell.oversize,
     offhook_turn_connections_refused_total: connections.refused,
+    offhook_turn_connections_cut_off_total: connections.cutOff,
     offhook_turn_send_errors_total: shell.sendErrors,
   };
   for (const [code, count] of stats.errors) metrics[`offhook_turn_errors_total{code="${code}"}`] = count;

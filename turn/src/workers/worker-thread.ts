@@ -1,24 +1,40 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { TurnWorker, type WorkerSettings } from './turn-worker.ts';
-import type { WorkerAnswer, WorkerQuestion } from './worker-host.ts';
+import { noteDescriptors } from '@offhook/core/node';
+import { TurnWorker } from './turn-worker.ts';
+import type { ThreadData, WorkerAnswer, WorkerQuestion } from './worker-host.ts';
 
 /** The main of a worker thread: starts its share of the server and answers what the main thread asks. */
 const port = parentPort!;
+const { settings, descriptors } = workerData as ThreadData;
+/** Asked before it served. */
+const early: WorkerQuestion[] = [];
 let worker: TurnWorker | undefined;
 
-port.on('message', ({ id, verb, argument }: WorkerQuestion) => {
+port.on('message', (question: WorkerQuestion) => {
+  if (worker) answer(worker, question);
+  else early.push(question);
+});
+
+noteDescriptors(descriptors);
+try {
+  worker = await TurnWorker.open(settings);
+  port.postMessage({ id: 0, result: 'ready' } satisfies WorkerAnswer);
+  // In the turn in which its sockets were opened: none has been read yet.
+  for (const question of early) answer(worker, question);
+} catch (error) {
+  port.postMessage({ id: 0, error: inWords(error) } satisfies WorkerAnswer);
+}
+
+function answer(worker: TurnWorker, { id, verb, argument }: WorkerQuestion): void {
   try {
-    const result = (worker![verb] as (argument: unknown) => unknown)(argument);
+    const result = (worker[verb] as (argument: unknown) => unknown)(argument);
     port.postMessage({ id, result } satisfies WorkerAnswer);
     if (verb === 'stop') port.close();
   } catch (error) {
-    port.postMessage({ id, error: error instanceof Error ? error.message : String(error) } satisfies WorkerAnswer);
+    port.postMessage({ id, error: inWords(error) } satisfies WorkerAnswer);
   }
-});
+}
 
-try {
-  worker = await TurnWorker.open(workerData as WorkerSettings);
-  port.postMessage({ id: 0, result: 'ready' } satisfies WorkerAnswer);
-} catch (error) {
-  port.postMessage({ id: 0, error: error instanceof Error ? error.message : String(error) } satisfies WorkerAnswer);
+function inWords(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

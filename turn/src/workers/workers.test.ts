@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { hex, StunAttribute, StunMethod, type StunWriter, utf8 } from '@offhook/core';
-import { nodeCrypto } from '@offhook/core/node';
+import { batchedUdpProblem, nodeCrypto } from '@offhook/core/node';
 import { code, TestClient, transport } from '../testkit/client.ts';
 import { realSocket } from '../testkit/real.ts';
 import { streamSocket } from '../testkit/stream-socket.ts';
@@ -51,6 +52,27 @@ async function clients(t: TestContext, workers: Workers, count: number, user = '
       return new TestClient(socket, workers.listening.udp[0]!, { user });
     }),
   );
+}
+
+/** Until that many threads have been followed by others; how many there are then. */
+async function restarted(workers: Workers, count: number): Promise<number> {
+  while (workers.restarts < count || (await workers.status()).workers < 3) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return (await workers.status()).workers;
+}
+
+/** Sockets and epoll descriptors of this process. */
+function descriptors(): { readonly sockets: number; readonly epolls: number } {
+  const links = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ''; // the one that the list was read by
+    }
+  });
+  const count = (prefix: string) => links.filter((link) => link.startsWith(prefix)).length;
+  return { sockets: count('socket:'), epolls: count('anon_inode:[eventpoll]') };
 }
 
 async function echo(t: TestContext): Promise<Socket> {
@@ -124,7 +146,7 @@ test('a thread that dies takes only its own allocations with it, and is followed
   const lost = before.filter(({ worker }) => worker === 1).length;
   assert.ok(lost > 0 && lost < 30);
   await workers.kill(1);
-  while (workers.restarts === 0 || (await workers.status()).workers < 3) await new Promise((r) => setTimeout(r, 10));
+  assert.equal(await restarted(workers, 1), 3);
   assert.equal((await workers.status()).allocations, 30 - lost);
   assert.equal((await workers.metrics()).offhook_turn_relay_ports_taken, 30 - lost);
   let kept = 0;
@@ -170,4 +192,124 @@ test('one worker lives in the thread of the process; a port in use is skipped', 
   });
   assert.notEqual(next.workers.listening.udp[0]!.port, taken);
   assert.ok(next.workers.listening.udp[0]!.port <= taken + 20);
+});
+
+/** Ends a thread; when this resolves the one that follows it is about to be started, or is starting and does not serve yet. */
+async function killed(workers: Workers, worker: number, stage: 'ended' | 'starting'): Promise<void> {
+  await workers.kill(worker);
+  const turns = stage === 'starting' ? 20 : 0;
+  for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+for (const stage of ['ended', 'starting'] as const) {
+  test(`new secrets that come while a thread is ${stage} hold on the next one: nobody gets in by the old ones`, async (t) => {
+    const { workers } = await start(t);
+    await killed(workers, 1, stage);
+    await workers.apply({ ...RULES, secrets: ['another'] });
+    await restarted(workers, 1);
+    for (const one of await clients(t, workers, 30)) {
+      assert.equal(code(await one.request(StunMethod.allocate, transport)), 401);
+      one.secret = 'another';
+      await one.allocate();
+    }
+    assert.equal(new Set((await workers.allocations()).map(({ worker }) => worker)).size, 3);
+    // and on one that is started later
+    await workers.kill(2);
+    await restarted(workers, 2);
+    for (const one of await clients(t, workers, 30)) {
+      assert.equal(code(await one.request(StunMethod.allocate, transport)), 401);
+    }
+  });
+
+  test(`stopped while a thread is ${stage}, nothing is left open`, async (t) => {
+    const before = descriptors().sockets;
+    const { workers, said } = await start(t);
+    await killed(workers, 1, stage);
+    await workers.stop();
+    while (descriptors().sockets !== before) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(said.length, 1, said.join());
+  });
+}
+
+test('a thread that is followed by another drains as all do, also when that began or ended meanwhile', async (t) => {
+  const { workers } = await start(t, { pause: () => Promise.resolve() });
+  const answers = async () => {
+    const codes = new Set<number>();
+    for (const one of await clients(t, workers, 20)) codes.add(code(await one.request(StunMethod.allocate, transport)));
+    return [...codes];
+  };
+  await killed(workers, 1, 'starting');
+  await workers.drain({ address: '127.0.0.1', port: 9 });
+  await restarted(workers, 1);
+  assert.deepEqual(await answers(), [300]);
+  await workers.kill(1);
+  await restarted(workers, 2);
+  assert.deepEqual(await answers(), [300]);
+  await killed(workers, 1, 'starting');
+  await workers.undrain();
+  await restarted(workers, 3);
+  assert.deepEqual(await answers(), [0]);
+});
+
+test('a thread that dies again and again is started after longer and longer times', async (t) => {
+  const pauses: number[] = [];
+  const { workers } = await start(t, {
+    pause: async (ms) => {
+      pauses.push(ms);
+    },
+  });
+  for (let count = 1; count <= 6; count++) {
+    await workers.kill(1);
+    await restarted(workers, count);
+  }
+  await workers.kill(2);
+  await restarted(workers, 7);
+  assert.deepEqual(pauses, [1000, 2000, 4000, 8000, 8000]);
+});
+
+test('stopped while a thread waits to be started again, nothing is left open', async (t) => {
+  const before = descriptors().sockets;
+  let isWaiting: () => void;
+  const waiting = new Promise<void>((resolve) => {
+    isWaiting = resolve;
+  });
+  const { workers } = await start(t, {
+    pause: (_, signal) => {
+      isWaiting();
+      return once(signal, 'abort');
+    },
+  });
+  await workers.kill(0);
+  await restarted(workers, 1);
+  await workers.kill(0);
+  await waiting;
+  await workers.stop();
+  while (descriptors().sockets !== before) await new Promise((resolve) => setTimeout(resolve, 10));
+});
+
+test('a thread that was killed leaves no socket behind, and its ports can be had again', {
+  skip: (await batchedUdpProblem()) ?? false,
+}, async (t) => {
+  const { workers } = await start(t);
+  const all = await clients(t, workers, 30);
+  const before = descriptors();
+  for (const one of all) await one.allocate();
+  assert.equal(descriptors().sockets, before.sockets + 30);
+  for (let worker = 0; worker < 3; worker++) {
+    await workers.kill(worker);
+    await restarted(workers, worker + 1);
+  }
+  assert.deepEqual(descriptors(), before);
+  assert.equal((await workers.metrics()).offhook_turn_relay_ports_taken, 0);
+});
+
+test('each thread has its share of the connections that are allowed', async (t) => {
+  const { workers } = await start(t, { rules: { ...RULES, limits: { connections: 6 } } });
+  const { address: host, port } = workers.listening.tcp[0]!;
+  const sockets = Array.from({ length: 60 }, () => connect({ host, port }).on('error', () => {}));
+  t.after(() => sockets.map((socket) => socket.destroy()));
+  while ((await workers.metrics()).offhook_turn_connections_refused_total !== 54) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.equal((await workers.status()).connections, 6);
 });

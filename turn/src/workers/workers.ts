@@ -1,13 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SocketAddress } from '@offhook/core';
 import {
   batchedUdpProblem,
   bindUdpDescriptors,
+  closeLeftDescriptors,
   closeUdpDescriptors,
+  descriptorMemory,
+  monotonicMs,
   nodeCrypto,
   type UdpDescriptor,
 } from '@offhook/core/node';
 import { SharedTables, sharedMemory } from '../allocation/shared.ts';
 import type { UserFigures } from '../allocation/user-use.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
 import type { TurnRules } from '../server/options.ts';
 import { openNear } from '../shell/listeners.ts';
 import type { Certificate } from '../shell/stream-listener.ts';
@@ -15,12 +20,24 @@ import type { Listening, TurnWorker, WorkerSettings, WorkerStatus } from './turn
 import { hostHere, hostInThread, type WorkerHost, type WorkerVerb } from './worker-host.ts';
 
 const LISTENER_BUFFER = 4 * 1024 * 1024;
-/** A worker that dies again and again is started again after this long. */
+/** A worker that dies again soon is started again after this long, and each time after twice as long … */
 const RESTART_MS = 1000;
+/** … up to this. */
+const MAX_RESTART_MS = 8000;
+/** One that has lived for so long is not about to die again. */
+const STEADY_MS = 60_000;
 
 export interface WorkersOptions extends Omit<WorkerSettings, 'worker' | 'memory' | 'descriptors' | 'sharing'> {
   readonly workers: number;
   readonly warn: (words: string) => void;
+  /** Waits before a worker is started again; default real time. */
+  readonly pause?: (ms: number, signal: AbortSignal) => Promise<unknown>;
+}
+
+/** How often a worker died soon after it had been started again, and when that was. */
+interface Pace {
+  deaths: number;
+  restartedAtMs: number;
 }
 
 /**
@@ -32,21 +49,28 @@ export class Workers {
   readonly #hosts: (WorkerHost | undefined)[] = [];
   readonly #settings: WorkerSettings;
   readonly #descriptors: readonly (readonly UdpDescriptor[])[];
+  /** Which descriptors each thread has open. */
+  readonly #opened: readonly SharedArrayBuffer[];
+  readonly #paces: readonly Pace[];
+  readonly #restarting = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
   #listening!: Listening;
   #rules: TurnRules;
   #certificate: Certificate | undefined;
   #drainTo: { readonly alternate: SocketAddress | undefined } | undefined;
-  #isStopped = false;
   restarts = 0;
 
   private constructor(options: WorkersOptions, descriptors: readonly (readonly UdpDescriptor[])[]) {
     this.#options = options;
     this.#descriptors = descriptors;
-    this.#rules = options.rules;
+    const { workers, warn: _, pause: _pause, ...settings } = options;
+    this.#rules = shareOf(options.rules, workers);
     this.#certificate = options.certificate;
-    const { workers, warn: _, ...settings } = options;
+    this.#opened = Array.from({ length: workers }, descriptorMemory);
+    this.#paces = this.#opened.map(() => ({ deaths: 0, restartedAtMs: Number.NEGATIVE_INFINITY }));
     this.#settings = {
       ...settings,
+      rules: this.#rules,
       worker: 0,
       memory: sharedMemory(workers, options.relay.addresses.length, nodeCrypto),
       descriptors: undefined,
@@ -87,17 +111,17 @@ export class Workers {
     const each = await this.#askAll('status');
     return {
       workers: each.length,
-      allocations: sum(each.map(({ allocations }) => allocations)),
+      allocations: sum(each.map(({ answer }) => answer.allocations)),
       users: new Set((await this.figures()).filter(({ allocations }) => allocations > 0).map(({ user }) => user)).size,
-      connections: sum(each.map(({ connections }) => connections)),
+      connections: sum(each.map(({ answer }) => answer.connections)),
       isDraining: this.#drainTo !== undefined,
     };
   }
 
   async metrics(): Promise<Record<string, number>> {
     const total: Record<string, number> = {};
-    for (const one of await this.#askAll('metrics')) {
-      for (const [name, value] of Object.entries(one)) total[name] = (total[name] ?? 0) + value;
+    for (const { answer } of await this.#askAll('metrics')) {
+      for (const [name, value] of Object.entries(answer)) total[name] = (total[name] ?? 0) + value;
     }
     const tables = new SharedTables(this.#settings.memory, 0, nodeCrypto);
     const taken = this.#options.relay.addresses.map((_, address) => tables.portsTaken(address));
@@ -109,7 +133,7 @@ export class Workers {
   /** Of each user, over all threads; those with most traffic first. */
   async figures(): Promise<UserFigures[]> {
     const byUser = new Map<string, UserFigures>();
-    for (const one of (await this.#askAll('figures')).flat()) {
+    for (const one of (await this.#askAll('figures')).flatMap(({ answer }) => answer)) {
       const known = byUser.get(one.user);
       byUser.set(one.user, known ? added(known, one) : one);
     }
@@ -118,12 +142,12 @@ export class Workers {
 
   async allocations(): Promise<Record<string, number>[]> {
     const each = await this.#askAll('allocations');
-    return each.flatMap((list, worker) => list.map((one) => ({ worker, ...one })));
+    return each.flatMap(({ worker, answer }) => answer.map((one) => ({ worker, ...one })));
   }
 
   async apply(rules: TurnRules): Promise<void> {
-    this.#rules = rules;
-    await this.#askAll('apply', rules);
+    this.#rules = shareOf(rules, this.#options.workers);
+    await this.#askAll('apply', this.#rules);
   }
 
   async use(certificate: Certificate): Promise<void> {
@@ -147,11 +171,13 @@ export class Workers {
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    this.#stopping.abort();
     await this.#askAll('stop').catch(() => {});
+    await Promise.all(this.#restarting);
     await closeUdpDescriptors(this.#descriptors.flat());
   }
 
+  /** What holds is read here, in the step in which the thread can be asked: a change from then on is told to it. */
   async #startWorker(worker: number): Promise<void> {
     const isFirst = this.#listening === undefined;
     const settings: WorkerSettings = {
@@ -163,36 +189,86 @@ export class Workers {
       rules: this.#rules,
       sharing: isFirst ? 'first' : 'further',
     };
-    const host = await hostInThread(settings, (why) => void this.#restart(worker, why));
+    const descriptors = this.#opened[worker]!;
+    const host = hostInThread({ settings, descriptors }, (why) => this.#handleGone(worker, why));
     this.#hosts[worker] = host;
-    if (this.#drainTo) await host.ask('drain', this.#drainTo.alternate);
+    if (this.#drainTo) host.ask('drain', this.#drainTo.alternate).catch(() => {}); // it has ended: the next one is told
+    try {
+      await host.ready;
+    } catch (error) {
+      this.#hosts[worker] = undefined;
+      await this.#forget(worker);
+      throw error;
+    }
   }
 
-  async #restart(worker: number, why: string): Promise<void> {
+  #handleGone(worker: number, why: string): void {
     this.#hosts[worker] = undefined;
-    new SharedTables(this.#settings.memory, worker, nodeCrypto).forget(worker);
     this.restarts++;
     this.#options.warn(`worker ${worker} has ended, its allocations are gone: ${why}`);
-    while (!this.#isStopped) {
+    const restart = this.#restart(worker).finally(() => this.#restarting.delete(restart));
+    this.#restarting.add(restart);
+  }
+
+  async #restart(worker: number): Promise<void> {
+    const { pause = pauseFor, warn } = this.#options;
+    const { signal } = this.#stopping;
+    const pace = this.#paces[worker]!;
+    pace.deaths = monotonicMs() - pace.restartedAtMs < STEADY_MS ? pace.deaths + 1 : 0;
+    await this.#forget(worker);
+    while (!signal.aborted) {
+      if (pace.deaths > 0) await pause(Math.min(RESTART_MS * 2 ** (pace.deaths - 1), MAX_RESTART_MS), signal);
+      if (signal.aborted) return;
+      pace.restartedAtMs = monotonicMs();
       try {
         await this.#startWorker(worker);
         return;
       } catch (error) {
-        this.#options.warn(
-          `worker ${worker} does not start: ${error instanceof Error ? error.message : String(error)}`,
-        );
-        await new Promise((resolve) => setTimeout(resolve, RESTART_MS));
+        pace.deaths++;
+        warn(`worker ${worker} does not start: ${error instanceof Error ? error.message : String(error)}`);
       }
     }
   }
 
-  #askAll<V extends WorkerVerb>(
+  /** Gives back what a thread had that has ended: its sockets first, so that no port is called free that is still bound. */
+  async #forget(worker: number): Promise<void> {
+    await closeLeftDescriptors(this.#opened[worker]!);
+    new SharedTables(this.#settings.memory, worker, nodeCrypto).forget(worker);
+  }
+
+  /** Asks those that live, and those that are being started; who ends meanwhile is left out. */
+  async #askAll<V extends WorkerVerb>(
     verb: V,
     argument?: Parameters<TurnWorker[V]>[0],
-  ): Promise<ReturnType<TurnWorker[V]>[]> {
-    const alive = this.#hosts.flatMap((host) => host ?? []);
-    return Promise.all(alive.map((host) => host.ask(verb, argument)));
+  ): Promise<{ readonly worker: number; readonly answer: ReturnType<TurnWorker[V]> }[]> {
+    const asked = this.#hosts.map(async (host, worker) => {
+      if (!host) return [];
+      try {
+        return [{ worker, answer: await host.ask(verb, argument) }];
+      } catch (error) {
+        if (host.isGone) return [];
+        throw error;
+      }
+    });
+    return (await Promise.all(asked)).flat();
   }
+}
+
+/** The system shares connections out among workers that know nothing of each other's. */
+function shareOf(rules: TurnRules, workers: number): TurnRules {
+  const { connections, connectionsPerSource } = { ...DEFAULT_LIMITS, ...rules.limits };
+  const share = (limit: number) => Math.max(1, Math.floor(limit / workers));
+  const limits = {
+    ...rules.limits,
+    connections: share(connections),
+    connectionsPerSource: share(connectionsPerSource),
+  };
+  return { ...rules, limits };
+}
+
+/** Ends early when there is nothing to wait for any more. */
+function pauseFor(ms: number, signal: AbortSignal): Promise<unknown> {
+  return sleep(ms, undefined, { signal }).catch(() => {});
 }
 
 async function bindAll(udp: readonly SocketAddress[], workers: number): Promise<(readonly UdpDescriptor[])[]> {

@@ -6,6 +6,7 @@ import {
   AF_INET,
   AF_INET6,
   addressOf,
+  closeDescriptor,
   EAGAIN,
   lastErrorNumber,
   libc,
@@ -53,7 +54,7 @@ export function openMmsgDatagrams({ address, port, buffer = DATAGRAM_BUFFER }: D
   try {
     return new MmsgDatagrams(bound);
   } catch (error) {
-    libc.close(bound.fd);
+    closeDescriptor(bound.fd);
     throw error;
   }
 }
@@ -163,7 +164,7 @@ class MmsgDatagrams implements DatagramSocket {
     if (this.#fd >= 0) {
       this.settle();
       threadReadiness().unwatch(this.#fd);
-      libc.close(this.#fd);
+      closeDescriptor(this.#fd);
       this.#fd = -1;
     }
     return Promise.resolve();

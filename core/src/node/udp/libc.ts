@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import koffi from 'koffi';
+import { noteClosed } from './descriptors.ts';
 
 /**
  * The Linux system calls of the fast UDP port, by FFI, with the structure layouts of 64-bit Linux. Pointers are numbers
@@ -63,6 +64,12 @@ export const IPV6_RECVERR = 25;
 /** struct epoll_event: packed to 12 bytes on x86-64, 16 with the data at 8 elsewhere. */
 export const EPOLL_EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
 export const EPOLL_EVENT_DATA = process.arch === 'x64' ? 4 : 8;
+
+/** Closes a descriptor that was noted when it was opened. */
+export function closeDescriptor(fd: number): void {
+  noteClosed(fd);
+  libc.close(fd);
+}
 
 /** The address of the first byte of a buffer; valid while the buffer is referenced. */
 export function addressOf(bytes: Uint8Array): number {

@@ -2,7 +2,7 @@ import type { SocketAddress } from '../../base/index.ts';
 import type { PacketArena } from './arena.ts';
 import { UdpEndpoint } from './endpoint.ts';
 import { openErrorQueue, readErrorQueue } from './error-queue.ts';
-import { EPOLLERR, libc, MMSGHDR_BYTES, MSG_DONTWAIT, MSG_TRUNC, SOCKADDR_BYTES } from './libc.ts';
+import { closeDescriptor, EPOLLERR, libc, MMSGHDR_BYTES, MSG_DONTWAIT, MSG_TRUNC, SOCKADDR_BYTES } from './libc.ts';
 import { HEADER_WORDS, NAME_WORDS } from './message-vector.ts';
 import { bindPacketSocket } from './packet-socket.ts';
 import { type PacketVectors, threadVectors } from './packet-vectors.ts';
@@ -190,7 +190,7 @@ class MmsgPort implements UdpPort, ChunkSender {
     if (this.fd < 0) return;
     this.flush();
     this.onReadable = undefined;
-    if (!this.#isAdopted) libc.close(this.fd);
+    if (!this.#isAdopted) closeDescriptor(this.fd);
     this.fd = -1;
   }
 

@@ -1,3 +1,4 @@
+import { takeNoted } from './descriptors.ts';
 import type { UdpDescriptor, UdpPort, UdpPortOptions } from './port.ts';
 
 type Fast = typeof import('./mmsg.ts');
@@ -49,8 +50,17 @@ export async function bindUdpDescriptors(options: UdpPortOptions, count: number)
 
 /** Closes what `bindUdpDescriptors` bound, once no port uses it any more. */
 export async function closeUdpDescriptors(descriptors: readonly UdpDescriptor[]): Promise<void> {
+  const { closeDescriptor } = await import('./libc.ts');
+  for (const { fd } of descriptors) closeDescriptor(fd);
+}
+
+/** Closes what a thread had open that has ended and noted it in this memory (`noteDescriptors`); how many those were. */
+export async function closeLeftDescriptors(memory: SharedArrayBuffer): Promise<number> {
+  const left = takeNoted(memory);
+  if (left.length === 0) return 0;
   const { libc } = await import('./libc.ts');
-  for (const { fd } of descriptors) libc.close(fd);
+  for (const fd of left) libc.close(fd);
+  return left.length;
 }
 
 /**

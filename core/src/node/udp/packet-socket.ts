@@ -1,4 +1,4 @@
-import { libc } from './libc.ts';
+import { closeDescriptor } from './libc.ts';
 import type { UdpDescriptor, UdpPortOptions } from './port.ts';
 import { type BoundSocket, bindSocket } from './socket.ts';
 
@@ -19,7 +19,7 @@ export function bindPacketDescriptors(options: UdpPortOptions, count: number): U
     }
     return descriptors;
   } catch (error) {
-    for (const { fd } of descriptors) libc.close(fd);
+    for (const { fd } of descriptors) closeDescriptor(fd);
     throw error;
   }
 }

@@ -2,8 +2,10 @@ import { performance } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 import koffi from 'koffi';
 import { threadArena } from './arena.ts';
+import { noteOpened } from './descriptors.ts';
 import {
   addressOf,
+  closeDescriptor,
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
@@ -44,6 +46,12 @@ class Readiness {
   readonly #closeAll = () => {
     for (const watched of this.#watched) watched?.close();
   };
+  readonly #serveNow = () => this.serve(0);
+  /**
+   * In the same turn of the loop, but outside of the callback from C: a thread that is ended in there (`terminate`, out of
+   * memory) takes the process with it. It still may while packets keep coming in, as the callback can't be entered then.
+   */
+  readonly #serveSoon = () => void setImmediate(this.#serveNow);
   readonly #round = () => this.#handleReady();
   #count = 0;
   #ready = 0;
@@ -52,7 +60,8 @@ class Readiness {
   constructor() {
     this.#epoll = libc.epollCreate(EPOLL_CLOEXEC);
     if (this.#epoll < 0) throw systemError('epoll_create1', '');
-    this.#handle = koffi.node.poll(this.#epoll, { readable: true }, () => this.#wake());
+    noteOpened(this.#epoll);
+    this.#handle = koffi.node.poll(this.#epoll, { readable: true }, isMainThread ? this.#serveNow : this.#serveSoon);
     this.#handle.unref();
     if (!isMainThread) process.on('exit', this.#closeAll);
   }
@@ -77,7 +86,7 @@ class Readiness {
     if (this.#count > 0) return;
     process.off('exit', this.#closeAll);
     this.#handle.close();
-    libc.close(this.#epoll);
+    closeDescriptor(this.#epoll);
     readiness = undefined;
   }
 
@@ -88,10 +97,6 @@ class Readiness {
 
   release(fd: number): void {
     if (this.#holding.delete(fd) && this.#holding.size === 0) this.#handle.unref();
-  }
-
-  #wake(): void {
-    this.serve(0);
   }
 
   /**

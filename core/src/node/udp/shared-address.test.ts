@@ -2,10 +2,26 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { batchedUdpProblem, bindUdpDescriptors, openUdpPort, type UdpDescriptor, UdpEndpoint } from './index.ts';
+import {
+  batchedUdpProblem,
+  bindUdpDescriptors,
+  closeLeftDescriptors,
+  descriptorMemory,
+  noteDescriptors,
+  openUdpPort,
+  type UdpDescriptor,
+  UdpEndpoint,
+} from './index.ts';
+
+interface ThreadData {
+  readonly name: number;
+  readonly fd: UdpDescriptor;
+  readonly memory: SharedArrayBuffer;
+}
 
 /** Answers every packet with its own name, in a thread. */
-async function answer({ name, fd }: { name: number; fd: UdpDescriptor }): Promise<void> {
+async function answer({ name, fd, memory }: ThreadData): Promise<void> {
+  noteDescriptors(memory);
   const port = await openUdpPort({ ...fd.local, fd });
   port.onReadable = () => {
     const n = port.fill();
@@ -23,8 +39,9 @@ async function answer({ name, fd }: { name: number; fd: UdpDescriptor }): Promis
   parentPort!.postMessage('ready');
 }
 
-async function startWorker(name: number, fd: UdpDescriptor): Promise<Worker> {
-  const worker = new Worker(new URL(import.meta.url), { workerData: { name, fd } });
+async function startWorker(name: number, fd: UdpDescriptor, memory = descriptorMemory()): Promise<Worker> {
+  const workerData: ThreadData = { name, fd, memory };
+  const worker = new Worker(new URL(import.meta.url), { workerData });
   await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   return worker;
 }
@@ -69,7 +86,8 @@ if (isMainThread) {
         return names;
       };
 
-      let one = await startWorker(1, first);
+      const memory = descriptorMemory();
+      let one = await startWorker(1, first, memory);
       const two = await startWorker(2, second);
       const names = await round();
       assert.ok(names.includes(1) && names.includes(2), 'both have clients');
@@ -79,7 +97,8 @@ if (isMainThread) {
       assert.deepEqual(
         await round(async () => {
           await new Promise((resolve) => setTimeout(resolve, 50));
-          one = await startWorker(1, first);
+          assert.equal(await closeLeftDescriptors(memory), 2, 'its epoll descriptor and its socket');
+          one = await startWorker(1, first, memory);
         }),
         names,
       );
@@ -91,9 +110,9 @@ if (isMainThread) {
       for (const client of clients) client.close();
       const { libc } = await import('./libc.ts');
       for (const { fd } of descriptors) assert.equal(libc.close(fd), 0);
-      // A thread that was terminated had no say: its epoll descriptor and its socket are left.
-      assert.equal(readdirSync('/proc/self/fd').length, openBefore + 2);
+      assert.equal(await closeLeftDescriptors(memory), 0, 'a thread that ends by an error closes its own');
+      assert.equal(readdirSync('/proc/self/fd').length, openBefore);
     });
 } else {
-  await answer(workerData as { name: number; fd: UdpDescriptor });
+  await answer(workerData as ThreadData);
 }

@@ -1,9 +1,11 @@
 import { parseIPv6, type SocketAddress } from '../../base/index.ts';
+import { noteOpened } from './descriptors.ts';
 import { UdpEndpoint } from './endpoint.ts';
 import {
   AF_INET,
   AF_INET6,
   addressOf,
+  closeDescriptor,
   libc,
   SOCK_DGRAM_NONBLOCK,
   SOCKADDR_IN_LENGTH,
@@ -51,6 +53,7 @@ export function bindSocket(options: SocketOptions): BoundSocket {
   if (!wanted) throw Object.assign(new Error(`not an address and port: ${options.address}`), { code: 'EINVAL' });
   const fd = libc.socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM_NONBLOCK, 0);
   if (fd < 0) throw systemError('socket', options.address);
+  noteOpened(fd);
   try {
     const option = (level: number, name: number, value: number) => setOption(fd, level, name, value);
     // SO_RCVBUFFORCE (33) and SO_SNDBUFFORCE (32) need CAP_NET_ADMIN and pass the system's cap.
@@ -71,7 +74,7 @@ export function bindSocket(options: SocketOptions): BoundSocket {
     const local = { address: options.address, port: view.getUint16(2) };
     return { fd, family: v6 ? 6 : 4, local, isDontFragment };
   } catch (error) {
-    libc.close(fd);
+    closeDescriptor(fd);
     throw error;
   }
 }
