@@ -45,6 +45,8 @@ export interface TurnConfig extends PartConfig, TurnPolicy {
   readonly natDiscovery?: boolean;
   /** Longest wait for further packets under load, microseconds; 0 = none. Default 500. */
   readonly gatherUs?: number;
+  /** Fail where a port of `listen` is in use, instead of taking the next one that is free. Default false. */
+  readonly fixedPorts?: boolean;
   /** How UDP is done; default `auto`: batched where the system can. */
   readonly implementation?: 'auto' | 'mmsg' | 'dgram';
   /** Serve `/metrics` and `/users` over HTTP here; without it they are had over the admin socket only. */

@@ -54,6 +54,7 @@ export async function startTurn(
     natDiscovery: config.natDiscovery ?? false,
     nonceKey: nonceKeyOf(config.nonceSecret, nodeCrypto),
     gatherUs: config.gatherUs ?? 500,
+    fixedPorts: config.fixedPorts ?? false,
     implementation: config.implementation ?? 'auto',
     warn,
   });

@@ -109,3 +109,26 @@ test('a coturn.conf is served: its secrets, its users with passwords and keys, u
   assert.equal(code, 0);
   assert.match(said.out, /\nstopped\n$/);
 });
+
+for (const threads of [1, 2])
+  test(`a port that is taken is an error and no other one is served (relay-threads ${threads})`, {
+    timeout: 60_000,
+  }, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'oh-serve-'));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const other = createSocket({ type: 'udp4', reusePort: true });
+    other.bind(0, '127.0.0.1');
+    await once(other, 'listening');
+    t.after(() => other.close());
+    const { port } = other.address();
+    const file = join(folder, 'coturn.conf');
+    writeFileSync(file, `${CONF(port)}\nrelay-threads=${threads}\n`);
+    const child = spawn(process.execPath, [bin, 'turn', 'serve', '--conf', file], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    t.after(() => child.kill('SIGKILL'));
+    const said = output(child);
+    const [code] = (await once(child, 'close')) as [number];
+    assert.equal(code, 1, said.out);
+    assert.match(said.err, new RegExp(`can't listen on 127\\.0\\.0\\.1:${port}: .*EADDRINUSE`));
+  });

@@ -21,7 +21,15 @@ export async function serveConf(file: string): Promise<number> {
     for (const words of [...unknown, ...notes]) process.stderr.write(`${file}: ${words}\n`);
     const { users = [], ...rest } = settings;
     writeCoturnUsers(usersFile, settings.realm, users, nodeCrypto);
-    return { ...rest, ...withFiles(settings.tls, file), part: 'turn', runDir, configHash: '', usersFile };
+    return {
+      ...rest,
+      ...withFiles(settings.tls, file),
+      part: 'turn',
+      runDir,
+      configHash: '',
+      usersFile,
+      fixedPorts: true,
+    };
   };
   try {
     const settings = read();

@@ -21,6 +21,8 @@ export interface ListenOptions {
   readonly implementation?: 'auto' | 'mmsg' | 'dgram' | undefined;
   /** Several threads listen on the same addresses: the first one chooses ports that nobody else has, the others follow. */
   readonly sharing: 'alone' | 'first' | 'further';
+  /** A port in use is an error; else the next one that is free is taken. */
+  readonly fixedPorts?: boolean;
 }
 
 /** Everything that a server listens on. */
@@ -38,9 +40,9 @@ export interface Listeners {
 
 /** Opens all listeners. Rejects in words when an address can't be listened on. */
 export async function openListeners(options: ListenOptions): Promise<Listeners> {
-  const { listen, descriptors, connections, implementation, sharing } = options;
+  const { listen, descriptors, connections, implementation, sharing, fixedPorts } = options;
   const reusePort = sharing !== 'alone';
-  const tries = sharing === 'further' ? 0 : MAX_TRIES;
+  const tries = sharing === 'further' || fixedPorts ? 0 : MAX_TRIES;
   const opened: { close(): void }[] = [];
   try {
     const udp = descriptors

@@ -26,6 +26,7 @@ export interface WorkerSettings {
   readonly natDiscovery: boolean;
   readonly nonceKey: Uint8Array;
   readonly gatherUs: number;
+  readonly fixedPorts: boolean;
   readonly implementation: 'auto' | 'mmsg' | 'dgram';
 }
 
@@ -51,14 +52,14 @@ export class TurnWorker {
   }
 
   static async open(settings: WorkerSettings): Promise<TurnWorker> {
-    const { listen, descriptors, certificate, sharing, implementation, rules } = settings;
+    const { listen, descriptors, certificate, sharing, fixedPorts, implementation, rules } = settings;
     await gatherPackets(settings.gatherUs);
     const shell = await TurnShell.open({
       ...settings,
       ...rules,
       crypto: nodeCrypto,
       listen: (connections) =>
-        openListeners({ listen, descriptors, certificate, connections, implementation, sharing }),
+        openListeners({ listen, descriptors, certificate, connections, implementation, sharing, fixedPorts }),
     });
     return new TurnWorker(shell);
   }

@@ -80,9 +80,9 @@ export class Workers {
 
   /** Rejects in words when something can't be listened on. */
   static async start(options: WorkersOptions): Promise<Workers> {
-    const { workers, listen, implementation } = options;
+    const { workers, listen, fixedPorts, implementation } = options;
     const isBatched = implementation !== 'dgram' && (await batchedUdpProblem()) === undefined;
-    const bound = workers > 1 && isBatched ? await bindAll(listen.udp, workers) : [];
+    const bound = workers > 1 && isBatched ? await bindAll(listen.udp, workers, fixedPorts) : [];
     const descriptors = Array.from({ length: workers }, (_, worker) => bound.map((all) => all[worker]!));
     const all = new Workers(options, bound.length > 0 ? descriptors : []);
     if (workers === 1) {
@@ -271,11 +271,16 @@ function pauseFor(ms: number, signal: AbortSignal): Promise<unknown> {
   return sleep(ms, undefined, { signal }).catch(() => {});
 }
 
-async function bindAll(udp: readonly SocketAddress[], workers: number): Promise<(readonly UdpDescriptor[])[]> {
-  const bound = await openNear(udp, async (at) => {
+async function bindAll(
+  udp: readonly SocketAddress[],
+  workers: number,
+  fixedPorts: boolean,
+): Promise<(readonly UdpDescriptor[])[]> {
+  const open = async (at: SocketAddress) => {
     const all = await bindUdpDescriptors({ ...at, receiveBuffer: LISTENER_BUFFER }, workers);
     return { local: all[0]!.local, all, close: () => void closeUdpDescriptors(all) };
-  });
+  };
+  const bound = await openNear(udp, open, fixedPorts ? 0 : undefined);
   return bound.map(({ all }) => all);
 }
 

@@ -10,6 +10,8 @@ export function bindPacketSocket({ address, port, receiveBuffer = 256 * 1024, ..
 
 /** @throws the system's error with its `code`; nothing is left open then */
 export function bindPacketDescriptors(options: UdpPortOptions, count: number): UdpDescriptor[] {
+  // with SO_REUSEPORT the port of another program that sets it too would look free, and take half of the packets
+  if (options.port !== 0) closeDescriptor(bindPacketSocket({ ...options, reusePort: false }).fd);
   const descriptors: UdpDescriptor[] = [];
   try {
     while (descriptors.length < count) {

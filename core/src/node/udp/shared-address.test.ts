@@ -64,6 +64,8 @@ if (isMainThread) {
       const [first, second] = descriptors as [UdpDescriptor, UdpDescriptor];
       assert.equal(first.local.port, second.local.port);
       await assert.rejects(openUdpPort({ ...first.local }), { code: 'EADDRINUSE' });
+      // another program that shares its port sees that it is had, though the system would let it in
+      await assert.rejects(bindUdpDescriptors({ ...first.local }, 2), { code: 'EADDRINUSE' });
       const to = UdpEndpoint.from(first.local)!;
       const clients = await Promise.all(Array.from({ length: 50 }, () => openUdpPort({ address, port: 0 })));
 
