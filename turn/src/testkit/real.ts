@@ -90,6 +90,7 @@ export async function threadsWorld({ isIPv4Only, limits }: ContractOptions): Pro
     natDiscovery: false,
     nonceKey: new Uint8Array(32).fill(7),
     gatherUs: 0,
+    fixedPorts: false,
     implementation: 'auto',
     warn: () => {},
   });
