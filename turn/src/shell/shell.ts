@@ -182,12 +182,16 @@ export class TurnShell {
     const { server, connections } = this;
     const verdict = server.handleClient(listener, batch, 0, nowMs, id);
     const { forward } = server;
-    if (verdict === Verdict.reply) connections.send(id, server.reply);
-    else if (verdict === Verdict.toPeer) {
+    if (verdict === Verdict.toPeer) {
       const data = batch.bytes.subarray(forward.offset, forward.offset + forward.length);
       this.#relays[forward.slot]?.port.send(data, forward.to);
-    } else return server.holds(listener, client);
-    return true;
+      return true;
+    }
+    if (verdict === Verdict.reply) {
+      connections.send(id, server.reply);
+      if (!isErrorResponse(server.reply)) return true;
+    }
+    return server.holds(listener, client);
   }
 
   #settle(): void {
@@ -247,4 +251,9 @@ export class TurnShell {
 
 export function isInUse(error: unknown): boolean {
   return error instanceof Error && (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+}
+
+/** By the class bits of the message type (RFC 8489 5). */
+function isErrorResponse(message: Uint8Array): boolean {
+  return (message[0]! & 0x01) !== 0 && (message[1]! & 0x10) !== 0;
 }

@@ -37,6 +37,7 @@ async function start(
     nonceKey: nodeCrypto.randomBytes(32).slice(),
     gatherUs: 500,
     implementation: 'auto',
+    fixedPorts: false,
     warn: (words) => said.push(words),
     ...more,
   });
