@@ -70,6 +70,14 @@ test('a file that is damaged is told of by its name, and by nothing that stands 
   }
 });
 
+test('a file that holds something else is told of', (t) => {
+  const path = join(folder(t), 'users.json');
+  for (const text of ['null', '[]', '"desk"', '7', '{}', '{"realm":7,"users":[]}']) {
+    writeFileSync(path, text);
+    assert.throws(() => readUsers(path, REALM), { message: `${path}: no realm is named there` }, text);
+  }
+});
+
 test('users of another realm are refused: their keys are worth nothing here', (t) => {
   const path = join(folder(t), 'users.json');
   writeUsers(path, 'other.example.org', [DESK]);

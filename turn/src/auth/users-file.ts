@@ -17,12 +17,13 @@ export function readUsers(path: string, realm: string): LongTermUser[] {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw new Error(`${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
-  let file: UsersFile;
+  let file: Partial<UsersFile>;
   try {
-    file = JSON.parse(text) as UsersFile;
+    file = (JSON.parse(text) ?? {}) as Partial<UsersFile>;
   } catch {
     throw new Error(`${path} is damaged (not JSON); mend it, or remove it and add the users again`);
   }
+  if (typeof file.realm !== 'string') throw new Error(`${path}: no realm is named there`);
   if (file.realm !== realm)
     throw new Error(`${path} holds users of the realm '${file.realm}', not of '${realm}': their keys don't fit`);
   if (!Array.isArray(file.users) || !file.users.every(isUser)) throw new Error(`${path}: a user there can't be read`);
