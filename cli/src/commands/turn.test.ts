@@ -166,10 +166,10 @@ test('a new secret: kept in the file, told to TURN first and then to signalling'
   const [first, before] = secrets().turn as [string, string];
   await part('turn', { status, secrets: () => ({}) });
   await part('signaling', { status: () => status({ part: 'signaling' }), 'turn-secret': () => ({}) });
-  const { out, code } = await run('rotate-secret');
+  const { out, code } = await run('rotate-secret', '--force');
   assert.match(
     out,
-    /^TURN credentials are signed with a new secret; those of the one before are good until they end\.\n/,
+    /^TURN credentials are signed with a new secret; those of the one before are good until they end\.\nThat takes up to 43200 s/,
   );
   assert.equal(code, 0);
   const now = secrets().turn as string[];
@@ -179,6 +179,35 @@ test('a new secret: kept in the file, told to TURN first and then to signalling'
     ['turn', 'secrets', { secrets: now }],
     ['signaling', 'turn-secret', { secret: now[0] }],
   ]);
+});
+
+test('a second new secret within the time that credentials are good is refused, since it would cut clients off', async (t) => {
+  const { run, folder, data, secrets } = system(t);
+  const config = (credentialTtlS: number) =>
+    writeFileSync(join(folder, 'offhook.config.json'), JSON.stringify({ turn: { credentialTtlS } }));
+  config(600);
+  assert.equal((await run('rotate-secret')).code, 0);
+  const { turn } = secrets();
+  const refused = await run('rotate-secret');
+  const [, ago, wait] = /^offhook: the last change was (\d+) s ago: .* wait (\d+) s or use --force\n$/.exec(
+    refused.err,
+  )!;
+  assert.deepEqual([Number(ago) + Number(wait), refused.code], [600, 1]);
+  assert.deepEqual(secrets().turn, turn);
+
+  const rotated = (agoS: number) =>
+    writeFileSync(
+      join(data, 'secrets.json'),
+      JSON.stringify({ ...secrets(), turnRotatedAt: new Date(Date.now() - agoS * 1000).toISOString() }),
+    );
+  rotated(700);
+  // signalling was started when credentials were good for longer
+  writeFileSync(join(data, 'run/signaling.config.json'), JSON.stringify({ turn: { ttlS: 3600 } }));
+  assert.match((await run('rotate-secret')).err, /the last change was 70\d s ago: /);
+  rotated(3700);
+  assert.equal((await run('rotate-secret')).code, 0);
+  assert.equal((await run('rotate-secret', '--force')).code, 0);
+  assert.ok(!secrets().turn.includes(turn[0]!));
 });
 
 test('when TURN can’t be told, signalling goes on with the secret that is good there', async (t) => {

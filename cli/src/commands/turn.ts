@@ -23,7 +23,7 @@ export async function turn({ words: [op = 'status', first, second], values, data
     case 'undrain':
       return (await import('./turn-drain.ts')).turnUndrain(data());
     case 'rotate-secret':
-      return (await import('./turn-secret.ts')).rotateSecret(data());
+      return (await import('./turn-secret.ts')).rotateSecret(data(), values);
     case 'credentials': {
       const user = needed(first, 'for whom? offhook turn credentials <user>.', 'turn credentials');
       const ttlS = numberOption(values, 'ttl', { min: 1, max: WEEK_S, otherwise: 3600, kind: 'whole' });

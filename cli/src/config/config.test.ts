@@ -236,10 +236,10 @@ test('a new TURN secret comes first, the one before stays, those before it donâ€
   const data = join(folder, 'rotated');
   const live = liveSecrets(data);
   const [first] = live().turn;
-  const second = rotateTurnSecret(data);
+  const second = rotateTurnSecret(data, 0);
   assert.deepEqual(second.turn.slice(1), [first]);
   assert.deepEqual(live(), second);
-  const third = rotateTurnSecret(data);
+  const third = rotateTurnSecret(data, 0);
   assert.deepEqual(live(), third);
   assert.deepEqual(third.turn.slice(1), [second.turn[0]]);
   assert.equal(third.turn.length, 2);
