@@ -155,7 +155,8 @@ ${COMMON}\n${JSON_TOO}`,
   'turn drain': `offhook turn drain: the TURN server makes no new allocations, so that it can be stopped without cutting anybody off; those
 that are there go on.
 
-  --to <address:port>  clients are sent to that server (RFC 8489 10); without it to turn.alternateServer, if there is one
+  --to <address:port>  clients are sent to that server (RFC 8489 10), until undrain or another --to; without it to the one
+                       named before, or to turn.alternateServer, if there is one
   --wait               stay until no allocation is left, and say how many are
 ${COMMON}`,
   'turn undrain': `offhook turn undrain: the TURN server makes new allocations again.\n\n${COMMON}`,

@@ -68,3 +68,18 @@ test('a reload reads this machine’s addresses anew, and other changes of the r
   await part.verbs!.users!({ op: 'put', name: 'gateway', password: 'long enough' });
   assert.deepEqual(await permit(), [403, 403]);
 });
+
+test('draining to this server itself is refused, and where clients are sent is told', async (t) => {
+  const { part } = await machine(t);
+  const { udp: port } = part.ports;
+  await assert.rejects(
+    async () => part.drain!({ alternate: { address: '127.0.0.1', port } }),
+    new RegExp(`^Error: alternate: 127\\.0\\.0\\.1 port ${port} is this server itself$`),
+  );
+  assert.equal((await part.details!()).drainsTo, undefined);
+  await part.drain!({ alternate: { address: '192.0.2.7', port } });
+  await part.drain!();
+  assert.equal((await part.details!()).drainsTo, `192.0.2.7 port ${port}`);
+  await part.undrain!();
+  assert.equal((await part.details!()).drainsTo, undefined);
+});

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
-import type { SocketAddress } from '@offhook/core';
+import { parseAddressRange, rangeText, type SocketAddress } from '@offhook/core';
 import {
   type AdminHandler,
   certificateInWords,
@@ -73,11 +73,12 @@ export async function startTurn(
   certificate?.follow(() => void workers.use(certificate.context('browsers') as { cert: string; key: string }));
   const { listening } = workers;
   const details = async () => {
-    const { isDraining: _, ...status } = await workers.status();
+    const { isDraining: _, drainsTo, ...status } = await workers.status();
     const at = (kind: string, list: readonly SocketAddress[]) =>
       list.map(({ address, port }) => `${kind} ${address} port ${port}`);
     return {
       ...status,
+      ...(drainsTo ? { drainsTo: `${drainsTo.address} port ${drainsTo.port}` } : {}),
       listeners: [...at('udp', listening.udp), ...at('tcp', listening.tcp), ...at('tls', listening.tls)],
       udp: listening.implementation,
       ...(certificate ? { certificate: certificateInWords(certificate.facts) } : {}),
@@ -117,7 +118,10 @@ export async function startTurn(
     },
     drain: async (args) => {
       const alternate = args?.alternate as SocketAddress | undefined;
-      if (alternate !== undefined) refuse(addressProblems('alternate', alternate));
+      if (alternate !== undefined) {
+        refuse(addressProblems('alternate', alternate));
+        refuse(ownProblems(alternate, config.relay, { ...listening, hostAddresses: rules.hostAddresses }));
+      }
       await workers.drain(alternate);
     },
     undrain: () => workers.undrain(),
@@ -172,6 +176,26 @@ function usersVerb(
         throw new Error("op: 'list', 'put' or 'remove'");
     }
   };
+}
+
+/** Clients that are sent to this server while it drains would come back to it for ever. */
+function ownProblems(
+  { address, port }: SocketAddress,
+  relay: TurnConfig['relay'],
+  { udp, tcp, tls, hostAddresses }: TurnConfig['listen'] & { readonly hostAddresses: readonly string[] },
+): string[] {
+  const spelt = (text: string) => rangeText(parseAddressRange(text)!);
+  const to = spelt(address);
+  const isHere = [...udp, ...tcp, ...tls].some((at) => {
+    if (at.port !== port) return false;
+    const isAny = at.address === '0.0.0.0' || at.address === '::';
+    const heard = isAny ? hostAddresses.filter((one) => one.includes(':') === at.address.includes(':')) : [at.address];
+    const outside = relay.addresses.flatMap((one) =>
+      one.external !== undefined && heard.includes(one.address) ? [one.external] : [],
+    );
+    return [at.address, ...heard, ...outside].some((one) => spelt(one) === to);
+  });
+  return isHere ? [`alternate: ${address} port ${port} is this server itself`] : [];
 }
 
 function openCertificate({ listen, tls }: TurnConfig, warn: (words: string) => void): ServerCertificate | undefined {

@@ -80,13 +80,19 @@ const FIGURES = [
 
 test('status in words and as JSON: what is held, and who uses it, the most first', async (t) => {
   const { part, run } = system(t);
-  await part('turn', { status: () => status({ state: 'draining' }), figures: () => ({ users: FIGURES }) });
+  await part('turn', {
+    status: () => status({ state: 'draining', details: { ...status().details, drainsTo: '192.0.2.7 port 3478' } }),
+    figures: () => ({ users: FIGURES }),
+  });
   const { out, code } = await run('status');
   assert.match(
     out,
     /^turn draining, pid \d+, since .*; udp 3478, tcp 3478, tls 5349\n {2}3 allocations, 2 users, 2 workers\n/,
   );
-  assert.match(out, /no new allocations are made; to take them again: .* turn undrain/);
+  assert.match(
+    out,
+    /no new allocations are made, clients are sent to 192\.0\.2\.7 port 3478; to take them again: .* turn undrain/,
+  );
   assert.match(out, /\nbob +2 +1\.2 MB in 3000 +0 B in 0\nalice +1 +900 B in 9 +99 B in 1\n$/);
   assert.equal(code, 0);
   const json = JSON.parse((await run('--json')).out) as PartStatus & { figures: unknown };
@@ -143,9 +149,10 @@ test('a password comes by standard input, so that it stands in no command line',
 
 test('drain sends clients elsewhere and waits until nobody is left', async (t) => {
   const { part, run, asked } = system(t);
-  let left = 2;
+  let left = 3;
+  let drainsTo: string | undefined = '2001:db8::7 port 3478';
   await part('turn', {
-    status: () => status({ details: { allocations: left > 0 ? left-- : 0 } }),
+    status: () => status({ details: { drainsTo, allocations: left > 0 ? left-- : 0 } }),
     drain: () => ({}),
     undrain: () => ({}),
   });
@@ -154,7 +161,8 @@ test('drain sends clients elsewhere and waits until nobody is left', async (t) =
   assert.match(out, /\n2 allocations are left\n1 allocation is left\nno allocation is left\n$/);
   assert.equal(code, 0);
   assert.deepEqual(asked, [['turn', 'drain', { alternate: { address: '2001:db8::7', port: 3478 } }]]);
-  await run('drain');
+  drainsTo = undefined;
+  assert.match((await run('drain')).out, /^TURN makes no new allocations, clients are refused \(there is neither --to/);
   assert.deepEqual(asked.at(-1), ['turn', 'drain', {}]);
   assert.equal((await run('undrain')).out, 'TURN makes allocations again\n');
   assert.equal(asked.at(-1)?.[1], 'undrain');
