@@ -168,6 +168,22 @@ test('drain sends clients elsewhere and waits until nobody is left', async (t) =
   assert.equal(asked.at(-1)?.[1], 'undrain');
 });
 
+test('TURN that is switched off is told apart from a system that does not run', async (t) => {
+  const { part, run, folder } = system(t);
+  assert.match((await run('status')).err, /^offhook: Offhook does not run with the data folder /);
+  await part('signaling', { status: () => status({ part: 'signaling' }) });
+  assert.match(
+    (await run('status')).err,
+    /^offhook: TURN does not run with the data folder .*, though signaling does\. /,
+  );
+  const path = join(folder, 'offhook.config.json');
+  writeFileSync(path, JSON.stringify({ turn: { enabled: false } }));
+  for (const words of [['status'], ['drain'], ['undrain'], ['users']]) {
+    const { err, code } = await run(...words);
+    assert.deepEqual([err, code], [`offhook: TURN is switched off (turn.enabled is false in ${path})\n`, 1]);
+  }
+});
+
 test('a new secret: kept in the file, told to TURN first and then to signalling', async (t) => {
   const { part, run, asked, secrets } = system(t);
   assert.match((await run('rotate-secret')).out, /used from the next start on/);

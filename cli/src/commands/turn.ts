@@ -7,8 +7,19 @@ import { helpCommand } from '../spelling.ts';
 const USERS_OPS = ['list', 'add', 'remove'] as const;
 const WEEK_S = 604_800;
 
+export async function turn(call: Invocation): Promise<number> {
+  const { NotRunning } = await import('../running.ts');
+  try {
+    return await run(call);
+  } catch (error) {
+    if (!(error instanceof NotRunning)) throw error;
+    const words = await (await import('./turn-absent.ts')).turnAbsence(call.data(), call.values);
+    throw words === undefined ? error : new Error(words);
+  }
+}
+
 /** Each is loaded when it is called. */
-export async function turn({ words: [op = 'status', first, second], values, data }: Invocation): Promise<number> {
+async function run({ words: [op = 'status', first, second], values, data }: Invocation): Promise<number> {
   const { json = false } = values;
   switch (op) {
     case 'status':
