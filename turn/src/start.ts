@@ -238,9 +238,12 @@ function warnings({ relay, limits }: TurnConfig, certificate: ServerCertificate 
     words.push(
       `${needed} descriptors may be needed and ${files} are allowed (ulimit -n): allocations are refused then`,
     );
-  const ports = (relay.portMax - relay.portMin + 1) * relay.addresses.length;
-  if (relay.portMin > 0 && ports < allocations)
-    words.push(`relay.portMin–portMax are ${ports} ports for limits.allocations of ${allocations}`);
+  const ports = relay.portMax - relay.portMin + 1;
+  const places = relay.addresses.length;
+  if (relay.portMin > 0 && ports * places < allocations)
+    words.push(
+      `turn.relayPorts are ${ports} ports${places > 1 ? ` on each of ${places} addresses` : ''}, fewer than turn.limits.allocations of ${allocations}`,
+    );
   if (certificate?.warning) words.push(certificate.warning);
   return words;
 }
