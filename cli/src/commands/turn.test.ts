@@ -282,14 +282,25 @@ test('the configuration as a coturn.conf, for its owner alone, and what our serv
   const config = {
     public: true,
     hostAddresses: ['10.0.0.5'],
-    turn: { external: '11.0.0.1', allowedPeers: ['10.1.0.0/16'] },
+    turn: { external: '11.0.0.1', allowedPeers: ['10.1.0.0/16', '127.0.0.1:7000', '10.0.0.5:20000-20010'] },
   };
   writeFileSync(join(folder, 'offhook.config.json'), JSON.stringify(config));
   const { out, err, code } = await run('coturn-conf', '--for', '4.6', '--out', 'coturn.conf');
   assert.deepEqual([out, code], ['', 0]);
   assert.match(err, /coturn\.conf is for coturn 4\.6 to 4\.15, and for its user alone to read:\nit holds the secrets/);
-  assert.match(err, /note: peers\.allow 10\.0\.0\.5 port 20000: coturn knows no ports of peers/);
+  assert.match(
+    err,
+    /note: turn\.allowedPeers, or media relay: 10\.0\.0\.5 port 20000, 20000–20010: coturn knows no ports of peers/,
+  );
+  assert.match(
+    err,
+    /note: turn\.allowedPeers, or media relay: 127\.0\.0\.1 port 7000: coturn lets nobody reach loopback/,
+  );
+  assert.doesNotMatch(err, /127\.0\.0\.1 port 20000/);
   const path = join(folder, 'coturn.conf');
+  // once for what is relayed there, once for all rules
+  const lines = readFileSync(path, 'utf8').split('\n');
+  assert.equal(lines.filter((line) => line === 'allowed-peer-ip=10.0.0.5').length, 2);
   assert.equal(statSync(path).mode & 0o777, 0o600);
   const { settings, problems, unknown } = readCoturnConf(readFileSync(path, 'utf8'));
   assert.deepEqual([problems, unknown], [[], []]);

@@ -80,7 +80,7 @@ export const UNSUPPORTED: Readonly<Record<string, string>> = {
   'secure-stun': 'Binding is answered without credentials, within a limit for each address',
   'stun-only': 'TURN is served too',
   'no-stun': 'Binding is answered too',
-  'bps-capacity': 'limits are for each allocation and user: max-bps, limits.userBytesPerS',
+  'bps-capacity': 'limits are for each allocation: max-bps',
   'max-allocate-timeout': 'nothing is kept of a client before its first signed request',
   'keep-address-family': 'who names no address family gets IPv4 (RFC 8656 7.2)',
   'CA-file': 'clients are not asked for certificates; credentials let them in',

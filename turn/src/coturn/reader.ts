@@ -3,7 +3,7 @@ import type { RelayAddress } from '../allocation/relay-address.ts';
 import { userNameProblem } from '../auth/long-term-users.ts';
 import type { TurnListen } from '../config.ts';
 import { turnConfigProblems } from '../config-problems.ts';
-import type { TurnLimits } from '../limits.ts';
+import { DEFAULT_LIMITS, type TurnLimits } from '../limits.ts';
 import { confLines, isOn } from './conf-line.ts';
 import { ALREADY_SO, ONE_VALUE, READ, REFUSED, type ReadKey, UNSUPPORTED } from './keys.ts';
 import { peersFrom } from './peer-lines.ts';
@@ -210,7 +210,7 @@ function quotas(values: Values, said: Said): Partial<TurnLimits> {
   ] as const) {
     const value = number(values, key, { min: 0, max: Number.MAX_SAFE_INTEGER }, said);
     if (value === 0)
-      said.notes.push(`${key}=0: without a limit is not supported here: the default of limits.${name} holds`);
+      said.notes.push(`${key}=0: without a limit is not supported here: the default holds, ${DEFAULT_LIMITS[name]}`);
     else if (value !== undefined) limits[name] = value;
   }
   return limits;
