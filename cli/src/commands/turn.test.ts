@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type AdminHandler, type PartStatus, serveAdmin } from '@offhook/core/node';
+import { type AdminHandler, type PartStatus, ServerCertificate, serveAdmin } from '@offhook/core/node';
 import { readCoturnConf } from '@offhook/turn';
 
 const bin = join(import.meta.dirname, '../../bin/offhook.mjs');
@@ -326,6 +326,12 @@ test('the configuration as a coturn.conf, for its owner alone, and what our serv
     [],
   );
 
+  const unmade = await run('check-conf', 'coturn.conf');
+  assert.match(unmade.out, /\n {2}BAD {2}line \d+: cert: \/.*\/data\/tls\/server\.pem: there is no such file/);
+  assert.equal(unmade.code, 1);
+  const log = { info: () => {}, warn: () => {} };
+  const names = () => ['localhost'];
+  new ServerCertificate({ settings: { folder: join(folder, 'data/tls') }, names, nowMs: Date.now, log }).close();
   const checked = await run('check-conf', 'coturn.conf');
   assert.match(
     checked.out,

@@ -25,6 +25,11 @@ export interface ReaderOptions {
   readonly own?: readonly string[];
   /** The key that was meant by one that nobody knows. */
   readonly closest?: (word: string, known: readonly string[]) => string | undefined;
+  /** Looks into the files of the certificate: which of the two can't be used and why, in words. */
+  readonly certificateProblem?: (files: {
+    readonly cert: string;
+    readonly pkey: string;
+  }) => { readonly key: 'cert' | 'pkey'; readonly words: string } | undefined;
 }
 
 type Values = ReadonlyMap<ReadKey, readonly string[]>;
@@ -44,7 +49,10 @@ const KNOWN: readonly string[] = [
 ];
 
 /** Reads a coturn.conf: docs/turn.md says which keys. Never throws; everything that is wrong is told at once. */
-export function readCoturnConf(text: string, { own = [], closest }: ReaderOptions = {}): CoturnReading {
+export function readCoturnConf(
+  text: string,
+  { own = [], closest, certificateProblem }: ReaderOptions = {},
+): CoturnReading {
   const said: Said = { problems: [], unknown: [], notes: [] };
   const values = sort(text, said, closest);
   const listen = listeners(values, own, said);
@@ -56,6 +64,11 @@ export function readCoturnConf(text: string, { own = [], closest }: ReaderOption
   said.problems.push(...problems);
   said.notes.push(...notes);
   const cert = last(values, 'cert');
+  const pkey = last(values, 'pkey');
+  if (listen.tls.length > 0 && cert !== undefined && pkey !== undefined) {
+    const problem = certificateProblem?.({ cert, pkey });
+    if (problem) said.problems.push(`line ${lastLine(text, problem.key)}: ${problem.key}: ${problem.words}`);
+  }
   const realm = last(values, 'realm');
   if (realm === undefined) said.problems.push('realm is missing: credentials are made for one');
   const threads = number(values, 'relay-threads', { min: 0, max: 128 }, said);
@@ -64,7 +77,7 @@ export function readCoturnConf(text: string, { own = [], closest }: ReaderOption
   const limits = quotas(values, said);
   const settings: CoturnSettings = {
     listen,
-    ...(listen.tls.length > 0 ? { tls: { folder: '', cert, key: last(values, 'pkey') } } : {}),
+    ...(listen.tls.length > 0 ? { tls: { folder: '', cert, key: pkey } } : {}),
     relay,
     realm: realm ?? '',
     ...credentials(values, said),
@@ -276,6 +289,10 @@ function all(values: Values, key: ReadKey): readonly string[] {
 /** As in coturn, the last one of several counts. */
 function last(values: Values, key: ReadKey): string | undefined {
   return values.get(key)?.at(-1);
+}
+
+function lastLine(text: string, key: ReadKey): number | undefined {
+  return confLines(text).findLast((line) => line.key === key)?.number;
 }
 
 function isGiven(values: Values, key: ReadKey): boolean {
