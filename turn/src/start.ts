@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
-import { parseAddressRange, rangeText, type SocketAddress } from '@offhook/core';
+import { isLoopback, parseAddressRange, rangeText, type SocketAddress } from '@offhook/core';
 import {
   type AdminHandler,
   certificateInWords,
@@ -90,7 +90,22 @@ export async function startTurn(
     offhook_turn_users: (await workers.status()).users,
     ...userMetrics(await workers.figures()),
   });
-  const http = config.http && (await openHttp(config.http, { metrics, figures: () => workers.figures(), details }));
+  const close = async () => {
+    clearInterval(following);
+    certificate?.close();
+    await workers.stop();
+  };
+  let http: Awaited<ReturnType<typeof openHttp>> | undefined;
+  try {
+    http = config.http && (await openHttp(config.http, { metrics, figures: () => workers.figures(), details }));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  if (config.http && !isLoopback(config.http.address))
+    warn(
+      `turn.http: ${config.http.address} is no loopback address; whoever reaches it reads the users’ names and figures without signing in`,
+    );
   return {
     ports: {
       ...portOf('udp', listening.udp),
@@ -138,10 +153,8 @@ export async function startTurn(
       return words.join('; ');
     },
     stop: async () => {
-      clearInterval(following);
-      certificate?.close();
       await http?.close();
-      await workers.stop();
+      await close();
     },
   };
 }
@@ -195,7 +208,7 @@ function ownProblems(
     );
     return [at.address, ...heard, ...outside].some((one) => spelt(one) === to);
   });
-  return isHere ? [`alternate: ${address} port ${port} is this server itself`] : [];
+  return isHere ? [`${address} port ${port} is this server itself; clients would come back to it for ever`] : [];
 }
 
 function openCertificate({ listen, tls }: TurnConfig, warn: (words: string) => void): ServerCertificate | undefined {

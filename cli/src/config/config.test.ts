@@ -137,6 +137,7 @@ const WRONG: readonly [unknown, readonly RegExp[]][] = [
     [/'8\.8\.8\.8:0': ports are 1/, /'8\.8\.8\.8:9-5': ports/],
   ],
   [{ turn: { deniedPeers: ['8.8.8.8'] } }, [/^turn\.deniedPeers says nothing with turn\.peers "relay"/]],
+  [{ turn: { port: 443, tlsPort: 443 } }, [/^turn\.port and turn\.tlsPort are both 443: TCP and TLS need a port each/]],
   [{ turn: { peers: 'all' } }, [/^turn\.peers has to be one of "relay", "public", not "all"$/]],
   [{ turn: { external: 'turn.example.org' } }, [/^turn\.external: 'turn\.example\.org' is no IPv4 address/]],
   [{ turn: { external: 7 } }, [/^turn\.external has to be a text in quotes or an object/]],

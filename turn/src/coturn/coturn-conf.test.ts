@@ -210,7 +210,8 @@ function settings(version: CoturnVersion): fc.Arbitrary<CoturnSettings> {
       const listen = {
         udp: on(g.udp || !anything, square ? [g.port, g.port + 1] : [g.port]),
         tcp: on(g.tcp, [g.port]),
-        tls: on(g.tls, [g.tlsPort]),
+        // TCP and TLS are never at one port
+        tls: on(g.tls, [g.tlsPort === g.port ? g.port + 1 : g.tlsPort]),
       };
       // the port stands in the file for UDP and TCP; with neither it is not told
       const external = (address: string) => (g.external && !address.includes(':') ? { external: g.external } : {});
@@ -292,6 +293,11 @@ for (const [lines, kind, words] of [
   ['external-ip=example.org', 'problems', /a public address is needed/],
   ['min-port=60000\nmax-port=50000', 'problems', /min-port 60000 is above max-port 50000/],
   ['cert=/c.pem', 'problems', /pkey is missing/],
+  [
+    'cert=/c.pem\npkey=/k.pem\nlistening-port=443\ntls-listening-port=443',
+    'problems',
+    /listening-port and tls-listening-port are both 443: /,
+  ],
   ['no-udp\nno-tcp', 'problems', /nothing is left to listen on/],
   ['rest-api-separator=-', 'problems', /parted by ':' here, not '-'/],
   ['user=alice', 'problems', /name:password is needed/],

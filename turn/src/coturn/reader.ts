@@ -146,6 +146,10 @@ function listeners(values: Values, own: readonly string[], said: Said): TurnList
     tcp: on('no-tcp', [port]),
     tls: cert === undefined || pkey === undefined ? [] : on('no-tls', [tlsPort]),
   };
+  if (listen.tcp.length > 0 && listen.tls.length > 0 && port === tlsPort)
+    said.problems.push(
+      `listening-port and tls-listening-port are both ${port}: TCP and TLS need a port each here (or no-tcp, or no-tls)`,
+    );
   if (at.length > 0 && listen.udp.length + listen.tcp.length + listen.tls.length === 0)
     said.problems.push('no-udp, no-tcp and no TLS: nothing is left to listen on');
   return listen;
