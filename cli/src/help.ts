@@ -133,7 +133,7 @@ ${COMMON}\n${JSON_TOO}`,
 offhook turn users [add <name> | remove <name>]     long-term users; web phones need none
 offhook turn drain [--to <address:port>] [--wait]   no new allocations from now on
 offhook turn undrain                                … again
-offhook turn rotate-secret                          a new secret for credentials; the one before stays good
+offhook turn rotate-secret [--force]                a new secret for credentials; the one before stays good
 offhook turn credentials <user> [--ttl <s>]         credentials for trying
 offhook turn coturn-conf [--for 4.6|4.17]           the configuration as a coturn.conf
 offhook turn check-conf <file>                      what our server makes of a coturn.conf
@@ -148,21 +148,24 @@ ${COMMON}\n${JSON_TOO}`,
   'turn users': `offhook turn users [list]: the long-term users of the running TURN server, who need no time-limited credentials. Web
 phones need none of it: they are given credentials when they sign in.
 offhook turn users add <name> [--password <p>]: makes one, or gives it another password.
-offhook turn users remove <name>: takes it away; its allocations go on until they end.
+offhook turn users remove <name>: takes it away; its allocations end at once.
 
 ${PASSWORD}
 ${COMMON}\n${JSON_TOO}`,
   'turn drain': `offhook turn drain: the TURN server makes no new allocations, so that it can be stopped without cutting anybody off; those
 that are there go on.
 
-  --to <address:port>  clients are sent to that server (RFC 8489 10); without it to turn.alternateServer, if there is one
+  --to <address:port>  clients are sent to that server (RFC 8489 10), until undrain or another --to; without it to the one
+                       named before, or to turn.alternateServer, if there is one
   --wait               stay until no allocation is left, and say how many are
 ${COMMON}`,
   'turn undrain': `offhook turn undrain: the TURN server makes new allocations again.\n\n${COMMON}`,
   'turn rotate-secret': `offhook turn rotate-secret: a new secret signs TURN credentials from now on, at once and without a restart. Those of the one
-before are good until they end (turn.credentialTtlS); those of the one before that are not any more. Both stand in
-secrets.json. Without a running system it is used from the next start on. Exit code 1 when a part could not be told.
+before are good until they end (turn.credentialTtlS); those of the one before that are not any more, and their allocations
+end. So a second change within that time is refused. Both stand in secrets.json. Without a running system the new one is
+used from the next start on. Exit code 1 when it is refused, or a part could not be told.
 
+  --force           change it though credentials of the one before that may be in use
 ${COMMON}`,
   'turn credentials': `offhook turn credentials <user>: a time-limited user name and password as web phones are given them, and where they are good.
 The user counts for quotas, and need not have an account.

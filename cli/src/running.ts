@@ -75,6 +75,9 @@ export async function call(
   }
 }
 
+/** Nobody answers for that part. */
+export class NotRunning extends Error {}
+
 /** One verb of one part; the error says in words that it does not run, or does not answer. */
 export async function ask(
   data: string,
@@ -90,7 +93,7 @@ export async function ask(
     if (own && message.startsWith('no answer'))
       throw new Error(`${part} runs (pid ${own.pid}) and does not answer. Look with: ${command('doctor')}`);
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw error;
-    throw new Error(
+    throw new NotRunning(
       `Offhook does not run with the data folder ${data} (no ${part} answers there). Start it with: ${command('start')}`,
     );
   }

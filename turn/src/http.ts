@@ -45,7 +45,13 @@ export async function openHttp(
     }
   });
   server.listen({ host: at.address, port: at.port });
-  await once(server, 'listening');
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === 'EADDRINUSE' ? 'is in use by somebody else' : `can’t be listened on: ${message}`;
+    throw new Error(`turn.http: ${at.address} port ${at.port} ${why}`);
+  }
   return {
     port: (server.address() as { port: number }).port,
     close: async () => {

@@ -11,7 +11,7 @@ const FIRST = '11.0.0.1';
 const SECOND = '11.0.0.2';
 
 /** The part with every public peer allowed, on a machine whose addresses can be changed, and a client with an allocation. */
-async function machine(t: TestContext) {
+async function machine(t: TestContext, more: Partial<TurnConfig> = {}) {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const loopback = { address: '127.0.0.1' };
   const config: TurnConfig = {
@@ -23,6 +23,7 @@ async function machine(t: TestContext) {
     realm: REALM,
     secrets: [SECRET],
     peers: { base: 'public', allow: [], deny: [] },
+    ...more,
   };
   const own = { addresses: [FIRST] };
   const part = await startTurn(
@@ -67,4 +68,38 @@ test('a reload reads this machine’s addresses anew, and other changes of the r
   await part.verbs!.secrets!({ secrets: [SECRET, 'another'] });
   await part.verbs!.users!({ op: 'put', name: 'gateway', password: 'long enough' });
   assert.deepEqual(await permit(), [403, 403]);
+});
+
+test('draining to this server itself is refused, and where clients are sent is told', async (t) => {
+  const { part } = await machine(t);
+  const { udp: port } = part.ports;
+  await assert.rejects(
+    async () => part.drain!({ alternate: { address: '127.0.0.1', port } }),
+    new RegExp(`^Error: 127\\.0\\.0\\.1 port ${port} is this server itself; `),
+  );
+  assert.equal((await part.details!()).drainsTo, undefined);
+  await part.drain!({ alternate: { address: '192.0.2.7', port } });
+  await part.drain!();
+  assert.equal((await part.details!()).drainsTo, `192.0.2.7 port ${port}`);
+  await part.undrain!();
+  assert.equal((await part.details!()).drainsTo, undefined);
+});
+
+test('figures over HTTP: a port in use is told by its key, and so is an address that others reach', async (t) => {
+  const said: string[] = [];
+  const { part } = await machine(t, { http: { address: '127.0.0.1', port: 0 } });
+  t.mock.timers.reset();
+  t.mock.method(process.stderr, 'write', (words: string) => said.push(words) > 0);
+  const port = part.ports.http!;
+  await assert.rejects(
+    machine(t, { http: { address: '127.0.0.1', port } }),
+    new RegExp(`^Error: turn\\.http: 127\\.0\\.0\\.1 port ${port} is in use by somebody else$`),
+  );
+  t.mock.timers.reset();
+  assert.deepEqual(said, []);
+  await machine(t, { http: { address: '0.0.0.0', port: 0 } });
+  assert.match(
+    said.join(''),
+    /^turn\.http: 0\.0\.0\.0 is no loopback address; whoever reaches it reads the users’ names/,
+  );
 });

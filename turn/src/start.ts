@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
-import type { SocketAddress } from '@offhook/core';
+import { isLoopback, parseAddressRange, rangeText, type SocketAddress } from '@offhook/core';
 import {
   type AdminHandler,
   certificateInWords,
@@ -74,11 +74,12 @@ export async function startTurn(
   certificate?.follow(() => void workers.use(certificate.context('browsers') as { cert: string; key: string }));
   const { listening } = workers;
   const details = async () => {
-    const { isDraining: _, ...status } = await workers.status();
+    const { isDraining: _, drainsTo, ...status } = await workers.status();
     const at = (kind: string, list: readonly SocketAddress[]) =>
       list.map(({ address, port }) => `${kind} ${address} port ${port}`);
     return {
       ...status,
+      ...(drainsTo ? { drainsTo: `${drainsTo.address} port ${drainsTo.port}` } : {}),
       listeners: [...at('udp', listening.udp), ...at('tcp', listening.tcp), ...at('tls', listening.tls)],
       udp: listening.implementation,
       ...(certificate ? { certificate: certificateInWords(certificate.facts) } : {}),
@@ -90,7 +91,22 @@ export async function startTurn(
     offhook_turn_users: (await workers.status()).users,
     ...userMetrics(await workers.figures()),
   });
-  const http = config.http && (await openHttp(config.http, { metrics, figures: () => workers.figures(), details }));
+  const close = async () => {
+    clearInterval(following);
+    certificate?.close();
+    await workers.stop();
+  };
+  let http: Awaited<ReturnType<typeof openHttp>> | undefined;
+  try {
+    http = config.http && (await openHttp(config.http, { metrics, figures: () => workers.figures(), details }));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  if (config.http && !isLoopback(config.http.address))
+    warn(
+      `turn.http: ${config.http.address} is no loopback address; whoever reaches it reads the users’ names and figures without signing in`,
+    );
   return {
     ports: {
       ...portOf('udp', listening.udp),
@@ -118,7 +134,10 @@ export async function startTurn(
     },
     drain: async (args) => {
       const alternate = args?.alternate as SocketAddress | undefined;
-      if (alternate !== undefined) refuse(addressProblems('alternate', alternate));
+      if (alternate !== undefined) {
+        refuse(addressProblems('alternate', alternate));
+        refuse(ownProblems(alternate, config.relay, { ...listening, hostAddresses: rules.hostAddresses }));
+      }
       await workers.drain(alternate);
     },
     undrain: () => workers.undrain(),
@@ -135,10 +154,8 @@ export async function startTurn(
       return words.join('; ');
     },
     stop: async () => {
-      clearInterval(following);
-      certificate?.close();
       await http?.close();
-      await workers.stop();
+      await close();
     },
   };
 }
@@ -173,6 +190,26 @@ function usersVerb(
         throw new Error("op: 'list', 'put' or 'remove'");
     }
   };
+}
+
+/** Clients that are sent to this server while it drains would come back to it for ever. */
+function ownProblems(
+  { address, port }: SocketAddress,
+  relay: TurnConfig['relay'],
+  { udp, tcp, tls, hostAddresses }: TurnConfig['listen'] & { readonly hostAddresses: readonly string[] },
+): string[] {
+  const spelt = (text: string) => rangeText(parseAddressRange(text)!);
+  const to = spelt(address);
+  const isHere = [...udp, ...tcp, ...tls].some((at) => {
+    if (at.port !== port) return false;
+    const isAny = at.address === '0.0.0.0' || at.address === '::';
+    const heard = isAny ? hostAddresses.filter((one) => one.includes(':') === at.address.includes(':')) : [at.address];
+    const outside = relay.addresses.flatMap((one) =>
+      one.external !== undefined && heard.includes(one.address) ? [one.external] : [],
+    );
+    return [at.address, ...heard, ...outside].some((one) => spelt(one) === to);
+  });
+  return isHere ? [`${address} port ${port} is this server itself; clients would come back to it for ever`] : [];
 }
 
 function openCertificate({ listen, tls }: TurnConfig, warn: (words: string) => void): ServerCertificate | undefined {
@@ -215,9 +252,12 @@ function warnings({ relay, limits }: TurnConfig, certificate: ServerCertificate 
     words.push(
       `${needed} descriptors may be needed and ${files} are allowed (ulimit -n): allocations are refused then`,
     );
-  const ports = (relay.portMax - relay.portMin + 1) * relay.addresses.length;
-  if (relay.portMin > 0 && ports < allocations)
-    words.push(`relay.portMin–portMax are ${ports} ports for limits.allocations of ${allocations}`);
+  const ports = relay.portMax - relay.portMin + 1;
+  const places = relay.addresses.length;
+  if (relay.portMin > 0 && ports * places < allocations)
+    words.push(
+      `turn.relayPorts are ${ports} ports${places > 1 ? ` on each of ${places} addresses` : ''}, fewer than turn.limits.allocations of ${allocations}`,
+    );
   if (certificate?.warning) words.push(certificate.warning);
   return words;
 }

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { CertificateError, readCredentials } from '@offhook/core/node';
 import { type CoturnReading, type CoturnSettings, readCoturnConf } from '@offhook/turn';
 import { hostAddresses } from '../addresses.ts';
 import { closest } from '../config/closest.ts';
@@ -35,7 +37,24 @@ export function readConf(file: string): CoturnReading {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new ConfigError([code === 'ENOENT' ? `${file}: there is no such file` : `${file}: ${message}`]);
   }
-  return readCoturnConf(text, { own: hostAddresses(), closest });
+  // named relative to the configuration
+  const at = (path: string) => resolve(dirname(file), path);
+  return readCoturnConf(text, {
+    own: hostAddresses(),
+    closest,
+    certificateProblem: ({ cert, pkey }) => certificateProblem(at(cert), at(pkey)),
+  });
+}
+
+function certificateProblem(cert: string, key: string) {
+  try {
+    readCredentials({ cert, key }, Date.now());
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    const words = error.message;
+    return { key: words.startsWith(`${key}:`) ? ('pkey' as const) : ('cert' as const), words };
+  }
 }
 
 function taken({ listen, relay, realm, secrets, users = [], peers, limits = {}, tls }: CoturnSettings): string[] {

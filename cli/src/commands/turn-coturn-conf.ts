@@ -13,6 +13,7 @@ import { hostAddresses, loopbackAddresses } from '../addresses.ts';
 import { UsageError, type Values } from '../arguments.ts';
 import { type Composition, nth } from '../composition.ts';
 import { type Config, configProblems, loadConfig } from '../config/config.ts';
+import { peerRules } from '../config/peers.ts';
 import { loadSecrets } from '../config/secrets.ts';
 import { workerCount } from '../parts.ts';
 import { version } from '../root.ts';
@@ -65,13 +66,16 @@ function forCoturn(composition: Composition): CoturnSettings {
     return far.length > 0 ? far : all;
   };
   const { listen, relay, peers } = settings;
+  const named = peerRules(config.turn.allowedPeers);
+  const builtIn = peers.allow.slice(0, peers.allow.length - named.length);
   return {
     ...settings,
     secrets: composition.secrets().turn,
     ...(usersFile !== undefined && existsSync(usersFile) ? { usersFile } : {}),
     listen: { udp: outside(listen.udp), tcp: outside(listen.tcp), tls: outside(listen.tls) },
     relay: { ...relay, addresses: outside(relay.addresses) },
-    peers: { ...peers, allow: peers.allow.filter(({ address }) => !isLoopback(address)) },
+    // what somebody has named is left out with a note, by the writer
+    peers: { ...peers, allow: [...builtIn.filter(({ address }) => !isLoopback(address)), ...named] },
   };
 }
 

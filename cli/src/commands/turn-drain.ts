@@ -13,9 +13,11 @@ interface DrainOptions {
 /** No new allocations from now on; those that are there go on until their clients let go of them. */
 export async function turnDrain(data: string, { to, wait }: DrainOptions): Promise<number> {
   await ask(data, 'turn', 'drain', to ? { alternate: to } : {});
-  const where = to
-    ? `clients are sent to ${to.address} port ${to.port}`
-    : 'clients are sent to turn.alternateServer, or refused where there is none';
+  const { details } = (await ask(data, 'turn', 'status')) as PartStatus;
+  const where =
+    typeof details.drainsTo === 'string'
+      ? `clients are sent to ${details.drainsTo}`
+      : 'clients are refused (there is neither --to nor turn.alternateServer)';
   out(`TURN makes no new allocations, ${where}; to take it back: ${command('turn undrain')}`);
   if (wait) await waitUntilEmpty(data);
   return 0;

@@ -29,7 +29,10 @@ function inWords({ state, pid, startedAt, ports, details }: PartStatus, users: r
   const held = [counted(details.allocations, 'allocation'), counted(details.users, 'user')];
   if (details.workers !== undefined) held.push(counted(details.workers, 'worker'));
   lines.push(`  ${held.join(', ')}`);
-  if (state === 'draining') lines.push(`  no new allocations are made; to take them again: ${command('turn undrain')}`);
+  if (state === 'draining') {
+    const to = details.drainsTo === undefined ? 'clients are refused' : `clients are sent to ${details.drainsTo}`;
+    lines.push(`  no new allocations are made, ${to}; to take them again: ${command('turn undrain')}`);
+  }
   if (users.length > 0) lines.push('', row('user', 'allocations', 'to peers', 'to clients'));
   const most = [...users].sort((a, b) => b.bytesToPeers + b.bytesToClient - a.bytesToPeers - a.bytesToClient);
   for (const one of most)

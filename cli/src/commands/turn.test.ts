@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type AdminHandler, type PartStatus, serveAdmin } from '@offhook/core/node';
+import { type AdminHandler, type PartStatus, ServerCertificate, serveAdmin } from '@offhook/core/node';
 import { readCoturnConf } from '@offhook/turn';
 
 const bin = join(import.meta.dirname, '../../bin/offhook.mjs');
@@ -80,13 +80,19 @@ const FIGURES = [
 
 test('status in words and as JSON: what is held, and who uses it, the most first', async (t) => {
   const { part, run } = system(t);
-  await part('turn', { status: () => status({ state: 'draining' }), figures: () => ({ users: FIGURES }) });
+  await part('turn', {
+    status: () => status({ state: 'draining', details: { ...status().details, drainsTo: '192.0.2.7 port 3478' } }),
+    figures: () => ({ users: FIGURES }),
+  });
   const { out, code } = await run('status');
   assert.match(
     out,
     /^turn draining, pid \d+, since .*; udp 3478, tcp 3478, tls 5349\n {2}3 allocations, 2 users, 2 workers\n/,
   );
-  assert.match(out, /no new allocations are made; to take them again: .* turn undrain/);
+  assert.match(
+    out,
+    /no new allocations are made, clients are sent to 192\.0\.2\.7 port 3478; to take them again: .* turn undrain/,
+  );
   assert.match(out, /\nbob +2 +1\.2 MB in 3000 +0 B in 0\nalice +1 +900 B in 9 +99 B in 1\n$/);
   assert.equal(code, 0);
   const json = JSON.parse((await run('--json')).out) as PartStatus & { figures: unknown };
@@ -143,9 +149,10 @@ test('a password comes by standard input, so that it stands in no command line',
 
 test('drain sends clients elsewhere and waits until nobody is left', async (t) => {
   const { part, run, asked } = system(t);
-  let left = 2;
+  let left = 3;
+  let drainsTo: string | undefined = '2001:db8::7 port 3478';
   await part('turn', {
-    status: () => status({ details: { allocations: left > 0 ? left-- : 0 } }),
+    status: () => status({ details: { drainsTo, allocations: left > 0 ? left-- : 0 } }),
     drain: () => ({}),
     undrain: () => ({}),
   });
@@ -154,10 +161,27 @@ test('drain sends clients elsewhere and waits until nobody is left', async (t) =
   assert.match(out, /\n2 allocations are left\n1 allocation is left\nno allocation is left\n$/);
   assert.equal(code, 0);
   assert.deepEqual(asked, [['turn', 'drain', { alternate: { address: '2001:db8::7', port: 3478 } }]]);
-  await run('drain');
+  drainsTo = undefined;
+  assert.match((await run('drain')).out, /^TURN makes no new allocations, clients are refused \(there is neither --to/);
   assert.deepEqual(asked.at(-1), ['turn', 'drain', {}]);
   assert.equal((await run('undrain')).out, 'TURN makes allocations again\n');
   assert.equal(asked.at(-1)?.[1], 'undrain');
+});
+
+test('TURN that is switched off is told apart from a system that does not run', async (t) => {
+  const { part, run, folder } = system(t);
+  assert.match((await run('status')).err, /^offhook: Offhook does not run with the data folder /);
+  await part('signaling', { status: () => status({ part: 'signaling' }) });
+  assert.match(
+    (await run('status')).err,
+    /^offhook: TURN does not run with the data folder .*, though signaling does\. /,
+  );
+  const path = join(folder, 'offhook.config.json');
+  writeFileSync(path, JSON.stringify({ turn: { enabled: false } }));
+  for (const words of [['status'], ['drain'], ['undrain'], ['users']]) {
+    const { err, code } = await run(...words);
+    assert.deepEqual([err, code], [`offhook: TURN is switched off (turn.enabled is false in ${path})\n`, 1]);
+  }
 });
 
 test('a new secret: kept in the file, told to TURN first and then to signalling', async (t) => {
@@ -166,10 +190,10 @@ test('a new secret: kept in the file, told to TURN first and then to signalling'
   const [first, before] = secrets().turn as [string, string];
   await part('turn', { status, secrets: () => ({}) });
   await part('signaling', { status: () => status({ part: 'signaling' }), 'turn-secret': () => ({}) });
-  const { out, code } = await run('rotate-secret');
+  const { out, code } = await run('rotate-secret', '--force');
   assert.match(
     out,
-    /^TURN credentials are signed with a new secret; those of the one before are good until they end\.\n/,
+    /^TURN credentials are signed with a new secret; those of the one before are good until they end\.\nThat takes up to 43200 s/,
   );
   assert.equal(code, 0);
   const now = secrets().turn as string[];
@@ -179,6 +203,35 @@ test('a new secret: kept in the file, told to TURN first and then to signalling'
     ['turn', 'secrets', { secrets: now }],
     ['signaling', 'turn-secret', { secret: now[0] }],
   ]);
+});
+
+test('a second new secret within the time that credentials are good is refused, since it would cut clients off', async (t) => {
+  const { run, folder, data, secrets } = system(t);
+  const config = (credentialTtlS: number) =>
+    writeFileSync(join(folder, 'offhook.config.json'), JSON.stringify({ turn: { credentialTtlS } }));
+  config(600);
+  assert.equal((await run('rotate-secret')).code, 0);
+  const { turn } = secrets();
+  const refused = await run('rotate-secret');
+  const [, ago, wait] = /^offhook: the last change was (\d+) s ago: .* wait (\d+) s or use --force\n$/.exec(
+    refused.err,
+  )!;
+  assert.deepEqual([Number(ago) + Number(wait), refused.code], [600, 1]);
+  assert.deepEqual(secrets().turn, turn);
+
+  const rotated = (agoS: number) =>
+    writeFileSync(
+      join(data, 'secrets.json'),
+      JSON.stringify({ ...secrets(), turnRotatedAt: new Date(Date.now() - agoS * 1000).toISOString() }),
+    );
+  rotated(700);
+  // signalling was started when credentials were good for longer
+  writeFileSync(join(data, 'run/signaling.config.json'), JSON.stringify({ turn: { ttlS: 3600 } }));
+  assert.match((await run('rotate-secret')).err, /the last change was 70\d s ago: /);
+  rotated(3700);
+  assert.equal((await run('rotate-secret')).code, 0);
+  assert.equal((await run('rotate-secret', '--force')).code, 0);
+  assert.ok(!secrets().turn.includes(turn[0]!));
 });
 
 test('when TURN can’t be told, signalling goes on with the secret that is good there', async (t) => {
@@ -229,14 +282,25 @@ test('the configuration as a coturn.conf, for its owner alone, and what our serv
   const config = {
     public: true,
     hostAddresses: ['10.0.0.5'],
-    turn: { external: '11.0.0.1', allowedPeers: ['10.1.0.0/16'] },
+    turn: { external: '11.0.0.1', allowedPeers: ['10.1.0.0/16', '127.0.0.1:7000', '10.0.0.5:20000-20010'] },
   };
   writeFileSync(join(folder, 'offhook.config.json'), JSON.stringify(config));
   const { out, err, code } = await run('coturn-conf', '--for', '4.6', '--out', 'coturn.conf');
   assert.deepEqual([out, code], ['', 0]);
   assert.match(err, /coturn\.conf is for coturn 4\.6 to 4\.15, and for its user alone to read:\nit holds the secrets/);
-  assert.match(err, /note: peers\.allow 10\.0\.0\.5 port 20000: coturn knows no ports of peers/);
+  assert.match(
+    err,
+    /note: turn\.allowedPeers, or media relay: 10\.0\.0\.5 port 20000, 20000–20010: coturn knows no ports of peers/,
+  );
+  assert.match(
+    err,
+    /note: turn\.allowedPeers, or media relay: 127\.0\.0\.1 port 7000: coturn lets nobody reach loopback/,
+  );
+  assert.doesNotMatch(err, /127\.0\.0\.1 port 20000/);
   const path = join(folder, 'coturn.conf');
+  // once for what is relayed there, once for all rules
+  const lines = readFileSync(path, 'utf8').split('\n');
+  assert.equal(lines.filter((line) => line === 'allowed-peer-ip=10.0.0.5').length, 2);
   assert.equal(statSync(path).mode & 0o777, 0o600);
   const { settings, problems, unknown } = readCoturnConf(readFileSync(path, 'utf8'));
   assert.deepEqual([problems, unknown], [[], []]);
@@ -262,6 +326,12 @@ test('the configuration as a coturn.conf, for its owner alone, and what our serv
     [],
   );
 
+  const unmade = await run('check-conf', 'coturn.conf');
+  assert.match(unmade.out, /\n {2}BAD {2}line \d+: cert: \/.*\/data\/tls\/server\.pem: there is no such file/);
+  assert.equal(unmade.code, 1);
+  const log = { info: () => {}, warn: () => {} };
+  const names = () => ['localhost'];
+  new ServerCertificate({ settings: { folder: join(folder, 'data/tls') }, names, nowMs: Date.now, log }).close();
   const checked = await run('check-conf', 'coturn.conf');
   assert.match(
     checked.out,

@@ -7,8 +7,19 @@ import { helpCommand } from '../spelling.ts';
 const USERS_OPS = ['list', 'add', 'remove'] as const;
 const WEEK_S = 604_800;
 
+export async function turn(call: Invocation): Promise<number> {
+  const { NotRunning } = await import('../running.ts');
+  try {
+    return await run(call);
+  } catch (error) {
+    if (!(error instanceof NotRunning)) throw error;
+    const words = await (await import('./turn-absent.ts')).turnAbsence(call.data(), call.values);
+    throw words === undefined ? error : new Error(words);
+  }
+}
+
 /** Each is loaded when it is called. */
-export async function turn({ words: [op = 'status', first, second], values, data }: Invocation): Promise<number> {
+async function run({ words: [op = 'status', first, second], values, data }: Invocation): Promise<number> {
   const { json = false } = values;
   switch (op) {
     case 'status':
@@ -23,7 +34,7 @@ export async function turn({ words: [op = 'status', first, second], values, data
     case 'undrain':
       return (await import('./turn-drain.ts')).turnUndrain(data());
     case 'rotate-secret':
-      return (await import('./turn-secret.ts')).rotateSecret(data());
+      return (await import('./turn-secret.ts')).rotateSecret(data(), values);
     case 'credentials': {
       const user = needed(first, 'for whom? offhook turn credentials <user>.', 'turn credentials');
       const ttlS = numberOption(values, 'ttl', { min: 1, max: WEEK_S, otherwise: 3600, kind: 'whole' });

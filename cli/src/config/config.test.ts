@@ -137,6 +137,7 @@ const WRONG: readonly [unknown, readonly RegExp[]][] = [
     [/'8\.8\.8\.8:0': ports are 1/, /'8\.8\.8\.8:9-5': ports/],
   ],
   [{ turn: { deniedPeers: ['8.8.8.8'] } }, [/^turn\.deniedPeers says nothing with turn\.peers "relay"/]],
+  [{ turn: { port: 443, tlsPort: 443 } }, [/^turn\.port and turn\.tlsPort are both 443: TCP and TLS need a port each/]],
   [{ turn: { peers: 'all' } }, [/^turn\.peers has to be one of "relay", "public", not "all"$/]],
   [{ turn: { external: 'turn.example.org' } }, [/^turn\.external: 'turn\.example\.org' is no IPv4 address/]],
   [{ turn: { external: 7 } }, [/^turn\.external has to be a text in quotes or an object/]],
@@ -236,10 +237,10 @@ test('a new TURN secret comes first, the one before stays, those before it donâ€
   const data = join(folder, 'rotated');
   const live = liveSecrets(data);
   const [first] = live().turn;
-  const second = rotateTurnSecret(data);
+  const second = rotateTurnSecret(data, 0);
   assert.deepEqual(second.turn.slice(1), [first]);
   assert.deepEqual(live(), second);
-  const third = rotateTurnSecret(data);
+  const third = rotateTurnSecret(data, 0);
   assert.deepEqual(live(), third);
   assert.deepEqual(third.turn.slice(1), [second.turn[0]]);
   assert.equal(third.turn.length, 2);

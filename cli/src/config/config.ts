@@ -114,12 +114,17 @@ export function homeOf(cwd: string, root: string): string {
   return signs.some((sign) => existsSync(join(cwd, sign))) ? cwd : root;
 }
 
+/** The file that is read, be it there or not. */
+export function configPath({ config }: Pick<ConfigFlags, 'config'>, cwd: string, root = ROOT): string {
+  return config === undefined ? join(homeOf(cwd, root), FILE) : resolve(cwd, config);
+}
+
 /**
  * Reads the configuration: the file (`offhook.config.json` of the current folder, or of the project's folder, unless
  * another is named), then the flags over it. Throws ConfigError with everything that is wrong.
  */
 export function loadConfig(flags: ConfigFlags, cwd: string, root = ROOT): Config {
-  const path = flags.config === undefined ? join(homeOf(cwd, root), FILE) : resolve(cwd, flags.config);
+  const path = configPath(flags, cwd, root);
   const raw = readSettings(path, flags.config === undefined ? 'may be missing' : 'has to be there');
   const base = dirname(path);
   const config = raw ?? {};

@@ -54,12 +54,20 @@ export function liveSecrets(data: string): () => Secrets {
 }
 
 /** A new secret for TURN's credentials; the one before stays good, those before it don't. */
-export function rotateTurnSecret(data: string): Secrets {
+export function rotateTurnSecret(data: string, wallMs: number): Secrets {
   const secrets = loadSecrets(data);
   const path = secretsPath(data);
   const rotated: Secrets = { ...secrets, turn: [made(), ...secrets.turn.slice(0, KEPT - 1)] };
-  store(path, { ...readKnown(path), ...rotated });
+  store(path, { ...readKnown(path), ...rotated, turnRotatedAt: new Date(wallMs).toISOString() });
   return rotated;
+}
+
+/** When the secret was changed that a further change would make useless; undefined when that would harm nobody. */
+export function turnRotatedAtMs(data: string): number | undefined {
+  const known = readKnown(secretsPath(data));
+  if ([known?.turn].flat().filter(isSecret).length < KEPT) return undefined;
+  const atMs = Date.parse(String(known?.turnRotatedAt));
+  return Number.isNaN(atMs) ? undefined : atMs;
 }
 
 /** All at once, or not at all. */

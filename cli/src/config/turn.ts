@@ -59,6 +59,10 @@ export function turnProblems(turn: TurnSettings, host: HostSettings): string[] {
     if (text !== undefined && parseSocketAddress(text) === undefined)
       problems.push(`turn.${name}: '${text}' is no address and port, as 192.0.2.7:3478 or [2001:db8::7]:3478`);
   }
+  if (turn.tcp && turn.tls && turn.port > 0 && turn.port === turn.tlsPort)
+    problems.push(
+      `turn.port and turn.tlsPort are both ${turn.port}: TCP and TLS need a port each (or set turn.tcp or turn.tls to false)`,
+    );
   for (const address of turn.ipv6Addresses) {
     if (ipFamily(address) !== 6) problems.push(`turn.ipv6Addresses: '${address}' is no IPv6 address`);
     else if (address === '::') problems.push("turn.ipv6Addresses: '::' can't be told to peers; name the addresses");

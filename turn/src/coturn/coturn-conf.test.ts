@@ -210,7 +210,8 @@ function settings(version: CoturnVersion): fc.Arbitrary<CoturnSettings> {
       const listen = {
         udp: on(g.udp || !anything, square ? [g.port, g.port + 1] : [g.port]),
         tcp: on(g.tcp, [g.port]),
-        tls: on(g.tls, [g.tlsPort]),
+        // TCP and TLS are never at one port
+        tls: on(g.tls, [g.tlsPort === g.port ? g.port + 1 : g.tlsPort]),
       };
       // the port stands in the file for UDP and TCP; with neither it is not told
       const external = (address: string) => (g.external && !address.includes(':') ? { external: g.external } : {});
@@ -292,6 +293,11 @@ for (const [lines, kind, words] of [
   ['external-ip=example.org', 'problems', /a public address is needed/],
   ['min-port=60000\nmax-port=50000', 'problems', /min-port 60000 is above max-port 50000/],
   ['cert=/c.pem', 'problems', /pkey is missing/],
+  [
+    'cert=/c.pem\npkey=/k.pem\nlistening-port=443\ntls-listening-port=443',
+    'problems',
+    /listening-port and tls-listening-port are both 443: /,
+  ],
   ['no-udp\nno-tcp', 'problems', /nothing is left to listen on/],
   ['rest-api-separator=-', 'problems', /parted by ':' here, not '-'/],
   ['user=alice', 'problems', /name:password is needed/],
@@ -301,6 +307,10 @@ for (const [lines, kind, words] of [
   ['user=1700000000:x', 'problems', /looks like a time-limited user name/],
   ['stale-nonce=3600', 'notes', /stale-nonce=3600 is not supported here: nonces are good for 600 s/],
   ['mobility', 'notes', /mobility is not supported here: a client that changes its address/],
+  ['log-file=/var/log/turn.log', 'notes', /log-file is not supported here: no log of clients is written/],
+  ['\tverbose', 'notes', /line 5: verbose is not supported here: no log of clients/],
+  ['prometheus', 'notes', /prometheus is not supported here: figures are not had with turn serve/],
+  ['cli-password=x', 'notes', /cli-password is not supported here: not had with turn serve/],
   ['max-bps=0', 'notes', /without a limit is not supported here/],
   ['', 'notes', /without denied-peer-ip coturn lets clients reach every address/],
   ['denied-peer-ip=10.0.0.0/8', 'notes', /is taken; coturn itself does not read prefixes/],
@@ -318,6 +328,20 @@ for (const [lines, kind, words] of [
     if (kind !== 'problems') assert.deepEqual(reading(lines).problems, []);
   });
 }
+
+test('the files of the certificate are looked into where TLS is had, and the line is told', () => {
+  const asked: unknown[] = [];
+  const read = (more: string) =>
+    readCoturnConf(`${MINIMAL}cert=/old.pem\npkey=/k.pem\ncert=/c.pem\n${more}`, {
+      certificateProblem: (files) => {
+        asked.push(files);
+        return { key: 'cert', words: '/c.pem: there is no such file' };
+      },
+    }).problems;
+  assert.deepEqual(read(''), ['line 7: cert: /c.pem: there is no such file']);
+  assert.deepEqual(read('no-tls\n'), []);
+  assert.deepEqual(asked, [{ cert: '/c.pem', pkey: '/k.pem' }]);
+});
 
 test('a file without any credentials is refused: coturn would let everybody in', () => {
   const { problems } = readCoturnConf('listening-ip=192.0.2.2\nrealm=r\n');
@@ -345,15 +369,7 @@ test('what is so here anyway is accepted without a word', () => {
     'stale-nonce',
     'stale-nonce=600',
   ];
-  const same = [
-    'permission-lifetime=300',
-    'no-auth=0',
-    'mobility=no',
-    'syslog',
-    '# a comment',
-    '\tverbose',
-    'no-tlsv1',
-  ];
+  const same = ['permission-lifetime=300', 'no-auth=0', 'mobility=no', '# a comment', '\tno-stdout-log', 'no-tlsv1'];
   const denied = 'denied-peer-ip=9.0.0.0-9.255.255.255';
   const { problems, unknown, notes } = reading([...silent, ...same, denied].join('\n'));
   assert.deepEqual([problems, unknown, notes], [[], [], []]);

@@ -21,16 +21,7 @@ export const ALREADY_SO: ReadonlySet<string> = new Set([
   ...['no-cli', 'no-dtls', 'no-tcp-relay', 'no-multicast-peers', 'no-loopback-peers', 'fingerprint', 'no-tlsv1'],
   ...['no-tlsv1_1', 'no-sslv2', 'no-sslv3', 'no-stun-backward-compatibility', 'response-origin-only-with-rfc5780'],
   ...['no-software-attribute', 'prod', 'unauthorized-ratelimit', 'no-auth-pings', 'no-dynamic-ip-list'],
-  ...[
-    'no-dynamic-realms',
-    'no-stdout-log',
-    'syslog',
-    'syslog-facility',
-    'log-file',
-    'simple-log',
-    'verbose',
-    'Verbose',
-  ],
+  ...['no-dynamic-realms', 'no-stdout-log', 'syslog-facility'],
   ...['new-log-timestamp', 'new-log-timestamp-format', 'log-binding', 'pidfile', 'daemon', 'dh566', 'dh1066', 'dh2066'],
   ...['ec-curve-name', 'ne', 'cli-max-output-sessions'],
 ]);
@@ -64,6 +55,10 @@ export const REFUSED: Readonly<Record<string, string>> = {
   ),
 };
 
+const NO_ADMIN = 'not had with turn serve; all of Offhook has offhook turn status';
+const NO_FIGURES = 'figures are not had with turn serve; all of Offhook has them at turn.http';
+const NO_LOG = 'no log of clients is written; what goes wrong is told on standard error';
+
 /** Known to coturn, without effect here: what happens instead. */
 export const UNSUPPORTED: Readonly<Record<string, string>> = {
   'listening-device': 'the addresses are those of listening-ip',
@@ -80,7 +75,7 @@ export const UNSUPPORTED: Readonly<Record<string, string>> = {
   'secure-stun': 'Binding is answered without credentials, within a limit for each address',
   'stun-only': 'TURN is served too',
   'no-stun': 'Binding is answered too',
-  'bps-capacity': 'limits are for each allocation and user: max-bps, limits.userBytesPerS',
+  'bps-capacity': 'limits are for each allocation: max-bps',
   'max-allocate-timeout': 'nothing is kept of a client before its first signed request',
   'keep-address-family': 'who names no address family gets IPv4 (RFC 8656 7.2)',
   'CA-file': 'clients are not asked for certificates; credentials let them in',
@@ -94,23 +89,24 @@ export const UNSUPPORTED: Readonly<Record<string, string>> = {
   'tcp-relay': 'peers are reached over UDP only (no RFC 6062)',
   'stun-backward-compatibility': 'RFC 3489 is not spoken',
   'software-attribute': 'the software is not told',
-  cli: 'there is offhook turn status',
-  'cli-ip': 'there is offhook turn status',
-  'cli-port': 'there is offhook turn status',
-  'cli-password': 'there is offhook turn status',
-  'web-admin': 'there is offhook turn status',
-  'web-admin-ip': 'there is offhook turn status',
-  'web-admin-port': 'there is offhook turn status',
-  'web-admin-listen-on-workers': 'there is offhook turn status',
+  cli: NO_ADMIN,
+  'cli-ip': NO_ADMIN,
+  'cli-port': NO_ADMIN,
+  'cli-password': NO_ADMIN,
+  'web-admin': NO_ADMIN,
+  'web-admin-ip': NO_ADMIN,
+  'web-admin-port': NO_ADMIN,
+  'web-admin-listen-on-workers': NO_ADMIN,
   'acme-redirect': 'HTTP is not spoken on these ports',
-  'redis-statsdb': 'figures are had by metrics, and offhook turn status',
-  prometheus: 'figures are had by metrics of the admin socket, or /metrics of the web phone’s port',
-  'prometheus-address': 'figures are had by metrics of the admin socket',
-  'prometheus-port': 'figures are had by metrics of the admin socket',
-  'prometheus-path': 'figures are had by metrics of the admin socket',
-  'prometheus-username-labels': 'figures of users are had by offhook turn status',
-  'drain-min-allocations': 'there is offhook turn drain',
+  'redis-statsdb': NO_FIGURES,
+  prometheus: NO_FIGURES,
+  'prometheus-address': NO_FIGURES,
+  'prometheus-port': NO_FIGURES,
+  'prometheus-path': NO_FIGURES,
+  'prometheus-username-labels': NO_FIGURES,
+  'drain-min-allocations': 'not had with turn serve; all of Offhook has offhook turn drain',
   'multiplex-peer': 'every allocation has a port of its own',
+  ...Object.fromEntries(['verbose', 'Verbose', 'log-file', 'syslog', 'simple-log'].map((key) => [key, NO_LOG])),
   'proc-user': 'start it as the user that it shall run as',
   'proc-group': 'start it as the user that it shall run as',
 };

@@ -14,6 +14,8 @@ import { type PeerRule, type PeerRules, peerRuleProblem } from '../peers/peer-ru
 import { neverPeers, specialRanges } from '../peers/special-ranges.ts';
 import type { CoturnSettings, CoturnVersion } from './settings.ts';
 
+/** Where a rule comes from that lets clients reach somebody. */
+const ALLOWED = 'turn.allowedPeers, or media relay:';
 const EVERYTHING = ['0.0.0.0/0', '::/0'].map((text) => parseAddressRange(text)!);
 /** coturn refuses these by itself, whatever its lists say; without `allow-loopback-peers` no line opens them. */
 const LOOPBACK = ['127.0.0.0/8', '::1'].map((text) => parseAddressRange(text)!);
@@ -41,41 +43,43 @@ interface PeerLines {
 export function peerLines(settings: CoturnSettings, version: CoturnVersion): PeerLines {
   const { peers, relay } = settings;
   const notes: string[] = [];
-  const lines: string[] = [];
+  const rules = new Set<string>();
   const own = ownAddresses(relay.addresses);
-  for (const address of own) lines.push(`allowed-peer-ip=${address}`);
+  const ownLines = own.map((address) => `allowed-peer-ip=${address}`);
+  // a rule for an address of ours is a second line: read again, it opens more than what is relayed there
+  const lines = () => [...ownLines, ...rules];
+  const opened: PeerRule[] = [];
   for (const rule of peers.allow) {
     const range = parseAddressRange(rule.address)!;
     if (LOOPBACK.some((one) => rangeHolds(one, range))) {
-      notes.push(`peers.allow ${ruleText(rule)}: coturn lets nobody reach loopback, so this is left out`);
+      notes.push(`${ALLOWED} ${ruleText(rule)}: coturn lets nobody reach loopback, so this is left out`);
       continue;
     }
     if (EMBEDDING.some((one) => rangeHolds(one, range))) {
-      notes.push(`peers.allow ${ruleText(rule)}: coturn does not look at the IPv4 address inside, so this is left out`);
+      notes.push(`${ALLOWED} ${ruleText(rule)}: coturn does not look at the IPv4 address inside, so this is left out`);
       continue;
     }
     // in coturn's lists what is allowed wins, however wide; ours opens nothing narrower than itself
     const narrower = specialRanges().filter((special) => rangeSize(special) < rangeSize(range));
-    const opened = rangeWithout(range, [...neverPeers(), ...narrower]);
-    if (opened.length === 0) continue;
-    if (rule.portMin !== undefined)
-      notes.push(`peers.allow ${ruleText(rule)}: coturn knows no ports of peers, so all ports there are open`);
-    for (const part of opened) for (const text of boxes(part, version)) lines.push(`allowed-peer-ip=${text}`);
+    const parts = rangeWithout(range, [...neverPeers(), ...narrower]);
+    if (parts.length === 0) continue;
+    opened.push(rule);
+    for (const part of parts) for (const text of boxes(part, version)) rules.add(`allowed-peer-ip=${text}`);
   }
+  notes.push(...portNotes(ALLOWED, opened, 'open'));
   if (own.length > 0)
     notes.push(`coturn knows no ports of peers: every UDP port of ${own.join(' and ')} is open to clients`);
   if (peers.base === 'none') {
-    for (const range of EVERYTHING) lines.push(`denied-peer-ip=${coturnRange(range)}`);
-    return { lines, notes };
+    for (const range of EVERYTHING) rules.add(`denied-peer-ip=${coturnRange(range)}`);
+    return { lines: lines(), notes };
   }
+  notes.push(...portNotes('turn.deniedPeers', peers.deny, 'closed'));
   for (const rule of peers.deny) {
-    if (rule.portMin !== undefined)
-      notes.push(`peers.deny ${ruleText(rule)}: coturn knows no ports of peers, so all ports there are closed`);
-    for (const text of boxes(parseAddressRange(rule.address)!, version)) lines.push(`denied-peer-ip=${text}`);
+    for (const text of boxes(parseAddressRange(rule.address)!, version)) rules.add(`denied-peer-ip=${text}`);
   }
-  for (const address of closedListeners(settings)) lines.push(`denied-peer-ip=${address}`);
-  for (const text of specialLines(version)) lines.push(`denied-peer-ip=${text}`);
-  return { lines, notes };
+  for (const address of closedListeners(settings)) rules.add(`denied-peer-ip=${address}`);
+  for (const text of specialLines(version)) rules.add(`denied-peer-ip=${text}`);
+  return { lines: lines(), notes };
 }
 
 /** The other way: what the lists of a coturn.conf mean as our rules. */
@@ -117,7 +121,7 @@ export function peersFrom(
   }
   if (denied.length === 0)
     notes.push(
-      'without denied-peer-ip coturn lets clients reach every address but loopback; here it is every public one (peers.base public)',
+      'without denied-peer-ip coturn lets clients reach every address but loopback; here it is every public one',
     );
   for (const address of closedListeners(settings)) {
     const at = deny.indexOf(address);
@@ -185,7 +189,21 @@ function coturnRange({ family, first, last }: AddressRange): string {
   return from === to ? from : `${from}-${to}`;
 }
 
-function ruleText({ address, portMin, portMax }: PeerRule): string {
-  if (portMin === undefined) return address;
-  return `${address} port ${portMax === undefined || portMax === portMin ? portMin : `${portMin}–${portMax}`}`;
+/** One note for each address whose ports get lost, with all of its ports. */
+function portNotes(key: string, rules: readonly PeerRule[], state: 'open' | 'closed'): string[] {
+  const addresses = [...new Set(rules.map(({ address }) => address))];
+  return addresses.flatMap((address) => {
+    const same = rules.filter((rule) => rule.address === address);
+    if (same.some(({ portMin }) => portMin === undefined)) return []; // all are meant
+    const ports = [...new Set(same.map(portText))].join(', ');
+    return `${key} ${address} port ${ports}: coturn knows no ports of peers, so all ports there are ${state}`;
+  });
+}
+
+function ruleText(rule: PeerRule): string {
+  return rule.portMin === undefined ? rule.address : `${rule.address} port ${portText(rule)}`;
+}
+
+function portText({ portMin, portMax }: PeerRule): string {
+  return portMax === undefined || portMax === portMin ? String(portMin) : `${portMin}–${portMax}`;
 }

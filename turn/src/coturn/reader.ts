@@ -3,7 +3,7 @@ import type { RelayAddress } from '../allocation/relay-address.ts';
 import { userNameProblem } from '../auth/long-term-users.ts';
 import type { TurnListen } from '../config.ts';
 import { turnConfigProblems } from '../config-problems.ts';
-import type { TurnLimits } from '../limits.ts';
+import { DEFAULT_LIMITS, type TurnLimits } from '../limits.ts';
 import { confLines, isOn } from './conf-line.ts';
 import { ALREADY_SO, ONE_VALUE, READ, REFUSED, type ReadKey, UNSUPPORTED } from './keys.ts';
 import { peersFrom } from './peer-lines.ts';
@@ -25,6 +25,11 @@ export interface ReaderOptions {
   readonly own?: readonly string[];
   /** The key that was meant by one that nobody knows. */
   readonly closest?: (word: string, known: readonly string[]) => string | undefined;
+  /** Looks into the files of the certificate: which of the two can't be used and why, in words. */
+  readonly certificateProblem?: (files: {
+    readonly cert: string;
+    readonly pkey: string;
+  }) => { readonly key: 'cert' | 'pkey'; readonly words: string } | undefined;
 }
 
 type Values = ReadonlyMap<ReadKey, readonly string[]>;
@@ -44,7 +49,10 @@ const KNOWN: readonly string[] = [
 ];
 
 /** Reads a coturn.conf: docs/turn.md says which keys. Never throws; everything that is wrong is told at once. */
-export function readCoturnConf(text: string, { own = [], closest }: ReaderOptions = {}): CoturnReading {
+export function readCoturnConf(
+  text: string,
+  { own = [], closest, certificateProblem }: ReaderOptions = {},
+): CoturnReading {
   const said: Said = { problems: [], unknown: [], notes: [] };
   const values = sort(text, said, closest);
   const listen = listeners(values, own, said);
@@ -56,6 +64,11 @@ export function readCoturnConf(text: string, { own = [], closest }: ReaderOption
   said.problems.push(...problems);
   said.notes.push(...notes);
   const cert = last(values, 'cert');
+  const pkey = last(values, 'pkey');
+  if (listen.tls.length > 0 && cert !== undefined && pkey !== undefined) {
+    const problem = certificateProblem?.({ cert, pkey });
+    if (problem) said.problems.push(`line ${lastLine(text, problem.key)}: ${problem.key}: ${problem.words}`);
+  }
   const realm = last(values, 'realm');
   if (realm === undefined) said.problems.push('realm is missing: credentials are made for one');
   const threads = number(values, 'relay-threads', { min: 0, max: 128 }, said);
@@ -64,7 +77,7 @@ export function readCoturnConf(text: string, { own = [], closest }: ReaderOption
   const limits = quotas(values, said);
   const settings: CoturnSettings = {
     listen,
-    ...(listen.tls.length > 0 ? { tls: { folder: '', cert, key: last(values, 'pkey') } } : {}),
+    ...(listen.tls.length > 0 ? { tls: { folder: '', cert, key: pkey } } : {}),
     relay,
     realm: realm ?? '',
     ...credentials(values, said),
@@ -133,6 +146,10 @@ function listeners(values: Values, own: readonly string[], said: Said): TurnList
     tcp: on('no-tcp', [port]),
     tls: cert === undefined || pkey === undefined ? [] : on('no-tls', [tlsPort]),
   };
+  if (listen.tcp.length > 0 && listen.tls.length > 0 && port === tlsPort)
+    said.problems.push(
+      `listening-port and tls-listening-port are both ${port}: TCP and TLS need a port each here (or no-tcp, or no-tls)`,
+    );
   if (at.length > 0 && listen.udp.length + listen.tcp.length + listen.tls.length === 0)
     said.problems.push('no-udp, no-tcp and no TLS: nothing is left to listen on');
   return listen;
@@ -210,7 +227,7 @@ function quotas(values: Values, said: Said): Partial<TurnLimits> {
   ] as const) {
     const value = number(values, key, { min: 0, max: Number.MAX_SAFE_INTEGER }, said);
     if (value === 0)
-      said.notes.push(`${key}=0: without a limit is not supported here: the default of limits.${name} holds`);
+      said.notes.push(`${key}=0: without a limit is not supported here: the default holds, ${DEFAULT_LIMITS[name]}`);
     else if (value !== undefined) limits[name] = value;
   }
   return limits;
@@ -276,6 +293,10 @@ function all(values: Values, key: ReadKey): readonly string[] {
 /** As in coturn, the last one of several counts. */
 function last(values: Values, key: ReadKey): string | undefined {
   return values.get(key)?.at(-1);
+}
+
+function lastLine(text: string, key: ReadKey): number | undefined {
+  return confLines(text).findLast((line) => line.key === key)?.number;
 }
 
 function isGiven(values: Values, key: ReadKey): boolean {

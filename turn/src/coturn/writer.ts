@@ -167,7 +167,7 @@ function runLines(settings: CoturnSettings, version: CoturnVersion, notes: strin
   if (workers !== undefined) lines.push(`relay-threads=${workers}`);
   if (nonceSecret === undefined) return lines;
   if (version === '4.17') return [...lines, ...written([['stateless-nonce-secret', nonceSecret]], notes)];
-  notes.push('nonceSecret: coturn 4.6 keeps each client’s nonce itself');
+  notes.push('stateless-nonce-secret: coturn 4.6 keeps each client’s nonce itself');
   return lines;
 }
 

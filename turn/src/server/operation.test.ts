@@ -34,6 +34,32 @@ virtual(
   { alternateServer: { address: '192.0.2.50', port: 3478 } },
 );
 
+virtual(
+  'the server named for draining stays until another or the end, whatever the rules say meanwhile',
+  async (world) => {
+    const other = { address: '192.0.2.50', port: 3478 };
+    const further = { address: '192.0.2.51', port: 3478 };
+    const bob = await newClient(world, 'bob');
+    const sentTo = async () =>
+      (await bob.request(StunMethod.allocate, transport)).address(StunAttribute.alternateServer);
+    world.server.drain(other);
+    world.server.drain();
+    assert.deepEqual(await sentTo(), other);
+    world.server.apply({
+      secrets: [SECRET],
+      users: [],
+      peers: PEERS,
+      alternateServer: { address: '192.0.2.99', port: 3478 },
+    });
+    assert.deepEqual(await sentTo(), other);
+    world.server.drain(further);
+    assert.deepEqual(await sentTo(), further);
+    world.server.undrain();
+    world.server.drain();
+    assert.deepEqual(await sentTo(), { address: '192.0.2.99', port: 3478 });
+  },
+);
+
 virtual('secrets, users, peers and limits change while it runs; who is no longer allowed is cut off', async (world) => {
   const alice = await newClient(world);
   const peer = await world.socket();

@@ -52,7 +52,7 @@ export class TurnServer {
   readonly #commands: TurnCommand[] = [];
   #rules!: Rules;
   #isDraining = false;
-  /** Where clients are sent while draining, said when it began. */
+  /** Where clients are sent while draining, said last; it wins over the rules' server. */
   #drainTo: SocketAddress | undefined;
   /** Secrets and users as they were applied last. */
   #credentials = '';
@@ -287,10 +287,13 @@ export class TurnServer {
     }
   }
 
-  /** No new allocations from now on; those that exist go on. New clients are sent to `alternate`, or to the rules' server. */
+  /**
+   * No new allocations from now on; those that exist go on. New clients are sent to `alternate`, else where they were sent
+   * before, else to the rules' server.
+   */
   drain(alternate?: SocketAddress): void {
     this.#isDraining = true;
-    this.#drainTo = alternate;
+    this.#drainTo = alternate ?? this.#drainTo;
   }
 
   /** Takes new allocations again. */

@@ -241,6 +241,7 @@ test('a thread that is followed by another drains as all do, also when that bega
   };
   await killed(workers, 1, 'starting');
   await workers.drain({ address: '127.0.0.1', port: 9 });
+  await workers.drain();
   await restarted(workers, 1);
   assert.deepEqual(await answers(), [300]);
   await workers.kill(1);

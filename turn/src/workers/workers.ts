@@ -107,7 +107,7 @@ export class Workers {
     return this.#listening;
   }
 
-  async status(): Promise<WorkerStatus & { readonly workers: number }> {
+  async status(): Promise<WorkerStatus & { readonly workers: number; readonly drainsTo: SocketAddress | undefined }> {
     const each = await this.#askAll('status');
     return {
       workers: each.length,
@@ -115,6 +115,7 @@ export class Workers {
       users: new Set((await this.figures()).filter(({ allocations }) => allocations > 0).map(({ user }) => user)).size,
       connections: sum(each.map(({ answer }) => answer.connections)),
       isDraining: this.#drainTo !== undefined,
+      drainsTo: this.#drainTo && (this.#drainTo.alternate ?? this.#rules.alternateServer),
     };
   }
 
@@ -156,8 +157,8 @@ export class Workers {
   }
 
   async drain(alternate?: SocketAddress): Promise<void> {
-    this.#drainTo = { alternate };
-    await this.#askAll('drain', alternate);
+    this.#drainTo = { alternate: alternate ?? this.#drainTo?.alternate };
+    await this.#askAll('drain', this.#drainTo.alternate);
   }
 
   async undrain(): Promise<void> {
