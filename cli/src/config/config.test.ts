@@ -172,6 +172,42 @@ for (const [config, wanted] of WRONG) {
   });
 }
 
+test('what a schema can’t say is told together with what it says, and nothing that only follows from that', () => {
+  const problems = configProblems({
+    public: 'yes',
+    http: { port: 'abc' },
+    tls: { cert: 'a.pem', key: 7 },
+    media: { rtpPorts: { min: 5000, max: 4000 } },
+    turn: {
+      workerz: 2,
+      relayPorts: { min: 50_000, max: 40_000 },
+      allowedPeers: ['10.0.0.0/99', 7, 'fd00::7:5000'],
+      external: 'not-an-ip',
+      ipv6Addresses: ['foo'],
+      http: '9641',
+    },
+  });
+  const subjects = problems.map((words) => words.split(/[:\s]/)[0]);
+  assert.deepEqual(
+    subjects.sort(),
+    [
+      'http.port',
+      'media.rtpPorts',
+      'public',
+      'tls.key',
+      'turn.allowedPeers',
+      'turn.allowedPeers[1]',
+      'turn.external',
+      'turn.http',
+      'turn.ipv6Addresses',
+      'turn.relayPorts',
+      'unknown',
+    ].sort(),
+    problems.join('\n'),
+  );
+  for (const config of [7, null, [], 'x']) assert.equal(configProblems(config).length, 1);
+});
+
 test('flags win over the file; the file’s data folder is relative to the file, the flag’s to the shell', () => {
   const path = join(folder, 'other.json');
   writeFileSync(

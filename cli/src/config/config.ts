@@ -5,6 +5,7 @@ import { Ajv } from 'ajv';
 import schema from '../../config.schema.json' with { type: 'json' };
 import { ROOT } from '../root.ts';
 import { ConfigError } from './config-error.ts';
+import { soundPart } from './sound-part.ts';
 import { type TrunkSettings, trunkProblems, withAbsolutePaths } from './trunks.ts';
 import { type TurnSettings, turnProblems } from './turn.ts';
 import { inWords, type SchemaNode } from './words.ts';
@@ -74,7 +75,21 @@ const validate = ajv.compile<Config>(schema);
 
 /** Everything that is wrong with a configuration object, in words; the defaults are filled into it. */
 export function configProblems(config: unknown): string[] {
-  if (!validate(config)) return inWords(validate.errors ?? [], schema as SchemaNode);
+  if (validate(config)) return furtherProblems(config);
+  const problems = inWords(validate.errors ?? [], schema as SchemaNode);
+  const rest = soundPart(config, validate);
+  const further = rest ? furtherProblems(rest.config).filter((words) => !follows(words, rest.removed)) : [];
+  return [...problems, ...further];
+}
+
+/** Whether a mistake may only be there because a value was taken out: of the key itself, or of what that stands in. */
+function follows(words: string, removed: readonly string[]): boolean {
+  const subject = words.split(/[\s:]/, 1)[0]!;
+  return removed.some((path) => path === subject || path.startsWith(`${subject}.`));
+}
+
+/** What a schema can't say. */
+function furtherProblems(config: Config): string[] {
   const problems: string[] = [];
   const ranges = { 'media.rtpPorts': config.media.rtpPorts, 'turn.relayPorts': config.turn.relayPorts };
   for (const [name, { min, max }] of Object.entries(ranges)) {
