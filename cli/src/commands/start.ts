@@ -6,6 +6,7 @@ import { type Config, type ConfigFlags, loadConfig } from '../config/config.ts';
 import { ConfigError } from '../config/config-error.ts';
 import { pathProblem } from '../config/data-path.ts';
 import { liveSecrets } from '../config/secrets.ts';
+import { turnFindings } from '../doctor/turn.ts';
 import { composeParts } from '../parts.ts';
 import { version } from '../root.ts';
 import { ask, reachOf, runDirOf, supervisorPidFile } from '../running.ts';
@@ -44,6 +45,8 @@ export async function start(flags: ConfigFlags & { readonly quiet?: boolean | un
   }
   writePidFile(supervisorPidFile(config.data), { pid: process.pid, identity: processIdentity(process.pid) ?? '' });
   const own = config.hostAddresses ?? hostAddresses();
+  for (const { state, words, remedy } of turnFindings(config, own))
+    if (state === 'bad') process.stderr.write(`warning: ${words}; ${remedy}\n`);
   const secrets = liveSecrets(config.data);
   const parts = composeParts({
     config,

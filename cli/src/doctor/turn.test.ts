@@ -22,6 +22,23 @@ test('public on private addresses only: the address outside is missed', () => {
   for (const [settings, own] of content) assert.deepEqual(turnFindings(config(settings), own), []);
 });
 
+test('what is set and has no effect is told', () => {
+  const of = (settings: Record<string, unknown>) =>
+    turnFindings(config(settings), ['10.0.0.5']).map(({ state, words }) => `${state}: ${words}`);
+  const external = { '10.0.0.6': '11.0.0.1' };
+  assert.deepEqual(of({ public: true, turn: { external } }), [
+    'bad: turn.external names 10.0.0.6, no address of this host (it has 10.0.0.5)',
+  ]);
+  assert.deepEqual(of({ public: true, turn: { external: { '10.0.0.5': '11.0.0.1' } } }), []);
+  assert.deepEqual(of({ turn: { external: '11.0.0.1' } }), [
+    'note: turn.external is set, and only this host is listened to',
+  ]);
+  const rtpPorts = { min: 44_000, max: 44_999 };
+  const overlap = { media: { rtpPorts }, turn: { relayPorts: { min: 40_000, max: 44_000 } } };
+  assert.deepEqual(of(overlap), ['note: turn.relayPorts 40000–44000 and media.rtpPorts 44000–44999 overlap']);
+  assert.deepEqual(of({ ...overlap, media: { rtpPorts, path: 'none' } }), []);
+});
+
 test('fewer ports than allocations are told', () => {
   const few = { turn: { relayPorts: { min: 50000, max: 50099 } } };
   assert.match(turnFindings(config(few), [])[0]!.words, /has 100 ports, and turn\.limits\.allocations lets 4000/);

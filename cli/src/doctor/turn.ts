@@ -22,6 +22,7 @@ export function turnFindings(config: Config, own: readonly string[]): Finding[] 
       words: `relayed addresses are told as ${own.join(' or ')}, which nobody outside of this network can reach`,
       remedy: 'behind one-to-one NAT set turn.external to the public address; in a network of its own nothing is wrong',
     });
+  findings.push(...uselessFindings(config, own));
   const { min, max } = turn.relayPorts;
   const ports = max - min + 1;
   if (min > 0 && ports < turn.limits.allocations)
@@ -30,6 +31,37 @@ export function turnFindings(config: Config, own: readonly string[]): Finding[] 
       state: 'note',
       words: `turn.relayPorts has ${ports} ports, and turn.limits.allocations lets ${turn.limits.allocations} be wanted`,
       remedy: 'widen turn.relayPorts, or lower turn.limits.allocations, so that nobody is refused for want of a port',
+    });
+  return findings;
+}
+
+/** What is set and has no effect. */
+function uselessFindings({ public: isPublic, turn, media }: Config, own: readonly string[]): Finding[] {
+  const findings: Finding[] = [];
+  const locals = typeof turn.external === 'object' ? Object.keys(turn.external) : [];
+  const foreign = locals.filter((local) => !own.includes(local));
+  if (foreign.length > 0)
+    findings.push({
+      what: 'TURN address',
+      state: 'bad',
+      words: `turn.external names ${foreign.join(' and ')}, no address of this host (it has ${own.join(', ') || 'none'})`,
+      remedy: 'name the address that this host has behind the NAT: without it clients are told that one',
+    });
+  if (turn.external !== undefined && !isPublic)
+    findings.push({
+      what: 'TURN address',
+      state: 'note',
+      words: 'turn.external is set, and only this host is listened to',
+      remedy: 'set public to true, or leave turn.external out',
+    });
+  const { min, max } = turn.relayPorts;
+  const { rtpPorts } = media;
+  if (media.path !== 'none' && min > 0 && rtpPorts.min > 0 && min <= rtpPorts.max && rtpPorts.min <= max)
+    findings.push({
+      what: 'TURN ports',
+      state: 'note',
+      words: `turn.relayPorts ${min}–${max} and media.rtpPorts ${rtpPorts.min}–${rtpPorts.max} overlap`,
+      remedy: 'give each a range of its own: what one has the other passes over',
     });
   return findings;
 }
