@@ -38,7 +38,10 @@ export async function startTurn(
   refuse(turnConfigProblems(config));
   const warn = (words: string) => process.stderr.write(`${words}\n`);
   let current = config;
-  const read = (policy: TurnConfig) => ({ ...readRules(policy, config.realm), hostAddresses: addresses() });
+  const read = (policy: TurnConfig) => {
+    const rules = readRules(policy, config.realm);
+    return { ...rules, limits: withinDescriptors(rules.limits), hostAddresses: addresses() };
+  };
   let rules: TurnRules & { readonly hostAddresses: readonly string[] } = read(config);
   if (rules.secrets.length === 0 && rules.users.length === 0 && config.usersFile === undefined)
     throw new Error('secrets: without a secret and without long-term users (usersFile) nobody could sign in');
@@ -72,6 +75,7 @@ export async function startTurn(
   }, ADDRESSES_EACH_MS);
   following.unref();
   certificate?.follow(() => void workers.use(certificate.context('browsers') as { cert: string; key: string }));
+  for (const words of warnings(config, certificate)) warn(`warning: ${words}`);
   const { listening } = workers;
   const details = async () => {
     const { isDraining: _, drainsTo, ...status } = await workers.status();
@@ -148,7 +152,7 @@ export async function startTurn(
       await apply(read(next));
       words.push(
         `${rules.secrets.length} secrets and ${rules.users.length} users are good`,
-        ...restartWords(current, next),
+        ...restartWords(config, next),
       );
       current = next;
       return words.join('; ');
@@ -241,6 +245,13 @@ function restartWords(before: TurnConfig, after: TurnConfig): string[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof TurnConfig)[];
   const changed = names.filter((name) => !live.has(name) && print(before[name]) !== print(after[name]));
   return changed.length > 0 ? [`only a restart changes: ${changed.join(', ')}`] : [];
+}
+
+/** Connections, which anybody can make, take no more than half of the descriptors; the other half is for relay sockets. */
+function withinDescriptors(limits: TurnConfig['limits']): TurnConfig['limits'] {
+  const { connections } = { ...DEFAULT_LIMITS, ...limits };
+  const half = Math.max(Math.floor(((openFilesLimit() ?? Number.POSITIVE_INFINITY) - OTHER_DESCRIPTORS) / 2), 1);
+  return { ...limits, connections: Math.min(connections, half) };
 }
 
 function warnings({ relay, limits }: TurnConfig, certificate: ServerCertificate | undefined): string[] {

@@ -15,11 +15,17 @@ export async function serveConf(file: string): Promise<number> {
   });
   const runDir = mkdtempSync(join(tmpdir(), 'offhook-turn-'));
   const usersFile = join(runDir, 'users.json');
+  let realm: string | undefined;
   const read = (): TurnConfig => {
     const { settings, problems, unknown, notes } = readConf(file);
     if (problems.length > 0) throw new ConfigError(problems.map((words) => `${file}: ${words}`));
     for (const words of [...unknown, ...notes]) process.stderr.write(`${file}: ${words}\n`);
     const { users = [], ...rest } = settings;
+    realm ??= settings.realm;
+    if (settings.realm !== realm)
+      throw new ConfigError([
+        `${file}: realm '${settings.realm}' holds after a restart; the one that is served is '${realm}'`,
+      ]);
     writeCoturnUsers(usersFile, settings.realm, users, nodeCrypto);
     return {
       ...rest,

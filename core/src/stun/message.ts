@@ -16,8 +16,8 @@ import { crc32, FINGERPRINT_XOR } from './crc32.ts';
  *  +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+   RFC 8489 5
  */
 
-/** More is refused; the longest legitimate messages have about ten. */
-const MAX_ATTRIBUTES = 32;
+/** More is refused; the longest legitimate messages are CreatePermission requests with a peer for each of 64 permissions. */
+const MAX_ATTRIBUTES = 80;
 
 /**
  * Whether `bytes[offset, offset + length)` is one STUN message by its header: first two bits 0, cookie, and a length

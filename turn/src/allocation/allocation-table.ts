@@ -5,7 +5,7 @@ import { Allocation, type AllocationOwner } from './allocation.ts';
 import { PortPool } from './port-pool.ts';
 import { Relay } from './relay.ts';
 import type { RelayAddress } from './relay-address.ts';
-import type { SharedTables } from './shared.ts';
+import type { Buckets, SharedTables } from './shared.ts';
 import { figuresOf, type UserFigures, UserUse } from './user-use.ts';
 
 /** Users that have nothing any more whose figures are kept until others need the room. */
@@ -112,7 +112,7 @@ export class AllocationTable {
     const { shared } = this.#options;
     const limits = this.#options.limits();
     const redeemed = token && shared.reservedFor(token);
-    const isOwn = redeemed !== undefined && redeemed[0] === use.buckets[0] && redeemed[1] === use.buckets[1];
+    const isOwn = isSame(redeemed, use.buckets);
     const all = shared.heldByAll() + ports - (redeemed ? 1 : 0);
     const own = shared.held(use.buckets) + ports - (isOwn ? 1 : 0);
     return all > limits.allocations || own > limits.allocationsPerUser;
@@ -180,9 +180,11 @@ export class AllocationTable {
     return token;
   }
 
-  /** Hands out a reserved port, once. */
-  redeem(token: Uint8Array): { readonly pool: PortPool; readonly port: number } | undefined {
-    const reserved = this.#options.shared.redeem(token);
+  /** Hands out a reserved port, once; with `use` only to the user it was reserved for. */
+  redeem(token: Uint8Array, use?: UserUse): { readonly pool: PortPool; readonly port: number } | undefined {
+    const { shared } = this.#options;
+    if (use && !isSame(shared.reservedFor(token), use.buckets)) return undefined;
+    const reserved = shared.redeem(token);
     return reserved && { pool: this.pools[reserved.address]!, port: reserved.port };
   }
 
@@ -223,4 +225,8 @@ export class AllocationTable {
   #seed(): number {
     return Math.floor(this.#options.random.next() * 0x1_0000_0000);
   }
+}
+
+function isSame(one: Buckets | undefined, other: Buckets): boolean {
+  return one !== undefined && one[0] === other[0] && one[1] === other[1];
 }

@@ -49,7 +49,7 @@ export function allocate(context: RequestContext, request: SignedRequest): boole
   // Step 11: "… redirect the client to a different server … 300 (Try Alternate)"
   const redirection = context.redirection();
   if (redirection !== 'none') return redirect(context, request, redirection);
-  const taken = token ? redeem(context, token) : takePorts(pools, evenPort);
+  const taken = token ? redeem(context, token, use) : takePorts(pools, evenPort);
   const [first] = taken;
   if (!first) return replies.error(request, 508, signature);
   const made = allocations.add(
@@ -124,8 +124,8 @@ function redirect(
     : replies.error(request, 508, request.signature);
 }
 
-function redeem({ allocations }: RequestContext, token: Uint8Array): readonly Taken[] {
-  const reserved = allocations.redeem(token);
+function redeem({ allocations }: RequestContext, token: Uint8Array, use: UserUse): readonly Taken[] {
+  const reserved = allocations.redeem(token, use);
   return reserved ? [reserved] : [];
 }
 

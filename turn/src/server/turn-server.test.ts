@@ -155,6 +155,13 @@ virtual(
     assert.equal(port % 2, 0);
     const token = first.attribute(StunAttribute.reservationToken)!;
     const withToken = (w: StunWriter) => w.bytes(StunAttribute.reservationToken, token);
+    const thief = await newClient(world, 'thief');
+    await thief.challenge();
+    const stolen = await thief.request(StunMethod.allocate, (w) => {
+      transport(w);
+      withToken(w);
+    });
+    assert.equal(code(stolen), 508, 'it is kept for its user');
     const rtcp = await newClient(world);
     assert.equal((await rtcp.allocate(withToken)).port, port + 1);
     const late = await newClient(world);

@@ -82,6 +82,8 @@ export class Connections {
   readonly #gathering = new Set<Held>();
   /** Paused with something that is not handled yet, in the order in which they have their turn. */
   readonly #waiting = new Set<Held>();
+  /** Those that have not been seen with an allocation, oldest first; among them may be some that have one by now. */
+  readonly #strangers = new Set<Held>();
   readonly #sweep: NodeJS.Timeout;
   #turn = 0;
   #left: number;
@@ -110,7 +112,7 @@ export class Connections {
     const network = at && networkOf(at.address);
     const held = network === undefined ? 0 : (this.#perNetwork.get(network) ?? 0);
     const isTooMany = at !== undefined && !isLoopback(at.address) && held >= limits.connectionsPerSource;
-    if (network === undefined || isTooMany || this.#size >= limits.connections) {
+    if (network === undefined || isTooMany || (this.#size >= limits.connections && !this.#makeRoom())) {
       this.refused++;
       return false;
     }
@@ -168,6 +170,7 @@ export class Connections {
       spent: 0,
     };
     this.#open[connection.id] = connection;
+    this.#strangers.add(connection);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 60_000);
     socket.on('data', (chunk: Buffer) => this.#go(connection, framer.handle(chunk, this.#budget(connection))));
@@ -198,6 +201,21 @@ export class Connections {
     clearInterval(this.#sweep);
     this.flush();
     for (const connection of this.#open) connection?.socket.destroy();
+  }
+
+  /**
+   * Where all places are taken, the oldest connection that has never had an allocation gives way, since one that is meant has
+   * it within a second: who only holds places can't shut others out. False: all have had one.
+   */
+  #makeRoom(): boolean {
+    for (const connection of this.#strangers) {
+      this.#strangers.delete(connection);
+      if (this.events?.isUsed(connection)) continue;
+      this.refused++;
+      connection.socket.destroy();
+      return true;
+    }
+    return false;
   }
 
   #shakeHands(socket: Socket): void {
@@ -279,6 +297,7 @@ export class Connections {
     this.#open[connection.id] = undefined;
     this.#free.push(connection.id);
     this.#waiting.delete(connection);
+    this.#strangers.delete(connection);
     this.events?.closed(connection);
   }
 
@@ -291,6 +310,7 @@ export class Connections {
       if (this.events?.isUsed(connection)) {
         connection.idleSinceMs = nowMs;
         connection.worthless = 0;
+        this.#strangers.delete(connection);
       } else if (connection.idleSinceMs < before) connection.socket.destroy();
     }
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { decodeStun, hex, StunAttribute, StunMethod, utf8 } from '@offhook/core';
 import { batchedUdpProblem } from '@offhook/core/node';
@@ -43,21 +43,41 @@ for (const kind of ['tcp', 'tls'] as const) {
   });
 }
 
-test('what is no STUN, too many connections and idle ones are closed', async () => {
-  const shell = await openStreamShell('tcp', { connections: 3, connectionIdleS: 1 });
+test('what is no STUN, and idle ones are closed', async () => {
+  const shell = await openStreamShell('tcp', { connectionIdleS: 1 });
   const socket = await dialShell(shell, 'tcp');
   socket.write('\xff\xff\xff\xff', 'latin1');
   await once(socket, 'close');
-  const three = await Promise.all([1, 2, 3].map(() => dialShell(shell, 'tcp')));
-  const fourth = await dialShell(shell, 'tcp');
-  await once(fourth, 'close');
-  assert.equal(shell.connections.refused, 1);
-  const alice = new TestClient(streamSocket(three[0]!), shell.listeners.addresses[0]!);
+  const two = await Promise.all([1, 2].map(() => dialShell(shell, 'tcp')));
+  const alice = new TestClient(streamSocket(two[0]!), shell.listeners.addresses[0]!);
   await alice.allocate();
-  await Promise.all([once(three[1]!, 'close'), once(three[2]!, 'close')]);
-  assert.equal(three[0]!.destroyed, false, 'the one with an allocation stays');
+  await once(two[1]!, 'close');
+  assert.equal(two[0]!.destroyed, false, 'the one with an allocation stays');
   shell.close();
-  await once(three[0]!, 'close');
+  await once(two[0]!, 'close');
+});
+
+test('where all places are taken, the oldest that has had no allocation gives way; with none of them the new one is refused', async () => {
+  const shell = await openStreamShell('tcp', { connections: 3 });
+  const allocateOn = (socket: Socket) => new TestClient(streamSocket(socket), shell.listeners.addresses[0]!).allocate();
+  const first = await dialShell(shell, 'tcp');
+  await allocateOn(first);
+  const second = await dialShell(shell, 'tcp');
+  const third = await dialShell(shell, 'tcp');
+  while (shell.connections.size < 3) await new Promise((resolve) => setImmediate(resolve));
+  const secondEnds = once(second, 'close');
+  const fourth = await dialShell(shell, 'tcp');
+  await secondEnds;
+  await Promise.all([allocateOn(third), allocateOn(fourth)]);
+  const fifth = await dialShell(shell, 'tcp');
+  await once(fifth, 'close');
+  assert.equal(shell.connections.refused, 2);
+  assert.deepEqual(
+    [first, third, fourth].map((socket) => socket.destroyed),
+    [false, false, false],
+  );
+  shell.close();
+  await Promise.all([first, third, fourth].map((socket) => once(socket, 'close')));
 });
 
 test('a slow reader loses packets, the server keeps none of them', async () => {
