@@ -124,6 +124,13 @@ export class Baresip {
 
   /** Waits for an event that hasn't been taken yet (CALL_INCOMING, CALL_ESTABLISHED, CALL_CLOSED …) and takes it. */
   async waitFor(type: string, timeoutMs = 15_000): Promise<BaresipEvent> {
+    const event = await this.#take(type, timeoutMs);
+    // A call ends after it is said so, in the same turn of its loop: its recording is whole once baresip answers.
+    if (type === 'CALL_CLOSED') await this.command('reginfo');
+    return event;
+  }
+
+  #take(type: string, timeoutMs: number): Promise<BaresipEvent> {
     return new Promise((resolve, reject) => {
       const check = () => {
         const at = this.#events.findIndex((event) => event.type === type);
