@@ -1,28 +1,18 @@
 import { createHash } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { isLoopback, parseAddressRange, rangeText, type SocketAddress } from '@offhook/core';
-import {
-  type AdminHandler,
-  certificateInWords,
-  nodeCrypto,
-  openFilesLimit,
-  type RunningPart,
-  ServerCertificate,
-} from '@offhook/core/node';
-import { longTermUser, userNameProblem } from './auth/long-term-users.ts';
-import { writeUsers } from './auth/users-file.ts';
+import { certificateInWords, nodeCrypto, type RunningPart, ServerCertificate } from '@offhook/core/node';
 import type { TurnConfig } from './config.ts';
 import { addressProblems, turnConfigProblems } from './config-problems.ts';
 import { openHttp } from './http.ts';
-import { DEFAULT_LIMITS } from './limits.ts';
+import { resourceWarnings, withinDescriptors } from './resources.ts';
 import { readRules } from './rules.ts';
 import type { TurnRules } from './server/options.ts';
 import { nonceKeyOf } from './server/turn-server.ts';
+import { usersVerb } from './users-verb.ts';
 import { userMetrics } from './workers/user-metrics.ts';
 import { Workers } from './workers/workers.ts';
 
-/** Descriptors that a process needs beside relay sockets and connections. */
-const OTHER_DESCRIPTORS = 100;
 /** How often this machine's addresses are looked at. */
 const ADDRESSES_EACH_MS = 60_000;
 
@@ -75,7 +65,8 @@ export async function startTurn(
   }, ADDRESSES_EACH_MS);
   following.unref();
   certificate?.follow(() => void workers.use(certificate.context('browsers') as { cert: string; key: string }));
-  for (const words of warnings(config, certificate)) warn(`warning: ${words}`);
+  const warnings = () => [...resourceWarnings(current), ...(certificate?.warning ? [certificate.warning] : [])];
+  for (const words of warnings()) warn(`warning: ${words}`);
   const { listening } = workers;
   const details = async () => {
     const { isDraining: _, drainsTo, ...status } = await workers.status();
@@ -87,7 +78,7 @@ export async function startTurn(
       listeners: [...at('udp', listening.udp), ...at('tcp', listening.tcp), ...at('tls', listening.tls)],
       udp: listening.implementation,
       ...(certificate ? { certificate: certificateInWords(certificate.facts) } : {}),
-      warnings: warnings(current, certificate),
+      warnings: warnings(),
     };
   };
   const metrics = async () => ({
@@ -164,38 +155,6 @@ export async function startTurn(
   };
 }
 
-/** `users`: the long-term users, kept in the users file. */
-function usersVerb(
-  { realm, usersFile }: TurnConfig,
-  current: () => TurnRules['users'],
-  apply: (users: TurnRules['users']) => Promise<void>,
-): AdminHandler {
-  const replace = async (users: TurnRules['users']) => {
-    if (usersFile !== undefined) writeUsers(usersFile, realm, users);
-    await apply(users);
-  };
-  return async ({ op, name, password }) => {
-    const users = current();
-    if (op === 'list') return { users: users.map((user) => user.name) };
-    const problem = userNameProblem(name);
-    if (problem !== undefined) throw new Error(problem);
-    const others = users.filter((user) => user.name !== name);
-    switch (op) {
-      case 'put':
-        if (typeof password !== 'string' || password.length < 8)
-          throw new Error('password: at least eight characters are needed; clients don’t type it');
-        await replace([...others, longTermUser(name as string, realm, password, nodeCrypto)]);
-        return { users: others.length + 1 };
-      case 'remove':
-        if (others.length === users.length) throw new Error(`there is no user '${String(name)}'`);
-        await replace(others);
-        return { users: others.length };
-      default:
-        throw new Error("op: 'list', 'put' or 'remove'");
-    }
-  };
-}
-
 /** Clients that are sent to this server while it drains would come back to it for ever. */
 function ownProblems(
   { address, port }: SocketAddress,
@@ -245,32 +204,6 @@ function restartWords(before: TurnConfig, after: TurnConfig): string[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof TurnConfig)[];
   const changed = names.filter((name) => !live.has(name) && print(before[name]) !== print(after[name]));
   return changed.length > 0 ? [`only a restart changes: ${changed.join(', ')}`] : [];
-}
-
-/** Connections, which anybody can make, take no more than half of the descriptors; the other half is for relay sockets. */
-function withinDescriptors(limits: TurnConfig['limits']): TurnConfig['limits'] {
-  const { connections } = { ...DEFAULT_LIMITS, ...limits };
-  const half = Math.max(Math.floor(((openFilesLimit() ?? Number.POSITIVE_INFINITY) - OTHER_DESCRIPTORS) / 2), 1);
-  return { ...limits, connections: Math.min(connections, half) };
-}
-
-function warnings({ relay, limits }: TurnConfig, certificate: ServerCertificate | undefined): string[] {
-  const words: string[] = [];
-  const { allocations, connections } = { ...DEFAULT_LIMITS, ...limits };
-  const files = openFilesLimit();
-  const needed = allocations + connections + OTHER_DESCRIPTORS;
-  if (files !== undefined && files < needed)
-    words.push(
-      `${needed} descriptors may be needed and ${files} are allowed (ulimit -n): allocations are refused then`,
-    );
-  const ports = relay.portMax - relay.portMin + 1;
-  const places = relay.addresses.length;
-  if (relay.portMin > 0 && ports * places < allocations)
-    words.push(
-      `turn.relayPorts are ${ports} ports${places > 1 ? ` on each of ${places} addresses` : ''}, fewer than turn.limits.allocations of ${allocations}`,
-    );
-  if (certificate?.warning) words.push(certificate.warning);
-  return words;
 }
 
 /** Of all interfaces, each once and in order, without zones. */
