@@ -16,7 +16,7 @@ const rows = readFileSync(TABLE, 'utf8')
       .slice(1, -1)
       .map((cell) => cell.trim()),
   );
-const sources = globSync(['turn/src/**/*.test.ts', 'turn/src/testkit/contract.ts', 'core/src/stun/*.test.ts'], {
+const sources = globSync(['turn/src/**/*.test.ts', 'turn/src/testkit/contract-*.ts', 'core/src/stun/*.test.ts'], {
   cwd: ROOT,
 })
   .map((path) => readFileSync(join(ROOT, path), 'utf8'))
