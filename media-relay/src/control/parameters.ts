@@ -4,6 +4,9 @@ import type { DescribeRequest } from '../session/index.ts';
 /** Limits of reference figures: Call-ID 256, tags 128, SDP 32 KiB. */
 export const CONTROL_LIMITS = { callId: 256, tag: 128, sdp: 32 * 1024, list: 1000, flags: 64 } as const;
 
+/** Flags of our own. */
+const OWN: ReadonlySet<string> = new Set(['opaque', 'silent', 'stand-in']);
+
 /** Flags of rtpengine that mean what this relay does anyway, or nothing here. */
 const HARMLESS: ReadonlySet<string> = new Set([
   'asymmetric',
@@ -55,11 +58,10 @@ export function parametersOf(received: NgDictionary): Parameters {
       receivedFrom: source,
       trustAddress: flags.includes('trust-address') || flags.includes('trust address'),
       opaque: flags.includes('opaque'),
+      standIn: flags.includes('stand-in'),
       silent: flags.includes('silent'),
     },
-    unknownFlags: flags.filter(
-      (f) => f !== 'opaque' && f !== 'silent' && !/^trust[- ]address$/.test(f) && !HARMLESS.has(f),
-    ),
+    unknownFlags: flags.filter((f) => !OWN.has(f) && !/^trust[- ]address$/.test(f) && !HARMLESS.has(f)),
   };
 }
 

@@ -266,7 +266,7 @@ export class SessionBook {
     this.#setSource(leg, request);
     if (call.answered) noteHold(leg, plan.sd);
     const problem = this.#arrange(call, leg, plan, pairs);
-    return problem ?? applyRemote(this.#host, call, leg, { sd: plan.sd, role, nowMs });
+    return problem ?? applyRemote(this.#host, call, leg, { sd: plan.sd, role, standIn: request.standIn, nowMs });
   }
 
   #arrange(call: Call, leg: Leg, plan: Plan, pairs: PortPair[]): string | undefined {

@@ -193,6 +193,8 @@ export function applyRemote(host: MediaHost, call: Call, leg: Leg, input: Remote
 interface RemoteInput {
   readonly sd: SessionDescription;
   readonly role: 'offer' | 'answer';
+  /** Nothing may go to the peer's addresses from this leg. */
+  readonly standIn?: boolean;
   readonly nowMs: number;
 }
 
@@ -200,12 +202,12 @@ function applySection(
   host: MediaHost,
   call: Call,
   leg: Leg,
-  { sd, role, nowMs, section, media }: RemoteInput & { section: Section; media: MediaDescription },
+  { sd, role, standIn, nowMs, section, media }: RemoteInput & { section: Section; media: MediaDescription },
 ): string | undefined {
   const transport = section.transport!;
   section.mid = attribute(media, 'mid') ?? section.mid;
   section.remoteMux = attribute(media, 'rtcp-mux') !== undefined;
-  if (!leg.kind.ice) takeAddresses(host, leg, section, { media, sd });
+  if (!leg.kind.ice && !standIn) takeAddresses(host, leg, section, { media, sd });
   if (call.opaque) return undefined;
   if (leg.kind.security === 'sdes') {
     section.sdes ??= new SdesKeys(host.crypto, host.openSrtp);

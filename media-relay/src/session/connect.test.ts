@@ -126,6 +126,22 @@ test('what belongs to the peers before is forgotten: SSRCs, the mask of an echo,
   bench.end('one', 'two');
 });
 
+test('where a leg is awaited nothing goes to its phone, which would hear a stranger from another port', () => {
+  for (const isAwaited of [false, true]) {
+    const bench = new Bench();
+    calls(bench, PLAIN, plainAnswer(4000));
+    bench.offer('b', plainAnswer(4000), { callId: 'two', ...PLAIN, standIn: isAwaited });
+    const { transport } = leg(bench, 'two', 'b').sections[0]!;
+    assert.equal(transport!.remote === undefined, isAwaited);
+    assert.equal(transport!.rtcpRemote === undefined, isAwaited);
+    bench.answer('b', 'c', plainAnswer(5000), { callId: 'two' });
+    assert.equal(transport!.remote === undefined, isAwaited, 'also when the new one has answered');
+    assert.equal(move(bench, 'two', 'one'), undefined);
+    assert.equal(leg(bench, 'two', 'b').sections[0]!.transport!.remote?.toSocketAddress().port, 4000);
+    bench.end('one', 'two');
+  }
+});
+
 test('from an opaque call into a terminated one DTLS becomes ours, and back it is between the peers again', () => {
   const bench = new Bench();
   const opaque = { ...WEBRTC, opaque: true };

@@ -16,6 +16,8 @@ export interface DescribeRequest {
   readonly receivedFrom: string | undefined;
   readonly trustAddress: boolean;
   readonly opaque: boolean;
+  /** The offering peer is reached through another call's leg, which `connect` will bring: nothing is sent to it from here. */
+  readonly standIn: boolean;
   /** `echo`: nothing is to come back. */
   readonly silent: boolean;
 }

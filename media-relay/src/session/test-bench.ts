@@ -137,6 +137,7 @@ export function request(
     receivedFrom: undefined,
     trustAddress: false,
     opaque: false,
+    standIn: false,
     silent: false,
     ...options,
   };

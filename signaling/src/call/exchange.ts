@@ -114,7 +114,8 @@ export function carryOffer(
     return;
   }
   const sdp = padSections(half.sdp, call.sections);
-  const command = offerCommand({ ngCallId, from, to, sdp, path: half.path ?? pathOf(context, call) });
+  const isStandIn = from.call !== call && call.transfer?.move.state !== 'moved';
+  const command = offerCommand({ ngCallId, from, to, sdp, path: half.path ?? pathOf(context, call), isStandIn });
   context.media(call, command, nowMs, (result, now) => {
     const lines = mediaLines(sdp);
     if ('ok' in result && lines.length > call.sections.length) call.sections = lines;

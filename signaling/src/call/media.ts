@@ -90,8 +90,11 @@ export function offerCommand(o: {
   to: MediaSide;
   sdp: string;
   path: MediaPath;
+  /** The offerer's leg is still in another call at the relay; `connect` will bring it. */
+  isStandIn?: boolean;
 }): NgDictionary {
   const { protocol, ice } = profileFor(o.to, o.sdp);
+  const flags = [...(isOpaque(o.from, o.to, o.path) ? ['opaque'] : []), ...(o.isStandIn ? ['stand-in'] : [])];
   return {
     command: 'offer',
     'call-id': o.ngCallId,
@@ -103,7 +106,7 @@ export function offerCommand(o: {
     ICE: ice ? 'force' : 'remove',
     'rtcp-mux': ice || protocol.includes('TLS') ? ['offer'] : ['demux'],
     SDES: protocol.startsWith('RTP/SAVP') ? undefined : ['off'],
-    flags: isOpaque(o.from, o.to, o.path) ? ['opaque'] : undefined,
+    flags: flags.length > 0 ? flags : undefined,
   };
 }
 

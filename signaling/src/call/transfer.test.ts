@@ -58,6 +58,19 @@ test('blind transfer by the caller: the callee is connected with the new one, wh
   assert.equal(s.alive.size, 1, 'the old path at the relay is gone');
   assert.equal(s.snapshots.size, 1, 'and the new call is remembered');
 
+  const flags = () => s.ng.filter((m) => m.command === 'offer').map((m) => String(m.flags));
+  assert.deepEqual(
+    flags().slice(-2),
+    ['stand-in', 'undefined'],
+    'nothing goes to bob from his place before he is in it',
+  );
+  bob.within(reinvite, 'INVITE', { cseq: 1, sdp: ANSWER });
+  assert.equal(flags().at(-1), 'undefined', 'what he offers later is his own');
+  carol.answer(last(carol.take()), 200, CAROLS);
+  bob.within(reinvite, 'ACK', { cseq: 1 });
+  carol.take();
+  bob.take();
+
   // The new call is a call like any other.
   carol.within(invite, 'BYE', { cseq: 1 });
   assert.deepEqual(bob.seen(), ['BYE']);
