@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Phone, withPages } from './src/browser.ts';
-import { Namespace, nullSink } from './src/namespace.ts';
 import { lacking, SPEECH } from './src/peers.ts';
 import { assertEchoByRelay, callEchoByRelay, endCalls, gather, uriFor } from './src/relay-only.ts';
 import { connectByRelays } from './src/relayed-page.ts';
@@ -11,8 +10,6 @@ import { homeTrusting } from './src/trust.ts';
 import { turnAccount } from './src/turn-client.ts';
 
 const skip = lacking(...SPEECH, 'chromium', 'certutil');
-const skipFirefox =
-  skip || lacking('firefox-esr', 'pulseaudio', 'ip') || (process.getuid?.() !== 0 && 'network namespaces need root');
 
 let stage: Stage;
 let system: System;
@@ -62,21 +59,4 @@ test('Chromium gets no address over TLS from a server whose CA it was not told o
   assert.ok((await server(browser, 'tls')).candidates.length > 0);
   await stranger.close();
   await system.assertNothingLeft();
-});
-
-test('Firefox calls by relay alone over UDP, TCP and TLS, and talks with itself and Chromium from relay to relay', {
-  skip: skipFirefox,
-}, async () => {
-  const space = Namespace.create();
-  const sink = await nullSink(stage.folder);
-  try {
-    const result = await space.run(new URL('./src/in-namespace/firefox-turn.ts', import.meta.url), [
-      stage.folder,
-      space.hostName,
-    ]);
-    assert.deepEqual((result as { done: boolean }).done, true);
-  } finally {
-    await sink.stop();
-    space.remove();
-  }
 });

@@ -1,4 +1,4 @@
-/** Run inside a namespace by turn-browsers.test.ts: `firefox-turn.ts <scratch folder> <name of this host>`. */
+/** Run inside a namespace by turn-firefox.test.ts: `firefox-turn.ts <scratch folder> <name of this host>`. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { letSpeak, type Phone, withPages } from '../browser.ts';
