@@ -95,6 +95,7 @@ class MmsgDatagrams implements DatagramSocket {
     const n = libc.recvmmsg(this.#fd, vector.headersAddress, BATCH, MSG_DONTWAIT, 0);
     if (n <= 0) return; // EAGAIN; an ICMP error that waited on the socket is cleared by this call
     gathering.packets += n;
+    if (n === BATCH) gathering.mayHaveMore = true;
     for (let i = 0; i < n; i++) words[i * 16 + 2] = SOCKADDR_BYTES; // value-result
     for (let i = 0; i < n && this.#fd >= 0; i++) {
       const start = i * SLOT_BYTES;

@@ -21,6 +21,9 @@ const EVENTS = 128;
 /** Rounds of reading per wake-up before timers and control sockets have their turn. */
 const ROUNDS = 4;
 
+/** Packets of a pass beyond which more at once save nothing: the next one doesn't sleep. */
+const ENOUGH = 64;
+
 /** So long packets are gathered and served before timers and control sockets have their turn. */
 const STAY_MS = 3;
 
@@ -116,9 +119,14 @@ class Readiness {
     }
   }
 
-  /** What the last pass left unread needs no waiting for company. */
+  /** What the last pass left unread needs no waiting for company, and a thread that has enough to do gathers by being late. */
   #mayGather(): boolean {
-    return gathering.intervalUs > 0 && gathering.expected >= gathering.minPackets && !this.#backlog;
+    return (
+      gathering.intervalUs > 0 &&
+      gathering.expected >= gathering.minPackets &&
+      gathering.packets < ENOUGH &&
+      !this.#backlog
+    );
   }
 
   #pass(waitMs: number): void {
