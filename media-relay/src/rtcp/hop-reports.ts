@@ -1,10 +1,8 @@
 import {
-  codecQuality,
   type Random,
   type ReportBlock,
   RtcpType,
   RtcpWriter,
-  rateQuality,
   readReportBlocks,
   readU32,
   readXrBlocks,
@@ -18,6 +16,7 @@ import { GAP_MIN } from './loss-runs.ts';
 import type { ReceivedStream } from './received-stream.ts';
 import { type Formats, ReceiverStats } from './receiver-stats.ts';
 import { RemoteReports } from './remote-reports.ts';
+import { scoreOf } from './score.ts';
 import { middleOf, PER_MS, SentTimes } from './sent-times.ts';
 
 /** Mean time between our reports: RFC 3550 6.2's minimum, and what browsers do. */
@@ -61,7 +60,7 @@ const buffer = new Uint8Array(REPORT_BYTES + TRAILER_BYTES);
 export class HopReports {
   readonly received = new ReceiverStats();
   readonly remote = new RemoteReports();
-  /** Packets and bytes of RTCP that we made ourselves. */
+  /** RTCP packets that we made ourselves. */
   reportsSent = 0;
   /** Round trip to the peer and back, ms, of its last report that shows one; undefined before. */
   roundTripMs: number | undefined;
@@ -224,20 +223,12 @@ export class HopReports {
   }
 
   #rate(stream: ReceivedStream, loss: number, nowMs: number): void {
-    const { format, jitterMs, bitrateBps } = stream;
+    const { format, jitterMs, bitrateBps, losses } = stream;
     if (format === undefined) return;
-    const maxPlaybackRate = Number(/maxplaybackrate=(\d{1,6})/.exec(format.fmtp ?? '')?.[1] ?? 48_000);
-    const codec = codecQuality({ encoding: format.encoding, bitrateBps, maxPlaybackRate });
-    if (codec === undefined) return;
-    const roundTripMs = this.roundTripMs ?? 0;
-    const score = rateQuality({
-      codec,
-      // Half of the way there and back, and what a jitter buffer needs at least; other delays of the devices aren't known.
-      delayMs: roundTripMs / 2 + jitterMs,
-      loss,
-      burstLength: stream.losses.burstLength,
-    });
-    stream.quality.add({ atMs: nowMs, ...score, lossPercent: 100 * loss, jitterMs, roundTripMs });
+    const { roundTripMs } = this;
+    const score = scoreOf({ format, bitrateBps, roundTripMs, jitterMs, loss, burstLength: losses.burstLength });
+    if (score === undefined) return;
+    stream.quality.add({ atMs: nowMs, ...score, lossPercent: 100 * loss, jitterMs, roundTripMs: roundTripMs ?? 0 });
   }
 
   #takeSenderReport(bytes: Uint8Array, at: number, nowMs: number): void {

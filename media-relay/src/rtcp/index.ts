@@ -4,3 +4,4 @@ export type { QualityHistory, QualitySample } from './quality-history.ts';
 export type { ReceivedStream } from './received-stream.ts';
 export type { Formats } from './receiver-stats.ts';
 export type { RemoteReport } from './remote-reports.ts';
+export { scoreOf } from './score.ts';

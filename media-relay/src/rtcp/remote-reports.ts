@@ -25,14 +25,6 @@ export class RemoteReports {
     return this.#reports;
   }
 
-  /** The newest report. */
-  get latest(): RemoteReport | undefined {
-    return this.#reports.reduce<RemoteReport | undefined>(
-      (a, b) => (a === undefined || b.atMs > a.atMs ? b : a),
-      undefined,
-    );
-  }
-
   take(block: ReportBlock, nowMs: number): void {
     const report = this.#of(block.ssrc, nowMs);
     report.atMs = nowMs;
