@@ -4,3 +4,4 @@ export * from './header.ts';
 export * from './rtcp.ts';
 export * from './rtcp-read.ts';
 export * from './rtcp-write.ts';
+export * from './xr.ts';

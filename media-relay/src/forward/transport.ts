@@ -1,4 +1,5 @@
 import type { PacketBatch, UdpEndpoint, UdpPort } from '@offhook/core/node';
+import type { HopReports } from '../rtcp/index.ts';
 import type { DtlsSession } from '../session/dtls.ts';
 import type { SrtpTransform } from '../srtp/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
@@ -38,6 +39,8 @@ export class Transport {
   dtls: DtlsSession | undefined;
   /** Set on the opaque path: everything but STUN goes there untouched. */
   opaquePeer: Transport | undefined;
+  /** RTCP between this peer and us; none on the opaque path. */
+  reports: HopReports | undefined;
   /** XORed into every SSRC that passes (echo), 0 = none. */
   ssrcMask = 0;
 
