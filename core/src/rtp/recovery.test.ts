@@ -187,7 +187,10 @@ test('NACKs are read as the other reader reads them, and what is written reads b
     fc.property(fc.nat(65535), fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 300 }), (first, steps) => {
       const wanted: number[] = [];
       let at = first;
-      for (const step of steps) wanted.push((at = (at + step) & 0xffff));
+      for (const step of steps) {
+        at = (at + step) & 0xffff;
+        wanted.push(at);
+      }
       const sequences = Uint16Array.from(wanted);
       const packet = new Uint8Array(2000);
       const n = writeNack(packet, 4, { sender: 9, media: 8, sequences, count: wanted.length });
