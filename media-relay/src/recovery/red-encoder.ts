@@ -13,10 +13,13 @@ import {
   writeRedHeader,
   writeRedLastHeader,
 } from '@offhook/core';
+import { PacketCopy } from './copy.ts';
 import { chooseOffsets, MAX_DISTANCE } from './red-policy.ts';
 
 /** Packets remembered: a power of two above the farthest distance. */
 const KEPT = 8;
+/** Where the next one's payload lies: 1,023 bytes, rounded up. */
+const SLOT = MAX_RED_BLOCK_BYTES + 1;
 /** RTP, UDP and IPv4 headers and an SRTP tag, which a packet costs whatever is in it. */
 const OVERHEAD = 56;
 /** With copies a stream takes at most this many times what it takes without, headers counted. */
@@ -41,7 +44,7 @@ export interface RedFormat {
  */
 export class RedEncoder {
   readonly #format: RedFormat;
-  readonly #payloads = new Uint8Array(KEPT * MAX_RED_BLOCK_BYTES);
+  readonly #payloads = new PacketCopy(KEPT * SLOT);
   readonly #sequence = new Int32Array(KEPT).fill(-1);
   readonly #timestamp = new Uint32Array(KEPT);
   readonly #length = new Uint16Array(KEPT);
@@ -145,9 +148,8 @@ export class RedEncoder {
     }
     end = writeRedLastHeader(bytes, end, this.#format.audio);
     for (let i = count - 1; i >= 0; i--) {
-      const from = this.#chosen[i]! * MAX_RED_BLOCK_BYTES;
       const length = this.#length[this.#chosen[i]!]!;
-      for (let b = 0; b < length; b++) bytes[end + b] = this.#payloads[from + b]!;
+      this.#payloads.take(bytes, end, this.#chosen[i]! * SLOT, length);
       end += length;
     }
   }
@@ -166,8 +168,7 @@ export class RedEncoder {
     this.#sequence[place] = sequence;
     this.#timestamp[place] = timestamp;
     this.#length[place] = length;
-    const to = place * MAX_RED_BLOCK_BYTES;
-    for (let b = 0; b < length; b++) this.#payloads[to + b] = bytes[at + b]!;
+    this.#payloads.put(bytes, at, place * SLOT, length);
   }
 
   #begin(ssrc: number): void {

@@ -1,4 +1,5 @@
 import { copyAsRtx, rtpPayloadType, rtpSequence } from '@offhook/core';
+import { PacketCopy } from './copy.ts';
 
 /** A request within this time after the last answer is for what is still on its way, when the round trip isn't known. */
 const UNKNOWN_RTT_MS = 100;
@@ -38,7 +39,7 @@ export class RetransmissionBuffer {
   readonly #rtx: RtxStream | undefined;
   readonly #header = { payloadType: 0, ssrc: 0, sequence: 0 };
   readonly #source: { bytes: Uint8Array; offset: number; length: number };
-  readonly #bytes: Uint8Array;
+  readonly #kept: PacketCopy;
   readonly #sequence: Int32Array;
   /** Where a packet begins, counted since the start: less than `bytes` behind the end, or it is overwritten. */
   readonly #start: Float64Array;
@@ -61,8 +62,8 @@ export class RetransmissionBuffer {
     this.#rtx = rtx;
     this.#rtxSequence = rtxSequence & 0xffff;
     this.#header.ssrc = rtx?.ssrc ?? 0;
-    this.#bytes = new Uint8Array(bytes);
-    this.#source = { bytes: this.#bytes, offset: 0, length: 0 };
+    this.#kept = new PacketCopy(bytes);
+    this.#source = { bytes: this.#kept.store, offset: 0, length: 0 };
     this.#sequence = new Int32Array(packets).fill(-1);
     this.#start = new Float64Array(packets);
     this.#length = new Uint16Array(packets);
@@ -73,13 +74,12 @@ export class RetransmissionBuffer {
 
   /** Keeps a packet that was sent. */
   sent(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
-    const size = this.#bytes.length;
+    const size = this.#kept.store.length;
     if (length > size || length > 0xffff) return;
     const free = size - (this.#end % size);
     if (free < length) this.#end += free; // in one piece
     const at = this.#end % size;
-    if (length <= 256) for (let i = 0; i < length; i++) this.#bytes[at + i] = bytes[offset + i]!;
-    else this.#bytes.set(bytes.subarray(offset, offset + length), at);
+    this.#kept.put(bytes, offset, at, length);
     const sequence = rtpSequence(bytes, offset);
     const place = sequence & (this.#sequence.length - 1);
     this.#sequence[place] = sequence;
@@ -101,7 +101,7 @@ export class RetransmissionBuffer {
     const start = this.#start[place]!;
     if (
       this.#sequence[place] !== sequence ||
-      this.#end - start > this.#bytes.length ||
+      this.#end - start > this.#kept.store.length ||
       nowMs - this.#sentAtMs[place]! > this.#options.maxAgeMs
     ) {
       this.gone++;
@@ -115,7 +115,7 @@ export class RetransmissionBuffer {
       this.tooOften++;
       return 0;
     }
-    this.#source.offset = start % this.#bytes.length;
+    this.#source.offset = start % this.#kept.store.length;
     this.#source.length = this.#length[place]!;
     const length = this.#rtx === undefined ? this.#plain(to, at) : this.#retransmission(this.#rtx, to, at);
     if (length <= 0) {
@@ -131,12 +131,12 @@ export class RetransmissionBuffer {
   #plain(to: Uint8Array, at: number): number {
     const { offset, length } = this.#source;
     if (at + length > to.length) return 0;
-    to.set(this.#bytes.subarray(offset, offset + length), at);
+    this.#kept.take(to, at, offset, length);
     return length;
   }
 
   #retransmission(rtx: RtxStream, to: Uint8Array, at: number): number {
-    const payloadType = rtx.payloadTypes[rtpPayloadType(this.#bytes, this.#source.offset)]!;
+    const payloadType = rtx.payloadTypes[rtpPayloadType(this.#kept.store, this.#source.offset)]!;
     if (payloadType === 0) return 0;
     this.#header.payloadType = payloadType;
     this.#header.sequence = this.#rtxSequence;
