@@ -8,6 +8,7 @@ import {
   setRtpSsrc,
 } from '@offhook/core';
 import type { UdpEndpoint, UdpPort } from '@offhook/core/node';
+import { type HopRecovery, NOT_DELIVERED } from '../recovery/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
 import type { Transport } from './transport.ts';
 
@@ -22,6 +23,8 @@ export class Router {
   readonly drops: DropCounts = noDrops();
   forwarded = 0;
   forwardedBytes = 0;
+  /** Room for a packet that was recovered, and what is added to it. */
+  readonly #scratch = new Uint8Array(2048);
   #mask = 0;
   readonly #xor = (ssrc: number): number => (ssrc ^ this.#mask) >>> 0;
 
@@ -54,6 +57,25 @@ export class Router {
 
   /** The second half: an opened packet goes to the section's peer. */
   deliver(t: Transport, bytes: Uint8Array, offset: number, length: number, rtcp: boolean): number {
+    if (t.recovery === undefined) return this.#forward(t, bytes, offset, length, rtcp);
+    if (!rtcp) return this.#recover(t, t.recovery, bytes, offset, length);
+    t.recovery.handleReport(bytes, offset, length);
+    return this.#forward(t, bytes, offset, length, rtcp);
+  }
+
+  /** What was lost before and comes now as a copy goes first, then the packet itself. */
+  #recover(t: Transport, recovery: HopRecovery, bytes: Uint8Array, offset: number, length: number): number {
+    const recovered = recovery.receive(bytes, offset, length);
+    for (let i = 0; i < recovered; i++) {
+      const one = recovery.decoder.write(i, bytes, this.#scratch, 0);
+      const out = one === 0 ? 0 : this.#forward(t, this.#scratch, 0, one, false);
+      if (out > 0) this.port!.send(this.#scratch.subarray(0, out), this.to!);
+    }
+    const own = recovered === NOT_DELIVERED ? 0 : recovery.decoder.own(bytes, offset, length);
+    return own === 0 ? this.drop(t, 'repeated') : this.#forward(t, bytes, offset, own, false);
+  }
+
+  #forward(t: Transport, bytes: Uint8Array, offset: number, length: number, rtcp: boolean): number {
     const section = rtcp
       ? t.sectionOfRtcp(readU32(bytes, offset + 4), length >= 12 ? readU32(bytes, offset + 8) : 0)
       : t.sectionOfRtp(rtpSsrc(bytes, offset), rtpPayloadType(bytes, offset));
@@ -83,10 +105,10 @@ export class Router {
     }
     if (rtcp && t.splice?.isOn && !rewriteRtcpSsrc(bytes, offset, length, t.splice.inward))
       return this.drop(t, 'malformed');
-    let out = length;
+    let out = rtcp || far.recovery === undefined ? length : far.recovery.send(bytes, offset, length);
     if (far.secured) {
       if (far.tx === undefined) return this.drop(t, 'unready');
-      out = rtcp ? far.tx.protectRtcp(bytes, offset, length) : far.tx.protect(bytes, offset, length);
+      out = rtcp ? far.tx.protectRtcp(bytes, offset, out) : far.tx.protect(bytes, offset, out);
       if (out < 0) return this.drop(t, 'srtp');
     }
     this.port = port;

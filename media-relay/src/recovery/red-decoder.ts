@@ -63,6 +63,11 @@ export class RedDecoder {
     this.#format = format;
   }
 
+  /** The stream that is decoded, -1 before its first packet. */
+  get ssrc(): number {
+    return this.#ssrc;
+  }
+
   /** Judges an opened RTP packet. How many copies in it fill a gap, or `NOT_DELIVERED` when it is known or malformed. */
   receive(bytes: Uint8Array, offset: number, length: number): number {
     this.#filled = 0;
