@@ -20,7 +20,7 @@ export interface DropCounts {
   unconfirmed: number;
   /** The first packet after a jump of a plain stream's sequence numbers; the next one proves the new start. */
   restarted: number;
-  /** RED of a packet that was delivered before, by a copy; or malformed. */
+  /** It was delivered before, by a copy in RED. */
   repeated: number;
 }
 

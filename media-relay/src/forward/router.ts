@@ -8,7 +8,7 @@ import {
   setRtpSsrc,
 } from '@offhook/core';
 import type { UdpEndpoint, UdpPort } from '@offhook/core/node';
-import { type HopRecovery, NOT_DELIVERED } from '../recovery/index.ts';
+import { type HopRecovery, NO_RED, NOT_DELIVERED } from '../recovery/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
 import type { Transport } from './transport.ts';
 
@@ -71,6 +71,7 @@ export class Router {
       const out = one === 0 ? 0 : this.#forward(t, this.#scratch, 0, one, false);
       if (out > 0) this.port!.send(this.#scratch.subarray(0, out), this.to!);
     }
+    if (recovered === NO_RED) return this.drop(t, 'malformed');
     const own = recovered === NOT_DELIVERED ? 0 : recovery.decoder.own(bytes, offset, length);
     return own === 0 ? this.drop(t, 'repeated') : this.#forward(t, bytes, offset, own, false);
   }

@@ -22,13 +22,14 @@ const KNOWN = 64;
 const STEP = 960;
 const LONGEST_STEP = 5760;
 
-/** What `receive` says of a packet that is not to be delivered. */
+/** What `receive` says of a packet that is not to be delivered: everything in it is known, or it is no RED. */
 export const NOT_DELIVERED = -1;
+export const NO_RED = -2;
 
 /**
  * Undoes RED (RFC 2198) of one stream: every original packet is delivered once, whether it came by itself or as a copy.
  *
- *     const recovered = decoder.receive(bytes, offset, length);      // NOT_DELIVERED, or how many copies fill a gap
+ *     const recovered = decoder.receive(bytes, offset, length);      // below 0: not delivered; else how many copies fill a gap
  *     for (let i = 0; i < recovered; i++) length = decoder.write(i, bytes, scratch, 0);   // in order, older than the packet
  *     length = decoder.own(bytes, offset, length);                   // the packet itself, in place; 0 = it is known
  *
@@ -68,7 +69,7 @@ export class RedDecoder {
     return this.#ssrc;
   }
 
-  /** Judges an opened RTP packet. How many copies in it fill a gap, or `NOT_DELIVERED` when it is known or malformed. */
+  /** Judges an opened RTP packet. How many copies in it fill a gap, or `NOT_DELIVERED` or `NO_RED`. */
   receive(bytes: Uint8Array, offset: number, length: number): number {
     this.#filled = 0;
     const payloadType = rtpPayloadType(bytes, offset);
@@ -77,7 +78,7 @@ export class RedDecoder {
     if (this.#isRed) {
       if (!this.#parse(bytes, offset, length)) {
         this.malformed++;
-        return NOT_DELIVERED;
+        return NO_RED;
       }
       this.packets++;
     } else if (ssrc !== this.#ssrc && payloadType !== this.#format.audio) return 0; // another stream
