@@ -23,6 +23,8 @@ export class Router {
   readonly drops: DropCounts = noDrops();
   forwarded = 0;
   forwardedBytes = 0;
+  /** RED packets that came and that were made, and packets that were delivered from a copy. */
+  readonly red = { received: 0, sent: 0, recovered: 0 };
   /** Room for a packet that was recovered, and what is added to it. */
   readonly #scratch = new Uint8Array(2048);
   #mask = 0;
@@ -65,11 +67,12 @@ export class Router {
 
   /** What was lost before and comes now as a copy goes first, then the packet itself. */
   #recover(t: Transport, recovery: HopRecovery, bytes: Uint8Array, offset: number, length: number): number {
+    if (rtpPayloadType(bytes, offset) === recovery.format.payloadType) this.red.received++;
     const recovered = recovery.receive(bytes, offset, length);
     for (let i = 0; i < recovered; i++) {
       const one = recovery.decoder.write(i, bytes, this.#scratch, 0);
       const out = one === 0 ? 0 : this.#forward(t, this.#scratch, 0, one, false);
-      if (out > 0) this.port!.send(this.#scratch.subarray(0, out), this.to!);
+      if (out > 0 && this.port!.send(this.#scratch.subarray(0, out), this.to!)) this.red.recovered++;
     }
     if (recovered === NO_RED) return this.drop(t, 'malformed');
     const own = recovered === NOT_DELIVERED ? 0 : recovery.decoder.own(bytes, offset, length);
@@ -107,6 +110,7 @@ export class Router {
     if (rtcp && t.splice?.isOn && !rewriteRtcpSsrc(bytes, offset, length, t.splice.inward))
       return this.drop(t, 'malformed');
     let out = rtcp || far.recovery === undefined ? length : far.recovery.send(bytes, offset, length);
+    if (out > length) this.red.sent++;
     if (far.secured) {
       if (far.tx === undefined) return this.drop(t, 'unready');
       out = rtcp ? far.tx.protectRtcp(bytes, offset, out) : far.tx.protect(bytes, offset, out);

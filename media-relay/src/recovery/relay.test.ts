@@ -70,25 +70,29 @@ after(async () => {
   certificate.close();
 });
 
+const red = (event: string) => relay.metrics()[`offhook_media_red_total{event="${event}"}`]!;
+
 /** 20 ms of sound that tell by their bytes which they are. */
 function sound(sequence: number, ssrc: number): Uint8Array {
   return rtp({ ssrc, sequence, timestamp: sequence * 960, payloadType: 111, fill: sequence & 255, length: 60 });
 }
 
 test('what a browser sends as RED reaches the phone as Opus, with what was lost on the way', async () => {
-  const red = new RedEncoder(RED);
-  red.fix([2, 4]);
+  const encoder = new RedEncoder(RED);
+  encoder.fix([2, 4]);
   const random = seededRandom(4);
   const lost = new Set<number>();
   const arrived: number[] = [];
+  let withCopies = 0;
   const room = new Uint8Array(1400);
   for (let i = 100; i < 300; i++) {
     room.set(sound(i, 0x1234));
-    const length = red.encode(room, 0, 72);
+    const length = encoder.encode(room, 0, 72);
     if (i > 100 && i < 296 && random.next() < 0.1) {
       lost.add(i);
       continue;
     }
+    if (length > 72) withCopies++;
     browser.sendRtp(room.slice(0, length));
     if (i === 250) browser.sendRtp(room.slice(0, length)); // twice: SRTP refuses it
     for (
@@ -105,6 +109,8 @@ test('what a browser sends as RED reaches the phone as Opus, with what was lost 
   const missing = Array.from({ length: 200 }, (_, i) => 100 + i).filter((i) => !arrived.includes(i));
   const beyond = [...lost].filter((i) => lost.has(i + 2) && lost.has(i + 4));
   assert.deepEqual(missing, beyond);
+  assert.equal(red('recovered'), lost.size - beyond.length);
+  assert.equal(red('received'), withCopies);
 });
 
 function look(packet: Uint8Array): number {
@@ -147,6 +153,7 @@ test('a browser that reports loss gets copies, and none when it reports none', a
   let last = 63;
   for (let i = own + 1; i < own + 40 && last !== 111; i++) last = rtpPayloadType(await next(i), 0);
   assert.equal(last, 111);
+  assert.ok(red('sent') > 0);
 });
 
 test('rubbish that is called RED goes nowhere and disturbs nothing', async () => {
