@@ -68,6 +68,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   const certificate = dtlsProblem === undefined ? makeCertificate() : undefined;
   const dtlsCounters: DtlsCounters = { connected: 0, failed: 0, fingerprintMismatch: 0 };
   const dtlsDeadlines = new Deadlines<Transport>();
+  const reportDeadlines = new Deadlines<Transport>();
   const loop = new PacketLoop({ ice, transports, now: monotonicMs, rearm });
   const isOwn = ownAddresses();
   const addressCounters = { loops: 0 };
@@ -111,13 +112,19 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       t.dtls?.handleTimeout(nowMs);
       rearm(t);
     }
+    for (let t = reportDeadlines.expire(nowMs); t; t = reportDeadlines.expire(nowMs)) {
+      loop.router.report(t, nowMs);
+      if (t.reports) reportDeadlines.set(t, t.reports.nextTimeout());
+    }
     book.handleTimeout(nowMs);
     armTimer();
   });
   function armTimer(): void {
-    timer.arm(earlier(dtlsDeadlines.next(), book.nextTimeout()));
+    timer.arm(earlier(earlier(dtlsDeadlines.next(), reportDeadlines.next()), book.nextTimeout()));
   }
   function rearm(transport: Transport): void {
+    if (transport.reports) reportDeadlines.set(transport, transport.reports.nextTimeout());
+    else reportDeadlines.delete(transport);
     const atMs = transport.dtls?.nextTimeout();
     if (atMs === undefined) dtlsDeadlines.delete(transport);
     else dtlsDeadlines.set(transport, atMs);
@@ -190,6 +197,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       ...(ports.size > 0 ? { offhook_media_rtp_port_pairs_free: ports.free } : {}),
       offhook_media_packets_forwarded_total: loop.router.forwarded,
       offhook_media_bytes_forwarded_total: loop.router.forwardedBytes,
+      offhook_media_rtcp_reports_total: loop.router.reports,
       offhook_media_packets_oversize_total: muxes.reduce((sum, m) => sum + m.udp.stats.oversize, ports.oversize),
       offhook_media_dtls_available: dtlsProblem === undefined ? 1 : 0,
       offhook_media_address_loops_total: addressCounters.loops,

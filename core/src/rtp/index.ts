@@ -7,3 +7,4 @@ export * from './rtcp.ts';
 export * from './rtcp-read.ts';
 export * from './rtcp-write.ts';
 export * from './rtx.ts';
+export * from './xr.ts';

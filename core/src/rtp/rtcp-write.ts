@@ -2,6 +2,7 @@ import { utf8 } from '../base/index.ts';
 import { writeU16, writeU32 } from './header.ts';
 import { PayloadFeedback, RtcpType, TransportFeedback } from './rtcp.ts';
 import type { ReportBlock, SenderInfo } from './rtcp-read.ts';
+import { MAX_XR_BLOCKS, writeXrBlock, type XrBlock, xrBlockLength } from './xr.ts';
 
 /**
  * Appends RTCP packets to a caller's buffer: `new RtcpWriter(buffer).receiverReport(…).pli(…).length`. What doesn't fit
@@ -112,6 +113,19 @@ export class RtcpWriter {
     this.#u32(0x52454d42);
     this.#u32(ssrcs.length * 0x1000000 + (exponent << 18) + mantissa);
     for (const ssrc of ssrcs) this.#u32(ssrc);
+    return this;
+  }
+
+  /** Extended report (RFC 3611), at most `MAX_XR_BLOCKS` blocks. */
+  extendedReport(ssrc: number, blocks: readonly XrBlock[]): this {
+    const kept = blocks.slice(0, MAX_XR_BLOCKS);
+    const length = kept.reduce((sum, block) => sum + xrBlockLength(block), 8);
+    if (!this.#begin(0, RtcpType.extendedReport, length)) return this;
+    this.#u32(ssrc);
+    for (const block of kept) {
+      writeXrBlock(this.bytes, this.#at, block);
+      this.#at += xrBlockLength(block);
+    }
     return this;
   }
 

@@ -1,5 +1,5 @@
 import type { NgDictionary } from '@offhook/core';
-import { NO_PORTS, NO_ROOM, type PortPool, queryCall, type SessionBook, totalsOf } from '../session/index.ts';
+import { NO_PORTS, NO_ROOM, type PortPool, queryCall, type SessionBook } from '../session/index.ts';
 import { CONTROL_LIMITS, knowsLoadLimit, parametersOf, textOf } from './parameters.ts';
 
 /** Our own verbs beyond rtpengine's, announced at ping. */
@@ -108,17 +108,17 @@ function connect({ book, monotonicMs }: ControlContext, message: NgDictionary): 
   return problem ? failure(problem.error) : { result: 'ok' };
 }
 
-function remove({ book }: ControlContext, message: NgDictionary): NgDictionary {
+function remove({ book, monotonicMs, wallMs }: ControlContext, message: NgDictionary): NgDictionary {
   const callId = textOf(message, 'call-id', CONTROL_LIMITS.callId);
   const tag = textOf(message, 'from-tag', CONTROL_LIMITS.tag);
   if (typeof callId !== 'string') return failure('call-id is missing or too long');
   if (typeof tag === 'object') return failure(`from-tag ${tag.error}`);
   const call = book.find(callId);
-  const totals = call && totalsOf(call);
+  const record = call && queryCall(call, monotonicMs(), wallMs());
   const other = textOf(message, 'to-tag', CONTROL_LIMITS.tag);
   const isGone = book.delete(callId, tag) || (typeof other === 'string' && book.delete(callId, other));
   // As rtpengine: a call that is not there (any more) is no error.
-  return isGone ? { result: 'ok', totals } : { result: 'ok', warning: "Call-ID not found or tags didn't match" };
+  return isGone ? { result: 'ok', ...record } : { result: 'ok', warning: "Call-ID not found or tags didn't match" };
 }
 
 function query({ book, monotonicMs, wallMs }: ControlContext, message: NgDictionary): NgDictionary {

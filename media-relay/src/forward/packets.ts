@@ -45,6 +45,7 @@ export class PacketLoop {
       for (let round = 0; round < FAIR_BATCHES; round++) {
         const count = udp.fill();
         const nowMs = this.#now();
+        this.router.nowMs = nowMs;
         for (let i = 0; i < count; i++) this.#muxPacket(mux, udp.rx, i, nowMs);
         if (count < BATCH) return;
       }
@@ -62,6 +63,7 @@ export class PacketLoop {
       for (let round = 0; round < FAIR_BATCHES; round++) {
         const count = udp.fill();
         const nowMs = this.#now();
+        this.router.nowMs = nowMs;
         for (let i = 0; i < count; i++) this.#plainPacket(transport, udp, isRtcpPort, i, nowMs);
         if (count < BATCH) return;
       }

@@ -9,6 +9,7 @@ import {
 } from '@offhook/core';
 import type { UdpEndpoint, UdpPort } from '@offhook/core/node';
 import { type HopRecovery, NO_RED, NOT_DELIVERED } from '../recovery/index.ts';
+import { observeCompound, relayCompound } from '../rtcp/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
 import type { Transport } from './transport.ts';
 
@@ -23,6 +24,10 @@ export class Router {
   readonly drops: DropCounts = noDrops();
   forwarded = 0;
   forwardedBytes = 0;
+  /** RTCP packets of our own. */
+  reports = 0;
+  /** When the packets at hand came; the packet loop sets it for each batch. */
+  nowMs = 0;
   /** RED packets that came and that were made, and packets that were delivered from a copy. */
   readonly red = { received: 0, sent: 0, recovered: 0 };
   /** Room for a packet that was recovered, and what is added to it. */
@@ -59,10 +64,13 @@ export class Router {
 
   /** The second half: an opened packet goes to the section's peer. */
   deliver(t: Transport, bytes: Uint8Array, offset: number, length: number, rtcp: boolean): number {
-    if (t.recovery === undefined) return this.#forward(t, bytes, offset, length, rtcp);
-    if (!rtcp) return this.#recover(t, t.recovery, bytes, offset, length);
-    t.recovery.handleReport(bytes, offset, length);
-    return this.#forward(t, bytes, offset, length, rtcp);
+    if (rtcp) {
+      t.recovery?.handleReport(bytes, offset, length);
+      return this.#deliverRtcp(t, bytes, offset, length);
+    }
+    if (t.reports !== undefined) t.reports.received.handlePacket(bytes, offset, length, this.nowMs);
+    if (t.recovery !== undefined) return this.#recover(t, t.recovery, bytes, offset, length);
+    return this.#forward(t, bytes, offset, length);
   }
 
   /** What was lost before and comes now as a copy goes first, then the packet itself. */
@@ -71,58 +79,88 @@ export class Router {
     const recovered = recovery.receive(bytes, offset, length);
     for (let i = 0; i < recovered; i++) {
       const one = recovery.decoder.write(i, bytes, this.#scratch, 0);
-      const out = one === 0 ? 0 : this.#forward(t, this.#scratch, 0, one, false);
+      const out = one === 0 ? 0 : this.#forward(t, this.#scratch, 0, one);
       if (out > 0 && this.port!.send(this.#scratch.subarray(0, out), this.to!)) this.red.recovered++;
     }
     if (recovered === NO_RED) return this.drop(t, 'malformed');
     const own = recovered === NOT_DELIVERED ? 0 : recovery.decoder.own(bytes, offset, length);
-    return own === 0 ? this.drop(t, 'repeated') : this.#forward(t, bytes, offset, own, false);
+    return own === 0 ? this.drop(t, 'repeated') : this.#forward(t, bytes, offset, own);
   }
 
-  #forward(t: Transport, bytes: Uint8Array, offset: number, length: number, rtcp: boolean): number {
-    const section = rtcp
-      ? t.sectionOfRtcp(readU32(bytes, offset + 4), length >= 12 ? readU32(bytes, offset + 8) : 0)
-      : t.sectionOfRtp(rtpSsrc(bytes, offset), rtpPayloadType(bytes, offset));
+  #forward(t: Transport, bytes: Uint8Array, offset: number, length: number): number {
+    const section = t.sectionOfRtp(rtpSsrc(bytes, offset), rtpPayloadType(bytes, offset));
     const far = section?.peer?.transport;
     if (far === undefined) return this.drop(t, 'unroutable');
-    const port = rtcp ? far.rtcpPort : far.port;
-    const to = rtcp ? far.rtcpRemote : far.remote;
-    if (port === undefined || to === undefined) return this.drop(t, 'unready');
-    if (rtcp && port !== far.port) {
-      if (far.rtcpBudget <= 0) return this.drop(t, 'unconfirmed');
-      far.rtcpBudget--;
-    } else {
-      if (far.sendBudget <= 0) return this.drop(t, 'unconfirmed');
-      far.sendBudget--;
-    }
-    if (!rtcp && !t.secured && far.secured && !t.sequences.follow(bytes, offset)) return this.drop(t, 'restarted');
-    if (t.ssrcMask !== 0) {
-      this.#mask = t.ssrcMask;
-      if (rtcp) {
-        if (!rewriteRtcpSsrc(bytes, offset, length, this.#xor)) return this.drop(t, 'malformed');
-      } else setRtpSsrc(bytes, offset, (rtpSsrc(bytes, offset) ^ t.ssrcMask) >>> 0);
-    }
-    if (far.splice !== undefined) {
-      if (!rtcp) far.splice.follow(bytes, offset);
-      else if (far.splice.isOn && !rewriteRtcpSsrc(bytes, offset, length, far.splice.outward))
-        return this.drop(t, 'malformed');
-    }
-    if (rtcp && t.splice?.isOn && !rewriteRtcpSsrc(bytes, offset, length, t.splice.inward))
-      return this.drop(t, 'malformed');
-    let out = rtcp || far.recovery === undefined ? length : far.recovery.send(bytes, offset, length);
+    const { port, remote } = far;
+    if (port === undefined || remote === undefined) return this.drop(t, 'unready');
+    if (far.sendBudget <= 0) return this.drop(t, 'unconfirmed');
+    far.sendBudget--;
+    if (!t.secured && far.secured && !t.sequences.follow(bytes, offset)) return this.drop(t, 'restarted');
+    if (t.ssrcMask !== 0) setRtpSsrc(bytes, offset, (rtpSsrc(bytes, offset) ^ t.ssrcMask) >>> 0);
+    if (far.splice !== undefined) far.splice.follow(bytes, offset);
+    let out = far.recovery === undefined ? length : far.recovery.send(bytes, offset, length);
     if (out > length) this.red.sent++;
     if (far.secured) {
       if (far.tx === undefined) return this.drop(t, 'unready');
-      out = rtcp ? far.tx.protectRtcp(bytes, offset, out) : far.tx.protect(bytes, offset, out);
+      out = far.tx.protect(bytes, offset, out);
       if (out < 0) return this.drop(t, 'srtp');
     }
     this.port = port;
-    this.to = to;
-    if (rtcp) {
-      t.rtcpIn++;
-      far.rtcpOut++;
-    }
+    this.to = remote;
     return this.#count(t, far, out);
+  }
+
+  #deliverRtcp(t: Transport, bytes: Uint8Array, offset: number, length: number): number {
+    if (!isRtcpCompound(bytes, offset, length)) return this.drop(t, 'malformed');
+    const section = t.sectionOfRtcp(readU32(bytes, offset + 4), length >= 12 ? readU32(bytes, offset + 8) : 0);
+    const far = section?.peer?.transport;
+    const problem = far === undefined ? 'unroutable' : wayOut(far);
+    const plain = this.#endHop(t, problem === undefined ? far : undefined, bytes, offset, length);
+    if (far === undefined || problem !== undefined) return this.drop(t, problem ?? 'unroutable');
+    t.rtcpIn++;
+    if (plain === 0) {
+      t.packetsIn++;
+      t.bytesIn += length;
+      return 0;
+    }
+    if (far.rtcpPort === far.port) far.sendBudget--;
+    else far.rtcpBudget--;
+    if (t.ssrcMask !== 0) {
+      this.#mask = t.ssrcMask;
+      rewriteRtcpSsrc(bytes, offset, plain, this.#xor);
+    }
+    if (far.splice?.isOn) far.splice.followRtcp(bytes, offset, plain);
+    if (t.splice?.isOn) rewriteRtcpSsrc(bytes, offset, plain, t.splice.inward);
+    const out = far.secured ? far.tx!.protectRtcp(bytes, offset, plain) : plain;
+    if (out < 0) return this.drop(t, 'srtp');
+    this.port = far.rtcpPort;
+    this.to = far.rtcpRemote;
+    far.rtcpOut++;
+    return this.#count(t, far, out);
+  }
+
+  /** What of a compound goes on: an echo takes all of it back to its sender. */
+  #endHop(t: Transport, far: Transport | undefined, bytes: Uint8Array, offset: number, length: number): number {
+    const { reports } = t;
+    if (reports === undefined) return length;
+    if (t.ssrcMask === 0) return relayCompound(reports, far?.reports, { bytes, offset, length }, this.nowMs);
+    observeCompound(reports, bytes, offset, length, this.nowMs);
+    return length;
+  }
+
+  /** Sends our own report to a transport's peer when it is due. An echo gets none: its peer's reports come back to it. */
+  report(t: Transport, nowMs: number): void {
+    const { reports, rtcpPort, rtcpRemote } = t;
+    const length = reports?.handleTimeout(nowMs) ?? 0;
+    if (!reports || length === 0 || t.ssrcMask !== 0 || wayOut(t) !== undefined) return;
+    // Nothing of ours goes where nobody has answered.
+    if ((rtcpPort === t.port ? t.sendBudget : t.rtcpBudget) !== Number.POSITIVE_INFINITY) return;
+    const out = t.secured ? t.tx!.protectRtcp(reports.buffer, 0, length) : length;
+    if (out < 0 || !rtcpPort!.send(reports.buffer.subarray(0, out), rtcpRemote!)) return;
+    t.rtcpOut++;
+    t.packetsOut++;
+    t.bytesOut += out;
+    this.reports++;
   }
 
   drop(t: Transport | undefined, reason: keyof DropCounts): 0 {
@@ -140,4 +178,10 @@ export class Router {
     this.forwardedBytes += length;
     return length;
   }
+}
+
+/** Why no RTCP can be sent to a transport's peer, or undefined. */
+function wayOut(t: Transport): 'unready' | 'unconfirmed' | undefined {
+  if (t.rtcpPort === undefined || t.rtcpRemote === undefined || (t.secured && t.tx === undefined)) return 'unready';
+  return (t.rtcpPort === t.port ? t.sendBudget : t.rtcpBudget) <= 0 ? 'unconfirmed' : undefined;
 }

@@ -1,4 +1,10 @@
 import {
+  RtcpType,
+  readU32,
+  rewriteRtcpSsrc,
+  rtcpContentEnd,
+  rtcpEnd,
+  rtcpType,
   rtpSequence,
   rtpSsrc,
   rtpTimestamp,
@@ -7,6 +13,7 @@ import {
   setRtpSsrc,
   setRtpTimestamp,
   timestampDistance,
+  writeU32,
 } from '@offhook/core';
 
 /** Timestamps between two packets until some were seen: 20 ms of narrowband sound. */
@@ -35,7 +42,7 @@ export class Splice {
     return this.#isOn;
   }
 
-  /** SSRCs of RTCP that goes to the phone, and of RTCP that comes from it. */
+  /** The SSRC under which a source goes to the phone, and the source behind an SSRC that the phone names. */
   readonly outward = (ssrc: number): number => (ssrc === this.#from ? this.#ssrc : ssrc);
   readonly inward = (ssrc: number): number => (ssrc === this.#ssrc && this.#from >= 0 ? this.#from : ssrc);
 
@@ -44,6 +51,16 @@ export class Splice {
     if (!this.#isSeen) return;
     this.#isOn = true;
     this.#from = -1;
+  }
+
+  /** A well-formed RTCP compound on its way to the phone: its SSRCs, and the timestamps of its sender reports. */
+  followRtcp(bytes: Uint8Array, offset: number, length: number): void {
+    for (let at = offset; at < offset + length; at = rtcpEnd(bytes, at)) {
+      const isReport = rtcpType(bytes, at) === RtcpType.senderReport && rtcpContentEnd(bytes, at) >= at + 20;
+      if (!isReport || readU32(bytes, at + 4) !== this.#from) continue;
+      writeU32(bytes, at + 16, (readU32(bytes, at + 16) + this.#timestampOffset) >>> 0);
+    }
+    rewriteRtcpSsrc(bytes, offset, length, this.outward);
   }
 
   /** An RTP packet on its way to the phone. */

@@ -1,5 +1,6 @@
 import type { PacketBatch, UdpEndpoint, UdpPort } from '@offhook/core/node';
 import type { HopRecovery } from '../recovery/index.ts';
+import type { HopReports } from '../rtcp/index.ts';
 import type { DtlsSession } from '../session/dtls.ts';
 import type { SrtpTransform } from '../srtp/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
@@ -41,6 +42,8 @@ export class Transport {
   opaquePeer: Transport | undefined;
   /** Loss recovery between this peer and us, where it was agreed on; none on the opaque path. */
   recovery: HopRecovery | undefined;
+  /** RTCP between this peer and us; none on the opaque path. */
+  reports: HopReports | undefined;
   /** XORed into every SSRC that passes (echo), 0 = none. */
   ssrcMask = 0;
 

@@ -1,24 +1,29 @@
 import {
   attribute,
   attributes,
+  base64,
   bundleGroups,
   cryptoLines,
   fingerprints,
   iceCredentials,
   type MediaDescription,
+  readU32,
   rtcpPort,
   type SessionDescription,
   type SocketAddress,
+  seededRandom,
   setup,
 } from '@offhook/core';
 import { UdpEndpoint } from '@offhook/core/node';
 import { sameAddress, UNCONFIRMED_PACKETS } from '../forward/index.ts';
+import { HopReports } from '../rtcp/index.ts';
 import { plainAddresses } from './address.ts';
 import type { Call } from './call.ts';
 import { DtlsSession } from './dtls.ts';
 import type { MediaHost } from './host.ts';
 import { kindOf, type LegKind, sameKind } from './kind.ts';
 import { type Leg, type PortPair, Section } from './leg.ts';
+import { configureReports } from './reports.ts';
 import { SdesKeys } from './sdes.ts';
 
 /** Whether the far side wants this section: port 0 is a no, except bundle-only (RFC 9143 6). */
@@ -111,9 +116,16 @@ function openPlain(host: MediaHost, leg: Leg, section: Section, pairs: PortPair[
   return true;
 }
 
-/** Gives a transport what its leg's security needs. */
+/** Gives a transport that ends here what its leg's security needs, and RTCP of its own. */
 export function secure(host: MediaHost, leg: Leg, transport: NonNullable<Section['transport']>): void {
   transport.secured = leg.kind.security !== 'none';
+  const random = host.crypto.randomBytes(16);
+  transport.reports = new HopReports({
+    ssrc: readU32(random, 0),
+    cname: base64(random.subarray(4)), // RFC 7022 4.2: 96 random bits for the session
+    random: seededRandom(readU32(random, 0)),
+  });
+  host.rearm(transport);
   if (leg.kind.security === 'dtls' && host.dtls) {
     transport.dtls = new DtlsSession(transport, host.dtls, { open: host.openSrtp, counters: host.dtlsCounters });
   }
@@ -135,6 +147,7 @@ function releaseSection(host: MediaHost, section: Section): void {
   section.sdes = undefined;
   if (pair && transport) {
     transport.dtls?.close();
+    transport.reports = undefined;
     host.rearm(transport);
     transport.dropKeys();
     host.transports.close(transport);
@@ -152,6 +165,7 @@ export function closeLeg(host: MediaHost, leg: Leg): void {
   const { bundle, ice } = leg;
   if (bundle) {
     bundle.dtls?.close();
+    bundle.reports = undefined;
     host.rearm(bundle);
     bundle.dropKeys();
     bundle.opaquePeer = undefined;
@@ -292,7 +306,10 @@ export function wire(call: Call): void {
     a.bundle.opaquePeer = b.bundle;
     b.bundle.opaquePeer = a.bundle;
   }
-  for (const leg of call.legs) demultiplex(leg, call.other(leg));
+  for (const leg of call.legs) {
+    demultiplex(leg, call.other(leg));
+    configureReports(leg, call.other(leg));
+  }
 }
 
 /** RFC 9143 9.2: SSRCs of the SDP, then payload types that only one section uses. */

@@ -6,4 +6,5 @@ export * from './ports.ts';
 export * from './query.ts';
 export * from './request.ts';
 export * from './sdes.ts';
+export * from './statistics.ts';
 export * from './table.ts';

@@ -4,6 +4,8 @@ import type { Transport } from '../forward/index.ts';
 import type { Call } from './call.ts';
 import { kindInWords, protocolOf } from './kind.ts';
 import type { Leg, Section } from './leg.ts';
+import { qualityOf, sourcesOf } from './quality.ts';
+import { streamsOf as sourcesIn } from './statistics.ts';
 
 /** What `query` says of a call: rtpengine's keys, and beside them the state of each leg in words. */
 export function queryCall(call: Call, nowMs: number, wallMs: number): NgDictionary {
@@ -26,12 +28,13 @@ export function queryCall(call: Call, nowMs: number, wallMs: number): NgDictiona
     path: call.echo ? 'echo' : call.opaque ? 'opaque' : 'terminated',
     ...(call.warning === undefined ? {} : { warning: call.warning }),
     tags,
+    SSRC: sourcesOf(call, { nowMs, wallMs }),
     totals: totalsOf(call),
   };
 }
 
-/** Packets both ways of all legs, as rtpengine's `delete` reports them. */
-export function totalsOf(call: Call): NgDictionary {
+/** Packets both ways of all legs. */
+function totalsOf(call: Call): NgDictionary {
   let packets = 0;
   let bytes = 0;
   let errors = 0;
@@ -70,6 +73,7 @@ function mediaOf(leg: Leg, section: Section, { nowMs, wallMs }: { nowMs: number;
     stats_out: { packets: t.packetsOut, bytes: t.bytesOut },
     rtcp: { packets: t.rtcpIn, 'packets out': t.rtcpOut },
     streams: streamsOf(section, t, t.lastInMs < 0 ? 0 : Math.floor((wallMs - (nowMs - t.lastInMs)) / 1000)),
+    quality: qualityOf(section, nowMs),
     'last packet age ms': t.lastInMs < 0 ? -1 : Math.round(nowMs - t.lastInMs),
     ...(reasons.length > 0 ? { dropped: Object.fromEntries(reasons) } : {}),
   };
@@ -80,12 +84,14 @@ function streamsOf(section: Section, t: Transport, lastS: number): NgDictionary[
   const errors = dropped(t);
   const isMuxed = t.latch === undefined || t.rtcpMux;
   const rtp = { packets: isMuxed ? t.packetsIn : t.packetsIn - t.rtcpIn, bytes: t.bytesIn, errors };
+  const source = sourcesIn(section)[0];
   const stream = (flag: string, port: number | undefined, remote: UdpEndpoint | undefined, stats: NgDictionary) => {
     const endpoint = endpointOf(remote);
     return {
       ...(port === undefined ? {} : { 'local port': port }),
       ...(endpoint ? { endpoint } : {}),
       'last packet': lastS,
+      ...(source && flag === 'RTP' ? { SSRC: source.ssrc } : {}),
       flags: isMuxed && flag === 'RTP' ? ['RTP', 'RTCP'] : [flag],
       stats,
     };
