@@ -56,6 +56,13 @@ const PARTS = {
         'its ports sprayed by a third host for the length of 1,000 calls: nothing leaks, nobody is disturbed (1 min)',
     },
   },
+  recovery: {
+    words: 'loss recovery of the media relay',
+    studies: {
+      recovery: 'a minute of sound at 5, 10 and 20 % loss, random and in bursts, with RED and NACK on and off (1 min)',
+    },
+    program: 'media-relay/src/recovery/prove.ts',
+  },
   turn: {
     words: 'the TURN server under attack; turn:<study> is one of them alone',
     studies: {
@@ -112,7 +119,7 @@ function proveByStudies(part, only) {
   const studies = only === undefined ? {} : (readJson(join(root, path))?.studies ?? {});
   const asked = only === undefined ? Object.keys(PARTS[part].studies) : [only];
   for (const name of asked) {
-    studies[name] = study(name, studies.rate?.figures?.highest);
+    studies[name] = study(name, { highest: studies.rate?.figures?.highest, program: PARTS[part].program });
     const checks = Object.values(studies).flatMap(({ checks }) => checks);
     const summary = {
       met: checks.filter(({ isMet }) => isMet).length,
@@ -125,8 +132,11 @@ function proveByStudies(part, only) {
   return asked.every((name) => studies[name].checks.length > 0 && studies[name].checks.every(({ isMet }) => isMet));
 }
 
-/** @param highest the rates that were found, which are what floods are measured by */
-function study(name, highest) {
+/**
+ * `highest`: the rates that were found, which are what floods are measured by. `program`: what runs the study, if not the
+ * program of all studies.
+ */
+function study(name, { highest, program = 'interop-tests/src/studies/main.ts' }) {
   const folder = mkdtempSync(join(tmpdir(), 'offhook-prove-'));
   const result = join(folder, 'result.json');
   const startedAt = new Date();
@@ -141,8 +151,10 @@ function study(name, highest) {
     value === undefined ? [] : [`--${option}`, String(value)],
   );
   try {
-    const program = join(root, 'interop-tests/src/studies/main.ts');
-    spawnSync(process.execPath, [program, name, ...args, '--result', result], { cwd: root, stdio: 'inherit' });
+    spawnSync(process.execPath, [join(root, program), name, ...args, '--result', result], {
+      cwd: root,
+      stdio: 'inherit',
+    });
     const outcome = readJson(result) ?? { checks: [], figures: { problem: 'it ended without a result' } };
     return {
       startedAt: startedAt.toISOString(),

@@ -31,3 +31,17 @@ test('loss of 1 loses all, duplicates arrive on their own', () => {
   assert.deepEqual(link.decide(100, 10), { deliverAtMs: 105, duplicateAtMs: 105 });
   assert.deepEqual([link.packets, link.packetBytes, link.lost], [1, 10, 0]);
 });
+
+test('loss in bursts has the share and the mean length that were asked for', () => {
+  for (const [share, burst] of [
+    [0.05, 2],
+    [0.1, 3],
+    [0.2, 5],
+  ] as const) {
+    const outcome = run(5, { lossProbability: share, meanLossBurst: burst }, 200_000);
+    const lost = outcome.filter((d) => d === 'lost').length;
+    const bursts = outcome.filter((d, i) => d === 'lost' && outcome[i - 1] !== 'lost').length;
+    assert.ok(Math.abs(lost / outcome.length - share) < share * 0.05, `${lost} lost of ${outcome.length}`);
+    assert.ok(Math.abs(lost / bursts - burst) < burst * 0.05, `${lost / bursts} in a row`);
+  }
+});

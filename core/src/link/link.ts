@@ -1,8 +1,11 @@
 import type { Random } from '../base/index.ts';
+import { LossModel } from './loss.ts';
 
 export interface LinkOptions {
-  /** 0–1, each packet on its own. Default 0. */
+  /** 0–1. Default 0. */
   readonly lossProbability?: number;
+  /** Packets lost in a row on average, at least 1; without it each packet is lost or not on its own. */
+  readonly meanLossBurst?: number;
   /** One way, milliseconds. Default 0. */
   readonly delayMs?: number;
   /** Added to the delay, uniform in [0, jitterMs); so packets may overtake each other. Default 0. */
@@ -20,8 +23,9 @@ export interface Delivery {
 
 /** One direction of a network path: decides for each packet whether and when it arrives. The same seed decides the same. */
 export class Link {
-  readonly #options: Required<LinkOptions>;
+  readonly #options: Required<Omit<LinkOptions, 'meanLossBurst'>>;
   readonly #random: Random;
+  readonly #loss: LossModel;
   readonly #delivery: { deliverAtMs: number; duplicateAtMs: number | undefined } = {
     deliverAtMs: 0,
     duplicateAtMs: undefined,
@@ -35,14 +39,15 @@ export class Link {
     const { lossProbability = 0, delayMs = 0, jitterMs = 0, duplicateProbability = 0 } = options;
     this.#options = { lossProbability, delayMs, jitterMs, duplicateProbability };
     this.#random = options.random;
+    this.#loss = new LossModel(options.random, lossProbability, options.meanLossBurst);
   }
 
   /** @param bytes length of the packet. */
   decide(nowMs: number, bytes: number): Delivery | 'lost' {
     this.packets++;
     this.packetBytes += bytes;
-    const { lossProbability, duplicateProbability } = this.#options;
-    if (lossProbability > 0 && this.#random.next() < lossProbability) {
+    const { duplicateProbability } = this.#options;
+    if (this.#loss.next()) {
       this.lost++;
       return 'lost';
     }

@@ -8,6 +8,7 @@ import {
   setRtpSsrc,
 } from '@offhook/core';
 import type { UdpEndpoint, UdpPort } from '@offhook/core/node';
+import { type HopRecovery, NO_RED, NOT_DELIVERED } from '../recovery/index.ts';
 import { observeCompound, relayCompound } from '../rtcp/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
 import type { Transport } from './transport.ts';
@@ -27,6 +28,10 @@ export class Router {
   reports = 0;
   /** When the packets at hand came; the packet loop sets it for each batch. */
   nowMs = 0;
+  /** RED packets that came and that were made, and packets that were delivered from a copy. */
+  readonly red = { received: 0, sent: 0, recovered: 0 };
+  /** Room for a packet that was recovered, and what is added to it. */
+  readonly #scratch = new Uint8Array(2048);
   #mask = 0;
   readonly #xor = (ssrc: number): number => (ssrc ^ this.#mask) >>> 0;
 
@@ -59,8 +64,30 @@ export class Router {
 
   /** The second half: an opened packet goes to the section's peer. */
   deliver(t: Transport, bytes: Uint8Array, offset: number, length: number, rtcp: boolean): number {
-    if (rtcp) return this.#deliverRtcp(t, bytes, offset, length);
+    if (rtcp) {
+      t.recovery?.handleReport(bytes, offset, length);
+      return this.#deliverRtcp(t, bytes, offset, length);
+    }
     if (t.reports !== undefined) t.reports.received.handlePacket(bytes, offset, length, this.nowMs);
+    if (t.recovery !== undefined) return this.#recover(t, t.recovery, bytes, offset, length);
+    return this.#forward(t, bytes, offset, length);
+  }
+
+  /** What was lost before and comes now as a copy goes first, then the packet itself. */
+  #recover(t: Transport, recovery: HopRecovery, bytes: Uint8Array, offset: number, length: number): number {
+    if (rtpPayloadType(bytes, offset) === recovery.format.payloadType) this.red.received++;
+    const recovered = recovery.receive(bytes, offset, length);
+    for (let i = 0; i < recovered; i++) {
+      const one = recovery.decoder.write(i, bytes, this.#scratch, 0);
+      const out = one === 0 ? 0 : this.#forward(t, this.#scratch, 0, one);
+      if (out > 0 && this.port!.send(this.#scratch.subarray(0, out), this.to!)) this.red.recovered++;
+    }
+    if (recovered === NO_RED) return this.drop(t, 'malformed');
+    const own = recovered === NOT_DELIVERED ? 0 : recovery.decoder.own(bytes, offset, length);
+    return own === 0 ? this.drop(t, 'repeated') : this.#forward(t, bytes, offset, own);
+  }
+
+  #forward(t: Transport, bytes: Uint8Array, offset: number, length: number): number {
     const section = t.sectionOfRtp(rtpSsrc(bytes, offset), rtpPayloadType(bytes, offset));
     const far = section?.peer?.transport;
     if (far === undefined) return this.drop(t, 'unroutable');
@@ -71,10 +98,11 @@ export class Router {
     if (!t.secured && far.secured && !t.sequences.follow(bytes, offset)) return this.drop(t, 'restarted');
     if (t.ssrcMask !== 0) setRtpSsrc(bytes, offset, (rtpSsrc(bytes, offset) ^ t.ssrcMask) >>> 0);
     if (far.splice !== undefined) far.splice.follow(bytes, offset);
-    let out = length;
+    let out = far.recovery === undefined ? length : far.recovery.send(bytes, offset, length);
+    if (out > length) this.red.sent++;
     if (far.secured) {
       if (far.tx === undefined) return this.drop(t, 'unready');
-      out = far.tx.protect(bytes, offset, length);
+      out = far.tx.protect(bytes, offset, out);
       if (out < 0) return this.drop(t, 'srtp');
     }
     this.port = port;

@@ -1,4 +1,5 @@
 import type { PacketBatch, UdpEndpoint, UdpPort } from '@offhook/core/node';
+import type { HopRecovery } from '../recovery/index.ts';
 import type { HopReports } from '../rtcp/index.ts';
 import type { DtlsSession } from '../session/dtls.ts';
 import type { SrtpTransform } from '../srtp/index.ts';
@@ -39,6 +40,8 @@ export class Transport {
   dtls: DtlsSession | undefined;
   /** Set on the opaque path: everything but STUN goes there untouched. */
   opaquePeer: Transport | undefined;
+  /** Loss recovery between this peer and us, where it was agreed on; none on the opaque path. */
+  recovery: HopRecovery | undefined;
   /** RTCP between this peer and us; none on the opaque path. */
   reports: HopReports | undefined;
   /** XORed into every SSRC that passes (echo), 0 = none. */

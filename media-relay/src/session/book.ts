@@ -18,6 +18,7 @@ import type { MediaHost } from './host.ts';
 import { type LegKind, parseProtocol, sameKind } from './kind.ts';
 import { Leg, type PortPair } from './leg.ts';
 import { type LocalOptions, saysRtcpMux, writeLocal } from './local.ts';
+import { settleRed } from './red.ts';
 import type { DescribeRequest, DescribeResult } from './request.ts';
 
 export interface BookOptions {
@@ -129,6 +130,7 @@ export class SessionBook {
     const problem = applyRemote(this.#host, call, to, { sd, role: 'answer', nowMs });
     if (problem) return { error: problem };
     call.answered = true;
+    settleRed(to, sd);
     settleRtcpMux(from, { request, role: 'answer' });
     wire(call);
     for (const leg of call.legs) signalled(leg, nowMs);

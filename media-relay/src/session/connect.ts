@@ -34,6 +34,7 @@ export function connectLeg(host: MediaHost, tag: string, from: Call, to: Call): 
     if (to.opaque) {
       transport.dtls?.close();
       transport.dtls = undefined;
+      transport.recovery = undefined;
       transport.reports = undefined;
       transport.dropKeys();
       transport.secured = false;

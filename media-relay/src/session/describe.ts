@@ -15,7 +15,9 @@ import {
   setDirection,
   writeCandidate,
 } from '@offhook/core';
-import { type LegKind, parseProtocol, protocolOf } from './kind.ts';
+import type { RedFormat } from '../recovery/index.ts';
+import { type LegKind, parseProtocol, protocolOf, speaksWebRtc } from './kind.ts';
+import { addRed } from './red.ts';
 
 /** What we say of ourselves in one section. */
 export interface LocalSection {
@@ -31,6 +33,8 @@ export interface LocalSection {
   readonly rtcpMux: boolean;
   /** RTCP's port when it has one of its own, also as the fallback of an offered rtcp-mux. */
   readonly rtcpPort?: number;
+  /** Sound goes as RED between this peer and us. */
+  readonly red?: RedFormat;
   /** Video payload types for which PLI may be said although the far side's protocol has no feedback. */
   readonly pictureLossTypes?: (payloadType: string) => boolean;
 }
@@ -132,10 +136,6 @@ function isWebRtc(local: LocalDescription): boolean {
   return local.sections.some((s) => speaksWebRtc(s.kind));
 }
 
-function speaksWebRtc(kind: LegKind): boolean {
-  return kind.ice && kind.security === 'dtls' && kind.feedback;
-}
-
 /** Old-style hold, c=0.0.0.0 (RFC 3264 8.4): the peer doesn't want to receive. */
 function heldDirection(media: MediaDescription, far: SessionDescription, toward: Direction): Direction {
   const address = (media.connection ?? far.connection)?.address;
@@ -181,6 +181,7 @@ function ownSection(far: MediaDescription, local: LocalSection, toward: Directio
     );
     if (unwanted.size < m.formats.length) removePayloadTypes(m, (payloadType) => unwanted.has(payloadType));
   }
+  if (local.red) addRed(m, local.red);
   setDirection(m, toward);
   m.port = local.at.port;
   m.connection = connection(local.at);

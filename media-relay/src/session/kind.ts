@@ -47,6 +47,11 @@ export function kindOf(media: MediaDescription, session: SessionDescription): Le
   return { ice, security: isDtls ? 'dtls' : parsed.security, feedback: parsed.feedback };
 }
 
+/** Whether a leg of this kind is a browser's, or one like it: ICE, DTLS and feedback. */
+export function speaksWebRtc(kind: LegKind): boolean {
+  return kind.ice && kind.security === 'dtls' && kind.feedback;
+}
+
 export function sameKind(a: LegKind, b: LegKind): boolean {
   return a.ice === b.ice && a.security === b.security;
 }

@@ -2,6 +2,7 @@ import type { SessionDescription } from '@offhook/core';
 import type { UdpPort } from '@offhook/core/node';
 import type { MediaPath, Transport } from '../forward/index.ts';
 import type { IceSession } from '../ice/index.ts';
+import type { RedFormat } from '../recovery/index.ts';
 import type { LegKind } from './kind.ts';
 import type { SdesKeys } from './sdes.ts';
 
@@ -25,6 +26,8 @@ export class Section implements MediaPath {
   sdes: SdesKeys | undefined;
   /** Ports of this machine that the peer named as its own; see `MediaHost.claim`. */
   claims: readonly number[] = [];
+  /** RED as we offered or answered it to this peer; none where the far side has it itself or can't use it. */
+  red: RedFormat | undefined;
   /** The peer offered or accepted rtcp-mux. */
   remoteMux = false;
 

@@ -3,6 +3,7 @@ import type { Call } from './call.ts';
 import { describe, type LocalSection } from './describe.ts';
 import type { MediaHost } from './host.ts';
 import type { Leg, Section } from './leg.ts';
+import { planRed } from './red.ts';
 import type { DescribeRequest } from './request.ts';
 import { SdesKeys } from './sdes.ts';
 
@@ -20,6 +21,7 @@ export function writeLocal(
   options: LocalOptions & { readonly far: SessionDescription },
 ): string {
   const { far, request, role } = options;
+  planRed(call, leg, { far, role });
   const sections = leg.sections.map((section) => localSection(host, call, leg, { section, request, role }));
   const sharing = leg.kind.ice
     ? leg.sections.filter(
@@ -75,6 +77,7 @@ function localSection(
     dtls: kind.security === 'dtls' && !call.opaque && fingerprint ? { fingerprint, setup } : undefined,
     cryptos: section.active && kind.security === 'sdes' ? cryptos(host, section, role) : [],
     rtcpMux,
+    red: section.red,
     rtcpPort: pair && (!rtcpMux || role === 'offer') ? pair.rtcp.local.port : undefined,
     pictureLossTypes: kind.ice && kind.feedback ? pictureLoss(leg, section, role) : undefined,
   };

@@ -11,6 +11,11 @@ export function configureReports(leg: Leg, far: Leg): void {
     const others = transport.sections.flatMap(({ index }) => far.remote?.media[index] ?? []);
     // RFC 3264 5.1: a payload type means what the description of its receiver says, and that is the far peer's.
     for (const map of [...own, ...others].flatMap(rtpMaps)) formats.set(map.payloadType, map);
+    // What is in RED (RFC 2198 5: a=fmtp lists it) is the sound that counts.
+    for (const map of [...formats.values()]) {
+      const sound = map.encoding.toLowerCase() === 'red' ? formats.get(Number(map.fmtp?.split('/')[0])) : undefined;
+      if (sound) formats.set(map.payloadType, sound);
+    }
     const isReduced = (media: typeof own) =>
       media.length > 0 && media.every((m) => attribute(m, 'rtcp-rsize') !== undefined);
     const wanted = own.flatMap((m) => attributes(m, 'rtcp-xr')).flatMap((value) => value.split(/[ =:]/));

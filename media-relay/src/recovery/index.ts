@@ -1,0 +1,3 @@
+export * from './hop-recovery.ts';
+export * from './red-decoder.ts';
+export * from './red-encoder.ts';
