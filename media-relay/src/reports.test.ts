@@ -49,7 +49,7 @@ test('over real sockets: a browser hears of its losses from the relay, under SRT
   /** The next SRTCP compound for the browser; media is skipped. */
   const nextRtcp = async (): Promise<Uint8Array> => {
     for (;;) {
-      const bytes = Uint8Array.from((await a.peer.nextIn(128, 191, 3000)) ?? assert.fail('no RTCP came'));
+      const bytes = Uint8Array.from((await a.peer.nextIn(128, 191, 20_000)) ?? assert.fail('no RTCP came'));
       if ((bytes[1]! & 0x60) !== 0x40) continue;
       const length = a.rx!.unprotectRtcp(bytes, 0, bytes.length);
       assert.ok(length > 0);

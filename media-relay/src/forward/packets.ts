@@ -44,7 +44,7 @@ export class PacketLoop {
     udp.onReadable = () => {
       for (let round = 0; round < FAIR_BATCHES; round++) {
         const count = udp.fill();
-        const nowMs = this.#now();
+        const nowMs = Math.floor(this.#now());
         this.router.nowMs = nowMs;
         for (let i = 0; i < count; i++) this.#muxPacket(mux, udp.rx, i, nowMs);
         if (count < BATCH) return;
@@ -62,7 +62,7 @@ export class PacketLoop {
     udp.onReadable = () => {
       for (let round = 0; round < FAIR_BATCHES; round++) {
         const count = udp.fill();
-        const nowMs = this.#now();
+        const nowMs = Math.floor(this.#now());
         this.router.nowMs = nowMs;
         for (let i = 0; i < count; i++) this.#plainPacket(transport, udp, isRtcpPort, i, nowMs);
         if (count < BATCH) return;
@@ -180,7 +180,7 @@ export class PacketLoop {
         // RTCP has no sequence numbers: its sender has to be one that RTP has shown. And only behind a NAT, which RTP has
         // shown too, it has another port than the SDP's.
         if (!latch.isDoubtful || !fromAddress(latch.source!, rx, i)) return false;
-        if (transport.ssrcs.find(readU32(rx.bytes, rx.offset[i]! + 4)) < 0) return false;
+        if (!transport.hasHeard(readU32(rx.bytes, rx.offset[i]! + 4))) return false;
         transport.rtcpLatch!.lockDoubtfully(rx, i);
       }
     } else if (transport.secured) latch.lock(rx, i);

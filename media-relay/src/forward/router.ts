@@ -11,7 +11,7 @@ import type { UdpEndpoint, UdpPort } from '@offhook/core/node';
 import { type HopRecovery, NO_RED, NOT_DELIVERED } from '../recovery/index.ts';
 import { observeCompound, relayCompound } from '../rtcp/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
-import type { Transport } from './transport.ts';
+import { type Transport, UNLIMITED } from './transport.ts';
 
 /**
  * The hot path: a packet that belongs to a transport comes in, the packet to send stands at the same place afterwards.
@@ -94,7 +94,7 @@ export class Router {
     const { port, remote } = far;
     if (port === undefined || remote === undefined) return this.drop(t, 'unready');
     if (far.sendBudget <= 0) return this.drop(t, 'unconfirmed');
-    far.sendBudget--;
+    far.spend();
     if (!t.secured && far.secured && !t.sequences.follow(bytes, offset)) return this.drop(t, 'restarted');
     if (t.ssrcMask !== 0) setRtpSsrc(bytes, offset, (rtpSsrc(bytes, offset) ^ t.ssrcMask) >>> 0);
     if (far.splice !== undefined) far.splice.follow(bytes, offset);
@@ -123,8 +123,8 @@ export class Router {
       t.bytesIn += length;
       return 0;
     }
-    if (far.rtcpPort === far.port) far.sendBudget--;
-    else far.rtcpBudget--;
+    if (far.rtcpPort === far.port) far.spend();
+    else if (far.rtcpBudget !== UNLIMITED) far.rtcpBudget--;
     if (t.ssrcMask !== 0) {
       this.#mask = t.ssrcMask;
       rewriteRtcpSsrc(bytes, offset, plain, this.#xor);
@@ -154,7 +154,7 @@ export class Router {
     const length = reports?.handleTimeout(nowMs) ?? 0;
     if (!reports || length === 0 || t.ssrcMask !== 0 || wayOut(t) !== undefined) return;
     // Nothing of ours goes where nobody has answered.
-    if ((rtcpPort === t.port ? t.sendBudget : t.rtcpBudget) !== Number.POSITIVE_INFINITY) return;
+    if ((rtcpPort === t.port ? t.sendBudget : t.rtcpBudget) !== UNLIMITED) return;
     const out = t.secured ? t.tx!.protectRtcp(reports.buffer, 0, length) : length;
     if (out < 0 || !rtcpPort!.send(reports.buffer.subarray(0, out), rtcpRemote!)) return;
     t.rtcpOut++;

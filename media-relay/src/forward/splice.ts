@@ -33,8 +33,9 @@ export class Splice {
   #sequence = 0;
   #timestamp = 0;
   #step = STEP;
-  /** The source that is mapped now, -1 = none yet. */
-  #from = -1;
+  /** The source that is mapped now, if there is one yet. SSRCs and timestamps are signed here: small integers for V8. */
+  #from = 0;
+  #hasFrom = false;
   #sequenceOffset = 0;
   #timestampOffset = 0;
 
@@ -43,21 +44,21 @@ export class Splice {
   }
 
   /** The SSRC under which a source goes to the phone, and the source behind an SSRC that the phone names. */
-  readonly outward = (ssrc: number): number => (ssrc === this.#from ? this.#ssrc : ssrc);
-  readonly inward = (ssrc: number): number => (ssrc === this.#ssrc && this.#from >= 0 ? this.#from : ssrc);
+  readonly outward = (ssrc: number): number => (this.#hasFrom && (ssrc | 0) === this.#from ? this.#ssrc >>> 0 : ssrc);
+  readonly inward = (ssrc: number): number => (this.#hasFrom && (ssrc | 0) === this.#ssrc ? this.#from >>> 0 : ssrc);
 
   /** What follows is another source. */
   arm(): void {
     if (!this.#isSeen) return;
     this.#isOn = true;
-    this.#from = -1;
+    this.#hasFrom = false;
   }
 
   /** A well-formed RTCP compound on its way to the phone: its SSRCs, and the timestamps of its sender reports. */
   followRtcp(bytes: Uint8Array, offset: number, length: number): void {
     for (let at = offset; at < offset + length; at = rtcpEnd(bytes, at)) {
       const isReport = rtcpType(bytes, at) === RtcpType.senderReport && rtcpContentEnd(bytes, at) >= at + 20;
-      if (!isReport || readU32(bytes, at + 4) !== this.#from) continue;
+      if (!isReport || !this.#hasFrom || (readU32(bytes, at + 4) | 0) !== this.#from) continue;
       writeU32(bytes, at + 16, (readU32(bytes, at + 16) + this.#timestampOffset) >>> 0);
     }
     rewriteRtcpSsrc(bytes, offset, length, this.outward);
@@ -65,19 +66,20 @@ export class Splice {
 
   /** An RTP packet on its way to the phone. */
   follow(bytes: Uint8Array, offset: number): void {
-    const ssrc = rtpSsrc(bytes, offset);
+    const ssrc = rtpSsrc(bytes, offset) | 0;
     if (!this.#isOn) {
-      this.#watch(ssrc, rtpSequence(bytes, offset), rtpTimestamp(bytes, offset));
+      this.#watch(ssrc, rtpSequence(bytes, offset), rtpTimestamp(bytes, offset) | 0);
       return;
     }
-    if (ssrc !== this.#from) {
+    if (!this.#hasFrom || ssrc !== this.#from) {
+      this.#hasFrom = true;
       this.#from = ssrc;
       this.#sequenceOffset = this.#sequence + 1 - rtpSequence(bytes, offset);
-      this.#timestampOffset = this.#timestamp + this.#step - rtpTimestamp(bytes, offset);
+      this.#timestampOffset = (this.#timestamp + this.#step - rtpTimestamp(bytes, offset)) | 0;
       bytes[offset + 1]! |= 0x80; // RFC 3551 4.1: the marker begins a talkspurt, where a buffer may start anew
     }
     const sequence = (rtpSequence(bytes, offset) + this.#sequenceOffset) & 0xffff;
-    const timestamp = (rtpTimestamp(bytes, offset) + this.#timestampOffset) >>> 0;
+    const timestamp = (rtpTimestamp(bytes, offset) + this.#timestampOffset) | 0;
     setRtpSsrc(bytes, offset, this.#ssrc);
     setRtpSequence(bytes, offset, sequence);
     setRtpTimestamp(bytes, offset, timestamp);

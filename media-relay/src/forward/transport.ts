@@ -12,6 +12,8 @@ import { SsrcTable } from './ssrc-table.ts';
 
 /** Packets to an address that only an SDP of somebody else's named (reflection), before anything came from there. */
 export const UNCONFIRMED_PACKETS = 50;
+/** No budget is left to be kept: somebody is at the address. A small integer, as counters of each packet have to be. */
+export const UNLIMITED = 1 << 30;
 const HELD_PACKETS = 4;
 const HELD_BYTES = 1500;
 
@@ -52,10 +54,10 @@ export class Transport {
   remote: UdpEndpoint | undefined;
   rtcpPort: UdpPort | undefined;
   rtcpRemote: UdpEndpoint | undefined;
-  /** Packets that may still be sent to an unconfirmed address; Infinity when it is confirmed. */
-  sendBudget = Number.POSITIVE_INFINITY;
+  /** Packets that may still be sent to an unconfirmed address; `UNLIMITED` when it is confirmed. */
+  sendBudget = UNLIMITED;
   /** The same for `rtcpRemote`, where RTCP has a port of its own. */
-  rtcpBudget = Number.POSITIVE_INFINITY;
+  rtcpBudget = UNLIMITED;
   /** Plain ports only. */
   readonly latch: Latch | undefined;
   readonly rtcpLatch: Latch | undefined;
@@ -67,6 +69,8 @@ export class Transport {
   /** The sections carried, in SDP order; `ssrcs` and `payloadTypes` hold places in this list. */
   sections: readonly MediaPath[] = [];
   readonly ssrcs = new SsrcTable();
+  /** Where there is one section: the source heard last, as signed 32 bits. */
+  lastSsrc: number | undefined;
   /** Of what comes in plain and leaves as SRTP. */
   readonly sequences = new SequenceMap();
   /** Payload type → place in `sections`, -1 = unknown or ambiguous. */
@@ -78,7 +82,7 @@ export class Transport {
   bytesOut = 0;
   rtcpIn = 0;
   rtcpOut = 0;
-  /** Monotonic time of the last packet that belonged here, STUN checks included; -1 = none yet. */
+  /** Monotonic time of the last packet that belonged here, STUN checks included, whole ms; -1 = none yet. */
   lastInMs = -1;
   readonly drops: DropCounts = noDrops();
 
@@ -92,11 +96,20 @@ export class Transport {
     this.handshake = plainFamily && new HandshakeSource();
   }
 
+  /** Whether RTP of that source came here. */
+  hasHeard(ssrc: number): boolean {
+    return this.lastSsrc === (ssrc | 0) || this.ssrcs.find(ssrc) >= 0;
+  }
+
   /** The section an SSRC was seen in, else the one its payload type belongs to (and remembers it), or undefined. */
   sectionOfRtp(ssrc: number, payloadType: number): MediaPath | undefined {
+    if (this.sections.length === 1) {
+      this.lastSsrc = ssrc | 0;
+      return this.sections[0];
+    }
     let index = this.ssrcs.find(ssrc);
     if (index < 0) {
-      index = this.sections.length === 1 ? 0 : this.payloadTypes[payloadType]!;
+      index = this.payloadTypes[payloadType]!;
       if (index < 0) return undefined;
       this.ssrcs.set(ssrc, index);
     }
@@ -139,14 +152,20 @@ export class Transport {
   send(bytes: Uint8Array): boolean {
     if (this.handshake?.at) return this.handshake.send(bytes);
     if (this.port === undefined || this.remote === undefined || this.sendBudget <= 0) return false;
-    this.sendBudget--;
+    this.spend();
     return this.port.send(bytes, this.remote);
+  }
+
+  /** A packet goes to the peer's address. */
+  spend(): void {
+    if (this.sendBudget !== UNLIMITED) this.sendBudget--;
   }
 
   /** Packet i was accepted, so there is somebody at its address: what is sent there is no reflection. */
   confirm(batch: PacketBatch, i: number): void {
-    if (this.remote && fromAddress(this.remote, batch, i)) this.sendBudget = Number.POSITIVE_INFINITY;
-    if (this.rtcpRemote && fromAddress(this.rtcpRemote, batch, i)) this.rtcpBudget = Number.POSITIVE_INFINITY;
+    if (this.sendBudget === UNLIMITED && this.rtcpBudget === UNLIMITED) return;
+    if (this.remote && fromAddress(this.remote, batch, i)) this.sendBudget = UNLIMITED;
+    if (this.rtcpRemote && fromAddress(this.rtcpRemote, batch, i)) this.rtcpBudget = UNLIMITED;
   }
 
   /** DTLS without ICE is complete: its source is the peer, and gets what is sent until a lock says otherwise. */
@@ -156,7 +175,7 @@ export class Transport {
     handshake.prove();
     if (this.latch?.source || !this.port) return; // locked already, or held
     this.sendVia(handshake.port, handshake.at);
-    this.sendBudget = Number.POSITIVE_INFINITY;
+    this.sendBudget = UNLIMITED;
   }
 
   /** Moves the sending side; RTCP follows unless it has a port of its own. */

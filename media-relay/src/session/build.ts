@@ -15,7 +15,7 @@ import {
   setup,
 } from '@offhook/core';
 import { UdpEndpoint } from '@offhook/core/node';
-import { sameAddress, UNCONFIRMED_PACKETS } from '../forward/index.ts';
+import { sameAddress, UNCONFIRMED_PACKETS, UNLIMITED } from '../forward/index.ts';
 import { HopReports } from '../rtcp/index.ts';
 import { plainAddresses } from './address.ts';
 import type { Call } from './call.ts';
@@ -276,10 +276,10 @@ function takeAddresses(
   const isNewRtcp = transport.rtcpLatch!.expect(rtcpAt, others);
   const { source } = transport.latch!;
   const rtcpSource = transport.rtcpLatch!.source;
-  if (confirmed || source) transport.sendBudget = Number.POSITIVE_INFINITY;
+  if (confirmed || source) transport.sendBudget = UNLIMITED;
   else if (isNew) transport.sendBudget = UNCONFIRMED_PACKETS;
   if (confirmed || toSignalling || rtcpSource || (source && rtcpAt && sameAddress(source, rtcpAt))) {
-    transport.rtcpBudget = Number.POSITIVE_INFINITY;
+    transport.rtcpBudget = UNLIMITED;
   } else if (isNewRtcp) transport.rtcpBudget = UNCONFIRMED_PACKETS;
   transport.rtcpPort = pair.rtcp;
   transport.rtcpRemote = rtcpSource ?? rtcpAt;

@@ -28,6 +28,7 @@ export function connectLeg(host: MediaHost, tag: string, from: Call, to: Call): 
     transport.opaquePeer = undefined;
     transport.ssrcMask = 0;
     transport.ssrcs.clear();
+    transport.lastSsrc = undefined;
     transport.payloadTypes.fill(-1);
     transport.splice?.arm();
     // On the opaque path keys are between the peers; everywhere else they are ours.

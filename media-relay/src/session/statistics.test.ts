@@ -11,7 +11,7 @@ import {
   seededRandom,
 } from '@offhook/core';
 import type { UdpEndpoint, UdpPort } from '@offhook/core/node';
-import { Router, type Transport } from '../forward/index.ts';
+import { Router, type Transport, UNLIMITED } from '../forward/index.ts';
 import { rtp } from '../test-kit.ts';
 import { queryCall } from './query.ts';
 import { statisticsOf } from './statistics.ts';
@@ -33,8 +33,8 @@ class Scene {
       this.sent.set(t, kept);
       t.rtcpPort = { send: (bytes: Uint8Array) => kept.push(bytes.slice()) > 0 } as unknown as UdpPort;
       t.rtcpRemote ??= {} as UdpEndpoint;
-      t.rtcpBudget = Number.POSITIVE_INFINITY;
-      t.sendBudget = Number.POSITIVE_INFINITY;
+      t.rtcpBudget = UNLIMITED;
+      t.sendBudget = UNLIMITED;
     }
   }
 
