@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { GENERATOR_CPU, Pinned } from '../pinned.ts';
 import type { LoadRequest, Traffic } from './loads.ts';
 
-/** Clients and peers; both below the ports of relays. */
+/** Clients and peers, each with a port for RTCP behind; all below the ports of relays. */
 export const CLIENT_PORT = 5000;
-export const PEER_PORT = 5001;
+export const PEER_PORT = 5002;
 
 type Answer = { readonly answer: unknown } | { readonly failed: string };
 

@@ -14,6 +14,8 @@ export function serveGenerator<S extends { readonly kind: string }>(
 ): void {
   const [clientPort, peerPort] = process.argv.slice(2).map(Number) as [number, number];
   const ends: Ends = { clients: new CrowdSocket(clientPort), peers: new CrowdSocket(peerPort), clientPort, peerPort };
+  // Where relays send their reports: phones listen there. Nobody reads them.
+  const reports = [clientPort + 1, peerPort + 1].map((port) => new CrowdSocket(port));
   let relayed: Wire | undefined;
 
   const serve = (request: S | LoadRequest): unknown => {
@@ -30,7 +32,11 @@ export function serveGenerator<S extends { readonly kind: string }>(
     }
   });
   process.on('disconnect', () => process.exit(0));
-  process.send!({ answer: { receiveBuffer: ends.clients.receiveBuffer } });
+  process.send!({
+    answer: {
+      receiveBuffer: Math.min(...[ends.clients, ends.peers, ...reports].map((socket) => socket.receiveBuffer)),
+    },
+  });
 }
 
 function isLoad(request: { readonly kind: string }): request is LoadRequest {
