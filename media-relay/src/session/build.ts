@@ -23,6 +23,7 @@ import { DtlsSession } from './dtls.ts';
 import type { MediaHost } from './host.ts';
 import { kindOf, type LegKind, sameKind } from './kind.ts';
 import { type Leg, type PortPair, Section } from './leg.ts';
+import { configureRepair } from './repair.ts';
 import { configureReports } from './reports.ts';
 import { SdesKeys } from './sdes.ts';
 
@@ -309,6 +310,7 @@ export function wire(call: Call): void {
   for (const leg of call.legs) {
     demultiplex(leg, call.other(leg));
     configureReports(leg, call.other(leg));
+    configureRepair(call, leg);
   }
 }
 
