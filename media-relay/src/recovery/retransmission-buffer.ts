@@ -88,7 +88,7 @@ export class RetransmissionBuffer {
     this.#sentAtMs[place] = nowMs;
     this.#resentAtMs[place] = Number.NEGATIVE_INFINITY;
     this.#resends[place] = 0;
-    this.#end += length;
+    this.#end += (length + 3) & ~3; // the next one begins at a word
   }
 
   /**
