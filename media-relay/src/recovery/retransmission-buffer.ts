@@ -72,6 +72,11 @@ export class RetransmissionBuffer {
     this.#resends = new Uint8Array(packets);
   }
 
+  /** Another stream begins: nothing of the last one is sent again. */
+  forget(): void {
+    this.#sequence.fill(-1);
+  }
+
   /** Keeps a packet that was sent. */
   sent(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
     const size = this.#kept.store.length;

@@ -80,6 +80,16 @@ test('what a peer asks for is sent as it was sent, once a round trip; what it na
   assert.deepEqual(drain(30), []);
   take(peer, (w) => w.nack(1, 7, [3]), 50);
   assert.deepEqual(drain(50), [3]);
+  const other = picture(8, 4);
+  peer.sent(other, 0, other.length, 60);
+  assert.equal(
+    take(peer, (w) => w.nack(1, 7, [3]), 100),
+    true,
+    'of a stream that is no more',
+  );
+  take(peer, (w) => w.nack(1, 8, [3, 4]), 100);
+  assert.equal(peer.resend(to, { nowMs: 100, rttMs: 40 }), other.length);
+  assert.equal(peer.resend(to, { nowMs: 100, rttMs: 40 }), 0);
   peer.configure({ payloadTypes: [96], nack: false, keyFrames: PLI });
   assert.equal(
     take(peer, (w) => w.nack(1, 7, [3]), 100),
@@ -100,6 +110,9 @@ test('gaps are asked for with the next packets; a gap beyond hope becomes a wish
   assert.equal(feed(peer, 7, 1100), true);
   assert.deepEqual(asked(peer, 1100), ['pli 5']);
   assert.deepEqual(asked(peer, 1100), []);
+  peer.received(picture(6, 40_000), 0, 1200);
+  peer.received(picture(5, 9), 0, 1200);
+  assert.equal(feed(peer, 10, 1300), false, 'another stream in between begins anew');
   const deaf = repair(false);
   feed(deaf, 1, 0);
   feed(deaf, 9, 5);

@@ -58,15 +58,18 @@ export class VideoRepair {
     this.#nacks = nack;
     if (nack) return;
     this.#kept = undefined;
+    this.#keptSsrc = -1;
     this.#gaps = undefined;
+    this.#gapsSsrc = -1;
   }
 
   /** A packet leaves for the peer as it stands, protected: its header is readable all the same. */
   sent(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
     if (!this.#nacks || this.#isVideo[rtpPayloadType(bytes, offset)] === 0) return;
     const ssrc = rtpSsrc(bytes, offset);
-    if (ssrc !== this.#keptSsrc || this.#kept === undefined) {
-      this.#kept = new RetransmissionBuffer(VIDEO_RETRANSMISSION);
+    this.#kept ??= new RetransmissionBuffer(VIDEO_RETRANSMISSION);
+    if (ssrc !== this.#keptSsrc) {
+      this.#kept.forget();
       this.#keptSsrc = ssrc;
     }
     this.#kept.sent(bytes, offset, length, nowMs);
@@ -76,8 +79,9 @@ export class VideoRepair {
   received(bytes: Uint8Array, offset: number, nowMs: number): boolean {
     if (this.#nacks && this.#isVideo[rtpPayloadType(bytes, offset)] !== 0) {
       const ssrc = rtpSsrc(bytes, offset);
-      if (ssrc !== this.#gapsSsrc || this.#gaps === undefined) {
-        this.#gaps = new NackGenerator(VIDEO_NACK);
+      this.#gaps ??= new NackGenerator(VIDEO_NACK);
+      if (ssrc !== this.#gapsSsrc) {
+        this.#gaps.forget();
         this.#gapsSsrc = ssrc;
       }
       this.#gaps.received(rtpSequence(bytes, offset), nowMs);
