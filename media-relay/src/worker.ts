@@ -204,6 +204,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       offhook_media_address_loops_total: addressCounters.loops,
       ...labelled('offhook_media_packets_dropped_total', 'reason', loop.router.drops),
       ...labelled('offhook_media_red_total', 'event', loop.router.red),
+      ...labelled('offhook_media_repair_total', 'event', loop.router.repairs),
       ...labelled('offhook_media_ice_total', 'event', ice.counters),
       ...labelled('offhook_media_dtls_total', 'event', dtlsCounters),
       ...labelled('offhook_media_ng_total', 'event', counters),

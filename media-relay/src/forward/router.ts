@@ -30,6 +30,8 @@ export class Router {
   nowMs = 0;
   /** RED packets that came and that were made, and packets that were delivered from a copy. */
   readonly red = { received: 0, sent: 0, recovered: 0 };
+  /** Packets sent again to who asked for them, and RTCP of ours that asks for packets or a key frame. */
+  readonly repairs = { resent: 0, asked: 0 };
   /** Room for a packet that was recovered, and what is added to it. */
   readonly #scratch = new Uint8Array(2048);
   #mask = 0;
@@ -69,6 +71,7 @@ export class Router {
       return this.#deliverRtcp(t, bytes, offset, length);
     }
     if (t.reports !== undefined) t.reports.received.handlePacket(bytes, offset, length, this.nowMs);
+    if (t.repair?.received(bytes, offset, this.nowMs)) this.#ask(t);
     if (t.recovery !== undefined) return this.#recover(t, t.recovery, bytes, offset, length);
     return this.#forward(t, bytes, offset, length);
   }
@@ -105,6 +108,7 @@ export class Router {
       out = far.tx.protect(bytes, offset, out);
       if (out < 0) return this.drop(t, 'srtp');
     }
+    far.repair?.sent(bytes, offset, out, this.nowMs);
     this.port = port;
     this.to = remote;
     return this.#count(t, far, out);
@@ -115,8 +119,11 @@ export class Router {
     const section = t.sectionOfRtcp(readU32(bytes, offset + 4), length >= 12 ? readU32(bytes, offset + 8) : 0);
     const far = section?.peer?.transport;
     const problem = far === undefined ? 'unroutable' : wayOut(far);
+    t.repair?.aim(problem === undefined ? far?.repair : undefined, t.splice?.isOn ? t.splice.inward : undefined);
     const plain = this.#endHop(t, problem === undefined ? far : undefined, bytes, offset, length);
+    if (t.repair !== undefined) this.#resend(t);
     if (far === undefined || problem !== undefined) return this.drop(t, problem ?? 'unroutable');
+    if (far.repair?.isDue(this.nowMs)) this.#ask(far);
     t.rtcpIn++;
     if (plain === 0) {
       t.packetsIn++;
@@ -137,6 +144,42 @@ export class Router {
     this.to = far.rtcpRemote;
     far.rtcpOut++;
     return this.#count(t, far, out);
+  }
+
+  /** Sends the packets that a transport's peer has asked for. */
+  #resend(t: Transport): void {
+    const time = this.#time(t);
+    for (
+      let length = t.repair!.resend(this.#scratch, time);
+      length > 0;
+      length = t.repair!.resend(this.#scratch, time)
+    ) {
+      if (!t.port || !t.remote || t.sendBudget <= 0) return;
+      t.sendBudget--;
+      if (!t.port.send(this.#scratch.subarray(0, length), t.remote)) return;
+      t.packetsOut++;
+      t.bytesOut += length;
+      this.repairs.resent++;
+    }
+  }
+
+  /** Asks a transport's peer for packets that are missing, or for a key frame. */
+  #ask(t: Transport): void {
+    if (t.reports === undefined || wayOut(t) !== undefined) return;
+    const length = t.repair!.write(this.#scratch, t.reports.ssrc, this.#time(t));
+    if (length === 0) return;
+    const out = t.secured ? t.tx!.protectRtcp(this.#scratch, 0, length) : length;
+    if (out < 0 || !t.rtcpPort!.send(this.#scratch.subarray(0, out), t.rtcpRemote!)) return;
+    if (t.rtcpPort === t.port) t.sendBudget--;
+    else t.rtcpBudget--;
+    t.rtcpOut++;
+    t.packetsOut++;
+    t.bytesOut += out;
+    this.repairs.asked++;
+  }
+
+  #time(t: Transport): { readonly nowMs: number; readonly rttMs: number } {
+    return { nowMs: this.nowMs, rttMs: t.reports?.roundTripMs ?? 0 };
   }
 
   /** What of a compound goes on: an echo takes all of it back to its sender. */

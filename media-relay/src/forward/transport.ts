@@ -1,5 +1,5 @@
 import type { PacketBatch, UdpEndpoint, UdpPort } from '@offhook/core/node';
-import type { HopRecovery } from '../recovery/index.ts';
+import type { HopRecovery, VideoRepair } from '../recovery/index.ts';
 import type { HopReports } from '../rtcp/index.ts';
 import type { DtlsSession } from '../session/dtls.ts';
 import type { SrtpTransform } from '../srtp/index.ts';
@@ -46,6 +46,8 @@ export class Transport {
   recovery: HopRecovery | undefined;
   /** RTCP between this peer and us; none on the opaque path. */
   reports: HopReports | undefined;
+  /** The same for pictures: retransmission and key frames. */
+  repair: VideoRepair | undefined;
   /** XORed into every SSRC that passes (echo), 0 = none. */
   ssrcMask = 0;
 

@@ -1,3 +1,4 @@
 export * from './hop-recovery.ts';
 export * from './red-decoder.ts';
 export * from './red-encoder.ts';
+export * from './video-repair.ts';

@@ -76,6 +76,14 @@ export class KeyFrameRequests {
     }
   }
 
+  /** Whether `poll` has something, after `handleTimeout`. */
+  isDue(nowMs: number): boolean {
+    for (let i = 0; i < this.#count; i++) {
+      if (this.#state[i] === 2 || (this.#state[i] === 1 && nowMs >= this.#nextAtMs[i]!)) return true;
+    }
+    return false;
+  }
+
   nextTimeout(): number | undefined {
     let at = Number.POSITIVE_INFINITY;
     for (let i = 0; i < this.#count; i++) if (this.#state[i] === 1) at = Math.min(at, this.#nextAtMs[i]!);

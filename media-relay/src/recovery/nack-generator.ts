@@ -80,6 +80,14 @@ export class NackGenerator {
     return ahead < 0 && this.#missing > 0 && this.#arrived(sequence);
   }
 
+  /** Another stream begins: nothing of the last one is asked for. */
+  forget(): void {
+    this.#clear();
+    this.#highest = -1;
+    this.#awaited = -1;
+    this.#wantsKeyFrame = false;
+  }
+
   /** When `collect` has something to ask for or to give up; undefined without. */
   nextTimeout(): number | undefined {
     return this.#dueAtMs === Number.POSITIVE_INFINITY ? undefined : this.#dueAtMs;

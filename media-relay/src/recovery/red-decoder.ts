@@ -1,5 +1,4 @@
 import {
-  MAX_RED_BLOCKS,
   RedBlocks,
   RTP_HEADER,
   readRed,
@@ -21,6 +20,8 @@ const KNOWN = 64;
 /** Timestamps from one packet to the next until two in a row were seen: 20 ms at 48 kHz. */
 const STEP = 960;
 const LONGEST_STEP = 5760;
+/** Gaps that one packet may fill, however many copies it has: Chromium can send nine. */
+const MAX_FILLED = 10;
 
 /** What `receive` says of a packet that is not to be delivered: everything in it is known, or it is no RED. */
 export const NOT_DELIVERED = -1;
@@ -42,8 +43,8 @@ export class RedDecoder {
   readonly #sequence = new Int32Array(KNOWN).fill(-1);
   readonly #timestamp = new Uint32Array(KNOWN);
   /** Of the packet that was received last: which blocks fill a gap, the newest first, and their sequence numbers. */
-  readonly #filling = new Uint8Array(MAX_RED_BLOCKS);
-  readonly #fillingSequence = new Uint16Array(MAX_RED_BLOCKS);
+  readonly #filling = new Uint8Array(MAX_FILLED);
+  readonly #fillingSequence = new Uint16Array(MAX_FILLED);
   readonly #header = { payloadType: 0, sequence: 0, timestamp: 0, ssrc: 0 };
   #filled = 0;
   #ownKnown = false;
@@ -165,7 +166,7 @@ export class RedDecoder {
   /** Finds the copies that nobody has delivered, the newest first, so that each is a neighbour for the next. */
   #fill(sequence: number, timestamp: number): void {
     const { payloadType, timestampOffset, length } = this.#blocks;
-    for (let i = this.#blocks.count - 2; i >= 0; i--) {
+    for (let i = this.#blocks.count - 2; i >= 0 && this.#filled < MAX_FILLED; i--) {
       if (payloadType[i] !== this.#format.audio || length[i] === 0 || timestampOffset[i] === 0) continue;
       const at = (timestamp - timestampOffset[i]!) >>> 0;
       const found = this.#place(sequence, timestampOffset[i]!, at);

@@ -14,10 +14,8 @@ import {
   writeRtpHeader,
 } from '@offhook/core';
 import fc from 'fast-check';
-import { LossMeter } from './loss-meter.ts';
 import { NO_RED, NOT_DELIVERED, RedDecoder } from './red-decoder.ts';
 import { RedEncoder } from './red-encoder.ts';
-import { chooseOffsets, residualLoss } from './red-policy.ts';
 
 const FORMAT = { payloadType: 63, audio: 111 };
 const SSRC = 0x1234;
@@ -156,6 +154,18 @@ test('gaps are filled with the right number and time, before the packet that bro
   assert.deepEqual(come(5), [4, 5], 'late itself, with the copy of one that is missing');
 });
 
+test('one packet fills ten gaps at most, however many copies it brings', () => {
+  const decoder = new RedDecoder(FORMAT);
+  deliver(decoder, sound(1).bytes, 72);
+  const bytes = new Uint8Array(400);
+  writeRtpHeader(bytes, 0, { payloadType: 63, sequence: 18, timestamp: 18 * 960, ssrc: SSRC });
+  let at = 12;
+  for (let i = 17; i >= 1; i--)
+    at = writeRedHeader(bytes, at, { payloadType: 111, timestampOffset: i * 960, length: 3 });
+  at = writeRedLastHeader(bytes, at, 111);
+  assert.equal(decoder.receive(bytes, 0, at + 17 * 3 + 5), 10);
+});
+
 test('any loss, reordering and duplication: nothing is delivered twice or as something else', () => {
   fc.assert(
     fc.property(
@@ -215,7 +225,7 @@ test('pauses of speech (DTX) between packets: copies find their place by their n
     }
     assert.ok(decoder.recovered > 40, `${decoder.recovered} recovered, ${decoder.unplaced} not placed`);
     // A pause right behind a gap of two can't be told from a longer gap.
-    assert.ok(wrong <= decoder.recovered * 0.05, `${wrong} of ${decoder.recovered} misplaced`);
+    assert.ok(wrong <= decoder.recovered * 0.02 + 1, `${wrong} of ${decoder.recovered} misplaced`);
   }
 });
 
@@ -266,44 +276,4 @@ test('a stream that starts again lower is taken up with its second packet', () =
   assert.deepEqual(deliver(decoder, sound(10).bytes, 72), []);
   assert.deepEqual(deliver(decoder, sound(11).bytes, 72), [11]);
   assert.deepEqual(deliver(decoder, sound(12).bytes, 72), [12]);
-});
-
-test('the residual loss is that of the table of bursts, and the cheapest copies that suffice are chosen', () => {
-  const rounded = (loss: number, burst: number, offsets: number[]) =>
-    Math.round(residualLoss(loss, burst, offsets) * 1000) / 10;
-  assert.deepEqual([rounded(0.1, 1, [1]), rounded(0.2, 1, [1]), rounded(0.2, 1, [1, 2])], [1, 4, 0.8]);
-  assert.deepEqual([rounded(0.1, 3, [1]), rounded(0.1, 3, [1, 2]), rounded(0.2, 5, [1, 2])], [6.7, 4.4, 12.8]);
-  assert.deepEqual([rounded(0.1, 3, [2, 4]), rounded(0.2, 3, [2, 4]), rounded(0.2, 3, [2, 4, 6])], [2.1, 4.5, 2.1]);
-  const chosen = (loss: number, burst: number, isOn = false) => chooseOffsets(loss, burst, isOn);
-  assert.deepEqual(chosen(0, 1), []);
-  assert.deepEqual([chosen(0.009, 1), chosen(0.009, 1, true), chosen(0.004, 1, true)], [[], [1], []]);
-  assert.deepEqual([chosen(0.1, 1), chosen(0.2, 1)], [[1], [1, 2]]);
-  assert.deepEqual(
-    [chosen(0.05, 2), chosen(0.1, 3), chosen(0.2, 5)],
-    [
-      [2, 4],
-      [2, 4, 6],
-      [2, 4, 6],
-    ],
-  );
-  assert.deepEqual([chosen(0.8, 3), chosen(Number.NaN, 3)], [[], []]);
-});
-
-test('the meter tells loss and bursts, forgives reordering, survives wraps and new starts', () => {
-  const meter = new LossMeter();
-  const feed = (count: number, arrives: (i: number) => boolean, first = 65_000) => {
-    for (let i = 0; i < count; i++) if (arrives(i)) meter.received((first + i) & 0xffff);
-  };
-  feed(2000, (i) => i % 30 < 27);
-  assert.ok(Math.abs(meter.loss - 0.1) < 0.005, `${meter.loss}`);
-  assert.ok(Math.abs(meter.meanBurst - 3) < 0.1, `${meter.meanBurst}`);
-  const calm = new LossMeter();
-  assert.deepEqual([calm.loss, calm.meanBurst], [0, 1]);
-  for (let i = 0; i < 1000; i++) calm.received(i ^ 3);
-  assert.equal(calm.loss, 0);
-  calm.received(40_000);
-  for (let i = 0; i < 500; i++) calm.received(40_001 + i);
-  assert.equal(calm.loss, 0, 'a new start is no loss');
-  for (let i = 0; i < 60; i++) meter.fade(0.5);
-  assert.equal(meter.meanBurst, 1);
 });

@@ -72,6 +72,11 @@ export class RetransmissionBuffer {
     this.#resends = new Uint8Array(packets);
   }
 
+  /** Another stream begins: nothing of the last one is sent again. */
+  forget(): void {
+    this.#sequence.fill(-1);
+  }
+
   /** Keeps a packet that was sent. */
   sent(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
     const size = this.#kept.store.length;
@@ -88,7 +93,7 @@ export class RetransmissionBuffer {
     this.#sentAtMs[place] = nowMs;
     this.#resentAtMs[place] = Number.NEGATIVE_INFINITY;
     this.#resends[place] = 0;
-    this.#end += length;
+    this.#end += (length + 3) & ~3; // the next one begins at a word
   }
 
   /**

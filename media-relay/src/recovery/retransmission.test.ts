@@ -136,6 +136,22 @@ test('more than can be asked for, and a new start of the stream, are left to a k
   assert.deepEqual(collect(nack, 20), [30_002]);
 });
 
+test('one old gap in front of many that were filled leaves room for new ones', () => {
+  const nack = new NackGenerator(VIDEO_NACK);
+  nack.received(0, 0);
+  let newest = 2;
+  nack.received(newest, 0); // 1 stays missing
+  for (let burst = 0; burst < 5; burst++) {
+    const before = newest;
+    newest += 401;
+    nack.received(newest, 1);
+    for (let i = before + 1; i < newest; i++) if (i % 100 !== 50) nack.received(i, 2);
+  }
+  const left = Array.from({ length: newest }, (_, i) => i).filter((i) => i > 2 && i % 100 === 50);
+  assert.equal(nack.missing, left.length + 1);
+  assert.deepEqual(collect(nack, 50), [1, ...left]);
+});
+
 test('any order of arrival: only what is missing is asked for, ascending, and never more than there is room for', () => {
   fc.assert(
     fc.property(fc.integer(), fc.constantFrom(0.05, 0.3, 0.7), fc.nat(0xffff), (seed, loss, first) => {

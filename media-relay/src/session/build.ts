@@ -19,6 +19,7 @@ import { DtlsSession } from './dtls.ts';
 import type { MediaHost } from './host.ts';
 import { kindOf, type LegKind, sameKind } from './kind.ts';
 import { type Leg, type PortPair, Section } from './leg.ts';
+import { configureRepair } from './repair.ts';
 import { configureReports, openReports } from './reports.ts';
 import { SdesKeys } from './sdes.ts';
 
@@ -300,6 +301,7 @@ export function wire(call: Call): void {
   for (const leg of call.legs) {
     demultiplex(leg, call.other(leg));
     configureReports(leg, call.other(leg));
+    configureRepair(call, leg);
   }
 }
 

@@ -36,6 +36,7 @@ export function connectLeg(host: MediaHost, tag: string, from: Call, to: Call): 
       transport.dtls?.close();
       transport.dtls = undefined;
       transport.recovery = undefined;
+      transport.repair = undefined;
       transport.reports = undefined;
       transport.dropKeys();
       transport.secured = false;

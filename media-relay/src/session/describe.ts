@@ -37,6 +37,8 @@ export interface LocalSection {
   readonly red?: RedFormat;
   /** Video payload types for which PLI may be said although the far side's protocol has no feedback. */
   readonly pictureLossTypes?: (payloadType: string) => boolean;
+  /** Those that we send again ourselves when the peer asks, and ask for: the far side can't. */
+  readonly retransmittedTypes?: (payloadType: string) => boolean;
 }
 
 export interface LocalDescription {
@@ -188,8 +190,10 @@ function ownSection(far: MediaDescription, local: LocalSection, toward: Directio
   if (local.rtcpMux) addAttribute(m, 'rtcp-mux');
   if (local.rtcpPort !== undefined) addAttribute(m, 'rtcp', String(local.rtcpPort));
   if (m.kind === 'video' && local.pictureLossTypes && attribute(m, 'rtcp-fb') === undefined) {
-    for (const format of m.formats)
+    for (const format of m.formats) {
+      if (local.retransmittedTypes?.(format)) addAttribute(m, 'rtcp-fb', `${format} nack`);
       if (local.pictureLossTypes(format)) addAttribute(m, 'rtcp-fb', `${format} nack pli`);
+    }
   }
   addIce(m, local);
   if (local.dtls) {

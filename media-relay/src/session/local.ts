@@ -2,6 +2,7 @@ import { attributes, readU32, type SessionDescription, type SocketAddress, write
 import type { Call } from './call.ts';
 import { describe, type LocalSection } from './describe.ts';
 import type { MediaHost } from './host.ts';
+import { speaksWebRtc } from './kind.ts';
 import type { Leg, Section } from './leg.ts';
 import { planRed } from './red.ts';
 import type { DescribeRequest } from './request.ts';
@@ -79,7 +80,8 @@ function localSection(
     rtcpMux,
     red: section.red,
     rtcpPort: pair && (!rtcpMux || role === 'offer') ? pair.rtcp.local.port : undefined,
-    pictureLossTypes: kind.ice && kind.feedback ? pictureLoss(leg, section, role) : undefined,
+    pictureLossTypes: kind.ice && kind.feedback ? canSay('nack pli', leg, section, role) : undefined,
+    retransmittedTypes: speaksWebRtc(kind) && !call.echo ? canSay('nack', leg, section, role) : undefined,
   };
 }
 
@@ -89,10 +91,18 @@ function cryptos(host: MediaHost, section: Section, role: 'offer' | 'answer') {
   return section.sdes.offer();
 }
 
-/** PLI passes also to a far side without feedback in its protocol: most video phones answer it. */
-function pictureLoss(leg: Leg, section: Section, role: 'offer' | 'answer'): (payloadType: string) => boolean {
+/**
+ * Feedback that an answer may name because it was offered. PLI passes also to a far side without feedback in its protocol: most
+ * video phones answer it.
+ */
+function canSay(
+  feedback: string,
+  leg: Leg,
+  section: Section,
+  role: 'offer' | 'answer',
+): (payloadType: string) => boolean {
   if (role === 'offer') return () => true;
   const own = leg.remote?.media[section.index];
   const offered = new Set(own ? attributes(own, 'rtcp-fb') : []);
-  return (payloadType) => offered.has(`${payloadType} nack pli`);
+  return (payloadType) => offered.has(`${payloadType} ${feedback}`) || offered.has(`* ${feedback}`);
 }

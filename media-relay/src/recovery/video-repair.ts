@@ -1,0 +1,159 @@
+import {
+  PayloadFeedback,
+  RtcpType,
+  RtcpWriter,
+  readFir,
+  readNackInto,
+  rtcpCount,
+  rtcpMediaSsrc,
+  rtcpType,
+  rtpPayloadType,
+  rtpSequence,
+  rtpSsrc,
+  TransportFeedback,
+  writeNack,
+} from '@offhook/core';
+import { KeyFrameRequests, type KeyFrameSupport } from './key-frame-requests.ts';
+import { NackGenerator, VIDEO_NACK } from './nack-generator.ts';
+import { RetransmissionBuffer, VIDEO_RETRANSMISSION } from './retransmission-buffer.ts';
+
+/** Numbers of one RTCP datagram that are answered or asked for. */
+const MAX_NUMBERS = 256;
+
+export interface VideoRepairSettings {
+  /** Payload types of pictures, both ways. */
+  readonly payloadTypes: readonly number[];
+  /** NACK was agreed on between the peer and us: the far side has none. */
+  readonly nack: boolean;
+  /** How the peer is asked for a key frame. */
+  readonly keyFrames: KeyFrameSupport;
+}
+
+/**
+ * What mends pictures between one peer and us, on the terminated path: NACKs of the peer are answered from what was sent to it,
+ * gaps in what it sends are asked for, and all wishes for a key frame reach it as one a second. Packets are its clock: what is due
+ * goes out with the next one of the peer, which for pictures is at hand within milliseconds.
+ */
+export class VideoRepair {
+  readonly #isVideo = new Uint8Array(128);
+  readonly #numbers = new Uint16Array(MAX_NUMBERS);
+  #keyFrames = new KeyFrameRequests({ pli: true, fir: false, info: false });
+  #support: KeyFrameSupport = { pli: true, fir: false, info: false };
+  #nacks = false;
+  #kept: RetransmissionBuffer | undefined;
+  #keptSsrc = -1;
+  #gaps: NackGenerator | undefined;
+  #gapsSsrc = -1;
+  #wanted = 0;
+  #far: VideoRepair | undefined;
+  #inward: ((ssrc: number) => number) | undefined;
+
+  configure({ payloadTypes, nack, keyFrames }: VideoRepairSettings): void {
+    this.#isVideo.fill(0);
+    for (const payloadType of payloadTypes) this.#isVideo[payloadType & 0x7f] = 1;
+    if (keyFrames.pli !== this.#support.pli || keyFrames.fir !== this.#support.fir) {
+      this.#support = keyFrames;
+      this.#keyFrames = new KeyFrameRequests(keyFrames);
+    }
+    this.#nacks = nack;
+    if (nack) return;
+    this.#kept = undefined;
+    this.#keptSsrc = -1;
+    this.#gaps = undefined;
+    this.#gapsSsrc = -1;
+  }
+
+  /** A packet leaves for the peer as it stands, protected: its header is readable all the same. */
+  sent(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
+    if (!this.#nacks || this.#isVideo[rtpPayloadType(bytes, offset)] === 0) return;
+    const ssrc = rtpSsrc(bytes, offset);
+    this.#kept ??= new RetransmissionBuffer(VIDEO_RETRANSMISSION);
+    if (ssrc !== this.#keptSsrc) {
+      this.#kept.forget();
+      this.#keptSsrc = ssrc;
+    }
+    this.#kept.sent(bytes, offset, length, nowMs);
+  }
+
+  /** An opened packet came from the peer; true when `write` has something to ask for. */
+  received(bytes: Uint8Array, offset: number, nowMs: number): boolean {
+    if (this.#nacks && this.#isVideo[rtpPayloadType(bytes, offset)] !== 0) {
+      const ssrc = rtpSsrc(bytes, offset);
+      this.#gaps ??= new NackGenerator(VIDEO_NACK);
+      if (ssrc !== this.#gapsSsrc) {
+        this.#gaps.forget();
+        this.#gapsSsrc = ssrc;
+      }
+      this.#gaps.received(rtpSequence(bytes, offset), nowMs);
+    }
+    return this.isDue(nowMs);
+  }
+
+  isDue(nowMs: number): boolean {
+    const gapsAtMs = this.#gaps?.nextTimeout();
+    return (gapsAtMs !== undefined && gapsAtMs <= nowMs) || this.#keyFrames.isDue(nowMs);
+  }
+
+  /** Whose pictures the feedback that follows is about, and what the peer's SSRCs are called there. */
+  aim(far: VideoRepair | undefined, inward: ((ssrc: number) => number) | undefined): void {
+    this.#far = far;
+    this.#inward = inward;
+  }
+
+  /** Takes NACK, PLI and FIR that end here; true = the feedback at `at` goes on to the far peer as it is. */
+  handleFeedback(bytes: Uint8Array, at: number, nowMs: number): boolean {
+    const format = rtcpCount(bytes, at);
+    if (rtcpType(bytes, at) === RtcpType.transportFeedback) {
+      if (format !== TransportFeedback.nack || !this.#kept || rtcpMediaSsrc(bytes, at) !== this.#keptSsrc) return true;
+      const room = this.#numbers.subarray(this.#wanted);
+      this.#wanted += readNackInto(bytes, at, room);
+      return false;
+    }
+    if (!this.#far) return true;
+    if (format === PayloadFeedback.pli) this.#far.#wish(this.#named(rtcpMediaSsrc(bytes, at)), nowMs);
+    else if (format === PayloadFeedback.fir) {
+      for (const { ssrc } of readFir(bytes, at).slice(0, 4)) this.#far.#wish(this.#named(ssrc), nowMs);
+    } else return true;
+    return false;
+  }
+
+  /** The next packet that the peer has asked for, into a buffer; its length, 0 = no more. Send it as it is. */
+  resend(to: Uint8Array, time: { readonly nowMs: number; readonly rttMs: number }): number {
+    while (this.#wanted > 0 && this.#kept) {
+      const length = this.#kept.take(this.#numbers[--this.#wanted]!, to, 0, time);
+      if (length > 0) return length;
+    }
+    this.#wanted = 0;
+    return 0;
+  }
+
+  /** Writes what is to be asked for now as RTCP, `sender` being our source; the answer is its length, 0 = nothing. */
+  write(to: Uint8Array, sender: number, time: { readonly nowMs: number; readonly rttMs: number }): number {
+    const { nowMs, rttMs } = time;
+    // RFC 3550 6.1: a compound begins with a report.
+    const head = new RtcpWriter(to).receiverReport(sender).length;
+    let end = head;
+    if (this.#gaps) {
+      const sequences = this.#numbers.subarray(this.#wanted);
+      const count = this.#gaps.collect(nowMs, rttMs, sequences);
+      end += writeNack(to, end, { sender, media: this.#gapsSsrc, sequences, count });
+      if (this.#gaps.takeKeyFrameWish()) this.#wish(this.#gapsSsrc, nowMs);
+    }
+    this.#keyFrames.handleTimeout(nowMs);
+    for (let request = this.#keyFrames.poll(); request; request = this.#keyFrames.poll()) {
+      const writer = new RtcpWriter(to, end);
+      if (request.means === 'fir') writer.fir(sender, request.ssrc, request.command);
+      else writer.pli(sender, request.ssrc);
+      end += writer.length;
+    }
+    return end === head ? 0 : end;
+  }
+
+  #named(ssrc: number): number {
+    return this.#inward ? this.#inward(ssrc) : ssrc;
+  }
+
+  #wish(ssrc: number, nowMs: number): void {
+    this.#keyFrames.handleRequest(ssrc, nowMs);
+  }
+}
