@@ -20,6 +20,8 @@ export interface DropCounts {
   unconfirmed: number;
   /** The first packet after a jump of a plain stream's sequence numbers; the next one proves the new start. */
   restarted: number;
+  /** The client of the relay has blocked it. */
+  blocked: number;
 }
 
 export function noDrops(): DropCounts {
@@ -34,5 +36,6 @@ export function noDrops(): DropCounts {
     dtlsStranger: 0,
     unconfirmed: 0,
     restarted: 0,
+    blocked: 0,
   };
 }

@@ -26,7 +26,8 @@ export class Router {
   readonly #xor = (ssrc: number): number => (ssrc ^ this.#mask) >>> 0;
 
   /** Anything but STUN on the opaque path: forwarded untouched. */
-  pass(t: Transport, length: number): number {
+  pass(t: Transport, bytes: Uint8Array, offset: number, length: number, isRtp: boolean): number {
+    if (isRtp && t.events.blocks(t.events.has(bytes, offset))) return this.drop(t, 'blocked');
     const far = t.opaquePeer!;
     if (far.port === undefined || far.remote === undefined) return this.drop(t, 'unready');
     this.port = far.port;
@@ -57,6 +58,11 @@ export class Router {
     const section = rtcp
       ? t.sectionOfRtcp(readU32(bytes, offset + 4), length >= 12 ? readU32(bytes, offset + 8) : 0)
       : t.sectionOfRtp(rtpSsrc(bytes, offset), rtpPayloadType(bytes, offset));
+    if (!rtcp) {
+      const isEvent = t.events.has(bytes, offset);
+      if (isEvent) t.events.see(bytes, offset, length);
+      if (t.events.blocks(isEvent)) return this.drop(t, 'blocked');
+    }
     const far = section?.peer?.transport;
     if (far === undefined) return this.drop(t, 'unroutable');
     const port = rtcp ? far.rtcpPort : far.port;

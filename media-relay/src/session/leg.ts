@@ -2,6 +2,7 @@ import type { SessionDescription } from '@offhook/core';
 import type { UdpPort } from '@offhook/core/node';
 import type { MediaPath, Transport } from '../forward/index.ts';
 import type { IceSession } from '../ice/index.ts';
+import type { RtpInterface } from './interfaces.ts';
 import type { LegKind } from './kind.ts';
 import type { SdesKeys } from './sdes.ts';
 
@@ -27,6 +28,8 @@ export class Section implements MediaPath {
   claims: readonly number[] = [];
   /** The peer offered or accepted rtcp-mux. */
   remoteMux = false;
+  /** What an offer decided on our answer's rtcp-mux; undefined: as the far peer answers. */
+  answersMux: boolean | undefined;
 
   constructor(index: number, media: string) {
     this.index = index;
@@ -55,6 +58,19 @@ export class Leg {
   /** Where the peer's signalling came from, an IP address. */
   receivedFrom: string | undefined;
   trustAddress = false;
+  /** Where its plain ports are; undefined before the first one. */
+  interface: RtpInterface | undefined;
+  /** The fork branch that leads to the peer, and what the client calls it. */
+  branch: string | undefined;
+  label: string | undefined;
+  /** Our side of a handshake in which both may choose. */
+  dtlsRole: 'active' | 'passive' = 'passive';
+  /** What the client has asked not to be forwarded from this peer. */
+  blocksMedia = false;
+  blocksDtmf = false;
+  /** The head of the SDP that it was first sent, where the client wants that to stay. */
+  username: string | undefined;
+  sessionName: string | undefined;
   /** The peer put the call on hold. */
   holds = false;
 
