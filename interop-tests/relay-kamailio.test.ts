@@ -103,7 +103,12 @@ test('Kamailio leads a call between a phone with SRTP and one without through ou
     await callThrough({ ngPort: part.ports.ng!, stop: () => part.stop() });
     const m = part.metrics();
     assert.deepEqual(
-      [m.offhook_media_calls, m.offhook_media_transports, m.offhook_media_rtp_port_pairs, m['offhook_media_ng_total{event="errors"}']],
+      [
+        m.offhook_media_calls,
+        m.offhook_media_transports,
+        m.offhook_media_rtp_port_pairs,
+        m['offhook_media_ng_total{event="errors"}'],
+      ],
       [0, 0, 0, 0],
     );
   } finally {

@@ -54,10 +54,17 @@ function mediaRelay(composition: Composition, worker: number): PartSpec {
     settings: () => ({
       version,
       worker,
-      ng: { address: LOOPBACK, port: nth(media.ngPort, worker) },
+      ng: {
+        address: LOOPBACK,
+        port: nth(media.ngPort, worker),
+        ...(media.ngTcpPort === undefined ? {} : { tcpPort: nth(media.ngTcpPort, worker) }),
+        ...(media.ngWebSocketPort === undefined ? {} : { webSocketPort: nth(media.ngWebSocketPort, worker) }),
+        ...(media.ngAllowedOrigins === undefined ? {} : { allowedOrigins: media.ngAllowedOrigins }),
+      },
       mux: { addresses: [LOOPBACK, ...hostAddresses], port: nth(media.muxPort, worker) },
       rtp: {
         address: (config.public ? hostAddresses[0] : undefined) ?? LOOPBACK,
+        ...(media.rtpInterfaces === undefined ? {} : { interfaces: media.rtpInterfaces }),
         portMin: slice.min,
         portMax: slice.max,
       },
@@ -65,7 +72,12 @@ function mediaRelay(composition: Composition, worker: number): PartSpec {
     }),
     withPorts: (settings, ports) => ({
       ...settings,
-      ng: { ...(settings.ng as At), ...portOf(ports, 'ng') },
+      ng: {
+        ...(settings.ng as At),
+        ...portOf(ports, 'ng'),
+        ...(ports.ngTcp === undefined ? {} : { tcpPort: ports.ngTcp }),
+        ...(ports.ngWebSocket === undefined ? {} : { webSocketPort: ports.ngWebSocket }),
+      },
       mux: { ...(settings.mux as object), ...portOf(ports, 'mux') },
     }),
   };

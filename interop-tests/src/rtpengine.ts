@@ -24,7 +24,14 @@ export class Rtpengine implements AsyncDisposable {
   static async start(folder: string, ports: { ng: number; first: number; last: number }): Promise<Rtpengine> {
     const child = spawn(
       'rtpengine',
-      ['--foreground', '--log-stderr', '--log-level=5', '--table=-1', '--num-threads=1', '--interface=127.0.0.1'].concat(
+      [
+        '--foreground',
+        '--log-stderr',
+        '--log-level=5',
+        '--table=-1',
+        '--num-threads=1',
+        '--interface=127.0.0.1',
+      ].concat(
         `--listen-ng=127.0.0.1:${ports.ng}`,
         `--listen-cli=127.0.0.1:${ports.ng + 1}`, // by default 2224, whoever has that
         `--port-min=${ports.first}`,

@@ -36,6 +36,8 @@ import {
 } from './session/index.ts';
 import { SrtpContext } from './srtp/index.ts';
 
+export type MuxAddress = string | { readonly address: string; readonly advertised: string };
+
 /** One media worker's settings. */
 export interface MediaRelaySettings {
   /**
@@ -52,8 +54,11 @@ export interface MediaRelaySettings {
     /** Origins of web pages that may connect by WebSocket; none by default. */
     readonly allowedOrigins?: readonly string[];
   };
-  /** The port shared by all WebRTC legs, the same on each address; each address becomes a host candidate. */
-  readonly mux: { readonly addresses: readonly string[]; readonly port: number };
+  /**
+   * The port shared by all WebRTC legs, the same on each address; each address becomes a host candidate, or what is
+   * advertised for it does: the public address of a NAT or of a container's host.
+   */
+  readonly mux: { readonly addresses: readonly MuxAddress[]; readonly port: number };
   /**
    * The slice of ports for plain RTP; from 0 = any free ports. They are opened on the address, or on several named
    * interfaces (`direction`), the first of which is the default; SDP says the advertised address where there is one.
@@ -107,7 +112,8 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   }
   function isRelayPort({ address, port }: SocketAddress): boolean {
     if (port === ngPort && reaches(address, config.ng.address)) return true;
-    if (muxes.some(({ udp }) => port === udp.local.port && reaches(address, udp.local.address))) return true;
+    const isMux = (m: MuxPort) => reaches(address, m.udp.local.address) || address === m.address;
+    if (muxes.some((m) => port === m.udp.local.port && isMux(m))) return true;
     const at = interfaces.filter((i) => reaches(address, i.address) || address === i.advertised);
     if (at.length === 0) return false;
     if (at.some((i) => ports.has(i.address, port))) return true;
@@ -272,11 +278,13 @@ async function openMuxes({ addresses, port }: MediaRelaySettings['mux']): Promis
   for (let tries = 0; ; tries++) {
     const open: UdpPort[] = [];
     try {
-      for (const address of addresses) {
+      for (const one of addresses) {
+        const address = typeof one === 'string' ? one : one.address;
         const wanted = open[0]?.local.port ?? (port === 0 ? 0 : port + tries);
         open.push(await openUdpPort({ address, port: wanted, receiveBuffer: MUX_BUFFER }));
       }
-      return open.map((udp, i) => new MuxPort(udp, addresses[i]!, readU32(nodeCrypto.randomBytes(4), 0)));
+      const shown = addresses.map((one) => (typeof one === 'string' ? one : one.advertised));
+      return open.map((udp, i) => new MuxPort(udp, shown[i]!, readU32(nodeCrypto.randomBytes(4), 0)));
     } catch (error) {
       for (const udp of open) udp.close();
       if (!isInUse(error) || tries + 1 >= PORT_TRIES) throw error;

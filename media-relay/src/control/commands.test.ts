@@ -120,7 +120,10 @@ test('blocking asks for a call and a peer that are there', async () => {
     [{ 'call-id': 'elsewhere' }, 'Unknown call-id'],
     [{ 'call-id': 'there', 'from-tag': 'Z' }, 'From-tag given, but no such tag exists'],
     [{ 'call-id': 'there', label: 'nobody' }, 'no peer of this call has that label or address'],
-    [{ 'call-id': 'there', 'from-tag': 'A', 'to-tag': 'B' }, "a flow to one peer can't be blocked apart: leave to-tag and to-label away"],
+    [
+      { 'call-id': 'there', 'from-tag': 'A', 'to-tag': 'B' },
+      "a flow to one peer can't be blocked apart: leave to-tag and to-label away",
+    ],
   ] as const;
   for (const [message, reason] of reasons) {
     const answer = await ng.call({ command: 'block media', ...message });
@@ -192,11 +195,18 @@ test('delete: a delay, tags of a branch, and fatal', async () => {
   const gone = await ng.call({ command: 'delete', 'call-id': 'd', 'from-tag': 'A', 'via-branch': 'b1' });
   assert.equal(gone.result, 'ok');
   assert.deepEqual([await calls(), relay.metrics().offhook_media_rtp_port_pairs], [['d'], 2]);
-  await ng.sdp({ command: 'answer', 'call-id': 'd', 'from-tag': 'A', 'to-tag': 'B', 'via-branch': 'b2', sdp: plainSdp(b) });
+  await ng.sdp({
+    command: 'answer',
+    'call-id': 'd',
+    'from-tag': 'A',
+    'to-tag': 'B',
+    'via-branch': 'b2',
+    sdp: plainSdp(b),
+  });
   const slow = await ng.call({ command: 'delete', 'call-id': 'd', 'from-tag': 'A', 'to-tag': 'B', 'delete-delay': 1 });
   assert.equal(slow.result, 'ok');
   assert.deepEqual(await calls(), ['d']);
-  for (let tries = 0; (await calls() as string[]).length > 0; tries++) {
+  for (let tries = 0; ((await calls()) as string[]).length > 0; tries++) {
     assert.ok(tries < 40, 'it ends after a second');
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
@@ -211,7 +221,14 @@ test('the BYE of the dialog that is heard ends the call, though another branch s
   for (const branch of ['b1', 'b2']) {
     await ng.sdp({ command: 'offer', 'call-id': 'bye', 'from-tag': 'A', 'via-branch': branch, sdp: plainSdp(a) });
   }
-  await ng.sdp({ command: 'answer', 'call-id': 'bye', 'from-tag': 'A', 'to-tag': 'B', 'via-branch': 'b2', sdp: plainSdp(b) });
+  await ng.sdp({
+    command: 'answer',
+    'call-id': 'bye',
+    'from-tag': 'A',
+    'to-tag': 'B',
+    'via-branch': 'b2',
+    sdp: plainSdp(b),
+  });
   await ng.call({
     command: 'delete',
     'call-id': 'bye',

@@ -18,6 +18,9 @@ const IDLE_MS = 600_000;
 /** How often connections are looked at for that. */
 export const SWEEP_MS = 5_000;
 
+/** At the end of the relay a client may take this long to read what was answered. */
+export const FAREWELL_MS = 500;
+
 /** The socket of a connection. */
 export interface Wire {
   write(bytes: Uint8Array, encoding: NgEncoding): void;

@@ -30,7 +30,11 @@ const MEANINGS: readonly (readonly [NgDictionary, string, Partial<DescribeReques
   [{ replace: ['session name'] }, 'replace-session-name', { replace: new Set(['session-name'] as const) }],
   [{ replace: ['origin', 'session-connection'] }, 'replace-origin replace-session-connection', { replaceOrigin: true }],
   [{ DTLS: 'off' }, 'DTLS=off', { dtlsOff: true }],
-  [{ DTLS: 'passive', 'DTLS-reverse': 'active' }, 'DTLS=passive DTLS-reverse=active', { dtlsRole: 'passive', dtlsReverse: 'active' }],
+  [
+    { DTLS: 'passive', 'DTLS-reverse': 'active' },
+    'DTLS=passive DTLS-reverse=active',
+    { dtlsRole: 'passive', dtlsReverse: 'active' },
+  ],
   [{ 'DTLS-fingerprint': 'SHA-256' }, 'DTLS-fingerprint=SHA-256', {}],
   [{ SDES: ['off'] }, 'SDES-off', { sdesOff: true }],
   [
@@ -43,7 +47,11 @@ const MEANINGS: readonly (readonly [NgDictionary, string, Partial<DescribeReques
     'codec-strip-PCMU codec-offer-opus codec-offer-PCMA codec-except-G722',
     { codecs: { strip: ['PCMU'], offer: ['opus', 'PCMA'], except: ['G722'], transcode: [] } },
   ],
-  [{ codec: { transcode: ['opus/48000/2'] } }, 'transcode-opus/48000/2', { codecs: { strip: [], offer: [], except: [], transcode: ['opus/48000/2'] } }],
+  [
+    { codec: { transcode: ['opus/48000/2'] } },
+    'transcode-opus/48000/2',
+    { codecs: { strip: [], offer: [], except: [], transcode: ['opus/48000/2'] } },
+  ],
   [{ ptime: 40 }, 'ptime=40', { ptimeMs: 40 }],
   [{ label: 'x' }, 'label=x', {}],
   [{ flags: ['trust address'] }, 'trust-address', { trustAddress: true }],
@@ -101,9 +109,30 @@ test('unknown keys and flags are named, known ones not', () => {
 
 test('any values of any keys are read or refused, never thrown at', () => {
   const value = fc.letrec((tie) => ({
-    any: fc.oneof(fc.string(), fc.integer(), fc.array(tie('any'), { maxLength: 3 }), fc.dictionary(fc.string(), tie('any'), { maxKeys: 3 })),
+    any: fc.oneof(
+      fc.string(),
+      fc.integer(),
+      fc.array(tie('any'), { maxLength: 3 }),
+      fc.dictionary(fc.string(), tie('any'), { maxKeys: 3 }),
+    ),
   })).any;
-  const name = fc.constantFrom('flags', 'rtpp-flags', 'codec', 'SDES', 'replace', 'direction', 'ICE', 'DTLS', 'ptime', 'label', 'call-id', 'received-from', 'T.38', 'constructor', '__proto__');
+  const name = fc.constantFrom(
+    'flags',
+    'rtpp-flags',
+    'codec',
+    'SDES',
+    'replace',
+    'direction',
+    'ICE',
+    'DTLS',
+    'ptime',
+    'label',
+    'call-id',
+    'received-from',
+    'T.38',
+    'constructor',
+    '__proto__',
+  );
   fc.assert(
     fc.property(fc.dictionary(name, value), (keys) => {
       parametersOf({ ...base, ...(keys as NgDictionary) });

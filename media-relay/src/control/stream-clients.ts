@@ -65,7 +65,11 @@ export async function webSocketClient(
   options: { path?: string; origin?: string; protocol?: string } = {},
 ): Promise<StreamClient & { readonly socket: WebSocket }> {
   const url = `ws://127.0.0.1:${port}${options.path ?? '/ng'}`;
-  const socket = new WebSocket(url, options.protocol ?? NG_SUBPROTOCOL, options.origin ? { origin: options.origin } : {});
+  const socket = new WebSocket(
+    url,
+    options.protocol ?? NG_SUBPROTOCOL,
+    options.origin ? { origin: options.origin } : {},
+  );
   const closed = new Promise<number>((resolve) => socket.once('close', (code) => resolve(code)));
   const inbox = new Inbox();
   socket.on('message', (data: Buffer) => inbox.put(data));

@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { NgStreamReader } from '@offhook/core';
 import type { ControlContext } from './commands.ts';
-import { MAX_CONNECTIONS, NgConnection, SWEEP_MS } from './connection.ts';
+import { FAREWELL_MS, MAX_CONNECTIONS, NgConnection, SWEEP_MS } from './connection.ts';
 import type { NgDispatcher } from './dispatcher.ts';
 
 const KEEP_ALIVE_MS = 30_000;
@@ -55,7 +55,10 @@ export class NgTcpServer {
     clearInterval(this.#sweep);
     const closed = new Promise<void>((done) => this.#server.close(() => done()));
     await this.#dispatcher.settled();
-    for (const socket of this.#open.keys()) socket.destroySoon();
+    for (const socket of this.#open.keys()) {
+      socket.destroySoon();
+      setTimeout(() => socket.destroy(), FAREWELL_MS).unref();
+    }
     await closed;
   }
 

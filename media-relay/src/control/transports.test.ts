@@ -76,7 +76,9 @@ for (const over of ['TCP', 'WebSocket'] as const) {
     const client = await open(over);
     const total = 500;
     if (over === 'TCP') {
-      const all = Array.from({ length: total }, (_, i) => Buffer.from(encodeNg(`p${i}`, { command: 'ping' }, 'bencode')));
+      const all = Array.from({ length: total }, (_, i) =>
+        Buffer.from(encodeNg(`p${i}`, { command: 'ping' }, 'bencode')),
+      );
       client.raw(Buffer.concat(all));
     } else for (let i = 0; i < total; i++) client.raw(encodeNg(`p${i}`, { command: 'ping' }, 'bencode'));
     for (let i = 0; i < total; i++) assert.equal((await client.next()).cookie, `p${i}`);

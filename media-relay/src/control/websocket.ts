@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { NG_LIMITS } from '@offhook/core';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import type { ControlContext } from './commands.ts';
-import { MAX_CONNECTIONS, NgConnection, SWEEP_MS } from './connection.ts';
+import { FAREWELL_MS, MAX_CONNECTIONS, NgConnection, SWEEP_MS } from './connection.ts';
 import type { NgDispatcher } from './dispatcher.ts';
 
 /** As rtpengine names it. */
@@ -102,7 +102,7 @@ export class NgWebSocketServer {
     await this.#dispatcher.settled();
     for (const socket of this.#open.keys()) {
       socket.close(1001, 'the relay stops');
-      setTimeout(() => socket.terminate(), 500).unref();
+      setTimeout(() => socket.terminate(), FAREWELL_MS).unref();
     }
     this.#server.closeAllConnections(); // of HTTP: those that were upgraded are not among them
     await closed;

@@ -45,7 +45,10 @@ test('address-family, and the family of the offer where nobody says one', () => 
   };
   assert.equal(six({ addressFamily: 6 }), 'c=IN IP6 2001:db8::2');
   assert.equal(six({}), 'c=IN IP4 203.0.113.9');
-  assert.equal(six({}, plainAnswer(4000).replace('c=IN IP4 192.0.2.9', 'c=IN IP6 2001:db8::9')), 'c=IN IP6 2001:db8::2');
+  assert.equal(
+    six({}, plainAnswer(4000).replace('c=IN IP4 192.0.2.9', 'c=IN IP6 2001:db8::9')),
+    'c=IN IP6 2001:db8::2',
+  );
   assert.deepEqual(bench.tryOffer('a', plainAnswer(4000), { addressFamily: 6, interfaces: ['pub', 'priv'] }), {
     error: "address-family: interface 'priv' has no IPv6 address",
   });
@@ -147,7 +150,10 @@ test('SDES: suites that are left out, alone, first, and not added', () => {
 
 test("SDES: the offerer's suite that is preferred is taken", () => {
   const suite = 'AES_CM_128_HMAC_SHA1_32';
-  const offer = golden('baresip-sdes-offer').replace(/^a=crypto:1 \S+ (.*)$/m, (line, key) => `${line}\r\na=crypto:2 ${suite} ${key}`);
+  const offer = golden('baresip-sdes-offer').replace(
+    /^a=crypto:1 \S+ (.*)$/m,
+    (line, key) => `${line}\r\na=crypto:2 ${suite} ${key}`,
+  );
   for (const preferred of [[], [suite]]) {
     const bench = new Bench();
     const sdes = { only: [], not: [], order: [], addsNone: false, preferred };

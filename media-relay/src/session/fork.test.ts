@@ -22,7 +22,9 @@ test('each branch has ports of its own, the caller the same towards all', () => 
   const a1 = bench.answer('a', 'one', plainAnswer(5000), { branch: 'b1' });
   const a2 = bench.answer('a', 'two', plainAnswer(6000), { branch: 'b2' });
   assert.equal(portOf(a1), portOf(a2));
-  const ports = call(bench).everyLeg().map((leg) => [leg.tag, leg.branch, leg.sections[0]!.pair!.rtp.local.port]);
+  const ports = call(bench)
+    .everyLeg()
+    .map((leg) => [leg.tag, leg.branch, leg.sections[0]!.pair!.rtp.local.port]);
   assert.deepEqual(ports, [
     ['a', undefined, portOf(a1)],
     ['two', 'b2', b2],
@@ -115,15 +117,19 @@ test('a branch that ends gives back its ports; the last one ends the call', () =
 
 test('a delayed end comes in time, and not when the call is offered anew', () => {
   const bench = new Bench();
+  const after = (ms: number) => {
+    bench.nowMs += ms;
+    bench.book.handleTimeout(bench.nowMs);
+  };
   bench.offer('a', offerSdp);
   bench.answer('a', 'b', plainAnswer(5000));
   bench.book.end(call(bench), undefined, 2000, bench.nowMs);
-  bench.book.handleTimeout((bench.nowMs += 1999));
+  after(1999);
   assert.equal(bench.book.size, 1);
   bench.offer('a', offerSdp, { toTag: 'b' });
-  bench.book.handleTimeout((bench.nowMs += 5000));
+  after(5000);
   assert.equal(bench.book.size, 1, 'it was offered anew');
   bench.book.end(call(bench), undefined, 2000, bench.nowMs);
-  bench.book.handleTimeout((bench.nowMs += 2000));
+  after(2000);
   assert.deepEqual([bench.book.size, bench.attached.size, bench.book.nextTimeout()], [0, 0, undefined]);
 });

@@ -1,7 +1,6 @@
 export * from './book.ts';
 export { applyBlocks } from './build.ts';
 export type { Call } from './call.ts';
-export type { CodecChange } from './codecs.ts';
 export * from './dtls.ts';
 export { isHeld } from './hold.ts';
 export type { MediaHost } from './host.ts';
