@@ -92,6 +92,32 @@ test('media lost and returned, and statistics once a second, only while somebody
   bench.end();
 });
 
+test('many calls are told of in turns, each once a second', () => {
+  const bench = new Bench({ maxCalls: 100 });
+  const ids = Array.from({ length: 50 }, (_, i) => `c${i}`);
+  for (const callId of ids) bench.offer('a', plainAnswer(4000), { callId });
+  const hub = new EventHub();
+  const watch = new EventWatch({ hub, book: bench.book, statisticsOf: () => ({}) });
+  const told: { readonly callId: string; readonly atMs: number }[] = [];
+  let nowMs = 0;
+  const subscription = hub.subscribe({ ...all, kinds: new Set(['statistics']) }, () => {
+    for (const { callId } of drain(subscription)) told.push({ callId, atMs: nowMs });
+  });
+  watch.handleSubscribers(0);
+  for (let turns = 0; turns < 2; ) {
+    nowMs = watch.nextTimeout()!;
+    const before = told.length;
+    watch.handleTimeout(nowMs);
+    assert.ok(told.length - before <= 3, 'a few at a time');
+    if (nowMs >= 2000) turns++;
+    if (nowMs === 1100) assert.ok(bench.book.delete('c49', undefined)); // its turn doesn't come
+  }
+  const first = told.filter(({ atMs }) => atMs < 2000).map(({ callId }) => callId);
+  assert.deepEqual(first, ids.slice(0, 49));
+  assert.equal(told.find(({ atMs }) => atMs >= 2000)?.callId, 'c0');
+  bench.end(...ids.slice(0, 49));
+});
+
 test('names from outside are counted within bounds', () => {
   const names = new NameCounts();
   for (let i = 0; i < 200; i++) names.add(`name-${i}`);

@@ -107,6 +107,14 @@ export class EventHub {
     return false;
   }
 
+  /** Whether anybody asks for that kind about this call. */
+  wantsOf(kind: MediaEventKind, callId: string): boolean {
+    for (const { filter } of this.#subscriptions) {
+      if (filter.kinds.has(kind) && filter.callIds?.has(callId) !== false) return true;
+    }
+    return false;
+  }
+
   publish(event: MediaEvent): void {
     this.counters.published++;
     for (const subscription of this.#subscriptions) if (subscription.offer(event)) this.counters.dropped++;
