@@ -20,8 +20,9 @@ export function composeParts(composition: Composition): PartSpec[] {
   return [...workers, ...relays, signaling(composition, names)];
 }
 
+/** Own media workers; none where relays of elsewhere are used. */
 export function workerCount({ media }: Config): number {
-  return countOf(media.workers);
+  return media.relays ? 0 : countOf(media.workers);
 }
 
 /** Ports of one worker out of those of all, disjoint and beginning with an even one (RFC 3550 11). */
@@ -134,7 +135,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
         trunks: config.trunks,
         routes: config.routes,
         media: {
-          relays: relays.map((relay) => `udp:${LOOPBACK}:${portNamed(ports, relay, 'ng')}`),
+          relays: config.media.relays ?? relays.map((relay) => `udp:${LOOPBACK}:${portNamed(ports, relay, 'ng')}`),
           path: config.media.path,
         },
         turn: {

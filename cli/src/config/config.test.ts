@@ -78,6 +78,7 @@ const WRONG: readonly [unknown, readonly RegExp[]][] = [
   [{ media: { rtpPorts: { min: 300, max: 200 } } }, [/^media\.rtpPorts: min 300 is above max 200$/]],
   [{ media: { rtpPorts: { min: 0, max: 200 } } }, [/^media\.rtpPorts: min 0 \(any free port\) needs max 0 too$/]],
   [{ media: { workers: 8, rtpPorts: { min: 20000, max: 20009 } } }, [/too few for 8 workers/]],
+  [{ media: { relays: ['localhost:2223'] } }, [/^media\.relays\[0\].*udp:192\.0\.2\.7:2223/]],
   [{ media: { workers: 4, ngTcpPort: 65533 } }, [/^media\.ngTcpPort: the last worker's port would be 65536$/]],
   [{ media: { ngWebSocketPort: '2225' } }, [/^media\.ngWebSocketPort has to be a whole number, not "2225"$/]],
   [

@@ -44,6 +44,8 @@ export interface Config {
   readonly media: {
     readonly path: 'opaque' | 'terminated' | 'none';
     readonly workers: number | 'auto';
+    /** NG ports of relays elsewhere; undefined: own workers. */
+    readonly relays?: readonly string[];
     readonly ngPort: number;
     /** Undefined: NG over UDP alone. */
     readonly ngTcpPort?: number;
