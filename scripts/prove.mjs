@@ -49,6 +49,13 @@ const PARTS = {
       flood: 'floods at twice those rates: calls go on, memory is flat, recovery (5 min)',
     },
   },
+  relay: {
+    words: 'the media relay under attack; relay:<study> is one of them alone',
+    studies: {
+      'relay-spray':
+        'its ports sprayed by a third host for the length of 1,000 calls: nothing leaks, nobody is disturbed (1 min)',
+    },
+  },
   turn: {
     words: 'the TURN server under attack; turn:<study> is one of them alone',
     studies: {

@@ -1,4 +1,5 @@
 import { comparePacketLoops } from './packet-loop/compare.ts';
+import { compareRelays } from './relay/compare.ts';
 import { compareSignaling } from './signaling/compare.ts';
 import { compareTurn } from './turn/compare.ts';
 
@@ -6,6 +7,10 @@ const benches: Readonly<Record<string, { readonly about: string; readonly run: (
   'packet-loop': {
     about: 'CPU per forwarded packet of an event loop, a gathering event loop and a thread of its own: [rounds]',
     run: comparePacketLoops,
+  },
+  relay: {
+    about: 'CPU, packets/s, latency and memory of the media relay beside rtpengine: [--rounds n] [--json] [--help]',
+    run: compareRelays,
   },
   signaling: {
     about: 'CPU, set-up time and memory of signalling beside Kamailio: [--rounds n] [--json] [--help]',

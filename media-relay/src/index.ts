@@ -1,1 +1,2 @@
+export { SrtpContext, type SrtpKeys } from './srtp/index.ts';
 export { type MediaRelayConfig, type MediaRelaySettings, startMediaRelay } from './worker.ts';

@@ -10,9 +10,9 @@ import {
   turnRestUsername,
 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
-import { addressWord, familyAndPort, SLOT_BYTES } from './crowd-socket.ts';
-import type { Allocated, Request } from './loads.ts';
-import type { Ends } from './traffic.ts';
+import { addressWord, familyAndPort, SLOT_BYTES } from '../load/crowd-socket.ts';
+import { CLIENT_NET, type Ends, hostAddress, PEER_NET } from '../load/wire.ts';
+import type { Allocated, AllocateRequest } from './requests.ts';
 
 /** Clients that are between their first request and their channel. */
 const AT_ONCE = 64;
@@ -44,7 +44,7 @@ interface Client {
  */
 export function allocate(
   { clients: socket, peers, peerPort }: Ends,
-  { count, serverPort, secret }: Request & { kind: 'allocate' },
+  { count, serverPort, secret }: AllocateRequest,
 ): { ports: number[]; allocated: Allocated } {
   socket.layout(0, 0);
   while (socket.fill() + peers.fill() > 0); // what a load has left
@@ -67,7 +67,7 @@ export function allocate(
       writer
         .start(StunClass.request, StunMethod.channelBind, id)
         .u32(StunAttribute.channelNumber, CHANNEL * 65536)
-        .xorAddress(StunAttribute.xorPeerAddress, { address: hostAddress(2, client.index + 1), port: peerPort });
+        .xorAddress(StunAttribute.xorPeerAddress, { address: hostAddress(PEER_NET, client.index + 1), port: peerPort });
     else
       writer.start(StunClass.request, StunMethod.allocate, id).u32(StunAttribute.requestedTransport, UDP * 0x1000000);
     if (client.step !== 'challenge')
@@ -77,9 +77,13 @@ export function allocate(
         .text(StunAttribute.nonce, client.nonce)
         .integrity(client.key, nodeCrypto);
     const message = writer.message();
-    const source = addressWord(1, client.index + 1);
-    const slot = socket.stage(source, addressWord(0, 1), familyAndPort(serverPort), message.length);
-    socket.tx.bytes.set(message, slot * SLOT_BYTES);
+    socket.tx.bytes.set(message, socket.next() * SLOT_BYTES);
+    socket.stage(
+      addressWord(CLIENT_NET, client.index + 1),
+      addressWord(0, 1),
+      familyAndPort(serverPort),
+      message.length,
+    );
   };
   const take = (client: Client, answer: StunMessage): void => {
     const error = answer.errorCode();
@@ -130,9 +134,4 @@ export function allocate(
   }
   const seconds = Number(((performance.now() - began) / 1000).toFixed(2));
   return { ports, allocated: { count, seconds, retransmissions } };
-}
-
-/** As `addressWord` has it. */
-function hostAddress(net: number, host: number): string {
-  return `127.${net}.${host >> 8}.${host & 255}`;
 }

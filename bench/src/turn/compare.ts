@@ -2,48 +2,25 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { Generator } from '../load/generator-process.ts';
+import { CALLS, LOADS, type Load } from '../load/loads.ts';
+import { PROFILE_FLAGS } from '../load/profile.ts';
+import { type Contestant, type Memory, measureMemory, measureRounds, STOP_MS, say } from '../load/rounds.ts';
 import { machine } from '../machine.ts';
 import { isAlone, runAlone } from '../namespace.ts';
 import { stopAll } from '../pinned.ts';
 import { isTaken } from '../ports.ts';
 import { coturnVersion, startCoturn } from './coturn.ts';
-import { Generator } from './generator-process.ts';
-import { CALLS, FLAT172, LOADS, type Load, P1000 } from './loads.ts';
 import { startOffhook } from './offhook.ts';
-import { PROFILE_FLAGS, startProfile } from './profile.ts';
-import { type RelayServer, SERVER } from './relay-server.ts';
-import {
-  type Direct,
-  disturbance,
-  inWords,
-  isDisturbed,
-  type Memory,
-  OURS,
-  PEER,
-  type Results,
-  type Sample,
-  writeJson,
-  writeTable,
-} from './report.ts';
+import { SERVER } from './relay-server.ts';
+import { OURS, PEER, type Results, writeJson, writeTable } from './report.ts';
+import type { Allocated, AllocateRequest } from './requests.ts';
 
-const SETTLE_MS = 600;
-const MEASURE_MS = 2500;
-const PROFILE_MS = 8000;
-const PAUSE_MS = 400;
-const DIRECT = { settleMs: 300, measureMs: 1000 };
-/** V8 compiles what is used much; both servers get the same. */
-const WARM_UPS: readonly { readonly load: Load; readonly ms: number }[] = [
-  { load: P1000, ms: 800 },
-  { load: FLAT172, ms: 1400 },
-];
 const MEMORY_ALLOCATIONS = 10_000;
 const MEMORY_RUNS = 3;
-const MEMORY_REST_MS = 3000;
 
 const MEMORY = 'memory';
 const ROWS = [...LOADS.map(({ name }) => name), MEMORY];
-/** A grace for the end; sockets of thousands of allocations are closed by the system just as well. */
-const STOP_MS = 2000;
 
 const HELP = `usage: npm run bench -- turn [--rounds n] [--json] [--only load,…] [--gather µs] [--coturn-threads n|default]
                              [--profile folder]
@@ -155,133 +132,30 @@ function readArguments(args: string[]): Options | undefined {
   }
 }
 
-function say(words: string): void {
-  process.stderr.write(`${words}\n`);
-}
-
-interface Contestant {
-  readonly name: string;
-  readonly start: () => Promise<RelayServer>;
-}
-
 async function measure(options: Options, folder: string): Promise<Omit<Results, 'machine'>> {
   const { rounds, loads, profiles, gatherUs, coturnThreads } = options;
   const flags = profiles === undefined ? [] : PROFILE_FLAGS;
+  const setUp = (generator: Generator) => allocations(generator, CALLS);
   const contestants: readonly Contestant[] = [
-    { name: PEER, start: () => startCoturn(folder, coturnThreads) },
-    { name: OURS, start: () => startOffhook(folder, { gatherUs, flags }) },
+    { name: PEER, start: () => startCoturn(folder, coturnThreads), setUp },
+    { name: OURS, start: () => startOffhook(folder, { gatherUs, flags }), setUp },
   ];
   if (await isTaken(SERVER.port)) throw new Error(`UDP port ${SERVER.port} is somebody else's`);
-  const generator = await Generator.start(folder);
-  const samples: Sample[] = [];
-  const direct: Direct[] = [];
+  const generator = await Generator.start(new URL('generator.ts', import.meta.url), folder);
+  const measured = await measureRounds({ contestants, generator, rounds, loads, profiles });
   const memory: Memory[] = [];
-  const servers = new Map<string, Results['servers'][number]>();
-  // The generator's own code is compiled.
-  for (const { load, ms } of WARM_UPS) await generator.load({ load, path: 'direct', settleMs: 0, measureMs: ms });
-  for (let round = 1; loads.length > 0 && round <= rounds; round++) {
-    for (const load of loads.filter((one) => one === P1000 || one === FLAT172)) {
-      const traffic = await generator.load({ load, path: 'direct', ...DIRECT });
-      direct.push({ round, load: load.name, ...traffic });
-      say(
-        `round ${round}: no server: ${load.name}: ${traffic.deliveredPerS}/s, p50 ${traffic.p50Us} µs, p99 ${traffic.p99Us} µs`,
-      );
-    }
-    // Whoever was first in the round before is last.
-    for (const { start } of round % 2 ? contestants : contestants.toReversed()) {
-      const server = await start();
-      servers.set(server.name, { name: server.name, command: server.command, settings: server.settings });
-      for (const sample of await underLoads({ server, generator, round, loads, profiles })) samples.push(sample);
-      await server.process.stop(STOP_MS);
-    }
-  }
   for (let run = 1; options.withMemory && run <= MEMORY_RUNS; run++)
-    for (const { start } of contestants) {
-      const server = await start();
-      servers.set(server.name, { name: server.name, command: server.command, settings: server.settings });
-      memory.push(await manyAllocations(server, generator, run));
-      await server.process.stop(STOP_MS);
+    for (const { name, start } of contestants) {
+      const { process } = await start();
+      memory.push(await measureMemory(run, { name, process }, () => allocations(generator, MEMORY_ALLOCATIONS)));
+      await process.stop(STOP_MS);
     }
   const { receiveBuffer } = generator;
   await generator.stop();
-  return {
-    rounds,
-    loads,
-    calls: CALLS,
-    servers: [...servers.values()],
-    generator: { receiveBuffer, isAlone: isAlone() },
-    samples,
-    direct,
-    memory,
-  };
+  return { ...measured, rounds, loads, calls: CALLS, generator: { receiveBuffer, isAlone: isAlone() }, memory };
 }
 
-interface Run {
-  readonly server: RelayServer;
-  readonly generator: Generator;
-  readonly round: number;
-  readonly loads: readonly Load[];
-  readonly profiles: string | undefined;
-}
-
-/**
- * A fresh server, its allocations and its warm-up, then each load once; when others were in the way, once more, and the
- * measurement with less of them counts.
- */
-async function underLoads({ server, generator, round, loads, profiles }: Run): Promise<Sample[]> {
-  const samples: Sample[] = [];
-  await generator.allocate({ count: CALLS, serverPort: SERVER.port, secret: SERVER.secret });
-  for (const { load, ms } of WARM_UPS) await generator.load({ load, path: 'relay', settleMs: 0, measureMs: ms });
-  for (const load of loads) {
-    const run: LoadRun = { server, generator, round, load, profiles };
-    const first = await underLoad(run);
-    const second = isDisturbed(first) && profiles === undefined ? await underLoad(run) : undefined;
-    samples.push(second && disturbance(second) < disturbance(first) ? second : first);
-  }
-  return samples;
-}
-
-interface LoadRun extends Omit<Run, 'loads'> {
-  readonly load: Load;
-}
-
-async function underLoad({ server, generator, round, load, profiles }: LoadRun): Promise<Sample> {
-  await rest(PAUSE_MS);
-  const { name, process } = server;
-  const { pid } = process;
-  const label = `${name.toLowerCase()}-${load.name}`;
-  const profile = profiles === undefined ? undefined : await startProfile(pid, profiles, label);
-  const measureMs = profile ? PROFILE_MS : MEASURE_MS;
-  const traffic = await generator.load({ load, path: 'relay', settleMs: SETTLE_MS, measureMs, pid });
-  await profile?.stop();
-  if (!process.isRunning) throw new Error(`${name} has ended under ${load.name}`);
-  const { deadFlows, strays, cpuMs, delivered, seconds } = traffic;
-  if (deadFlows + strays > 0) {
-    const words = `nothing of ${deadFlows} flows came through, ${strays} packets were not what was expected`;
-    throw new Error(`${name}, ${load.name}: ${words}`);
-  }
-  const cpuUs = (cpuMs * 1000) / delivered;
-  const busyPercent = Number((cpuMs / seconds / 10).toFixed(1));
-  const sample = { round, server: name, load: load.name, cpuUs, busyPercent, ...traffic };
-  say(`round ${round}: ${inWords(sample)}`);
-  return sample;
-}
-
-/** What each of many allocations takes of a fresh server's memory; nothing is done to it, and the system's part is not in it. */
-async function manyAllocations(server: RelayServer, generator: Generator, run: number): Promise<Memory> {
-  await rest(1000);
-  const beforeKb = server.process.rssKb();
-  const made = await generator.allocate({ count: MEMORY_ALLOCATIONS, serverPort: SERVER.port, secret: SERVER.secret });
-  await rest(MEMORY_REST_MS);
-  const afterKb = server.process.rssKb();
-  const bytesEach = Math.round(((afterKb - beforeKb) * 1024) / made.count);
-  const { count, seconds, retransmissions } = made;
-  say(
-    `memory: ${server.name}: ${(bytesEach / 1000).toFixed(1)} KB for each of ${count} allocations, made in ${seconds} s`,
-  );
-  return { run, server: server.name, allocations: count, seconds, retransmissions, beforeKb, afterKb, bytesEach };
-}
-
-function rest(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+function allocations(generator: Generator, count: number): Promise<Allocated> {
+  const request: AllocateRequest = { kind: 'allocate', count, serverPort: SERVER.port, secret: SERVER.secret };
+  return generator.setUp(request) as Promise<Allocated>;
 }

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import type { Server } from '../load/rounds.ts';
 import { Pinned, SERVER_CPU } from '../pinned.ts';
-import { type RelayServer, SERVER, untilListening } from './relay-server.ts';
+import { SERVER, untilListening } from './relay-server.ts';
 
 /** `coturn 4.6.1`; undefined when it is not installed. */
 export function coturnVersion(): string | undefined {
@@ -19,7 +20,7 @@ export function coturnVersion(): string | undefined {
 }
 
 /** coturn with authentication and nothing that a relay of UDP does without; `threads` undefined = as many as it likes. */
-export async function startCoturn(folder: string, threads: number | undefined): Promise<RelayServer> {
+export async function startCoturn(folder: string, threads: number | undefined): Promise<Server> {
   const log = join(folder, 'coturn.log');
   const { address, port, portMin, portMax, realm, secret } = SERVER;
   const options = [

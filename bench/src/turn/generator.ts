@@ -1,29 +1,14 @@
+import { serveGenerator } from '../load/generator.ts';
+import { makeWire } from '../load/wire.ts';
 import { allocate } from './clients.ts';
-import { CrowdSocket } from './crowd-socket.ts';
-import type { Request } from './loads.ts';
-import { type Ends, type Relayed, runLoad } from './traffic.ts';
+import type { AllocateRequest } from './requests.ts';
 
-/**
- * The load generator, a process of its own for all rounds: it has both ends of every flow and does one request after the
- * other. `generator.ts <client port> <peer port>`, requests and answers over Node's channel between processes.
- */
-const [clientPort, peerPort] = process.argv.slice(2).map(Number) as [number, number];
-const ends: Ends = { clients: new CrowdSocket(clientPort), peers: new CrowdSocket(peerPort), clientPort, peerPort };
-let relayed: Relayed | undefined;
+const CHANNEL_HEADER = 4;
 
-function serve(request: Request): unknown {
-  if (request.kind === 'load') return runLoad(ends, request.path === 'relay' ? relayed : undefined, request);
+/** The load generator with allocations on the relay: even flows go to the server as ChannelData, odd ones to relayed addresses. */
+serveGenerator<AllocateRequest>((ends, request) => {
   const { ports, allocated } = allocate(ends, request);
-  relayed = { serverPort: request.serverPort, ports };
-  return allocated;
-}
-
-process.on('message', (request: Request) => {
-  try {
-    process.send!({ answer: serve(request) });
-  } catch (error) {
-    process.send!({ failed: (error as Error).message });
-  }
+  const portOf = (flow: number) => (flow % 2 === 0 ? request.serverPort : ports[flow >> 1]!);
+  const framing = { clientHead: CHANNEL_HEADER, clientTail: 0, peerTail: 0 };
+  return { wire: makeWire(2 * ports.length, ends, portOf, framing), answer: allocated };
 });
-process.on('disconnect', () => process.exit(0));
-process.send!({ answer: { receiveBuffer: ends.clients.receiveBuffer } });

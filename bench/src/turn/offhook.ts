@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Server } from '../load/rounds.ts';
 import { Pinned, SERVER_CPU } from '../pinned.ts';
-import { type RelayServer, SERVER, untilListening } from './relay-server.ts';
+import { SERVER, untilListening } from './relay-server.ts';
 
 /** Options that `offhook start` gives Node for the TURN server. */
 const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=4', '--v8-pool-size=1'];
@@ -14,7 +15,7 @@ export interface OffhookOptions {
 }
 
 /** Our TURN server, started as `offhook start` does it. */
-export async function startOffhook(folder: string, { gatherUs, flags = [] }: OffhookOptions): Promise<RelayServer> {
+export async function startOffhook(folder: string, { gatherUs, flags = [] }: OffhookOptions): Promise<Server> {
   const own = join(folder, 'offhook');
   mkdirSync(own, { recursive: true });
   const { address, port, portMin, portMax, realm, secret } = SERVER;

@@ -12,15 +12,6 @@ export const SERVER = {
   secret: 'bench-turn-secret',
 } as const;
 
-/** A TURN server under test, on one core with all its threads. */
-export interface RelayServer {
-  readonly name: string;
-  readonly process: Pinned;
-  /** How it was started, for those who want to do it again. */
-  readonly command: string;
-  readonly settings: string;
-}
-
 /** Until the server has its port; `udp` of `/proc/net` tells it without taking part. */
 export async function untilListening(server: Pinned, log: string): Promise<void> {
   const local = `0100007F:${SERVER.port.toString(16).toUpperCase().padStart(4, '0')}`;

@@ -31,6 +31,8 @@ export interface ControlCounters {
 }
 
 export interface ControlContext {
+  /** Random: who pings learns from another one that this relay was started anew and has none of the calls of before. */
+  readonly instance: string;
   readonly book: SessionBook;
   readonly ports: PortPools;
   readonly hub: EventHub;
@@ -68,7 +70,7 @@ async function run(
   const { command } = message;
   switch (command) {
     case 'ping':
-      return { result: 'pong', 'offhook-verbs': [...OFFHOOK_VERBS] };
+      return { result: 'pong', 'offhook-verbs': [...OFFHOOK_VERBS], 'offhook-instance': context.instance };
     case 'offer':
     case 'answer':
     case 'echo':

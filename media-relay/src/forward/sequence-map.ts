@@ -1,5 +1,5 @@
 import { rtpSequence, rtpSsrc, sequenceDistance, setRtpSequence } from '@offhook/core';
-import { SsrcIndex } from '../srtp/index.ts';
+import { SsrcMap } from '../srtp/index.ts';
 
 /** How far behind the newest packet a late one may lie: the window that SRTP's replay guard keeps. */
 const MAX_LATE = 512;
@@ -13,51 +13,46 @@ const MAX_LATE = 512;
  * refuses them.
  */
 export class SequenceMap {
-  readonly #index = new SsrcIndex();
-  /** Highest number sent, the offset added, and the number that would prove a new start (-1 = none awaited). */
-  #highest = new Uint16Array(this.#index.capacity);
-  #offset = new Uint16Array(this.#index.capacity);
-  #awaited = new Int32Array(this.#index.capacity).fill(-1);
+  readonly #streams = new SsrcMap<Stream>();
 
   /** Rewrites the packet's number where needed; false when it is the first one after a jump, which is not sent. */
   follow(bytes: Uint8Array, offset: number): boolean {
     const ssrc = rtpSsrc(bytes, offset);
     const sequence = rtpSequence(bytes, offset);
-    const slot = this.#index.find(ssrc);
-    if (slot < 0) {
-      const fresh = this.#index.add(ssrc);
-      if (this.#index.capacity > this.#highest.length) this.#grow(this.#index.capacity);
-      if (fresh >= 0) this.#highest[fresh] = sequence;
+    const stream = this.#streams.find(ssrc);
+    if (stream === undefined) {
+      this.#streams.add(ssrc, new Stream(sequence));
       return true;
     }
-    const mapped = (sequence + this.#offset[slot]!) & 0xffff;
-    const step = sequenceDistance(mapped, this.#highest[slot]!);
+    const mapped = (sequence + stream.offset) & 0xffff;
+    const step = sequenceDistance(mapped, stream.highest);
     if (step > -MAX_LATE) {
-      if (step > 0) this.#highest[slot] = mapped;
-      this.#awaited[slot] = -1;
+      if (step > 0) stream.highest = mapped;
+      stream.awaited = -1;
       if (mapped !== sequence) setRtpSequence(bytes, offset, mapped);
       return true;
     }
-    if (this.#awaited[slot] !== sequence) {
-      this.#awaited[slot] = (sequence + 1) & 0xffff;
+    if (stream.awaited !== sequence) {
+      stream.awaited = (sequence + 1) & 0xffff;
       return false;
     }
-    const next = (this.#highest[slot]! + 1) & 0xffff;
-    this.#offset[slot] = next - sequence;
-    this.#highest[slot] = next;
-    this.#awaited[slot] = -1;
+    const next = (stream.highest + 1) & 0xffff;
+    stream.offset = (next - sequence) & 0xffff;
+    stream.highest = next;
+    stream.awaited = -1;
     setRtpSequence(bytes, offset, next);
     return true;
   }
+}
 
-  #grow(capacity: number): void {
-    const { length } = this.#highest;
-    const [highest, offset, awaited] = [this.#highest, this.#offset, this.#awaited];
-    this.#highest = new Uint16Array(capacity);
-    this.#offset = new Uint16Array(capacity);
-    this.#awaited = new Int32Array(capacity).fill(-1, length);
-    this.#highest.set(highest);
-    this.#offset.set(offset);
-    this.#awaited.set(awaited);
+class Stream {
+  /** The highest number sent, the offset added. */
+  highest: number;
+  offset = 0;
+  /** The number that would prove a new start, -1 = none awaited. */
+  awaited = -1;
+
+  constructor(highest: number) {
+    this.highest = highest;
   }
 }

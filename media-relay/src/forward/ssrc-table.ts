@@ -1,39 +1,30 @@
-import { MAX_KNOWN_SSRCS, SsrcIndex } from '../srtp/index.ts';
+import { SsrcMap } from '../srtp/index.ts';
 
 /**
  * SSRC → small number, looked up per packet without allocating. After `MAX_KNOWN_SSRCS` streams it forgets all and learns
  * again: it only routes, so a wrong memory costs nothing that payload types don't bring back.
  */
 export class SsrcTable {
-  readonly #index = new SsrcIndex();
-  #values = new Int8Array(this.#index.capacity);
+  readonly #values = new SsrcMap<number>();
 
   get size(): number {
-    return this.#index.count;
+    return this.#values.count;
   }
 
   /** The value, or -1. */
   find(ssrc: number): number {
-    const n = this.#index.find(ssrc);
-    return n < 0 ? -1 : this.#values[n]!;
+    return this.#values.find(ssrc) ?? -1;
   }
 
-  /** @param value 0–127. */
   set(ssrc: number, value: number): void {
-    let n = this.#index.find(ssrc);
-    if (n < 0) {
-      if (this.#index.count === MAX_KNOWN_SSRCS) this.#index.clear();
-      n = this.#index.add(ssrc);
-      if (n >= this.#values.length) {
-        const values = new Int8Array(this.#index.capacity);
-        values.set(this.#values);
-        this.#values = values;
-      }
+    if (this.#values.find(ssrc) !== undefined) this.#values.set(ssrc, value);
+    else if (!this.#values.add(ssrc, value)) {
+      this.#values.clear();
+      this.#values.add(ssrc, value);
     }
-    this.#values[n] = value;
   }
 
   clear(): void {
-    this.#index.clear();
+    this.#values.clear();
   }
 }

@@ -1,5 +1,5 @@
 import { readU32, writeU32 } from '@offhook/core';
-import { AesCtr, AesGcm, HmacSha1 } from '@offhook/core/node';
+import { AesCtr, AesGcm, DIGEST_AT, EXTRA_AT, HmacSha1 } from '@offhook/core/node';
 
 /** The flag in front of the SRTCP index: the packet is encrypted (RFC 3711 3.4). */
 export const E_BIT = 0x80000000;
@@ -25,8 +25,11 @@ const RTCP_HEADER = 8;
 export class CmCipher implements PacketCipher {
   readonly #aes: AesCtr;
   readonly #hmac: HmacSha1;
-  readonly #iv: DataView;
-  readonly #salt: DataView;
+  /** The session salt, as numbers: a packet touches no memory but this object's. */
+  readonly #salt0: number;
+  readonly #salt4: number;
+  readonly #salt8: number;
+  readonly #salt12: number;
   readonly #tag: number;
   #roc = 0;
 
@@ -34,22 +37,20 @@ export class CmCipher implements PacketCipher {
     this.#tag = tagLength;
     this.#aes = new AesCtr(key);
     this.#hmac = new HmacSha1(authKey);
-    this.#iv = this.#aes.iv;
-    const padded = new Uint8Array(16);
-    padded.set(salt);
-    this.#salt = new DataView(padded.buffer);
+    this.#salt0 = readU32(salt, 0) | 0;
+    this.#salt4 = readU32(salt, 4) | 0;
+    this.#salt8 = readU32(salt, 8) | 0;
+    this.#salt12 = (salt[12]! << 8) | salt[13]!;
   }
 
   /** IV = salt·2^16 XOR SSRC·2^64 XOR index·2^16, index of 48 bits. */
   aim(ssrc: number, index: number): void {
     this.#roc = Math.floor(index / 0x10000);
-    const iv = this.#iv;
-    const salt = this.#salt;
-    iv.setUint32(0, salt.getUint32(0));
-    iv.setUint32(4, salt.getUint32(4) ^ ssrc);
-    iv.setUint32(8, salt.getUint32(8) ^ this.#roc);
-    iv.setUint16(12, salt.getUint16(12) ^ (index % 0x10000));
-    iv.setUint16(14, 0);
+    const { iv } = this.#aes;
+    iv.setInt32(0, this.#salt0);
+    iv.setInt32(4, this.#salt4 ^ ssrc);
+    iv.setInt32(8, this.#salt8 ^ this.#roc);
+    iv.setInt32(12, (this.#salt12 ^ (index % 0x10000)) << 16);
   }
 
   sealRtp(bytes: Uint8Array, offset: number, header: number, length: number): boolean {
@@ -57,7 +58,7 @@ export class CmCipher implements PacketCipher {
     // RFC 3711 4.2: the tag covers the packet and the ROC, which is written where the tag goes.
     writeU32(bytes, offset + length, this.#roc);
     const digest = this.#hmac.digest(bytes, offset, length + 4);
-    for (let i = 0; i < this.#tag; i++) bytes[offset + length + i] = digest[128 + i]!;
+    for (let i = 0; i < this.#tag; i++) bytes[offset + length + i] = digest[DIGEST_AT + i]!;
     return true;
   }
 
@@ -66,8 +67,8 @@ export class CmCipher implements PacketCipher {
     const t0 = readU32(bytes, end);
     writeU32(bytes, end, this.#roc);
     const digest = this.#hmac.digest(bytes, offset, length + 4);
-    let difference = t0 ^ readU32(digest, 128);
-    for (let i = 4; i < this.#tag; i++) difference |= bytes[end + i]! ^ digest[128 + i]!;
+    let difference = t0 ^ readU32(digest, DIGEST_AT);
+    for (let i = 4; i < this.#tag; i++) difference |= bytes[end + i]! ^ digest[DIGEST_AT + i]!;
     if (difference !== 0) return false;
     return this.#aes.xor(bytes, offset + header, length - header);
   }
@@ -76,7 +77,7 @@ export class CmCipher implements PacketCipher {
     if (!this.#aes.xor(bytes, offset + RTCP_HEADER, length - RTCP_HEADER)) return false;
     const end = offset + length + INDEX_BYTES;
     const digest = this.#hmac.digest(bytes, offset, length + INDEX_BYTES);
-    for (let i = 0; i < this.#tag; i++) bytes[end + i] = digest[128 + i]!;
+    for (let i = 0; i < this.#tag; i++) bytes[end + i] = digest[DIGEST_AT + i]!;
     return true;
   }
 
@@ -84,7 +85,7 @@ export class CmCipher implements PacketCipher {
     const end = offset + length + INDEX_BYTES;
     const digest = this.#hmac.digest(bytes, offset, length + INDEX_BYTES);
     let difference = 0;
-    for (let i = 0; i < this.#tag; i++) difference |= bytes[end + i]! ^ digest[128 + i]!;
+    for (let i = 0; i < this.#tag; i++) difference |= bytes[end + i]! ^ digest[DIGEST_AT + i]!;
     if (difference !== 0) return false;
     return this.#aes.xor(bytes, offset + RTCP_HEADER, length - RTCP_HEADER);
   }
@@ -98,27 +99,29 @@ export class CmCipher implements PacketCipher {
 /** AES-GCM (RFC 7714 8.1, 9.1). */
 export class GcmCipher implements PacketCipher {
   readonly #aes: AesGcm;
-  readonly #iv: DataView;
-  readonly #salt: DataView;
-  readonly #extra: Uint8Array;
+  /** The session salt: its first two bytes, and the words behind. */
+  readonly #salt0: number;
+  readonly #salt2: number;
+  readonly #salt6: number;
+  readonly #salt10: number;
   #index = 0;
 
   constructor(key: Uint8Array, salt: Uint8Array, direction: 'protect' | 'unprotect') {
     this.#aes = new AesGcm(key, direction === 'protect' ? 'encrypt' : 'decrypt');
-    this.#iv = this.#aes.iv;
-    this.#extra = this.#aes.extraData;
-    this.#salt = new DataView(salt.buffer, salt.byteOffset, 12);
+    this.#salt0 = (salt[0]! << 8) | salt[1]!;
+    this.#salt2 = readU32(salt, 2) | 0;
+    this.#salt6 = readU32(salt, 6) | 0;
+    this.#salt10 = (salt[10]! << 8) | salt[11]!;
   }
 
   /** IV = salt XOR (two zero bytes, SSRC, 48-bit index); of SRTCP the index's upper 16 bits are zero. */
   aim(ssrc: number, index: number): void {
     this.#index = index;
-    const iv = this.#iv;
-    const salt = this.#salt;
-    iv.setUint16(0, salt.getUint16(0));
-    iv.setUint32(2, salt.getUint32(2) ^ ssrc);
-    iv.setUint32(6, salt.getUint32(6) ^ Math.floor(index / 0x10000));
-    iv.setUint16(10, salt.getUint16(10) ^ (index % 0x10000));
+    const { iv } = this.#aes;
+    iv.setUint16(0, this.#salt0);
+    iv.setInt32(2, this.#salt2 ^ ssrc);
+    iv.setInt32(6, this.#salt6 ^ Math.floor(index / 0x10000));
+    iv.setUint16(10, this.#salt10 ^ (index % 0x10000));
   }
 
   sealRtp(bytes: Uint8Array, offset: number, header: number, length: number): boolean {
@@ -130,12 +133,12 @@ export class GcmCipher implements PacketCipher {
   }
 
   sealRtcp(bytes: Uint8Array, offset: number, length: number): boolean {
-    writeU32(this.#extra, 64, (E_BIT | this.#index) >>> 0);
+    writeU32(this.#aes.extraData, EXTRA_AT, (E_BIT | this.#index) >>> 0);
     return this.#aes.seal(bytes, offset, RTCP_HEADER, length, INDEX_BYTES);
   }
 
   openRtcp(bytes: Uint8Array, offset: number, length: number): boolean {
-    writeU32(this.#extra, 64, (E_BIT | this.#index) >>> 0);
+    writeU32(this.#aes.extraData, EXTRA_AT, (E_BIT | this.#index) >>> 0);
     return this.#aes.open(bytes, offset, RTCP_HEADER, length, INDEX_BYTES);
   }
 

@@ -2,7 +2,7 @@ import { readU32, rtpHeaderLength, writeU32 } from '@offhook/core';
 import { CmCipher, E_BIT, GcmCipher, INDEX_BYTES, type PacketCipher } from './cipher.ts';
 import { deriveKey, LABEL } from './derive.ts';
 import { SRTP_PROFILES, type SrtpKeys, type SrtpTransform } from './profile.ts';
-import { ReplayTable } from './replay.ts';
+import { estimateIndex, ReplayTable } from './replay.ts';
 
 /** Packets by outcome, since the context was made. */
 export interface SrtpStats {
@@ -82,12 +82,10 @@ export class SrtpContext implements SrtpTransform {
     const streams = this.#rtpStreams;
     const ssrc = readU32(bytes, offset + 8);
     let stream = streams.find(ssrc);
-    const index = streams.estimate(stream, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
-    if (index < 0 || !streams.isFresh(stream, index)) return this.#refuse('replayed');
-    if (stream < 0) {
-      stream = streams.add(ssrc);
-      if (stream < 0) return this.#refuse('ssrcLimit');
-    }
+    const index = estimateIndex(stream, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
+    if (index < 0 || stream?.isFresh(index) === false) return this.#refuse('replayed');
+    stream ??= streams.add(ssrc);
+    if (stream === undefined) return this.#refuse('ssrcLimit');
     streams.accept(stream, index);
     this.#rtp.aim(ssrc, index);
     if (!this.#rtp.sealRtp(bytes, offset, header, length)) return this.#refuse('malformed');
@@ -102,14 +100,12 @@ export class SrtpContext implements SrtpTransform {
     const streams = this.#rtpStreams;
     const ssrc = readU32(bytes, offset + 8);
     let stream = streams.find(ssrc);
-    const index = streams.estimate(stream, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
-    if (index < 0 || !streams.isFresh(stream, index)) return this.#refuse('replayed');
+    const index = estimateIndex(stream, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
+    if (index < 0 || stream?.isFresh(index) === false) return this.#refuse('replayed');
     this.#rtp.aim(ssrc, index);
     if (!this.#rtp.openRtp(bytes, offset, header, plain)) return this.#refuse('badTag');
-    if (stream < 0) {
-      stream = streams.add(ssrc);
-      if (stream < 0) return this.#refuse('ssrcLimit');
-    }
+    stream ??= streams.add(ssrc);
+    if (stream === undefined) return this.#refuse('ssrcLimit');
     streams.accept(stream, index);
     this.stats.unprotected++;
     return plain;
@@ -139,13 +135,11 @@ export class SrtpContext implements SrtpTransform {
     const streams = this.#rtcpStreams;
     const ssrc = readU32(bytes, offset + 4);
     let stream = streams.find(ssrc);
-    if (!streams.isFresh(stream, index)) return this.#refuse('replayed');
+    if (stream?.isFresh(index) === false) return this.#refuse('replayed');
     this.#rtcp.aim(ssrc, index);
     if (!this.#rtcp.openRtcp(bytes, offset, plain)) return this.#refuse('badTag');
-    if (stream < 0) {
-      stream = streams.add(ssrc);
-      if (stream < 0) return this.#refuse('ssrcLimit');
-    }
+    stream ??= streams.add(ssrc);
+    if (stream === undefined) return this.#refuse('ssrcLimit');
     streams.accept(stream, index);
     this.stats.unprotected++;
     return plain;

@@ -1,25 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { SERVER_CPU } from '../pinned.ts';
 import { cpuNsOf } from '../processes.ts';
-import { addressWord, BATCH, type CrowdSocket, familyAndPort, SLOT_BYTES, SLOT_WORDS } from './crowd-socket.ts';
-import { IN_FLIGHT, type Load, type Request, type Traffic } from './loads.ts';
+import { BATCH, type CrowdSocket, SLOT_BYTES } from './crowd-socket.ts';
+import { IN_FLIGHT, type Load, type LoadRequest, type Traffic } from './loads.ts';
+import { type Ends, HEADROOM, makeWire, type Wire } from './wire.ts';
 
 /*
- * A packet in its slot; offsets in bytes. The ChannelData header is there between client and relay only.
+ * A packet in its slot; offsets in bytes. The ChannelData header is there between client and TURN server only.
  *
- *  0        4                16       20      24           32
- *  | channel | RTP: V=2, seq… | magic  | flow  | ms sent    | zeros …
+ *  0        4          8           12     16
+ *  | channel | V=2, seq | timestamp | SSRC | zeros …
+ *
+ * What a flow's packets are told by, SSRC and sequence number, is what relays leave as it is and SRTP does not encrypt.
  */
-const RTP_WORD = 1;
-const MAGIC_WORD = 4;
-const FLOW_WORD = 5;
-const SENT_DOUBLE = 3;
-const MAGIC = 0x0ff400c5;
+const FIRST_SSRC = 0x0ff40000;
 const CHANNEL = 0x4000;
-const CHANNEL_HEADER = 4;
+/** Packets of one flow whose times of sending are remembered. */
+const REMEMBERED = 128;
+const TICKS = 160;
 
-const CLIENT_NET = 1;
-const PEER_NET = 2;
 const HISTOGRAM_US = 200_000;
 /** When nothing has come for so long, a closed loop takes what is missing for lost. */
 const SILENCE_MS = 50;
@@ -29,65 +28,23 @@ const LATE_MS = 1;
 /** A closed loop sends when it may send so many, or batches would shrink to single packets. */
 const LEAST_ROOM = 16;
 
-export interface Ends {
-  /** All clients and all peers; client i is 127.1.i and talks with 127.2.i. */
-  readonly clients: CrowdSocket;
-  readonly peers: CrowdSocket;
-  readonly clientPort: number;
-  readonly peerPort: number;
-}
-
-export interface Relayed {
-  readonly serverPort: number;
-  /** Port of each client's relayed address. */
-  readonly ports: readonly number[];
-}
-
-/** What the flows' packets need when they are sent, by flow; even flows go to the peer, odd ones to the client. */
-class Flows {
-  readonly source: Uint32Array;
-  readonly to: Uint32Array;
-  readonly toPort: Uint32Array;
-  readonly sequence: Uint16Array;
-  readonly arrived: Uint32Array;
-
-  constructor(count: number, ends: Ends, relayed: Relayed | undefined) {
-    this.source = new Uint32Array(count);
-    this.to = new Uint32Array(count);
-    this.toPort = new Uint32Array(count);
-    this.sequence = new Uint16Array(count);
-    this.arrived = new Uint32Array(count);
-    for (let flow = 0; flow < count; flow++) {
-      const call = flow >> 1;
-      const isToPeer = flow % 2 === 0;
-      this.source[flow] = addressWord(isToPeer ? CLIENT_NET : PEER_NET, call + 1);
-      if (relayed) {
-        this.to[flow] = addressWord(0, 1);
-        this.toPort[flow] = familyAndPort(isToPeer ? relayed.serverPort : relayed.ports[call]!);
-      } else {
-        this.to[flow] = addressWord(isToPeer ? PEER_NET : CLIENT_NET, call + 1);
-        this.toPort[flow] = familyAndPort(isToPeer ? ends.peerPort : ends.clientPort);
-      }
-    }
-  }
-}
-
 /** Sends one load and tells what came of it. It never sleeps, so that its own wake-ups don't shape the load. */
-export function runLoad(ends: Ends, relayed: Relayed | undefined, request: Request & { kind: 'load' }): Traffic {
+export function runLoad(ends: Ends, relayed: Wire | undefined, request: LoadRequest): Traffic {
   const { load, settleMs, measureMs, pid } = request;
   const { clients, peers } = ends;
   const { bytes, burst } = load;
-  const flows = new Flows(load.flows, ends, relayed);
-  const framed = relayed ? 0 : CHANNEL_HEADER;
-  clients.layout(framed, framed);
-  peers.layout(CHANNEL_HEADER, CHANNEL_HEADER);
+  const wire = relayed ?? makeWire(load.flows, ends);
+  const { source, to, toPort, sequence, clientHead, clientTail, peerTail, protect } = wire;
+  const sentAt = new Float64Array(load.flows * REMEMBERED);
+  const arrivedBy = new Uint32Array(load.flows);
+  clients.layout(HEADROOM - clientHead, HEADROOM - clientHead);
+  peers.layout(HEADROOM, HEADROOM);
   prepare(clients, load);
   prepare(peers, load);
   while (clients.fill() + peers.fill() > 0); // what an earlier load has left
   const { phases, order, periodMs } = schedule(load);
   const histogram = new Uint32Array(HISTOGRAM_US + 1);
   const isPaced = load.perS > 0;
-  const toPeerBytes = relayed ? bytes + CHANNEL_HEADER : bytes;
   const refusedBefore = clients.refused + peers.refused;
 
   const start = performance.now() + 1;
@@ -112,36 +69,39 @@ export function runLoad(ends: Ends, relayed: Relayed | undefined, request: Reque
   const send = (flow: number, now: number): void => {
     const isToPeer = (flow & 1) === 0;
     const socket = isToPeer ? clients : peers;
-    const { source, to, toPort, sequence } = flows;
-    const slot = socket.stage(source[flow]!, to[flow]!, toPort[flow]!, isToPeer ? toPeerBytes : bytes);
-    const n = sequence[flow]!++;
+    const slot = socket.next();
     const { tx } = socket;
-    const at = slot * SLOT_BYTES + RTP_WORD * 4;
+    const at = slot * SLOT_BYTES + HEADROOM;
+    const n = sequence[flow]!;
+    sequence[flow] = n + 1;
     tx.bytes[at + 2] = n >> 8;
     tx.bytes[at + 3] = n;
-    tx.words[slot * SLOT_WORDS + FLOW_WORD] = flow;
-    tx.doubles[slot * (SLOT_BYTES / 8) + SENT_DOUBLE] = now;
+    writeWord(tx.bytes, at + 4, n * TICKS);
+    writeWord(tx.bytes, at + 8, FIRST_SSRC + flow);
+    const length = protect ? protect(flow, tx.bytes, at, bytes) : bytes;
+    socket.stage(source[flow]!, to[flow]!, toPort[flow]!, length + (isToPeer ? clientHead : 0));
+    sentAt[flow * REMEMBERED + (n % REMEMBERED)] = now;
     sent++;
     if (now >= windowStart) sentInWindow++;
   };
   const receive = (socket: CrowdSocket, parity: number, length: number): number => {
     const n = socket.fill();
     if (n === 0) return 0;
-    const { words, doubles } = socket.rx;
+    const { bytes: packets } = socket.rx;
     const now = performance.now();
     for (let i = 0; i < n; i++) {
-      const flow = words[i * SLOT_WORDS + FLOW_WORD]!;
-      const isOurs = words[i * SLOT_WORDS + MAGIC_WORD] === MAGIC && socket.length(i) === length;
-      if (!isOurs || flow >= load.flows || (flow & 1) !== parity) {
+      const at = i * SLOT_BYTES + HEADROOM;
+      const flow = readWord(packets, at + 8) - FIRST_SSRC;
+      if (flow < 0 || flow >= load.flows || (flow & 1) !== parity || socket.length(i) !== length) {
         strays++;
         continue;
       }
       received++;
-      const at = doubles[i * (SLOT_BYTES / 8) + SENT_DOUBLE]!;
-      if (at < windowStart) continue;
+      const sentMs = sentAt[flow * REMEMBERED + (((packets[at + 2]! << 8) | packets[at + 3]!) % REMEMBERED)]!;
+      if (sentMs < windowStart) continue;
       arrivedOfWindow++;
-      flows.arrived[flow]!++;
-      histogram[Math.min(HISTOGRAM_US, Math.floor((now - at) * 1000))]!++;
+      arrivedBy[flow]!++;
+      histogram[Math.min(HISTOGRAM_US, Math.floor((now - sentMs) * 1000))]!++;
     }
     lastArrival = now;
     return n;
@@ -192,7 +152,7 @@ export function runLoad(ends: Ends, relayed: Relayed | undefined, request: Reque
       clients.flush();
       peers.flush();
     }
-    const arrived = receive(clients, 1, toPeerBytes) + receive(peers, 0, bytes);
+    const arrived = receive(clients, 1, clientHead + bytes + clientTail) + receive(peers, 0, bytes + peerTail);
     wasIdle = arrived === 0 && sent === sentBefore;
   }
 
@@ -211,7 +171,7 @@ export function runLoad(ends: Ends, relayed: Relayed | undefined, request: Reque
     deliveredPerS: Math.round((delivered / windowMs) * 1000),
     lost,
     lossPercent: rounded((lost / Math.max(1, sentInWindow)) * 100, 3),
-    deadFlows: flows.arrived.reduce((dead, count) => dead + Number(count === 0), 0),
+    deadFlows: arrivedBy.reduce((dead, count) => dead + Number(count === 0), 0),
     strays,
     refused: clients.refused + peers.refused - refusedBefore,
     p50Us: quantile(0.5),
@@ -244,9 +204,19 @@ function prepare({ tx }: CrowdSocket, { bytes }: Load): void {
     tx.bytes[at + 1] = CHANNEL & 255;
     tx.bytes[at + 2] = bytes >> 8;
     tx.bytes[at + 3] = bytes & 255;
-    tx.bytes[at + RTP_WORD * 4] = 0x80; // RTP version 2, PCMU
-    tx.words[i * SLOT_WORDS + MAGIC_WORD] = MAGIC;
+    tx.bytes[at + HEADROOM] = 0x80; // RTP version 2, PCMU
   }
+}
+
+function writeWord(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
+}
+
+function readWord(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
 /** Every flow has a fixed random phase in the period; they are sent in the order of their phases, the same in every run. */

@@ -15,9 +15,8 @@ const libc = {
 };
 
 export const BATCH = 64;
-/** Bytes per packet slot, words too. */
+/** Bytes per packet slot. */
 export const SLOT_BYTES = 2048;
-export const SLOT_WORDS = SLOT_BYTES / 4;
 const SLOTS_BYTES = BATCH * SLOT_BYTES;
 
 const AF_INET = 2;
@@ -83,19 +82,21 @@ export class CrowdSocket {
     this.#receive.begin(receive);
   }
 
-  /**
-   * Takes the next slot for a packet of `length` bytes and answers which; its bytes are the caller's to write before the
-   * next call. Addresses as `addressWord`, the port as `familyAndPort`.
-   */
-  stage(source: number, to: number, toPort: number, length: number): number {
+  /** The slot that `stage` takes next, for its packet to be written there. */
+  next(): number {
     if (this.#staged === BATCH) this.flush();
-    const i = this.#staged++;
+    return this.#staged;
+  }
+
+  /** Takes the next slot for a packet of `length` bytes. Addresses as `addressWord`, the port as `familyAndPort`. */
+  stage(source: number, to: number, toPort: number, length: number): void {
+    const i = this.next();
+    this.#staged++;
     const { words, names, iovecs, controls } = this.#send;
     words[names + i * NAME_WORDS] = toPort;
     words[names + i * NAME_WORDS + 1] = to;
     words[iovecs + i * IOVEC_WORDS + 2] = length;
     words[controls + i * CONTROL_WORDS + 5] = source;
-    return i;
   }
 
   /** Sends what is staged. */
@@ -122,11 +123,9 @@ export class CrowdSocket {
   }
 }
 
-/** The packets of a batch, seen in several ways. */
+/** The packets of a batch. */
 class Packets {
   readonly bytes = new Uint8Array(new ArrayBuffer(SLOTS_BYTES));
-  readonly words = new Uint32Array(this.bytes.buffer);
-  readonly doubles = new Float64Array(this.bytes.buffer);
 }
 
 /** mmsghdr, iovec, sockaddr and control arrays of a batch in one piece of memory. */

@@ -5,13 +5,13 @@ export interface Load {
   readonly flows: number;
   /** Packets per second of each flow; 0 = flat out: a closed loop, always as many on their way. */
   readonly perS: number;
-  /** The RTP packet, without what TURN puts around it. */
+  /** The RTP packet, without what is put around it. */
   readonly bytes: number;
   /** Packets that a flow sends at once. */
   readonly burst: number;
 }
 
-/** Every server holds so many allocations under every load, each with one channel. */
+/** Every server holds so many calls under every load. */
 export const CALLS = 500;
 export const IN_FLIGHT = 512;
 
@@ -33,46 +33,35 @@ export const FLAT172: Load = {
   burst: 1,
 };
 
-export const LOADS: readonly Load[] = [
-  P1000,
-  FLAT172,
-  {
-    name: 'vid',
-    about: '100 flows × 240/s of 1,200 bytes, eight at once: 24,000 packets/s',
-    flows: 100,
-    perS: 240,
-    bytes: 1200,
-    burst: 8,
-  },
-  {
-    name: 'p100',
-    about: '100 flows × 50/s of 172 bytes: 5,000 packets/s',
-    flows: 100,
-    perS: 50,
-    bytes: 172,
-    burst: 1,
-  },
-];
+export const VID: Load = {
+  name: 'vid',
+  about: '100 flows × 240/s of 1,200 bytes, eight at once: 24,000 packets/s',
+  flows: 100,
+  perS: 240,
+  bytes: 1200,
+  burst: 8,
+};
 
-/** What the generator is asked for. */
-export type Request =
-  /** So many allocations, each by a client of its own address and with a channel to a peer of its own. */
-  | { readonly kind: 'allocate'; readonly count: number; readonly serverPort: number; readonly secret: string }
-  /** A load through the allocations, or straight from client to peer and back. */
-  | {
-      readonly kind: 'load';
-      readonly load: Load;
-      readonly path: 'relay' | 'direct';
-      readonly settleMs: number;
-      readonly measureMs: number;
-      /** Whose processor time is told. */
-      readonly pid?: number;
-    };
+export const P100: Load = {
+  name: 'p100',
+  about: '100 flows × 50/s of 172 bytes: 5,000 packets/s',
+  flows: 100,
+  perS: 50,
+  bytes: 172,
+  burst: 1,
+};
 
-export interface Allocated {
-  readonly count: number;
-  readonly seconds: number;
-  readonly retransmissions: number;
+export const LOADS: readonly Load[] = [P1000, FLAT172, VID, P100];
+
+/** A load for the generator: through what was set up before, or straight from client to peer and back. */
+export interface LoadRequest {
+  readonly kind: 'load';
+  readonly load: Load;
+  readonly path: 'relay' | 'direct';
+  readonly settleMs: number;
+  readonly measureMs: number;
+  /** Whose processor time is told. */
+  readonly pid?: number;
 }
 
 /** What came of a load within the measured window. */

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GENERATOR_CPU, Pinned } from '../pinned.ts';
-import type { Allocated, Request, Traffic } from './loads.ts';
+import type { LoadRequest, Traffic } from './loads.ts';
 
-/** Clients and peers; both below the ports of relayed addresses. */
-const CLIENT_PORT = 5000;
-const PEER_PORT = 5001;
+/** Clients and peers; both below the ports of relays. */
+export const CLIENT_PORT = 5000;
+export const PEER_PORT = 5001;
 
 type Answer = { readonly answer: unknown } | { readonly failed: string };
 
@@ -14,19 +14,20 @@ export class Generator {
   /** Bytes of packets that its sockets hold, as the system granted them. */
   readonly receiveBuffer: number;
   readonly #process: Pinned;
-  readonly #ask: (request: Request | undefined) => Promise<unknown>;
+  readonly #ask: (request: object | undefined) => Promise<unknown>;
 
-  private constructor(process: Pinned, ask: (request: Request | undefined) => Promise<unknown>, receiveBuffer: number) {
+  private constructor(process: Pinned, ask: (request: object | undefined) => Promise<unknown>, receiveBuffer: number) {
     this.#process = process;
     this.#ask = ask;
     this.receiveBuffer = receiveBuffer;
   }
 
-  static async start(folder: string): Promise<Generator> {
+  /** @param script a program that calls `serveGenerator` */
+  static async start(script: URL, folder: string): Promise<Generator> {
     const log = join(folder, 'generator.log');
-    const script = new URL('generator.ts', import.meta.url).pathname;
     let settle: ((answer: Answer) => void) | undefined;
-    const own: Pinned = await Pinned.start([process.execPath, script, String(CLIENT_PORT), String(PEER_PORT)], {
+    const command = [process.execPath, script.pathname, String(CLIENT_PORT), String(PEER_PORT)];
+    const own: Pinned = await Pinned.start(command, {
       cpu: GENERATOR_CPU,
       cwd: folder,
       log,
@@ -36,7 +37,7 @@ export class Generator {
       const said = readFileSync(log, 'utf8').slice(-1500);
       return { failed: `the generator ended with ${code}: ${said}` };
     });
-    const ask = async (request: Request | undefined): Promise<unknown> => {
+    const ask = async (request: object | undefined): Promise<unknown> => {
       const answered = new Promise<Answer>((resolve) => {
         settle = resolve;
       });
@@ -50,11 +51,12 @@ export class Generator {
     return new Generator(own, ask, receiveBuffer);
   }
 
-  allocate(request: Omit<Request & { kind: 'allocate' }, 'kind'>): Promise<Allocated> {
-    return this.#ask({ kind: 'allocate', ...request }) as Promise<Allocated>;
+  /** Makes a relay ready for loads; what it answers is the script's. */
+  setUp(request: { readonly kind: string }): Promise<unknown> {
+    return this.#ask(request);
   }
 
-  load(request: Omit<Request & { kind: 'load' }, 'kind'>): Promise<Traffic> {
+  load(request: Omit<LoadRequest, 'kind'>): Promise<Traffic> {
     return this.#ask({ kind: 'load', ...request }) as Promise<Traffic>;
   }
 

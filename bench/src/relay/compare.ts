@@ -1,0 +1,168 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Generator } from '../load/generator-process.ts';
+import { CALLS, FLAT172, LOADS, type Load, P1000 } from '../load/loads.ts';
+import { PROFILE_FLAGS } from '../load/profile.ts';
+import { type Contestant, type Memory, measureMemory, measureRounds, STOP_MS, say } from '../load/rounds.ts';
+import { machine } from '../machine.ts';
+import { isAlone, runAlone } from '../namespace.ts';
+import { stopAll } from '../pinned.ts';
+import { isTaken } from '../ports.ts';
+import { makeCalls } from './calls.ts';
+import { startOffhook } from './offhook.ts';
+import { COMBINATIONS, type Combination, nameOf, type Results, writeJson, writeTable } from './report.ts';
+import { RELAY, rtpengineVersion, startRtpengine } from './rtpengine.ts';
+
+const MEMORY = 'memory';
+const MEMORY_CALLS = 2000;
+const MEMORY_RUNS = 2;
+const DEFAULT_LOADS: readonly Load[] = [P1000, FLAT172];
+const ROWS = [...LOADS.map(({ name }) => name), MEMORY];
+const PATHS = ['plain', 'srtp', 'opaque'];
+
+const HELP = `usage: npm run bench -- relay [--rounds n] [--json] [--only load,…] [--paths path,…] [--threads n] [--profile folder]
+
+CPU per packet, packets per second, latency and memory of our media relay beside rtpengine in user space, in interleaved
+rounds under the same load on the same core.
+
+  --rounds n        rounds, 5 or more for a figure that is told others (default 5)
+  --json            for programs: one line with everything, then one with the aims
+  --only load,…     of ${ROWS.join(', ')} (default: ${[...DEFAULT_LOADS.map(({ name }) => name), MEMORY].join(', ')})
+  --paths path,…    of ${PATHS.join(', ')} (default: all); opaque is ours alone, set against rtpengine's plain calls
+  --threads n       rtpengine's threads (default 1)
+  --profile folder  profiles by perf are written there, of one long round; the figures are not worth much then
+
+The last line says of each aim whether it was met. The exit code is 1 only when something could not be measured.
+`;
+
+interface Options {
+  readonly rounds: number;
+  readonly json: boolean;
+  readonly loads: readonly Load[];
+  readonly withMemory: boolean;
+  readonly combinations: readonly Combination[];
+  readonly threads: number;
+  readonly profiles: string | undefined;
+}
+
+export async function compareRelays(args: string[]): Promise<void> {
+  const options = readArguments(args);
+  if (options === undefined) return;
+  const rtpengine = rtpengineVersion();
+  if (rtpengine === undefined || process.platform !== 'linux') {
+    say(process.platform === 'linux' ? 'not installed: rtpengine (Debian: rtpengine-daemon)' : 'this needs Linux');
+    process.exitCode = 1;
+    return;
+  }
+  if (!isAlone()) {
+    const code = await runAlone();
+    if (code !== undefined) {
+      process.exitCode = code;
+      return;
+    }
+    say('no network namespace of its own is to be had here: others have a part in this network');
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'oh-bench-'));
+  const interrupted = () => {
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  try {
+    const results = { ...(await measure(options, folder)), machine: machine({ rtpengine }) };
+    if (options.json) writeJson(results);
+    else writeTable(results);
+  } catch (error) {
+    say(`it could not be measured: ${(error as Error).message}`);
+    process.exitCode = 1;
+  } finally {
+    await stopAll();
+    rmSync(folder, { recursive: true, force: true });
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
+  }
+}
+
+function readArguments(args: string[]): Options | undefined {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        rounds: { type: 'string' },
+        json: { type: 'boolean', default: false },
+        only: { type: 'string' },
+        paths: { type: 'string' },
+        threads: { type: 'string', default: '1' },
+        profile: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(HELP);
+      return undefined;
+    }
+    const { profile } = values;
+    const number = (name: string, text: string, most: number) => {
+      const value = Number(text);
+      if (text !== '' && Number.isInteger(value) && value >= 1 && value <= most) return value;
+      throw new Error(`--${name}: a number from 1 to ${most}`);
+    };
+    const some = (name: string, text: string, known: readonly string[]) => {
+      const unknown = text.split(',').filter((word) => !known.includes(word));
+      if (unknown.length === 0) return text.split(',');
+      throw new Error(`--${name}: there is no ${unknown.join(', ')}; there are ${known.join(', ')}`);
+    };
+    const names = DEFAULT_LOADS.map(({ name }) => name);
+    const rows = values.only ? some('only', values.only, ROWS) : profile === undefined ? [...names, MEMORY] : names;
+    const paths = values.paths ? some('paths', values.paths, PATHS) : PATHS;
+    if (profile !== undefined) mkdirSync(profile, { recursive: true });
+    return {
+      rounds: number('rounds', values.rounds ?? (profile === undefined ? '5' : '1'), 100),
+      json: values.json,
+      loads: LOADS.filter(({ name }) => rows.includes(name)),
+      withMemory: rows.includes(MEMORY),
+      // What opaque calls are set against has to be there.
+      combinations: COMBINATIONS.filter(
+        ({ relay, path }) =>
+          paths.includes(path) || (relay === 'rtpengine' && path === 'plain' && paths.includes('opaque')),
+      ),
+      threads: number('threads', values.threads, 64),
+      profiles: profile,
+    };
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
+    process.exitCode = 2;
+    return undefined;
+  }
+}
+
+async function measure(options: Options, folder: string): Promise<Omit<Results, 'machine'>> {
+  const { rounds, loads, profiles, threads, combinations } = options;
+  const flags = profiles === undefined ? [] : PROFILE_FLAGS;
+  const contestants = combinations.map((one): Contestant => {
+    return {
+      name: nameOf(one),
+      start: () => (one.relay === 'Offhook' ? startOffhook(folder, flags) : startRtpengine(folder, threads)),
+      setUp: async (generator) => generator.setUp(await makeCalls(RELAY.ngPort, CALLS, one.path)),
+    };
+  });
+  if (await isTaken(RELAY.ngPort)) throw new Error(`UDP port ${RELAY.ngPort} is somebody else's`);
+  const generator = await Generator.start(new URL('generator.ts', import.meta.url), folder);
+  const measured = await measureRounds({ contestants, generator, rounds, loads, profiles });
+  const { receiveBuffer } = generator;
+  await generator.stop();
+  const memory: Memory[] = [];
+  for (let run = 1; options.withMemory && run <= MEMORY_RUNS; run++)
+    for (const one of combinations) {
+      const { process } = await contestants[combinations.indexOf(one)]!.start();
+      const make = async () => {
+        const began = performance.now();
+        await makeCalls(RELAY.ngPort, MEMORY_CALLS, one.path);
+        return { count: MEMORY_CALLS, seconds: Number(((performance.now() - began) / 1000).toFixed(2)) };
+      };
+      memory.push(await measureMemory(run, { name: nameOf(one), process }, make));
+      await process.stop(STOP_MS);
+    }
+  return { ...measured, rounds, loads, calls: CALLS, generator: { receiveBuffer, isAlone: isAlone() }, memory };
+}
