@@ -2,16 +2,15 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { decodeNg, encodeNg, type NgDictionary } from '@offhook/core';
 import { startMediaRelay } from '@offhook/media-relay';
 import { Baresip } from './src/baresip.ts';
 import { Kamailio, MODULES } from './src/kamailio.ts';
+import { NgClient } from './src/ng-client.ts';
 import { lacking, SPEECH } from './src/peers.ts';
 import { assertHears, middle } from './src/proof.ts';
 import { DOMAIN, relayController } from './src/relay-controller.ts';
 import { Rtpengine } from './src/rtpengine.ts';
 import { Stage } from './src/stage.ts';
-import { askOnce } from './src/udp-question.ts';
 
 /** Words heard of each sentence, seconds: both are longer than that and have their own rhythm. */
 const HEARD_S = 5;
@@ -49,14 +48,6 @@ async function phone(user: string, server: number, account: string): Promise<Bar
   });
 }
 
-let asked = 0;
-/** With a cookie of its own each time: rtpengine knows an answer by that alone, whoever asks. */
-async function ng(port: number, message: NgDictionary): Promise<NgDictionary> {
-  const answer = await askOnce(port, encodeNg(`test${++asked}`, message, 'bencode'), 2000);
-  assert.ok(answer, 'the relay answers');
-  return decodeNg(answer)!.message;
-}
-
 /** A call of a phone with SRTP to one with plain RTP through Kamailio and that relay, heard on both sides. */
 async function callThrough(relay: Relay): Promise<void> {
   const port = stage.freePorts();
@@ -64,6 +55,7 @@ async function callThrough(relay: Relay): Promise<void> {
     join(stage.folder, `controller-${port}`),
     relayController({ port, ngPort: relay.ngPort }),
   );
+  using ng = await NgClient.open(relay.ngPort);
   const [alice, bob] = await Promise.all([phone('sdes-alice', port, 'mediaenc=srtp-mand'), phone('bob', port, '')]);
   try {
     await alice.command('dial', `sip:bob@${DOMAIN}`);
@@ -71,10 +63,10 @@ async function callThrough(relay: Relay): Promise<void> {
     await bob.command('accept');
     await Promise.all([alice, bob].map((one) => one.waitFor('CALL_ESTABLISHED')));
     await kamailio.said(/relay took the answer/);
-    const calls = (await ng(relay.ngPort, { command: 'list' })).calls as string[];
+    const calls = (await ng.ask({ command: 'list' })).calls as string[];
     assert.equal(calls.length, 1);
     await new Promise((resolve) => setTimeout(resolve, (HEARD_S + 1.5) * 1000));
-    const told = await ng(relay.ngPort, { command: 'query', 'call-id': calls[0]! });
+    const told = await ng.ask({ command: 'query', 'call-id': calls[0]! });
     const { packets, errors } = (told.totals as Record<string, Record<string, number>>).RTP!;
     // Fifty a second each way.
     assert.ok(packets! > 2 * 50 * HEARD_S, `${packets} packets were relayed`);

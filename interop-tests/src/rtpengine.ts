@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { decodeNg, encodeNg } from '@offhook/core';
-import { waitUntil } from './system.ts';
-import { askOnce } from './udp-question.ts';
+import { NgClient } from './ng-client.ts';
 
 /** Debian's rtpengine 10.5, forwarding in user space. */
 export class Rtpengine implements AsyncDisposable {
@@ -42,14 +40,11 @@ export class Rtpengine implements AsyncDisposable {
     );
     const relay = new Rtpengine(child, ports.ng);
     try {
-      const isThere = async () => {
-        const answer = await askOnce(ports.ng, encodeNg('up', { command: 'ping' }, 'bencode'), 300);
-        return answer !== undefined && decodeNg(answer)?.message.result === 'pong';
-      };
-      await waitUntil('rtpengine answers', isThere, 10_000, () => relay.output);
+      using ng = await NgClient.open(ports.ng);
+      await ng.ask({ command: 'ping' });
     } catch (error) {
       await relay.stop();
-      throw error;
+      throw new Error(relay.output, { cause: error });
     }
     return relay;
   }
