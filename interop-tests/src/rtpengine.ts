@@ -41,7 +41,7 @@ export class Rtpengine implements AsyncDisposable {
     const relay = new Rtpengine(child, ports.ng);
     try {
       using ng = await NgClient.open(ports.ng);
-      await ng.ask({ command: 'ping' });
+      await ng.ask({ command: 'list' });
     } catch (error) {
       await relay.stop();
       throw new Error(relay.output, { cause: error });
