@@ -4,7 +4,7 @@ import { BLOCK_COMMANDS, block } from './blocking.ts';
 import type { NgLink, PushedAs } from './dispatcher.ts';
 import type { EventHub } from './event-hub.ts';
 import type { NameCounts } from './name-counts.ts';
-import { knowsLoadLimit, parametersOf } from './parameters.ts';
+import { knowsLoadLimit, parametersOf, unknownNames } from './parameters.ts';
 import { REFUSED } from './refused.ts';
 import { subscribeEvents } from './subscribe.ts';
 import { CONTROL_LIMITS, numberOf, optionsOf, textOf } from './words.ts';
@@ -56,6 +56,10 @@ export async function execute(
   message: NgDictionary,
   from: { link: NgLink; as: PushedAs },
 ): Promise<NgDictionary> {
+  for (const name of unknownNames(optionsOf(message))) {
+    context.counters.unknownFlags++;
+    context.unknown.add(name);
+  }
   const answer = await run(context, message, from);
   if (answer.result === 'error') context.counters.errors++;
   context.rearm();
@@ -123,8 +127,6 @@ async function describe(
   const parameters = parametersOf(message);
   if ('error' in parameters) return failure(parameters.error);
   const { request } = parameters;
-  context.counters.unknownFlags += parameters.unknown.length;
-  for (const name of parameters.unknown) context.unknown.add(name);
   const { warnings } = parameters;
   if (command === 'answer') return outcome(context.book.answer(request, context.monotonicMs()), warnings);
   if (!context.book.find(request.callId)) {

@@ -4,6 +4,10 @@ const READ = `command call-id from-tag to-tag sdp via-branch label from-label se
  direction interface codec ptime delete-delay address all sip-message-type sip-code limit from-call-id kinds digits
  from-interface to-interface record-call OSRTP T.38 sdp-attr`;
 
+/** Keys of commands that are refused. */
+const REFUSED_KEYS = `file blob db-id repeat-times start-pos code duration volume pause output-destination
+ from-tags to-tags trigger end-trigger DTMF-security`;
+
 /** Keys that mean what this relay does anyway, or something that nobody misses: taken without a word. */
 const HARMLESS_KEYS = `ICE-lite endpoint-learning TOS metadata xmlrpc-callback audio-player delay-buffer
   generate-RTCP`;
@@ -18,7 +22,7 @@ const READ_FLAGS = `opaque silent stand-in trust-address fatal internal external
  always-transcode`;
 
 const set = (text: string): ReadonlySet<string> => new Set(text.split(/\s+/));
-const KEYS = set(`${READ} ${HARMLESS_KEYS}`);
+const KEYS = set(`${READ} ${REFUSED_KEYS} ${HARMLESS_KEYS}`);
 const FLAGS = set(`${READ_FLAGS} ${HARMLESS_FLAGS}`);
 
 export function isKnownKey(name: string): boolean {

@@ -6,8 +6,6 @@ import { addressOf, CONTROL_LIMITS, numberOf, type Options, optionsOf, textOf, w
 export type Parameters =
   | {
       readonly request: DescribeRequest;
-      /** Keys and flags that mean nothing here. */
-      readonly unknown: readonly string[];
       /** What was asked for and isn't done, in words. */
       readonly warnings: readonly string[];
     }
@@ -58,7 +56,7 @@ export function parametersOf(message: NgDictionary): Parameters {
     standIn: flags.has('stand-in'),
     silent: flags.has('silent'),
   };
-  return { request, unknown: unknownNames(options), warnings: warningsOf(options, ptimeMs) };
+  return { request, warnings: warningsOf(options, ptimeMs) };
 }
 
 const TEXTS: readonly (readonly [string, number])[] = [

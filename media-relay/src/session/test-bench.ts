@@ -105,6 +105,10 @@ export class Bench {
     return text(this.book.answer(request(fromTag, toTag, sdp, options), this.nowMs));
   }
 
+  tryAnswer(fromTag: string, toTag: string, sdp: string, options: Partial<DescribeRequest> = {}): DescribeResult {
+    return this.book.answer(request(fromTag, toTag, sdp, options), this.nowMs);
+  }
+
   echo(sdp: string, options: Partial<DescribeRequest> = {}): string {
     const r = request('a', 'e', sdp, options);
     const needed = this.book.pairsFor(r, true);
