@@ -20,8 +20,9 @@ export function composeParts(composition: Composition): PartSpec[] {
   return [...workers, ...relays, signaling(composition, names)];
 }
 
+/** Own media workers; none where relays of elsewhere are used. */
 export function workerCount({ media }: Config): number {
-  return countOf(media.workers);
+  return media.relays ? 0 : countOf(media.workers);
 }
 
 /** Ports of one worker out of those of all, disjoint and beginning with an even one (RFC 3550 11). */
@@ -54,10 +55,17 @@ function mediaRelay(composition: Composition, worker: number): PartSpec {
     settings: () => ({
       version,
       worker,
-      ng: { address: LOOPBACK, port: nth(media.ngPort, worker) },
+      ng: {
+        address: LOOPBACK,
+        port: nth(media.ngPort, worker),
+        ...(media.ngTcpPort === undefined ? {} : { tcpPort: nth(media.ngTcpPort, worker) }),
+        ...(media.ngWebSocketPort === undefined ? {} : { webSocketPort: nth(media.ngWebSocketPort, worker) }),
+        ...(media.ngAllowedOrigins === undefined ? {} : { allowedOrigins: media.ngAllowedOrigins }),
+      },
       mux: { addresses: [LOOPBACK, ...hostAddresses], port: nth(media.muxPort, worker) },
       rtp: {
         address: (config.public ? hostAddresses[0] : undefined) ?? LOOPBACK,
+        ...(media.rtpInterfaces === undefined ? {} : { interfaces: media.rtpInterfaces }),
         portMin: slice.min,
         portMax: slice.max,
       },
@@ -65,7 +73,12 @@ function mediaRelay(composition: Composition, worker: number): PartSpec {
     }),
     withPorts: (settings, ports) => ({
       ...settings,
-      ng: { ...(settings.ng as At), ...portOf(ports, 'ng') },
+      ng: {
+        ...(settings.ng as At),
+        ...portOf(ports, 'ng'),
+        ...(ports.ngTcp === undefined ? {} : { tcpPort: ports.ngTcp }),
+        ...(ports.ngWebSocket === undefined ? {} : { webSocketPort: ports.ngWebSocket }),
+      },
       mux: { ...(settings.mux as object), ...portOf(ports, 'mux') },
     }),
   };
@@ -122,7 +135,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
         trunks: config.trunks,
         routes: config.routes,
         media: {
-          relays: relays.map((relay) => `udp:${LOOPBACK}:${portNamed(ports, relay, 'ng')}`),
+          relays: config.media.relays ?? relays.map((relay) => `udp:${LOOPBACK}:${portNamed(ports, relay, 'ng')}`),
           path: config.media.path,
         },
         turn: {

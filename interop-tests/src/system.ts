@@ -45,7 +45,7 @@ export function anyPorts(more: { media?: MediaSettings } = {}): Record<string, u
   };
 }
 
-const PARTS = ['media-relay-0', 'turn', 'signaling'] as const;
+const PARTS = ['media-relay-0', 'turn', 'signaling'];
 
 /** The whole system as a user starts it, on free ports and with its data in a folder of its own. */
 export class System {
@@ -54,6 +54,7 @@ export class System {
   readonly #env: Readonly<Record<string, string>>;
   /** Its configuration file: another `offhook` command finds the system by it. */
   readonly config: string;
+  readonly #parts: readonly string[];
   #supervisor: ChildProcess | undefined;
   #output = '';
   ports: Readonly<Record<string, number>> = {};
@@ -68,6 +69,8 @@ export class System {
     this.config = join(folder, 'offhook.config.json');
     const { media, settings } = options;
     this.#env = options.env ?? {};
+    const hasOwnMedia = (settings?.media as { relays?: unknown } | undefined)?.relays === undefined;
+    this.#parts = hasOwnMedia ? PARTS : PARTS.slice(1);
     writeFileSync(this.config, JSON.stringify({ data: this.#data, ...anyPorts({ media }), ...settings }));
   }
 
@@ -121,7 +124,7 @@ export class System {
     child.stdout?.on('data', note);
     child.stderr?.on('data', note);
     const started = (async () => {
-      for (const part of PARTS) await this.waitForPart(part);
+      for (const part of this.#parts) await this.waitForPart(part);
       await waitUntil('offhook start says that it is ready', async () => this.#output.includes('Offhook is ready'));
     })();
     const died = new Promise<never>((_, reject) =>
@@ -169,7 +172,7 @@ export class System {
   }
 
   async pids(): Promise<Record<string, number>> {
-    const entries = await Promise.all(PARTS.map(async (part) => [part, (await this.status(part)).pid] as const));
+    const entries = await Promise.all(this.#parts.map(async (part) => [part, (await this.status(part)).pid] as const));
     return Object.fromEntries(entries);
   }
 
@@ -212,7 +215,7 @@ export class System {
     await waitUntil(
       'nothing is left',
       async () => {
-        const figures = await Promise.all(PARTS.map(async (part) => [part, await this.metrics(part)] as const));
+        const figures = await Promise.all(this.#parts.map(async (part) => [part, await this.metrics(part)] as const));
         left = leftOver(Object.fromEntries(figures), gauges);
         for (const [part, sockets] of Object.entries(await this.#udpSockets())) {
           const more = sockets - this.#idleSockets![part]!;
@@ -239,7 +242,7 @@ export class System {
       clearTimeout(guard);
     }
     // Parts outlive a supervisor that was killed; when a test fails before the next one came, nobody else ends them.
-    await Promise.allSettled(PARTS.map((part) => this.verb(part, 'stop')));
+    await Promise.allSettled(this.#parts.map((part) => this.verb(part, 'stop')));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -9,19 +9,34 @@ import {
   type RunningPart,
   type UdpPort,
 } from '@offhook/core/node';
-import { type ControlContext, type ControlCounters, NgServer } from './control/index.ts';
+import {
+  type ControlContext,
+  type ControlCounters,
+  EventHub,
+  EventWatch,
+  listenControl,
+  NameCounts,
+} from './control/index.ts';
 import { type DtlsCertificate, DtlsEndpoint, dtlsSelfTest, makeCertificate, matchesFingerprint } from './dtls/index.ts';
 import { PacketLoop, type Transport } from './forward/index.ts';
 import { IceLite, MuxPort } from './ice/index.ts';
+import { isInUse } from './in-use.ts';
 import {
+  type Call,
   type DtlsCounters,
   type DtlsFactory,
+  interfaceProblem,
   type MediaHost,
-  PortPool,
+  PortPools,
+  queryCall,
+  type RtpAddressSettings,
+  rtpInterfaces,
   SessionBook,
   TransportTable,
 } from './session/index.ts';
 import { SrtpContext } from './srtp/index.ts';
+
+export type MuxAddress = string | { readonly address: string; readonly advertised: string };
 
 /** One media worker's settings. */
 export interface MediaRelaySettings {
@@ -29,11 +44,26 @@ export interface MediaRelaySettings {
    * The NG control protocol. Whoever reaches it commands this relay, so it belongs on loopback. On another address only this
    * machine is obeyed, or exactly the `allowedClients` (IP addresses).
    */
-  readonly ng: { readonly address: string; readonly port: number; readonly allowedClients?: readonly string[] };
-  /** The port shared by all WebRTC legs, the same on each address; each address becomes a host candidate. */
-  readonly mux: { readonly addresses: readonly string[]; readonly port: number };
-  /** The slice of ports for plain RTP; from 0 = any free ports. */
-  readonly rtp: { readonly address: string; readonly portMin: number; readonly portMax: number };
+  readonly ng: {
+    readonly address: string;
+    readonly port: number;
+    readonly allowedClients?: readonly string[];
+    /** Over TCP (rtpengine's listen-tcp-ng) and WebSocket (its listen-http); absent = off. */
+    readonly tcpPort?: number;
+    readonly webSocketPort?: number;
+    /** Origins of web pages that may connect by WebSocket; none by default. */
+    readonly allowedOrigins?: readonly string[];
+  };
+  /**
+   * The port shared by all WebRTC legs, the same on each address; each address becomes a host candidate, or what is
+   * advertised for it does: the public address of a NAT or of a container's host.
+   */
+  readonly mux: { readonly addresses: readonly MuxAddress[]; readonly port: number };
+  /**
+   * The slice of ports for plain RTP; from 0 = any free ports. They are opened on the address, or on several named
+   * interfaces (`direction`), the first of which is the default; SDP says the advertised address where there is one.
+   */
+  readonly rtp: RtpAddressSettings & { readonly portMin: number; readonly portMax: number };
   /** Ports of this machine that its other workers listen on. A description that names one is held, as with our own. */
   readonly otherWorkers?: readonly { readonly portMin: number; readonly portMax: number }[];
   /** A call without any packet for this long is deleted, seconds. */
@@ -62,8 +92,11 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
     const owner = transports.at(id);
     return owner !== undefined && owner.remote !== undefined && nowMs - owner.lastInMs < OWNER_MS;
   });
+  const interfaces = rtpInterfaces(config.rtp);
+  const interfaceWords = interfaceProblem(interfaces);
+  if (interfaceWords !== undefined) throw new Error(interfaceWords);
   const muxes = await openMuxes(config.mux);
-  const ports = new PortPool(config.rtp, readU32(nodeCrypto.randomBytes(4), 0) / 2 ** 32);
+  const ports = new PortPools(interfaces, config.rtp, readU32(nodeCrypto.randomBytes(4), 0) / 2 ** 32);
   const dtlsProblem = dtlsSelfTest();
   const certificate = dtlsProblem === undefined ? makeCertificate() : undefined;
   const dtlsCounters: DtlsCounters = { connected: 0, failed: 0, fingerprintMismatch: 0 };
@@ -80,15 +113,18 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   }
   function isRelayPort({ address, port }: SocketAddress): boolean {
     if (port === ngPort && reaches(address, config.ng.address)) return true;
-    if (muxes.some(({ udp }) => port === udp.local.port && reaches(address, udp.local.address))) return true;
-    if (!reaches(address, config.rtp.address)) return false;
-    return ports.has(port) || config.otherWorkers?.some((o) => port >= o.portMin && port <= o.portMax) === true;
+    const isMux = (m: MuxPort) => reaches(address, m.udp.local.address) || address === m.address;
+    if (muxes.some((m) => port === m.udp.local.port && isMux(m))) return true;
+    const at = interfaces.filter((i) => reaches(address, i.address) || address === i.advertised);
+    if (at.length === 0) return false;
+    if (at.some((i) => ports.has(i.address, port))) return true;
+    return config.otherWorkers?.some((o) => port >= o.portMin && port <= o.portMax) === true;
   }
   const host: MediaHost = {
     crypto: nodeCrypto,
     ice,
     muxes,
-    plainAddress: config.rtp.address,
+    interfaces,
     isOwn,
     isRelayPort,
     addressCounters,
@@ -98,15 +134,22 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
     dtls: certificate && dtlsFactory(certificate),
     dtlsProblem,
     attach: (transport, pair) => loop.attach(transport, pair),
-    claim: ({ address, port }) => reaches(address, config.rtp.address) && ports.claim(port),
+    claim: ({ address, port }) => interfaces.some((i) => reaches(address, i.address)) && ports.claim(port),
     disclaim: (port) => ports.disclaim(port),
     release: (pair) => ports.give(pair),
     rearm,
   };
+  const hub = new EventHub();
+  const unknown = new NameCounts();
   const book = new SessionBook(host, {
     mediaTimeoutMs: config.mediaTimeoutS * 1000,
     maxCalls: config.maxCalls ?? 5000,
+    onEnded: ({ id }, reason) => hub.publish({ kind: 'ended', callId: id, reason }),
+    onKey: ({ id }, { tag = '' }, { key, count }) => {
+      hub.publish({ kind: 'dtmf', callId: id, tag, count, digit: key });
+    },
   });
+  const watch = new EventWatch({ hub, book, statisticsOf });
   const timer = new MachineTimer((nowMs) => {
     for (let t = dtlsDeadlines.expire(nowMs); t; t = dtlsDeadlines.expire(nowMs)) {
       t.dtls?.handleTimeout(nowMs);
@@ -117,10 +160,14 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       if (t.reports) reportDeadlines.set(t, t.reports.nextTimeout());
     }
     book.handleTimeout(nowMs);
+    watch.handleTimeout(nowMs);
     armTimer();
   });
   function armTimer(): void {
-    timer.arm(earlier(earlier(dtlsDeadlines.next(), reportDeadlines.next()), book.nextTimeout()));
+    watch.handleSubscribers(monotonicMs());
+    let next = earlier(dtlsDeadlines.next(), reportDeadlines.next());
+    next = earlier(next, book.nextTimeout());
+    timer.arm(earlier(next, watch.nextTimeout()));
   }
   function rearm(transport: Transport): void {
     if (transport.reports) reportDeadlines.set(transport, transport.reports.nextTimeout());
@@ -139,12 +186,15 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
     unknownFlags: 0,
     overload: 0,
     refusedClients: 0,
+    idleConnections: 0,
   };
   let isDraining = false;
   const context: ControlContext = {
     instance: hex(nodeCrypto.randomBytes(8)),
     book,
     ports,
+    hub,
+    unknown,
     counters,
     monotonicMs,
     wallMs: Date.now,
@@ -157,12 +207,15 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
     statistics,
   };
   for (const mux of muxes) loop.serve(mux);
-  const ng = await listenNg(config.ng, context).catch((error: unknown) => {
+  const ng = await listenControl(config.ng, context).catch((error: unknown) => {
     for (const mux of muxes) mux.udp.close();
     throw error;
   });
-  ngPort = ng.port;
+  ngPort = ng.ports.ng;
 
+  function statisticsOf(call: Call, nowMs: number): NgDictionary {
+    return queryCall(call, nowMs, Date.now());
+  }
   function statistics(): NgDictionary {
     return {
       currentstatistics: { sessionsown: book.size, sessionstotal: book.size, portsused: ports.used * 2 },
@@ -177,11 +230,13 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       ice: { ...ice.counters },
       dtls: { ...dtlsCounters },
       control: { ...counters },
+      unknown: unknown.toObject(),
+      events: { subscribers: hub.size, ...hub.counters },
     };
   }
 
   return {
-    ports: { ng: ng.port, mux: muxes[0]?.udp.local.port ?? 0 },
+    ports: { ...ng.ports, mux: muxes[0]?.udp.local.port ?? 0 },
     details: () => ({
       calls: book.size,
       rtpPairs: { used: ports.used, of: ports.size },
@@ -236,30 +291,18 @@ async function openMuxes({ addresses, port }: MediaRelaySettings['mux']): Promis
   for (let tries = 0; ; tries++) {
     const open: UdpPort[] = [];
     try {
-      for (const address of addresses) {
+      for (const one of addresses) {
+        const address = typeof one === 'string' ? one : one.address;
         const wanted = open[0]?.local.port ?? (port === 0 ? 0 : port + tries);
         open.push(await openUdpPort({ address, port: wanted, receiveBuffer: MUX_BUFFER }));
       }
-      return open.map((udp, i) => new MuxPort(udp, addresses[i]!, readU32(nodeCrypto.randomBytes(4), 0)));
+      const shown = addresses.map((one) => (typeof one === 'string' ? one : one.advertised));
+      return open.map((udp, i) => new MuxPort(udp, shown[i]!, readU32(nodeCrypto.randomBytes(4), 0)));
     } catch (error) {
       for (const udp of open) udp.close();
       if (!isInUse(error) || tries + 1 >= PORT_TRIES) throw error;
     }
   }
-}
-
-async function listenNg(at: MediaRelaySettings['ng'], context: ControlContext): Promise<NgServer> {
-  for (let tries = 0; ; tries++) {
-    try {
-      return await NgServer.listen({ address: at.address, port: at.port === 0 ? 0 : at.port + tries }, context);
-    } catch (error) {
-      if (!isInUse(error) || tries + 1 >= PORT_TRIES) throw error;
-    }
-  }
-}
-
-function isInUse(error: unknown): boolean {
-  return error instanceof Error && (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
 }
 
 function earlier(a: number | undefined, b: number | undefined): number | undefined {

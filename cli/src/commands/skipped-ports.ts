@@ -19,10 +19,12 @@ export function skippedPorts(config: Config, portsOf: (part: string) => Ports): 
     ['TURN over TLS', config.turn.tlsPort, turn.tls],
     ...workers.flatMap(({ i, ports }) => {
       const whose = several ? ` of worker ${i}` : '';
-      const { muxPort, ngPort } = config.media;
+      const { muxPort, ngPort, ngTcpPort = 0, ngWebSocketPort = 0 } = config.media;
       return [
         [`media${whose}`, muxPort && muxPort + i, ports.mux],
         [`media control${whose}`, ngPort && ngPort + i, ports.ng],
+        [`media control over TCP${whose}`, ngTcpPort && ngTcpPort + i, ports.ngTcp],
+        [`media control over WebSocket${whose}`, ngWebSocketPort && ngWebSocketPort + i, ports.ngWebSocket],
       ] as const;
     }),
   ];

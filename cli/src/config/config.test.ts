@@ -78,6 +78,23 @@ const WRONG: readonly [unknown, readonly RegExp[]][] = [
   [{ media: { rtpPorts: { min: 300, max: 200 } } }, [/^media\.rtpPorts: min 300 is above max 200$/]],
   [{ media: { rtpPorts: { min: 0, max: 200 } } }, [/^media\.rtpPorts: min 0 \(any free port\) needs max 0 too$/]],
   [{ media: { workers: 8, rtpPorts: { min: 20000, max: 20009 } } }, [/too few for 8 workers/]],
+  [{ media: { relays: ['localhost:2223'] } }, [/^media\.relays\[0\].*udp:192\.0\.2\.7:2223/]],
+  [{ media: { workers: 4, ngTcpPort: 65533 } }, [/^media\.ngTcpPort: the last worker's port would be 65536$/]],
+  [{ media: { ngWebSocketPort: '2225' } }, [/^media\.ngWebSocketPort has to be a whole number, not "2225"$/]],
+  [
+    {
+      media: {
+        rtpInterfaces: [
+          { name: 'pub', address: 'host.example' },
+          { name: 'priv', address: '10.0.0.1', advertised: '2001:db8::1' },
+        ],
+      },
+    },
+    [
+      /^media\.rtpInterfaces\[0\]: 'host\.example' is no IP address$/,
+      /^media\.rtpInterfaces\[1\]: '2001:db8::1' is no IPv4 address as 10\.0\.0\.1 is$/,
+    ],
+  ],
   [{ media: { workers: 4, muxPort: 65534 } }, [/^media\.muxPort: the last worker's port would be 65537$/]],
   [
     { hostAddresses: ['nowhere'] },

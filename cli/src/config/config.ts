@@ -44,9 +44,21 @@ export interface Config {
   readonly media: {
     readonly path: 'opaque' | 'terminated' | 'none';
     readonly workers: number | 'auto';
+    /** NG ports of relays elsewhere; undefined: own workers. */
+    readonly relays?: readonly string[];
     readonly ngPort: number;
+    /** Undefined: NG over UDP alone. */
+    readonly ngTcpPort?: number;
+    readonly ngWebSocketPort?: number;
+    readonly ngAllowedOrigins?: readonly string[];
     readonly muxPort: number;
     readonly rtpPorts: PortRange;
+    /** Undefined: one, found by itself. */
+    readonly rtpInterfaces?: readonly {
+      readonly name: string;
+      readonly address: string;
+      readonly advertised?: string;
+    }[];
     readonly timeoutS: number;
   };
   /** Absolute path of the user's routes; undefined: there are none. */
@@ -113,9 +125,16 @@ function furtherProblems(config: Config): string[] {
   if ((cert === undefined) !== (key === undefined))
     problems.push(`tls.${cert === undefined ? 'cert' : 'key'} is missing: a certificate and its key belong together`);
   problems.push(...trunkProblems(config.trunks), ...turnProblems(config.turn, config));
-  for (const name of ['ngPort', 'muxPort'] as const) {
-    const last = config.media[name] + workers - 1;
-    if (config.media[name] > 0 && last > 65535) problems.push(`media.${name}: the last worker's port would be ${last}`);
+  for (const name of ['ngPort', 'ngTcpPort', 'ngWebSocketPort', 'muxPort'] as const) {
+    const first = config.media[name] ?? 0;
+    const last = first + workers - 1;
+    if (first > 0 && last > 65535) problems.push(`media.${name}: the last worker's port would be ${last}`);
+  }
+  for (const [i, { address, advertised }] of (config.media.rtpInterfaces ?? []).entries()) {
+    const family = ipFamily(address);
+    if (family === undefined) problems.push(`media.rtpInterfaces[${i}]: '${address}' is no IP address`);
+    else if (advertised !== undefined && ipFamily(advertised) !== family)
+      problems.push(`media.rtpInterfaces[${i}]: '${advertised}' is no IPv${family} address as ${address} is`);
   }
   return problems;
 }

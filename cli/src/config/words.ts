@@ -86,6 +86,8 @@ function alternatives(error: ErrorObject): string {
 function patternHint(at: string): string {
   if (at === 'domain') return ' (a domain name like offhook.local)';
   if (at.startsWith('http.allowedOrigins')) return ' (an origin like https://phone.example.org, without a path)';
+  if (at.startsWith('media.relays')) return ' (the NG port of a relay like udp:192.0.2.7:2223)';
+  if (at.startsWith('media.ngAllowedOrigins')) return ' (an origin like https://ops.example, without a path)';
   if (/^trunks\.[^.]*\.targets/.test(at)) return ' (a SIP URI like sip:sip.provider.example)';
   return '';
 }

@@ -6,6 +6,15 @@ import type { Finding } from './finding.ts';
 import { holderOf } from './holder.ts';
 import { turnRemedy } from './turn.ts';
 
+/** NG over other transports, where it was asked for. */
+function controlPorts({ media: { ngTcpPort, ngWebSocketPort } }: Config) {
+  const wanted = [
+    ['media control over TCP', 'tcp', ngTcpPort],
+    ['media control over WebSocket', 'tcp', ngWebSocketPort],
+  ] as const;
+  return wanted.flatMap(([what, kind, port]) => (port === undefined ? [] : [[what, kind, port] as const]));
+}
+
 /** Ports that a start would skip, because somebody has them. */
 export async function portsFree(config: Config): Promise<Finding[]> {
   const wanted = [
@@ -17,6 +26,7 @@ export async function portsFree(config: Config): Promise<Finding[]> {
     ...turnPorts(config),
     ['media', 'udp', config.media.muxPort],
     ['media control', 'udp', config.media.ngPort],
+    ...controlPorts(config),
   ] as const;
   const findings = await Promise.all(
     wanted.map(async ([what, kind, port]): Promise<Finding> => {

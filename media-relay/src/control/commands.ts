@@ -1,9 +1,20 @@
-import type { NgDictionary } from '@offhook/core';
-import { NO_PORTS, NO_ROOM, type PortPool, queryCall, type SessionBook } from '../session/index.ts';
-import { CONTROL_LIMITS, knowsLoadLimit, parametersOf, textOf } from './parameters.ts';
+import type { NgDictionary, NgValue } from '@offhook/core';
+import { type Call, NO_PORTS, NO_ROOM, type PortPools, queryCall, type SessionBook } from '../session/index.ts';
+import { BLOCK_COMMANDS, block } from './blocking.ts';
+import type { NgLink, PushedAs } from './dispatcher.ts';
+import type { EventHub } from './event-hub.ts';
+import type { NameCounts } from './name-counts.ts';
+import { knowsLoadLimit, parametersOf, unknownNames } from './parameters.ts';
+import { REFUSED } from './refused.ts';
+import { subscribeEvents } from './subscribe.ts';
+import { CONTROL_LIMITS, numberOf, optionsOf, textOf } from './words.ts';
 
 /** Our own verbs beyond rtpengine's, announced at ping. */
-export const OFFHOOK_VERBS = ['echo', 'connect'] as const;
+export const OFFHOOK_VERBS = ['echo', 'connect', 'events'] as const;
+/** The longest delay of a `delete`, seconds. */
+const MAX_DELAY_S = 3600;
+/** As rtpengine: a call that a client's `delete` doesn't find. */
+const NOT_FOUND = "Call-ID not found or tags didn't match";
 
 export interface ControlCounters {
   requests: number;
@@ -15,13 +26,18 @@ export interface ControlCounters {
   overload: number;
   /** From an address that may not command this relay; not answered. */
   refusedClients: number;
+  /** Cut off because they said nothing, or never the rest of what they began to say. */
+  idleConnections: number;
 }
 
 export interface ControlContext {
   /** Random: who pings learns from another one that this relay was started anew and has none of the calls of before. */
   readonly instance: string;
   readonly book: SessionBook;
-  readonly ports: PortPool;
+  readonly ports: PortPools;
+  readonly hub: EventHub;
+  /** Keys, flags and commands that nobody here reads. */
+  readonly unknown: NameCounts;
   readonly counters: ControlCounters;
   readonly monotonicMs: () => number;
   readonly wallMs: () => number;
@@ -35,14 +51,26 @@ export interface ControlContext {
 }
 
 /** Carries out one command of the NG protocol; every failure is an answer in words. */
-export async function execute(context: ControlContext, message: NgDictionary): Promise<NgDictionary> {
-  const answer = await run(context, message);
+export async function execute(
+  context: ControlContext,
+  message: NgDictionary,
+  from: { link: NgLink; as: PushedAs },
+): Promise<NgDictionary> {
+  for (const name of unknownNames(optionsOf(message))) {
+    context.counters.unknownFlags++;
+    context.unknown.add(name);
+  }
+  const answer = await run(context, message, from);
   if (answer.result === 'error') context.counters.errors++;
   context.rearm();
   return answer;
 }
 
-async function run(context: ControlContext, message: NgDictionary): Promise<NgDictionary> {
+async function run(
+  context: ControlContext,
+  message: NgDictionary,
+  { link, as }: { link: NgLink; as: PushedAs },
+): Promise<NgDictionary> {
   const { command } = message;
   switch (command) {
     case 'ping':
@@ -68,10 +96,27 @@ async function run(context: ControlContext, message: NgDictionary): Promise<NgDi
     }
     case 'statistics':
       return { result: 'ok', statistics: context.statistics() };
+    case 'events': {
+      const made = subscribeEvents(message, link, as);
+      return 'error' in made ? failure(made.error) : { result: 'ok', kinds: [...made.kinds] };
+    }
     default:
-      context.counters.unknownCommands++;
-      return failure(typeof command === 'string' ? `unknown command '${command.slice(0, 40)}'` : 'command is missing');
+      return further(context, command, message);
   }
+}
+
+/** Commands that are told apart by a table. */
+function further(context: ControlContext, command: NgValue | undefined, message: NgDictionary): NgDictionary {
+  if (typeof command !== 'string') return failure('command is missing');
+  const reason = REFUSED.get(command);
+  if (reason !== undefined) return failure(`${command}: ${reason}`);
+  if (BLOCK_COMMANDS.has(command)) {
+    const problem = block(context.book, command, message);
+    return problem === undefined ? { result: 'ok' } : failure(problem);
+  }
+  context.counters.unknownCommands++;
+  context.unknown.add(`command ${command}`);
+  return failure(`unknown command '${command.slice(0, 40)}'`);
 }
 
 async function describe(
@@ -82,21 +127,21 @@ async function describe(
   const parameters = parametersOf(message);
   if ('error' in parameters) return failure(parameters.error);
   const { request } = parameters;
-  context.counters.unknownFlags += parameters.unknownFlags.length;
-  if (command === 'answer') return outcome(context.book.answer(request, context.monotonicMs()));
+  const { warnings } = parameters;
+  if (command === 'answer') return outcome(context.book.answer(request, context.monotonicMs()), warnings);
   if (!context.book.find(request.callId)) {
     if (context.isDraining()) return busy(message, 'this relay is draining and takes no new calls');
     if (context.book.isFull) return busy(message, NO_ROOM);
   }
   const needed = context.book.pairsFor(request, command === 'echo');
-  if (typeof needed === 'object') return failure(needed.error);
+  if ('error' in needed) return failure(needed.error);
   const pairs = await context.ports.take(needed);
   if (!pairs) return busy(message, NO_PORTS);
   const now = context.monotonicMs();
   const described =
     command === 'offer' ? context.book.offer(request, pairs, now) : context.book.echo(request, pairs, now);
   for (const pair of pairs) context.ports.give(pair);
-  return outcome(described);
+  return outcome(described, warnings);
 }
 
 function connect({ book, monotonicMs }: ControlContext, message: NgDictionary): NgDictionary {
@@ -111,16 +156,49 @@ function connect({ book, monotonicMs }: ControlContext, message: NgDictionary): 
 }
 
 function remove({ book, monotonicMs, wallMs }: ControlContext, message: NgDictionary): NgDictionary {
-  const callId = textOf(message, 'call-id', CONTROL_LIMITS.callId);
-  const tag = textOf(message, 'from-tag', CONTROL_LIMITS.tag);
+  const { flags, keys } = optionsOf(message);
+  const texts = ['call-id', 'from-tag', 'to-tag', 'via-branch'].map((name) =>
+    textOf(message, name, CONTROL_LIMITS.callId),
+  );
+  const [callId, fromTag, toTag, branch] = texts;
   if (typeof callId !== 'string') return failure('call-id is missing or too long');
-  if (typeof tag === 'object') return failure(`from-tag ${tag.error}`);
+  if (typeof fromTag === 'object') return failure(`from-tag ${fromTag.error}`);
+  const delayS = keys['delete-delay'] === undefined ? 0 : numberOf(keys['delete-delay'], 0, MAX_DELAY_S);
+  if (delayS === undefined) return failure(`delete-delay has to be a whole number of seconds, 0 to ${MAX_DELAY_S}`);
   const call = book.find(callId);
-  const record = call && queryCall(call, monotonicMs(), wallMs());
-  const other = textOf(message, 'to-tag', CONTROL_LIMITS.tag);
-  const isGone = book.delete(callId, tag) || (typeof other === 'string' && book.delete(callId, other));
-  // As rtpengine: a call that is not there (any more) is no error.
-  return isGone ? { result: 'ok', ...record } : { result: 'ok', warning: "Call-ID not found or tags didn't match" };
+  const names = {
+    fromTag,
+    toTag: wordOf(toTag),
+    branch: wordOf(branch),
+    isRequest: keys['sip-message-type'] === 'request',
+  };
+  const found = call && endedBy(call, names);
+  if (!call || found === 'nobody') {
+    // A call that is not there (any more) is no error, unless the client says so.
+    return flags.has('fatal') ? failure(NOT_FOUND) : { result: 'ok', warning: NOT_FOUND };
+  }
+  const now = monotonicMs();
+  const told = queryCall(call, now, wallMs());
+  book.end(call, found, delayS * 1000, now);
+  return { result: 'ok', ...told };
+}
+
+/** The fork branch that a `delete` is about, undefined: the whole call, `nobody`: it names none of its peers. */
+function endedBy(
+  call: Call,
+  names: { fromTag: string | undefined; toTag: string | undefined; branch: string | undefined; isRequest: boolean },
+): NonNullable<ReturnType<Call['leg']>> | undefined | 'nobody' {
+  const { fromTag, toTag, branch, isRequest } = names;
+  const ofBranch = branch === undefined ? undefined : call.everyLeg().find((leg) => leg.branch === branch);
+  const leg = toTag === undefined ? ofBranch : (call.leg(toTag) ?? ofBranch);
+  if (!leg) return fromTag === undefined || call.leg(fromTag) ? undefined : 'nobody';
+  // The BYE of the dialog that is heard ends the call, though other branches may still be ringing; a final response of a
+  // branch ends that branch alone.
+  return leg === call.legs[0] || (isRequest && call.answered && leg === call.legs[1]) ? undefined : leg;
+}
+
+function wordOf(text: string | { error: string } | undefined): string | undefined {
+  return typeof text === 'string' && text !== '' ? text : undefined;
 }
 
 function query({ book, monotonicMs, wallMs }: ControlContext, message: NgDictionary): NgDictionary {
@@ -130,8 +208,13 @@ function query({ book, monotonicMs, wallMs }: ControlContext, message: NgDiction
   return call ? { result: 'ok', ...queryCall(call, monotonicMs(), wallMs()) } : failure('Unknown call-id');
 }
 
-function outcome(described: { sdp: string; warning?: string } | { error: string }): NgDictionary {
-  return 'error' in described ? failure(described.error) : { result: 'ok', ...described };
+function outcome(
+  described: { sdp: string; warning?: string } | { error: string },
+  warnings: readonly string[],
+): NgDictionary {
+  if ('error' in described) return failure(described.error);
+  const all = [...(described.warning === undefined ? [] : [described.warning]), ...warnings];
+  return { result: 'ok', sdp: described.sdp, ...(all.length === 0 ? {} : { warning: all.join('; ') }) };
 }
 
 /** A client that knows `load limit` asks the next relay; others get an error. */

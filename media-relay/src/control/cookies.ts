@@ -34,11 +34,6 @@ export class CookieCache {
     this.#bytes += answer.length;
   }
 
-  clear(): void {
-    this.#entries.clear();
-    this.#bytes = 0;
-  }
-
   /** Entries stand in order of arrival: the oldest go first. */
   #expire(nowMs: number): void {
     for (const [key, entry] of this.#entries) {

@@ -1,2 +1,5 @@
-export * from './commands.ts';
-export * from './server.ts';
+export type { ControlContext, ControlCounters } from './commands.ts';
+export * from './event-hub.ts';
+export * from './event-watch.ts';
+export * from './listen.ts';
+export * from './name-counts.ts';

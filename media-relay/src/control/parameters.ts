@@ -1,68 +1,78 @@
-import { ipFamily, type NgDictionary, type NgValue } from '@offhook/core';
+import type { NgDictionary, NgValue } from '@offhook/core';
 import type { DescribeRequest } from '../session/index.ts';
-
-/** Limits of reference figures: Call-ID 256, tags 128, SDP 32 KiB. */
-export const CONTROL_LIMITS = { callId: 256, tag: 128, sdp: 32 * 1024, list: 1000, flags: 64 } as const;
-
-/** Flags of our own. */
-const OWN: ReadonlySet<string> = new Set(['opaque', 'silent', 'stand-in']);
-
-/** Flags of rtpengine that mean what this relay does anyway, or nothing here. */
-const HARMLESS: ReadonlySet<string> = new Set([
-  'asymmetric',
-  'symmetric',
-  'strict-source',
-  'strict source',
-  'loop-protect',
-  'port-latching',
-  'full-rtcp-attribute',
-  'no-rtcp-attribute',
-  'rtcp-mux-demux',
-  'SIP-source-address',
-  'generate mid',
-  'generate-mid',
-]);
+import { isKnownFlag, isKnownKey } from './known-names.ts';
+import { addressOf, CONTROL_LIMITS, numberOf, type Options, optionsOf, textOf, wordsOf } from './words.ts';
 
 export type Parameters =
-  | { readonly request: DescribeRequest; readonly unknownFlags: string[] }
+  | {
+      readonly request: DescribeRequest;
+      /** What was asked for and isn't done, in words. */
+      readonly warnings: readonly string[];
+    }
   | { readonly error: string };
 
-/** Reads the keys of `offer`, `answer` and `echo`, rtpengine's names; spaces and dashes in keys are the same. */
-export function parametersOf(received: NgDictionary): Parameters {
-  const message = withRtppFlags(received);
-  const callId = textOf(message, 'call-id', CONTROL_LIMITS.callId);
-  const fromTag = textOf(message, 'from-tag', CONTROL_LIMITS.tag);
-  const toTag = textOf(message, 'to-tag', CONTROL_LIMITS.tag);
-  const sdp = textOf(message, 'sdp', CONTROL_LIMITS.sdp);
-  for (const [name, value] of Object.entries({ 'call-id': callId, 'from-tag': fromTag, 'to-tag': toTag, sdp })) {
+/** Reads the keys and flags of `offer`, `answer` and `echo`, rtpengine's names; spaces and dashes in them are the same. */
+export function parametersOf(message: NgDictionary): Parameters {
+  const options = optionsOf(message);
+  const texts: Record<string, string | undefined> = {};
+  for (const [name, limit] of TEXTS) {
+    const value = textOf(message, name, limit);
     if (typeof value === 'object') return { error: `${name} ${value.error}` };
-    if (value === undefined && name !== 'to-tag') return { error: `${name} is missing` };
+    texts[name] = value === '' && name !== 'sdp' ? undefined : value;
   }
-  const flags = wordsOf(message.flags);
-  const source = receivedFrom(entryOf(message, 'received-from'));
-  const ice = wordsOf(message.ICE)[0]?.toLowerCase();
-  const dtls = wordsOf(message.DTLS).map((w) => w.toLowerCase());
-  const protocol = entryOf(message, 'transport-protocol');
-  return {
-    request: {
-      callId: callId as string,
-      fromTag: fromTag as string,
-      toTag: toTag === '' ? undefined : (toTag as string | undefined),
-      sdp: sdp as string,
-      protocol: typeof protocol === 'string' && protocol !== '' ? protocol : undefined,
-      ice: ice === 'remove' ? 'remove' : ice?.startsWith('force') ? 'force' : undefined,
-      dtlsOff: dtls.some((w) => w === 'off' || w === 'no' || w === 'disable'),
-      sdesOff: wordsOf(message.SDES).some((w) => w === 'off' || w === 'no' || w === 'disable'),
-      rtcpMux: wordsOf(entryOf(message, 'rtcp-mux')).map((w) => w.toLowerCase()),
-      replaceOrigin: wordsOf(message.replace).some((w) => w === 'origin'),
-      receivedFrom: source,
-      trustAddress: flags.includes('trust-address') || flags.includes('trust address'),
-      opaque: flags.includes('opaque'),
-      standIn: flags.includes('stand-in'),
-      silent: flags.includes('silent'),
-    },
-    unknownFlags: flags.filter((f) => !OWN.has(f) && !/^trust[- ]address$/.test(f) && !HARMLESS.has(f)),
+  for (const name of ['call-id', 'from-tag', 'sdp'])
+    if (texts[name] === undefined) return { error: `${name} is missing` };
+  const problem = unavailable(options);
+  if (problem !== undefined) return { error: problem };
+  const { keys, flags, lists } = options;
+  const dtls = wordsOf(keys.DTLS).map((w) => w.toLowerCase());
+  const protocol = keys['transport-protocol'];
+  const ptimeMs = message.command === 'answer' ? undefined : numberOf(keys.ptime, 1, 1000);
+  const request: DescribeRequest = {
+    callId: texts['call-id']!,
+    fromTag: texts['from-tag']!,
+    toTag: texts['to-tag'],
+    sdp: texts.sdp!,
+    branch: texts['via-branch'],
+    label: texts.label ?? texts['from-label'] ?? texts['set-label'],
+    protocol: typeof protocol === 'string' && protocol !== '' && protocol !== 'accept' ? protocol : undefined,
+    ice: iceOf(keys.ICE),
+    dtlsOff: dtls.some(isOff),
+    dtlsRole: roleOf(keys.DTLS),
+    dtlsReverse: roleOf(keys['DTLS-reverse']),
+    sdesOff: lists.SDES.some(isOff),
+    sdes: sdesOf(lists.SDES),
+    rtcpMux: lists['rtcp-mux'].map((w) => w.toLowerCase()),
+    replaceOrigin: lists.replace.includes('origin'),
+    replace: replacedParts(lists.replace),
+    receivedFrom: addressOf(keys['received-from']),
+    trustAddress: flags.has('trust-address'),
+    mediaAddress: addressOf(keys['media-address']),
+    addressFamily: familyOf(keys['address-family']),
+    interfaces: interfacesOf(options),
+    codecs: codecsOf(options),
+    ptimeMs,
+    opaque: flags.has('opaque'),
+    standIn: flags.has('stand-in'),
+    silent: flags.has('silent'),
   };
+  return { request, warnings: warningsOf(options, ptimeMs) };
+}
+
+const TEXTS: readonly (readonly [string, number])[] = [
+  ['call-id', CONTROL_LIMITS.callId],
+  ['from-tag', CONTROL_LIMITS.tag],
+  ['to-tag', CONTROL_LIMITS.tag],
+  ['via-branch', CONTROL_LIMITS.branch],
+  ['label', CONTROL_LIMITS.label],
+  ['from-label', CONTROL_LIMITS.label],
+  ['set-label', CONTROL_LIMITS.label],
+  ['sdp', CONTROL_LIMITS.sdp],
+];
+
+/** Names of keys and flags that are neither read nor passed over on purpose. */
+export function unknownNames({ keys, flags }: Options): string[] {
+  return [...Object.keys(keys).filter((key) => !isKnownKey(key)), ...[...flags].filter((flag) => !isKnownFlag(flag))];
 }
 
 /** Whether the client takes `load limit` for an answer. */
@@ -70,52 +80,94 @@ export function knowsLoadLimit(message: NgDictionary): boolean {
   return wordsOf(message.supports).includes('load limit');
 }
 
-/** Words of `rtpp-flags` that are entries of a list: `replace-origin`, `SDES-off` … */
-const LISTED = ['replace', 'rtcp-mux', 'SDES'] as const;
-
-/** `rtpp-flags`: what Kamailio's script says, unread (its module does so when it is given a Via branch apart). */
-function withRtppFlags(message: NgDictionary): NgDictionary {
-  const raw = entryOf(message, 'rtpp-flags');
-  if (typeof raw !== 'string') return message;
-  const lists: Record<string, string[]> = { flags: wordsOf(message.flags) };
-  const texts: Record<string, string> = {};
-  for (const word of raw.split(' ', CONTROL_LIMITS.flags)) {
-    const at = word.indexOf('=');
-    const listed = LISTED.find((name) => word.startsWith(`${name}-`) || word.startsWith(`${name}=`));
-    if (listed !== undefined) {
-      lists[listed] ??= [];
-      lists[listed].push(word.slice(listed.length + 1));
-    } else if (at > 0) texts[word.slice(0, at)] = word.slice(at + 1);
-    else if (word.includes('RTP/')) texts['transport-protocol'] = word;
-    else if (word !== '') lists.flags!.push(word);
+/** What would leave a call without what its owner counts on is refused, not passed over. */
+function unavailable({ keys, lists, codecs }: Options): string | undefined {
+  const open = lists.SDES.find((word) => /^un(encrypted|authenticated)[-_]/i.test(word));
+  if (open !== undefined) return `SDES ${open}: this relay sends no SRTP without encryption and authentication`;
+  for (const action of ['mask', 'consume']) {
+    if ((codecs[action]?.length ?? 0) > 0)
+      return `codec ${action}: it needs transcoding, which this relay doesn't do yet`;
   }
-  // Call-ID and tags stay those of the SIP message; what the client said as a key comes before a word.
-  return { ...lists, ...texts, ...message, flags: lists.flags };
+  const hash = wordsOf(keys['DTLS-fingerprint'])[0];
+  if (hash !== undefined && hash.toLowerCase() !== 'sha-256') {
+    return `DTLS-fingerprint ${hash.slice(0, 20)}: this relay's certificate is named by SHA-256 only`;
+  }
+  if (lists['T.38'].some((word) => word !== 'stop')) return 'T.38: this relay has no fax gateway; offer T.38 unchanged';
+  if (lists.OSRTP.some((word) => word.startsWith('offer')))
+    return 'OSRTP offer: this relay offers RTP or SRTP, not both';
+  return undefined;
 }
 
-/** A text within its limit, undefined when absent, or what is wrong with it. */
-export function textOf(message: NgDictionary, name: string, limit: number): string | { error: string } | undefined {
-  const value = entryOf(message, name);
-  if (value === undefined) return undefined;
-  const text = typeof value === 'number' ? String(value) : value;
-  if (typeof text !== 'string') return { error: 'has to be a text' };
-  return text.length > limit ? { error: `is longer than ${limit} characters` } : text;
+function warningsOf({ keys, flags, lists }: Options, ptimeMs: number | undefined): string[] {
+  const warnings: string[] = [];
+  const record = wordsOf(keys['record-call'])[0];
+  if (flags.has('record-call') || record === 'yes' || record === 'on') {
+    warnings.push('record-call: the call is not recorded, this relay cannot record yet');
+  }
+  if (flags.has('inject-DTMF')) warnings.push('inject-DTMF: this relay cannot play DTMF yet');
+  if (flags.has('always-transcode')) warnings.push('always-transcode: this relay does not transcode yet');
+  if (ptimeMs !== undefined) warnings.push('ptime: the SDP asks for it; packets that come otherwise are not made anew');
+  if (lists['sdp-attr'].length > 0 || keys['sdp-attr'] !== undefined) warnings.push('sdp-attr is not read here');
+  return warnings;
 }
 
-function entryOf(message: NgDictionary, name: string): NgValue | undefined {
-  return message[name] ?? message[name.replaceAll('-', ' ')];
+function iceOf(value: NgValue | undefined): 'force' | 'remove' | undefined {
+  const ice = wordsOf(value)[0]?.toLowerCase();
+  return ice === 'remove' ? 'remove' : ice?.startsWith('force') ? 'force' : undefined;
 }
 
-/** A list of words, or one text as a list. */
-function wordsOf(value: NgValue | undefined): string[] {
-  if (typeof value === 'string') return [value];
-  if (!Array.isArray(value)) return [];
-  return value.slice(0, CONTROL_LIMITS.flags).filter((v): v is string => typeof v === 'string');
+function isOff(word: string): boolean {
+  return word === 'off' || word === 'no' || word === 'disable';
 }
 
-/** `["IP4", "192.0.2.1"]` or the address alone. */
-function receivedFrom(value: NgValue | undefined): string | undefined {
-  const words = wordsOf(value);
-  const address = words[words.length - 1];
-  return address !== undefined && ipFamily(address) !== undefined ? address : undefined;
+function roleOf(value: NgValue | undefined): 'active' | 'passive' | undefined {
+  const role = wordsOf(value)[0]?.toLowerCase();
+  return role === 'active' || role === 'passive' ? role : undefined;
+}
+
+function familyOf(value: NgValue | undefined): 4 | 6 | undefined {
+  const word = wordsOf(value)[0]?.toUpperCase();
+  return word === 'IP4' ? 4 : word === 'IP6' ? 6 : undefined;
+}
+
+/** `direction` names both sides', `interface` one for both; Kamailio's `internal external` stand among the flags too. */
+function interfacesOf({ keys, flags }: Options): DescribeRequest['interfaces'] {
+  const direction = wordsOf(keys.direction).flatMap((word) => word.split(','));
+  if (direction.length >= 2) return [direction[0], direction[1]];
+  const one = wordsOf(keys.interface)[0] ?? direction[0];
+  const from = wordsOf(keys['from-interface'])[0];
+  const to = wordsOf(keys['to-interface'])[0];
+  if (from !== undefined || to !== undefined || one !== undefined) return [from ?? one, to ?? one];
+  const legacy = [...flags].filter((flag) => flag === 'internal' || flag === 'external');
+  return legacy.length === 0 ? undefined : [legacy[0], legacy[1] ?? legacy[0]];
+}
+
+const REPLACED = ['username', 'session-name', 'SDP-version', 'force-increment-sdp-ver'] as const;
+
+function replacedParts(words: readonly string[]): DescribeRequest['replace'] {
+  const found = REPLACED.filter((part) => words.some((word) => word.toLowerCase() === part.toLowerCase()));
+  return found.length === 0 ? undefined : new Set(found);
+}
+
+function sdesOf(words: readonly string[]): DescribeRequest['sdes'] {
+  const after = (start: string) =>
+    words
+      .filter((word) => word.startsWith(start))
+      .flatMap((word) => word.slice(start.length).split(';'))
+      .filter(Boolean);
+  const policy = {
+    only: after('only-'),
+    not: after('no-'),
+    order: after('order:'),
+    addsNone: words.includes('nonew'),
+    preferred: after('offerer_pref:'),
+  };
+  const says = policy.addsNone || [policy.only, policy.not, policy.order, policy.preferred].some((l) => l.length > 0);
+  return says ? policy : undefined;
+}
+
+function codecsOf({ codecs }: Options): DescribeRequest['codecs'] {
+  const { strip = [], except = [], offer = [], transcode = [] } = codecs;
+  const says = [strip, except, offer, transcode].some((list) => list.length > 0);
+  return says ? { strip, except, offer, transcode } : undefined;
 }

@@ -22,6 +22,8 @@ export interface DropCounts {
   restarted: number;
   /** It was delivered before, by a copy in RED. */
   repeated: number;
+  /** The client of the relay has blocked it. */
+  blocked: number;
 }
 
 export function noDrops(): DropCounts {
@@ -37,5 +39,6 @@ export function noDrops(): DropCounts {
     unconfirmed: 0,
     restarted: 0,
     repeated: 0,
+    blocked: 0,
   };
 }

@@ -94,7 +94,7 @@ export class PacketLoop {
     const far = transport.opaquePeer;
     if (far !== undefined) {
       if (far.remote === undefined && kind === PacketKind.dtls) far.hold(bytes, offset, length);
-      else out = this.router.pass(transport, length);
+      else out = this.router.pass(transport, bytes, offset, length, kind === PacketKind.rtp);
     } else if (kind === PacketKind.dtls) {
       this.#dtls(transport, bytes.subarray(offset, offset + length), nowMs);
     } else {

@@ -38,7 +38,8 @@ export class Router {
   readonly #xor = (ssrc: number): number => (ssrc ^ this.#mask) >>> 0;
 
   /** Anything but STUN on the opaque path: forwarded untouched. */
-  pass(t: Transport, length: number): number {
+  pass(t: Transport, bytes: Uint8Array, offset: number, length: number, isRtp: boolean): number {
+    if (isRtp && t.events.blocks(t.events.has(bytes, offset))) return this.drop(t, 'blocked');
     const far = t.opaquePeer!;
     if (far.port === undefined || far.remote === undefined) return this.drop(t, 'unready');
     this.port = far.port;
@@ -70,6 +71,9 @@ export class Router {
       t.recovery?.handleReport(bytes, offset, length);
       return this.#deliverRtcp(t, bytes, offset, length);
     }
+    const isEvent = t.events.has(bytes, offset);
+    if (isEvent) t.events.see(bytes, offset, length);
+    if (t.events.blocks(isEvent)) return this.drop(t, 'blocked');
     if (t.reports !== undefined) t.reports.received.handlePacket(bytes, offset, length, this.nowMs);
     if (t.repair?.received(bytes, offset, this.nowMs)) this.#ask(t);
     if (t.recovery !== undefined) return this.#recover(t, t.recovery, bytes, offset, length);

@@ -9,6 +9,7 @@ import { fromAddress, Latch } from './latch.ts';
 import { SequenceMap } from './sequence-map.ts';
 import { Splice } from './splice.ts';
 import { SsrcTable } from './ssrc-table.ts';
+import { TelephoneEvents } from './telephone-events.ts';
 
 /** Packets to an address that only an SDP of somebody else's named (reflection), before anything came from there. */
 export const UNCONFIRMED_PACKETS = 50;
@@ -77,6 +78,9 @@ export class Transport {
   readonly sequences = new SequenceMap();
   /** Payload type → place in `sections`, -1 = unknown or ambiguous. */
   readonly payloadTypes = new Int8Array(128).fill(-1);
+
+  /** Keys and blocks of what comes from the peer. */
+  readonly events = new TelephoneEvents();
 
   packetsIn = 0;
   bytesIn = 0;

@@ -1,23 +1,16 @@
 import { Deadlines, isSdpError, parseSdp, readU32, type SessionDescription } from '@offhook/core';
-import {
-  applyRemote,
-  arrange,
-  boundSections,
-  bundleOf,
-  closeLeg,
-  firstKind,
-  pairsNeeded,
-  usableSections,
-  wire,
-} from './build.ts';
-import { Call } from './call.ts';
+import { applyRemote, arrange, closeLeg, usableSections, wire } from './build.ts';
+import { Call, type OnKey } from './call.ts';
 import { connectLeg } from './connect.ts';
 import { mirror } from './echo.ts';
+import { activate, addFork, farLeg } from './fork.ts';
 import { isHeld, noteHold } from './hold.ts';
 import type { MediaHost } from './host.ts';
-import { type LegKind, parseProtocol, sameKind } from './kind.ts';
+import type { RtpInterface } from './interfaces.ts';
+import { sameKind } from './kind.ts';
 import { Leg, type PortPair } from './leg.ts';
-import { type LocalOptions, saysRtcpMux, writeLocal } from './local.ts';
+import { decideAnswersMux, type LocalOptions, saysRtcpMux, writeLocal } from './local.ts';
+import { makePlan, type Plan } from './plan.ts';
 import { settleRed } from './red.ts';
 import type { DescribeRequest, DescribeResult } from './request.ts';
 
@@ -25,6 +18,10 @@ export interface BookOptions {
   /** A call without any packet (and signalling) for this long is deleted. */
   readonly mediaTimeoutMs: number;
   readonly maxCalls: number;
+  /** A call is over, its ports are closed. */
+  readonly onEnded?: (call: Call, reason: 'deleted' | 'timeout') => void;
+  /** A peer has pressed a key (RFC 4733). */
+  readonly onKey?: OnKey;
 }
 
 /** An offer may ring this long without media: timer C of the SIP proxy (RFC 3261 16.6) and some. */
@@ -67,8 +64,8 @@ export class SessionBook {
     return this.#calls.values();
   }
 
-  /** Port pairs to hand to the next `offer` or `echo`, or the reason why it would fail. */
-  pairsFor(request: DescribeRequest, isEcho: boolean): number | { readonly error: string } {
+  /** Where the port pairs have to be that the next `offer` or `echo` is handed, or the reason why it would fail. */
+  pairsFor(request: DescribeRequest, isEcho: boolean): readonly RtpInterface[] | { readonly error: string } {
     const plan = this.#plan(request, isEcho);
     return 'error' in plan ? plan : plan.pairs;
   }
@@ -79,7 +76,15 @@ export class SessionBook {
     if ('error' in plan) return plan;
     const call = plan.call ?? this.#open(request, plan, nowMs);
     const from = call.leg(request.fromTag)!;
-    const to = call.other(from);
+    if (from !== call.legs[0]) activate(call, from);
+    const to = plan.to ?? (plan.call ? addFork(call, plan.toKind) : call.other(from));
+    to.branch ??= request.branch;
+    from.label = request.label ?? from.label;
+    from.dtlsRole = request.dtlsReverse ?? from.dtlsRole;
+    to.dtlsRole = request.dtlsRole ?? to.dtlsRole;
+    from.interface ??= plan.fromInterface;
+    to.interface ??= plan.toInterface;
+    call.endsAtMs = undefined;
     if (!sameKind(from.kind, plan.fromKind)) closeLeg(this.#host, from);
     if (!sameKind(to.kind, plan.toKind)) closeLeg(this.#host, to);
     from.kind = plan.fromKind;
@@ -91,11 +96,13 @@ export class SessionBook {
       this.#take(call, from, { request, plan, pairs, nowMs, role: 'offer' }) ?? this.#arrange(call, to, plan, pairs);
     if (problem) return this.#refuse(call, plan.call === undefined, problem);
     nameSections(to, from);
-    settleRtcpMux(to, { request, role: 'offer' });
+    decideAnswersMux(from, request);
+    settleRtcpMux(call, to, { request, role: 'offer' });
     wire(call);
     if (call.answered) signalled(from, nowMs);
     const sdp = writeLocal(this.#host, call, to, { far: from.remote!, request, role: 'offer' });
-    return call.warning === undefined ? { sdp } : { sdp, warning: call.warning };
+    const warnings = [call.warning, ...plan.warnings].filter((words) => words !== undefined);
+    return warnings.length === 0 ? { sdp } : { sdp, warning: warnings.join('; ') };
   }
 
   /** The peer `toTag` answers the standing offer of `fromTag`: the answer is the description for the offerer. */
@@ -105,13 +112,16 @@ export class SessionBook {
     const from = call.leg(request.fromTag);
     if (!from || from !== call.offerer) return { error: 'from-tag is not that of the peer whose offer stands' };
     if (request.toTag === undefined) return { error: 'to-tag is missing' };
-    const to = call.other(from);
+    const to = farLeg(call, from, request) ?? call.other(from);
     const sd = parseSdp(request.sdp);
     if (isSdpError(sd)) return { error: sd.reason };
     if (sd.media.length > to.sections.length) return { error: 'the answer has more media sections than the offer' };
     padRejected(sd, from.remote!);
     if (to.tag !== undefined && to.tag !== request.toTag) forgetPeer(to);
     to.tag = request.toTag;
+    if (to !== call.other(from)) activate(call, to);
+    to.label = request.label ?? to.label;
+    call.endsAtMs = undefined;
     this.#setSource(to, request);
     const usable = usableSections(sd, to.kind, call.opaque);
     const active = to.sections.map((section, i) => section.active && usable[i]!);
@@ -131,7 +141,7 @@ export class SessionBook {
     if (problem) return { error: problem };
     call.answered = true;
     settleRed(to, sd);
-    settleRtcpMux(from, { request, role: 'answer' });
+    settleRtcpMux(call, from, { request, role: 'answer' });
     wire(call);
     for (const leg of call.legs) signalled(leg, nowMs);
     return { sdp: writeLocal(this.#host, call, from, { far: sd, request, role: 'answer' }) };
@@ -143,6 +153,7 @@ export class SessionBook {
     if ('error' in plan) return plan;
     const call = plan.call ?? this.#open(request, plan, nowMs);
     const leg = call.legs[0]!;
+    leg.interface ??= plan.fromInterface;
     if (!sameKind(leg.kind, plan.fromKind)) closeLeg(this.#host, leg);
     leg.kind = plan.fromKind;
     const problem = this.#take(call, leg, { request, plan, pairs, nowMs, role: 'offer' });
@@ -150,7 +161,7 @@ export class SessionBook {
     const mask = leg.transports().find((t) => t.ssrcMask !== 0)?.ssrcMask ?? this.#mask();
     for (const transport of leg.transports()) transport.ssrcMask = mask;
     call.answered = true;
-    settleRtcpMux(leg, { request, role: 'answer' });
+    settleRtcpMux(call, leg, { request, role: 'answer' });
     wire(call);
     signalled(leg, nowMs);
     return { sdp: writeLocal(this.#host, call, leg, { far: mirror(leg.remote!, mask), request, role: 'answer' }) };
@@ -172,12 +183,29 @@ export class SessionBook {
   delete(callId: string, tag: string | undefined): boolean {
     const call = this.#calls.get(callId);
     if (!call || (tag !== undefined && !call.leg(tag))) return false;
-    this.#close(call);
+    this.#close(call, 'deleted');
     return true;
   }
 
+  /** Ends a fork branch, or the call when that is its last one; with a delay all of it later, unless it is offered anew. */
+  end(call: Call, leg: Leg | undefined, delayMs: number, nowMs: number): void {
+    if (leg && call.forks.length > 0 && leg !== call.legs[0]) this.#endFork(call, leg);
+    else if (delayMs <= 0) this.#close(call, 'deleted');
+    else {
+      call.endsAtMs = nowMs + delayMs;
+      this.#deadlines.set(call, Math.min(call.endsAtMs, nowMs + this.#sweepMs()));
+    }
+  }
+
   close(): void {
-    for (const call of [...this.#calls.values()]) this.#close(call);
+    for (const call of [...this.#calls.values()]) this.#close(call, 'deleted');
+  }
+
+  #endFork(call: Call, leg: Leg): void {
+    if (leg === call.legs[1]) activate(call, call.forks[0]!);
+    call.forks.splice(call.forks.indexOf(leg), 1);
+    closeLeg(this.#host, leg);
+    wire(call);
   }
 
   nextTimeout(): number | undefined {
@@ -186,11 +214,13 @@ export class SessionBook {
 
   handleTimeout(nowMs: number): void {
     for (let call = this.#deadlines.expire(nowMs); call; call = this.#deadlines.expire(nowMs)) {
-      for (const leg of call.legs) if (leg.ice) this.#host.ice.checkConsent(leg.ice, nowMs);
-      if (nowMs - Math.max(call.lastSignalMs, call.lastPacketMs()) >= this.#patience(call)) {
+      for (const leg of call.everyLeg()) if (leg.ice) this.#host.ice.checkConsent(leg.ice, nowMs);
+      const endsAtMs = call.endsAtMs ?? Number.POSITIVE_INFINITY;
+      if (nowMs >= endsAtMs) this.#close(call, 'deleted');
+      else if (nowMs - Math.max(call.lastSignalMs, call.lastPacketMs()) >= this.#patience(call)) {
         this.timedOut++;
-        this.#close(call);
-      } else this.#deadlines.set(call, nowMs + this.#sweepMs());
+        this.#close(call, 'timeout');
+      } else this.#deadlines.set(call, Math.min(endsAtMs, nowMs + this.#sweepMs()));
     }
   }
 
@@ -204,14 +234,15 @@ export class SessionBook {
     return isHeld(call) ? Math.max(mediaTimeoutMs, HELD_MS) : mediaTimeoutMs;
   }
 
-  #close(call: Call): void {
-    for (const leg of call.legs) closeLeg(this.#host, leg);
+  #close(call: Call, reason: 'deleted' | 'timeout'): void {
+    for (const leg of call.everyLeg()) closeLeg(this.#host, leg);
     this.#deadlines.delete(call);
     this.#calls.delete(call.id);
+    this.#options.onEnded?.(call, reason);
   }
 
   #refuse(call: Call, isNew: boolean, error: string): { error: string } {
-    if (isNew) this.#close(call);
+    if (isNew) this.#close(call, 'deleted');
     return { error };
   }
 
@@ -224,42 +255,17 @@ export class SessionBook {
       silent: plan.isEcho && request.silent,
       nowMs,
     });
+    call.onKey = this.#options.onKey;
     this.#calls.set(call.id, call);
     this.#deadlines.set(call, nowMs + this.#sweepMs());
     this.created++;
     return call;
   }
 
-  /** Everything that can be decided before anything is changed. */
   #plan(request: DescribeRequest, isEcho: boolean): Plan | { error: string } {
-    const sd = parseSdp(request.sdp);
-    if (isSdpError(sd)) return { error: sd.reason };
     const call = this.#calls.get(request.callId);
     if (!call && this.isFull) return { error: NO_ROOM };
-    const from = call?.leg(request.fromTag);
-    if (call && call.echo !== isEcho) return { error: 'this call-id is in use by a call of another form' };
-    if (call && !from) return { error: 'from-tag is not one of this call' };
-    const fromKind = firstKind(sd);
-    if (!fromKind) return { error: 'no media section of the SDP can be carried here' };
-    if (from && sd.media.length < from.sections.length) {
-      return { error: 'a new offer may not have fewer media sections than the last one' };
-    }
-    const to = call && from ? call.other(from) : undefined;
-    const toKind = isEcho ? fromKind : farKind(request, fromKind, to?.kind);
-    if (typeof toKind === 'string') return { error: toKind };
-    let opaque = call ? call.opaque : request.opaque && !isEcho;
-    let warning: string | undefined;
-    if (opaque && !call) {
-      warning = opaqueProblem(sd, fromKind, toKind);
-      opaque = warning === undefined;
-    }
-    const wantsDtls = !opaque && (fromKind.security === 'dtls' || toKind.security === 'dtls');
-    if (wantsDtls && !this.#host.dtls) {
-      return { error: `DTLS is off on this relay: ${this.#host.dtlsProblem ?? 'no reason known'}` };
-    }
-    const active = boundSections(usableSections(sd, fromKind, opaque), [fromKind, toKind]);
-    const pairs = pairsNeeded(from, fromKind, active) + (isEcho ? 0 : pairsNeeded(to, toKind, active));
-    return { sd, call, isEcho, fromKind, toKind, opaque, active, pairs, warning };
+    return makePlan(this.#host, request, { call, isEcho });
   }
 
   #take(call: Call, leg: Leg, input: TakeInput): string | undefined {
@@ -268,7 +274,9 @@ export class SessionBook {
     this.#setSource(leg, request);
     if (call.answered) noteHold(leg, plan.sd);
     const problem = this.#arrange(call, leg, plan, pairs);
-    return problem ?? applyRemote(this.#host, call, leg, { sd: plan.sd, role, standIn: request.standIn, nowMs });
+    const preferred = request.sdes?.preferred;
+    const remote = { sd: plan.sd, role, standIn: request.standIn, preferred, nowMs };
+    return problem ?? applyRemote(this.#host, call, leg, remote);
   }
 
   #arrange(call: Call, leg: Leg, plan: Plan, pairs: PortPair[]): string | undefined {
@@ -286,57 +294,12 @@ export class SessionBook {
   }
 }
 
-interface Plan {
-  readonly sd: SessionDescription;
-  readonly call: Call | undefined;
-  readonly isEcho: boolean;
-  readonly fromKind: LegKind;
-  readonly toKind: LegKind;
-  readonly opaque: boolean;
-  readonly active: readonly boolean[];
-  readonly pairs: number;
-  readonly warning: string | undefined;
-}
-
 interface TakeInput {
   readonly request: DescribeRequest;
   readonly plan: Plan;
   readonly pairs: PortPair[];
   readonly nowMs: number;
   readonly role: 'offer' | 'answer';
-}
-
-/** What the far leg speaks: as asked, else as it did, else as the offer. Words when it can't be. */
-function farKind(request: DescribeRequest, from: LegKind, known: LegKind | undefined): LegKind | string {
-  if (request.protocol === undefined) {
-    const kind = known ?? from;
-    return request.ice === undefined ? kind : { ...kind, ice: request.ice === 'force' };
-  }
-  const parsed = parseProtocol(request.protocol);
-  if (!parsed) return `transport-protocol '${request.protocol.slice(0, 40)}' is not one of this relay's`;
-  // rtpengine offers DTLS and SDES at once under RTP/SAVPF, so that is what older scripts say to reach a browser.
-  const meansDtls =
-    parsed.security === 'sdes' &&
-    known?.security !== 'sdes' &&
-    (request.sdesOff || (parsed.feedback && request.ice === 'force'));
-  const wanted = meansDtls ? 'dtls' : parsed.security;
-  const security = wanted === 'dtls' && request.dtlsOff ? 'sdes' : wanted;
-  const fresh = security === 'dtls' || (security === from.security && from.ice);
-  const byDefault = known?.security === security ? known.ice : fresh;
-  const ice = request.ice === undefined ? byDefault : request.ice === 'force';
-  return { ice, security, feedback: parsed.feedback };
-}
-
-/** Why the two legs can't be joined unread, or undefined. */
-function opaqueProblem(sd: SessionDescription, from: LegKind, to: LegKind): string | undefined {
-  const isWebRtc = (kind: LegKind) => kind.ice && kind.security === 'dtls';
-  if (!isWebRtc(from) || !isWebRtc(to)) return 'the opaque path needs WebRTC on both legs; the terminated path is used';
-  const usable = usableSections(sd, from, true);
-  const wanted = sd.media.filter((m) => m.port !== 0).length;
-  if (wanted > 1 && (!bundleOf(sd) || usable.filter(Boolean).length < wanted)) {
-    return 'the opaque path needs BUNDLE over all media sections; the terminated path is used';
-  }
-  return undefined;
 }
 
 /** An answer with fewer sections than the offer rejects the others. */
@@ -360,11 +323,11 @@ function nameSections(leg: Leg, far: Leg): void {
 }
 
 /** What we are about to say of rtcp-mux on plain ports takes effect. An offered one only when it is accepted. */
-function settleRtcpMux(leg: Leg, options: LocalOptions): void {
+function settleRtcpMux(call: Call, leg: Leg, options: LocalOptions): void {
   for (const section of leg.sections) {
     const { transport } = section;
     if (!transport?.latch) continue;
-    transport.rtcpMux = saysRtcpMux(leg, section, options);
+    transport.rtcpMux = saysRtcpMux(call, leg, section, options);
     if (options.role === 'answer' && transport.rtcpMux) transport.sendVia(transport.port, transport.remote); // RTCP follows
   }
 }

@@ -7,6 +7,7 @@ import {
   iceCredentials,
   type MediaDescription,
   rtcpPort,
+  rtpMaps,
   type SessionDescription,
   type SocketAddress,
   setup,
@@ -88,7 +89,7 @@ export function arrange(host: MediaHost, call: Call, leg: Leg, plan: Arrangement
 export interface Arrangement {
   readonly active: readonly boolean[];
   readonly media: readonly string[];
-  /** Taken from the end; what is left is the caller's. */
+  /** Those of the leg's interface are taken from the end; what is left is the caller's. */
   readonly pairs: PortPair[];
 }
 
@@ -102,8 +103,10 @@ function bundleTransport(host: MediaHost, call: Call, leg: Leg) {
 }
 
 function openPlain(host: MediaHost, leg: Leg, section: Section, pairs: PortPair[]): boolean {
-  const pair = pairs.pop();
-  if (!pair) return false;
+  const address = leg.interface?.address ?? host.interfaces[0]!.address;
+  const at = pairs.findLastIndex((p) => p.rtp.local.address === address);
+  if (at < 0) return false;
+  const [pair] = pairs.splice(at, 1) as [PortPair];
   const transport = host.transports.open(pair.rtp.family);
   transport.sections = [section];
   section.transport = transport;
@@ -186,7 +189,7 @@ export function applyRemote(host: MediaHost, call: Call, leg: Leg, input: Remote
     if (role === 'answer') leg.setup = asked === 'passive' ? 'active' : 'passive';
     else if (asked === 'passive') leg.setup = 'active';
     else if (asked === 'active') leg.setup = 'passive';
-    else leg.setup ??= 'passive';
+    else leg.setup ??= leg.dtlsRole;
   }
   for (const section of leg.sections) {
     if (!section.active) continue;
@@ -201,6 +204,8 @@ interface RemoteInput {
   readonly role: 'offer' | 'answer';
   /** Nothing may go to the peer's addresses from this leg. */
   readonly standIn?: boolean;
+  /** SRTP suites to take before others. */
+  readonly preferred?: readonly string[] | undefined;
   readonly nowMs: number;
 }
 
@@ -208,7 +213,7 @@ function applySection(
   host: MediaHost,
   call: Call,
   leg: Leg,
-  { sd, role, standIn, nowMs, section, media }: RemoteInput & { section: Section; media: MediaDescription },
+  { sd, role, standIn, preferred, nowMs, section, media }: RemoteInput & { section: Section; media: MediaDescription },
 ): string | undefined {
   const transport = section.transport!;
   section.mid = attribute(media, 'mid') ?? section.mid;
@@ -218,7 +223,8 @@ function applySection(
   if (leg.kind.security === 'sdes') {
     section.sdes ??= new SdesKeys(host.crypto, host.openSrtp);
     const lines = cryptoLines(media);
-    const agreed = role === 'offer' ? section.sdes.offered(lines, transport) : section.sdes.answered(lines, transport);
+    const agreed =
+      role === 'offer' ? section.sdes.offered(lines, transport, preferred) : section.sdes.answered(lines, transport);
     if (!agreed) return `the ${section.media} section has no a=crypto line that can be used`;
   }
   if (transport.dtls && section === transport.sections[0]) {
@@ -241,7 +247,10 @@ function takeAddresses(
   const pair = section.pair!;
   const address = (media.connection ?? sd.connection)?.address ?? '';
   const at = { address, port: media.port };
-  const { expected, allowed, confirmed } = plainAddresses(at, leg, { address: host.plainAddress, isOwn: host.isOwn });
+  const { expected, allowed, confirmed } = plainAddresses(at, leg, {
+    address: (leg.interface ?? host.interfaces[0]!).address,
+    isOwn: host.isOwn,
+  });
   const loops = expected !== undefined && host.isRelayPort(expected);
   if (loops) host.addressCounters.loops++;
   if (!expected || loops) {
@@ -285,6 +294,12 @@ function claim(host: MediaHost, section: Section, named: readonly SocketAddress[
   for (const port of before) host.disclaim(port);
 }
 
+/** Nothing passes to or from that leg: another fork branch has taken its place. */
+export function unwire(leg: Leg): void {
+  for (const section of leg.sections) section.peer = undefined;
+  for (const transport of leg.transports()) transport.opaquePeer = undefined;
+}
+
 /** Connects the sections of both legs, and tells apart what one transport carries. */
 export function wire(call: Call): void {
   const [a, b] = [call.legs[0]!, call.legs[1] ?? call.legs[0]!];
@@ -302,6 +317,26 @@ export function wire(call: Call): void {
     demultiplex(leg, call.other(leg));
     configureReports(leg, call.other(leg));
     configureRepair(call, leg);
+    applyBlocks(call, leg);
+  }
+}
+
+/** What the client has blocked, and which payload types are telephone events (RFC 4733), to the leg's transports. */
+export function applyBlocks(call: Call, leg: Leg): void {
+  const types = new Set<number>();
+  for (const sd of [leg.remote, call.other(leg).remote]) {
+    for (const media of sd?.media ?? []) {
+      for (const map of rtpMaps(media)) {
+        if (map.encoding.toLowerCase() === 'telephone-event') types.add(map.payloadType);
+      }
+    }
+  }
+  for (const transport of leg.transports()) {
+    const { events } = transport;
+    events.setTypes(types);
+    events.onKey = (key) => call.onKey?.(call, leg, { key, count: events.count });
+    events.blocksMedia = call.blocksMedia || leg.blocksMedia;
+    events.blocksEvents = call.blocksDtmf || leg.blocksDtmf;
   }
 }
 

@@ -1,9 +1,14 @@
 import type { Leg } from './leg.ts';
 
+/** A leg's peer has pressed a key; `count` of them so far. */
+export type OnKey = (call: Call, leg: Leg, press: { readonly key: string; readonly count: number }) => void;
+
 /** Two legs, or one with its own echo. */
 export class Call {
   readonly id: string;
   readonly legs: Leg[];
+  /** Far legs of other fork branches, which hear nothing and are not heard. */
+  readonly forks: Leg[] = [];
   /** Encrypted from peer to peer, forwarded unread. */
   readonly opaque: boolean;
   readonly echo: boolean;
@@ -15,6 +20,12 @@ export class Call {
   /** The leg whose offer stands; its answer may be repeated. */
   offerer: Leg;
   answered = false;
+  /** When it ends by a delayed `delete`. */
+  endsAtMs: number | undefined;
+  /** What the client has blocked for all peers; blocks of one peer stand beside it. */
+  blocksMedia = false;
+  blocksDtmf = false;
+  onKey: OnKey | undefined;
   /** Why the path is not what was asked for, in words. */
   warning: string | undefined;
 
@@ -30,7 +41,12 @@ export class Call {
   }
 
   leg(tag: string): Leg | undefined {
-    return this.legs.find((leg) => leg.tag === tag);
+    return this.everyLeg().find((leg) => leg.tag === tag);
+  }
+
+  /** Legs of fork branches too. */
+  everyLeg(): readonly Leg[] {
+    return this.forks.length === 0 ? this.legs : [...this.legs, ...this.forks];
   }
 
   /** The other leg; of an echo the same. */
@@ -41,7 +57,7 @@ export class Call {
   /** The last packet of any leg, or -1. */
   lastPacketMs(): number {
     let last = -1;
-    for (const leg of this.legs) for (const t of leg.transports()) last = Math.max(last, t.lastInMs);
+    for (const leg of this.everyLeg()) for (const t of leg.transports()) last = Math.max(last, t.lastInMs);
     return last;
   }
 }

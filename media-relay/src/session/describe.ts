@@ -48,6 +48,8 @@ export interface LocalDescription {
   readonly opaque: boolean;
   /** Our own o= line; undefined passes the far one. */
   readonly origin?: { readonly id: string; readonly version: number; readonly address: string };
+  /** Single parts of the head in place of the far one's, where the o= line passes. */
+  readonly head?: { readonly username?: string; readonly sessionName?: string; readonly version?: number };
 }
 
 const DIRECTIONS: ReadonlySet<string> = new Set(['sendrecv', 'sendonly', 'recvonly', 'inactive']);
@@ -112,6 +114,11 @@ export function describe(far: SessionDescription, local: LocalDescription): Sess
       address: local.origin.address,
     };
     sd.sessionName = '-';
+  } else if (local.head) {
+    const { username, sessionName, version } = local.head;
+    sd.origin.username = username ?? sd.origin.username;
+    sd.origin.sessionVersion = version === undefined ? sd.origin.sessionVersion : String(version);
+    sd.sessionName = sessionName ?? sd.sessionName;
   }
   const isForeign = (a: SdpAttribute) =>
     ICE.has(a.name) ||

@@ -2,6 +2,7 @@ import type { Crypto, SocketAddress } from '@offhook/core';
 import type { Transport } from '../forward/index.ts';
 import type { IceLite, MuxPort } from '../ice/index.ts';
 import type { DtlsCounters, DtlsFactory } from './dtls.ts';
+import type { RtpInterface } from './interfaces.ts';
 import type { PortPair } from './leg.ts';
 import type { OpenSrtp } from './sdes.ts';
 import type { TransportTable } from './table.ts';
@@ -16,8 +17,8 @@ export interface MediaHost {
   readonly crypto: Crypto;
   readonly ice: IceLite;
   readonly muxes: readonly MuxPort[];
-  /** The address of the plain RTP ports. */
-  readonly plainAddress: string;
+  /** Where plain RTP ports can be, the default one first. */
+  readonly interfaces: readonly RtpInterface[];
   /** Whether an IP address is one of this machine's. */
   readonly isOwn: (address: string) => boolean;
   /** Whether this relay itself listens there: what is sent there comes round again. */

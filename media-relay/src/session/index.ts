@@ -1,7 +1,12 @@
 export * from './book.ts';
+export { applyBlocks } from './build.ts';
+export type { Call } from './call.ts';
 export * from './dtls.ts';
+export { isHeld } from './hold.ts';
 export type { MediaHost } from './host.ts';
+export * from './interfaces.ts';
 export * from './kind.ts';
+export type { Leg } from './leg.ts';
 export * from './ports.ts';
 export * from './query.ts';
 export * from './request.ts';

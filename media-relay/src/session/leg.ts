@@ -3,6 +3,7 @@ import type { UdpPort } from '@offhook/core/node';
 import type { MediaPath, Transport } from '../forward/index.ts';
 import type { IceSession } from '../ice/index.ts';
 import type { RedFormat } from '../recovery/index.ts';
+import type { RtpInterface } from './interfaces.ts';
 import type { LegKind } from './kind.ts';
 import type { SdesKeys } from './sdes.ts';
 
@@ -30,6 +31,8 @@ export class Section implements MediaPath {
   red: RedFormat | undefined;
   /** The peer offered or accepted rtcp-mux. */
   remoteMux = false;
+  /** What an offer decided on our answer's rtcp-mux; undefined: as the far peer answers. */
+  answersMux: boolean | undefined;
 
   constructor(index: number, media: string) {
     this.index = index;
@@ -58,6 +61,19 @@ export class Leg {
   /** Where the peer's signalling came from, an IP address. */
   receivedFrom: string | undefined;
   trustAddress = false;
+  /** Where its plain ports are; undefined before the first one. */
+  interface: RtpInterface | undefined;
+  /** The fork branch that leads to the peer, and what the client calls it. */
+  branch: string | undefined;
+  label: string | undefined;
+  /** Our side of a handshake in which both may choose. */
+  dtlsRole: 'active' | 'passive' = 'passive';
+  /** What the client has asked not to be forwarded from this peer. */
+  blocksMedia = false;
+  blocksDtmf = false;
+  /** The head of the SDP that it was first sent, where the client wants that to stay. */
+  username: string | undefined;
+  sessionName: string | undefined;
   /** The peer put the call on hold. */
   holds = false;
 

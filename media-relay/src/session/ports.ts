@@ -1,4 +1,5 @@
 import { openUdpPort, type UdpPort } from '@offhook/core/node';
+import type { RtpInterface } from './interfaces.ts';
 import type { PortPair } from './leg.ts';
 
 /** Random places tried before the pool says it is full. */
@@ -140,5 +141,75 @@ export class PortPool {
     } catch {
       return undefined; // in use by somebody else
     }
+  }
+}
+
+/** One pool for each address, with the same range of ports. */
+export class PortPools {
+  readonly #pools = new Map<string, PortPool>();
+
+  /** @param random in [0, 1), for the start. */
+  constructor(interfaces: readonly RtpInterface[], range: { portMin: number; portMax: number }, random: number) {
+    for (const { address } of interfaces) {
+      if (!this.#pools.has(address)) this.#pools.set(address, new PortPool({ ...range, address }, random));
+    }
+  }
+
+  get used(): number {
+    return this.#sum((pool) => pool.used);
+  }
+
+  get size(): number {
+    return this.#sum((pool) => pool.size);
+  }
+
+  get free(): number {
+    return this.#sum((pool) => pool.free);
+  }
+
+  get oversize(): number {
+    return this.#sum((pool) => pool.oversize);
+  }
+
+  /** A pair on each of the interfaces, or undefined (and none taken) when a range is exhausted. */
+  async take(interfaces: readonly RtpInterface[]): Promise<PortPair[] | undefined> {
+    const pairs: PortPair[] = [];
+    for (const { address } of interfaces) {
+      const pair = await this.#pools.get(address)?.take(1);
+      if (!pair) {
+        for (const taken of pairs) this.give(taken);
+        return undefined;
+      }
+      pairs.push(pair[0]!);
+    }
+    return pairs;
+  }
+
+  has(address: string, port: number): boolean {
+    return this.#pools.get(address)?.has(port) === true;
+  }
+
+  /** On every address: a phone may be reached by several. */
+  claim(port: number): true {
+    for (const pool of this.#pools.values()) pool.claim(port);
+    return true;
+  }
+
+  disclaim(port: number): void {
+    for (const pool of this.#pools.values()) pool.disclaim(port);
+  }
+
+  give(pair: PortPair): void {
+    for (const pool of this.#pools.values()) pool.give(pair);
+  }
+
+  close(): void {
+    for (const pool of this.#pools.values()) pool.close();
+  }
+
+  #sum(of: (pool: PortPool) => number): number {
+    let sum = 0;
+    for (const pool of this.#pools.values()) sum += of(pool);
+    return sum;
   }
 }

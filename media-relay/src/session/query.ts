@@ -10,10 +10,12 @@ import { streamsOf as sourcesIn } from './statistics.ts';
 /** What `query` says of a call: rtpengine's keys, and beside them the state of each leg in words. */
 export function queryCall(call: Call, nowMs: number, wallMs: number): NgDictionary {
   const tags: Record<string, NgValue> = {};
-  for (const [i, leg] of call.legs.entries()) {
+  for (const [i, leg] of call.everyLeg().entries()) {
     const far = call.other(leg);
     tags[leg.tag ?? `(leg ${i + 1}, not answered)`] = {
       tag: leg.tag ?? '',
+      ...(leg.branch === undefined ? {} : { 'via-branch': leg.branch }),
+      ...(leg.label === undefined ? {} : { label: leg.label }),
       ...(far.tag !== undefined && far !== leg ? { 'in dialogue with': far.tag } : {}),
       kind: call.opaque ? 'WebRTC, passed through unread' : kindInWords(leg.kind),
       medias: leg.sections.map((section) => mediaOf(leg, section, { nowMs, wallMs })),
@@ -39,7 +41,7 @@ function totalsOf(call: Call): NgDictionary {
   let bytes = 0;
   let errors = 0;
   let rtcp = 0;
-  for (const t of call.legs.flatMap((leg) => leg.transports())) {
+  for (const t of call.everyLeg().flatMap((leg) => leg.transports())) {
     packets += t.packetsIn;
     bytes += t.bytesIn;
     rtcp += t.rtcpIn;

@@ -1,3 +1,9 @@
+import type { CodecChange } from './codecs.ts';
+import type { SdesPolicy } from './sdes.ts';
+
+/** Parts of the SDP's head that can be ours alone. */
+export type ReplacedPart = 'username' | 'session-name' | 'SDP-version' | 'force-increment-sdp-ver';
+
 /** What `offer`, `answer` and `echo` ask for, already validated. */
 export interface DescribeRequest {
   readonly callId: string;
@@ -18,6 +24,25 @@ export interface DescribeRequest {
   readonly opaque: boolean;
   /** The offering peer is reached through another call's leg, which `connect` will bring: nothing is sent to it from here. */
   readonly standIn: boolean;
+  /** The fork branch that is offered to, or that answers (the client's own name for it). */
+  readonly branch?: string | undefined;
+  /** What the client calls the peer that the SDP is from. */
+  readonly label?: string | undefined;
+  /** Names of the interfaces towards the SDP's sender and towards its receiver. */
+  readonly interfaces?: readonly [near: string | undefined, far: string | undefined] | undefined;
+  /** Of our address in the answer. */
+  readonly addressFamily?: 4 | 6 | undefined;
+  /** Written into the answer in place of our own address. */
+  readonly mediaAddress?: string | undefined;
+  /** Our side of the handshake with the receiver, and with the sender, where it may be chosen. */
+  readonly dtlsRole?: 'active' | 'passive' | undefined;
+  readonly dtlsReverse?: 'active' | 'passive' | undefined;
+  readonly sdes?: SdesPolicy | undefined;
+  /** What else of the SDP's head is ours; the whole o= line is with `replaceOrigin`. */
+  readonly replace?: ReadonlySet<ReplacedPart> | undefined;
+  readonly codecs?: CodecChange | undefined;
+  /** Written as a=ptime of audio. */
+  readonly ptimeMs?: number | undefined;
   /** `echo`: nothing is to come back. */
   readonly silent: boolean;
 }

@@ -9,6 +9,34 @@ export const SDES_SUITES: readonly SrtpProfile[] = [
   'AES_CM_128_HMAC_SHA1_32',
 ];
 
+/** Which suites are offered, and which is liked best in an offer that is taken. */
+export interface SdesPolicy {
+  /** Only these; empty: all. */
+  readonly only: readonly string[];
+  readonly not: readonly string[];
+  /** These first. */
+  readonly order: readonly string[];
+  /** None that the other peer did not offer, if it offered any. */
+  readonly addsNone: boolean;
+  /** Taken before others when the sender of the SDP offered it. */
+  readonly preferred: readonly string[];
+}
+
+/** The suites of an offer under that policy; when nothing would be left, all. */
+export function allowedSuites(policy: SdesPolicy | undefined, offered: readonly string[]): readonly SrtpProfile[] {
+  if (!policy) return SDES_SUITES;
+  const { only, not, order, addsNone } = policy;
+  const isAllowed = (suite: string) =>
+    (only.length > 0 ? only.includes(suite) : !not.includes(suite)) &&
+    (!addsNone || offered.length === 0 || offered.includes(suite));
+  const place = (suite: string) => {
+    const at = order.indexOf(suite);
+    return at < 0 ? order.length : at;
+  };
+  const left = SDES_SUITES.filter(isAllowed).sort((a, b) => place(a) - place(b));
+  return left.length > 0 ? left : SDES_SUITES;
+}
+
 /** Makes the packet handling of one direction. */
 export type OpenSrtp = (keys: SrtpKeys, direction: 'protect' | 'unprotect') => SrtpTransform;
 
@@ -30,14 +58,15 @@ export class SdesKeys {
     this.#open = open;
   }
 
-  /** The lines of our offer; tags count from 1 by preference. */
-  offer(): SdpCrypto[] {
-    return SDES_SUITES.map((suite, i) => ({ tag: i + 1, suite, key: this.#key(suite) }));
+  /** The lines of our offer; a suite has the same tag always. */
+  offer(suites: readonly SrtpProfile[]): SdpCrypto[] {
+    return suites.map((suite) => ({ tag: SDES_SUITES.indexOf(suite) + 1, suite, key: this.#key(suite) }));
   }
 
   /** The peer's offer: takes the suite we like best; false when none can be used. */
-  offered(lines: readonly SdpCrypto[], transport: Transport): boolean {
-    for (const suite of SDES_SUITES) {
+  offered(lines: readonly SdpCrypto[], transport: Transport, preferred: readonly string[] = []): boolean {
+    const liked = SDES_SUITES.filter((suite) => preferred.includes(suite));
+    for (const suite of [...liked, ...SDES_SUITES]) {
       const line = lines.find((l) => l.suite === suite && usable(l));
       if (!line) continue;
       // RFC 4568 5.1.2: the answer repeats the tag and suite with a key of its own.

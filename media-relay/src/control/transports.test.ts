@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { encodeNg, NG_LIMITS, utf8 } from '@offhook/core';
+import { Peer, plainSdp } from '../test-kit.ts';
+import { type MediaPart, startMediaRelay } from '../worker.ts';
+import { MAX_CONNECTIONS } from './connection.ts';
+import { tcpClient, webSocketClient } from './stream-clients.ts';
+
+let relay: MediaPart;
+
+const SETTINGS = {
+  ng: { address: '127.0.0.1', port: 0, tcpPort: 0, webSocketPort: 0, allowedOrigins: ['https://ops.example'] },
+  mux: { addresses: ['127.0.0.1'], port: 0 },
+  rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
+  mediaTimeoutS: 60,
+};
+
+before(async () => {
+  relay = await startMediaRelay(SETTINGS);
+});
+
+after(() => relay.stop());
+
+const open = (over: 'TCP' | 'WebSocket') =>
+  over === 'TCP' ? tcpClient(relay.ports.ngTcp!) : webSocketClient(relay.ports.ngWebSocket!);
+const count = (event: string) => relay.metrics()[`offhook_media_ng_total{event="${event}"}`]!;
+
+for (const over of ['TCP', 'WebSocket'] as const) {
+  test(`${over}: a call in bencode and JSON, and the verbs that ping announces`, async () => {
+    const client = await open(over);
+    const phone = await Peer.open();
+    for (const encoding of ['bencode', 'json'] as const) {
+      const pong = await client.ask({ command: 'ping' }, encoding);
+      assert.deepEqual([pong.result, pong['offhook-verbs']], ['pong', ['echo', 'connect', 'events']]);
+      const call = { 'call-id': `${over}-${encoding}`, 'from-tag': 'a' };
+      const offered = await client.ask({ command: 'offer', ...call, sdp: plainSdp(phone) }, encoding);
+      assert.match(String(offered.sdp), /^m=audio \d+ RTP\/AVP 0 101\r$/m);
+      assert.equal((await client.ask({ command: 'delete', ...call }, encoding)).result, 'ok');
+    }
+    await phone.close();
+    await client.close();
+  });
+
+  test(`${over}: a repeated cookie is answered from the cache, and only to the client that it is of`, async () => {
+    const [client, other] = [await open(over), await open(over)];
+    const phone = await Peer.open();
+    const offer = encodeNg(
+      'same',
+      { command: 'offer', 'call-id': 'again', 'from-tag': 'a', sdp: plainSdp(phone) },
+      'bencode',
+    );
+    const [requests, repeated] = [count('requests'), count('repeated')];
+    client.raw(offer);
+    const first = await client.next();
+    client.raw(offer);
+    assert.deepEqual(await client.next(), first);
+    assert.deepEqual([count('requests') - requests, count('repeated') - repeated], [1, 1]);
+    other.raw(encodeNg('same', { command: 'ping' }, 'bencode'));
+    assert.equal((await other.next()).message.result, 'pong');
+    await client.ask({ command: 'delete', 'call-id': 'again' });
+    await Promise.all([client.close(), other.close(), phone.close()]);
+  });
+
+  test(`${over}: what is no message ends the connection, and no other`, async () => {
+    const [client, other] = [await open(over), await open(over)];
+    const malformed = count('malformed');
+    client.raw('nonsense');
+    client.raw(' and more');
+    await client.closed;
+    assert.ok(count('malformed') > malformed);
+    assert.equal((await other.ask({ command: 'ping' })).result, 'pong');
+    await other.close();
+  });
+
+  test(`${over}: many requests at once are all answered, in order`, async () => {
+    const client = await open(over);
+    const total = 500;
+    if (over === 'TCP') {
+      const all = Array.from({ length: total }, (_, i) =>
+        Buffer.from(encodeNg(`p${i}`, { command: 'ping' }, 'bencode')),
+      );
+      client.raw(Buffer.concat(all));
+    } else for (let i = 0; i < total; i++) client.raw(encodeNg(`p${i}`, { command: 'ping' }, 'bencode'));
+    for (let i = 0; i < total; i++) assert.equal((await client.next()).cookie, `p${i}`);
+    await client.close();
+  });
+
+  test(`${over}: at the limit of connections the next one is refused, and one that leaves makes room`, async () => {
+    const clients = await Promise.all(Array.from({ length: MAX_CONNECTIONS }, () => open(over)));
+    await Promise.all(clients.map((client) => client.ask({ command: 'ping' })));
+    if (over === 'TCP') await (await open(over)).closed;
+    else await assert.rejects(open(over), /503/);
+    await clients[0]!.close();
+    const next = await open(over);
+    assert.equal((await next.ask({ command: 'ping' })).result, 'pong');
+    await Promise.all([next, ...clients.slice(1)].map((client) => client.close()));
+  });
+}
+
+test('TCP: a message in pieces and two in one piece', async () => {
+  const client = await tcpClient(relay.ports.ngTcp!);
+  client.raw('one d7:comm');
+  await new Promise((resolve) => setImmediate(resolve));
+  client.raw('and4:pingetwo {"command":');
+  client.raw('"ping"}three d7:command4:pinge');
+  for (const cookie of ['one', 'two', 'three']) assert.equal((await client.next()).cookie, cookie);
+  await client.close();
+});
+
+test('a message longer than the limit is refused over each', async () => {
+  const long = utf8(`c d1:a${NG_LIMITS.bytes}:${'x'.repeat(NG_LIMITS.bytes)}e`);
+  const tcp = await tcpClient(relay.ports.ngTcp!);
+  tcp.raw(long);
+  await tcp.closed;
+  const ws = await webSocketClient(relay.ports.ngWebSocket!);
+  ws.raw(long);
+  assert.equal(await ws.closed, 1009);
+});
+
+test('WebSocket: pages of elsewhere, other subprotocols and paths are refused', async () => {
+  const port = relay.ports.ngWebSocket!;
+  const refused = count('refusedClients');
+  await assert.rejects(webSocketClient(port, { origin: 'https://evil.example' }), /403/);
+  await assert.rejects(webSocketClient(port, { origin: 'null' }), /403/);
+  await assert.rejects(webSocketClient(port, { origin: `http://127.0.0.1:${port}` }), /403/);
+  assert.equal(count('refusedClients') - refused, 3);
+  await assert.rejects(webSocketClient(port, { protocol: 'sip' }), /400/);
+  await assert.rejects(webSocketClient(port, { path: '/cli' }), /404/);
+  const ops = await webSocketClient(port, { origin: 'https://ops.example', path: '/' });
+  assert.equal(ops.socket.protocol, 'ng.rtpengine.com');
+  await ops.close();
+  assert.equal((await fetch(`http://127.0.0.1:${port}/ng`)).status, 426);
+});
+
+test('clients that are not allowed get nothing over any transport', async () => {
+  const closed = await startMediaRelay({ ...SETTINGS, ng: { ...SETTINGS.ng, allowedClients: ['192.0.2.1'] } });
+  await (await tcpClient(closed.ports.ngTcp!)).closed;
+  await assert.rejects(webSocketClient(closed.ports.ngWebSocket!), /403/);
+  assert.equal(closed.metrics()['offhook_media_ng_total{event="refusedClients"}'], 2);
+  await closed.stop();
+});
+
+test('without those ports there is UDP alone; at the end connections are closed', async () => {
+  const plain = await startMediaRelay({ ...SETTINGS, ng: { address: '127.0.0.1', port: 0 } });
+  assert.deepEqual(Object.keys(plain.ports).sort(), ['mux', 'ng']);
+  await plain.stop();
+  const stopped = await startMediaRelay(SETTINGS);
+  const clients = [await tcpClient(stopped.ports.ngTcp!), await webSocketClient(stopped.ports.ngWebSocket!)];
+  clients[0]!.raw(encodeNg('last', { command: 'ping' }, 'bencode'));
+  assert.equal((await clients[0]!.next()).cookie, 'last');
+  await stopped.stop();
+  await Promise.all(clients.map((client) => client.closed));
+});
