@@ -22,13 +22,12 @@ import { PacketLoop, type Transport } from './forward/index.ts';
 import { IceLite, MuxPort } from './ice/index.ts';
 import { isInUse } from './in-use.ts';
 import {
-  type Call,
   type DtlsCounters,
   type DtlsFactory,
   interfaceProblem,
+  liveStatistics,
   type MediaHost,
   PortPools,
-  queryCall,
   type RtpAddressSettings,
   rtpInterfaces,
   SessionBook,
@@ -149,7 +148,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       hub.publish({ kind: 'dtmf', callId: id, tag, count, digit: key });
     },
   });
-  const watch = new EventWatch({ hub, book, statisticsOf });
+  const watch = new EventWatch({ hub, book, statisticsOf: liveStatistics });
   const timer = new MachineTimer((nowMs) => {
     for (let t = dtlsDeadlines.expire(nowMs); t; t = dtlsDeadlines.expire(nowMs)) {
       t.dtls?.handleTimeout(nowMs);
@@ -213,9 +212,6 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   });
   ngPort = ng.ports.ng;
 
-  function statisticsOf(call: Call, nowMs: number): NgDictionary {
-    return queryCall(call, nowMs, Date.now());
-  }
   function statistics(): NgDictionary {
     return {
       currentstatistics: { sessionsown: book.size, sessionstotal: book.size, portsused: ports.used * 2 },

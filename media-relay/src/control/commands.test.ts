@@ -171,7 +171,8 @@ test('events: statistics come each second; a client that has gone is forgotten; 
   for (let i = 0; i < 2; i++) {
     const { message } = await client.next();
     assert.deepEqual([message.event, message['call-id']], ['statistics', 'each-second']);
-    assert.equal(typeof (message.statistics as NgDictionary).totals, 'object');
+    const { legs } = message.statistics as { legs: NgDictionary[] };
+    assert.deepEqual([legs.length, typeof legs[0]?.packetsIn, Array.isArray(legs[0]?.medias)], [2, 'number', true]);
   }
   const subscribers = async () =>
     ((await ng.call({ command: 'statistics' })).statistics as { events: NgDictionary }).events.subscribers;

@@ -2,7 +2,13 @@ import type { NgDictionary } from '@offhook/core';
 import type { QualitySample, ReceivedStream } from '../rtcp/index.ts';
 import type { Call } from './call.ts';
 import type { Section } from './leg.ts';
-import { type DirectionStatistics, type MediaStatistics, mediaStatistics, streamsOf } from './statistics.ts';
+import {
+  type DirectionStatistics,
+  type MediaStatistics,
+  mediaStatistics,
+  statisticsOf,
+  streamsOf,
+} from './statistics.ts';
 
 interface Clock {
   readonly nowMs: number;
@@ -63,6 +69,22 @@ export function qualityOf(section: Section, nowMs: number): NgDictionary {
     ...(received ? { received: directionOf(received) } : {}),
     ...(sent ? { sent: directionOf(sent) } : {}),
   };
+}
+
+/** What the stream of statistics says of a call each second: per leg its counts, loss, jitter, round trip and score. */
+export function liveStatistics(call: Call, nowMs: number): NgDictionary {
+  const legs = statisticsOf(call, nowMs).map(({ tag, roundTripMs, media, ...counts }) => ({
+    tag,
+    ...counts,
+    'rtt ms': roundTripMs === undefined ? undefined : rounded(roundTripMs),
+    medias: media.map(({ index, type, received, sent }) => ({
+      index,
+      type,
+      received: received && directionOf(received),
+      sent: sent && directionOf(sent),
+    })),
+  }));
+  return { legs };
 }
 
 function directionOf(of: DirectionStatistics): NgDictionary {
