@@ -1,1 +1,2 @@
+export * from './capacity.ts';
 export * from './link.ts';

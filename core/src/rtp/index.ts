@@ -4,3 +4,6 @@ export * from './header.ts';
 export * from './rtcp.ts';
 export * from './rtcp-read.ts';
 export * from './rtcp-write.ts';
+export * from './tmmb.ts';
+export * from './transport-cc.ts';
+export * from './transport-sequence.ts';
