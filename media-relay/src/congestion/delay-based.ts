@@ -1,0 +1,62 @@
+import { InterGroup } from './inter-group.ts';
+import { RateControl } from './rate-control.ts';
+import type { FeedbackResults } from './send-history.ts';
+import { Trendline } from './trendline.ts';
+
+/** A pause after which the old delays say nothing. */
+const STREAM_TIMEOUT_MS = 2000;
+
+/** The delay-based half: groups, trend, detector and rate control. */
+export class DelayBased {
+  readonly #groups = new InterGroup();
+  readonly #trend = new Trendline();
+  readonly rate: RateControl;
+  #lastArrivalMs = Number.NaN;
+  #wasOverusing = false;
+  /** Set by `handleFeedback`: overuse has just ended. */
+  hasRecovered = false;
+
+  constructor(options: { readonly startBps: number; readonly minBps: number; readonly maxBps: number }) {
+    this.rate = new RateControl(options);
+  }
+
+  get isOverusing(): boolean {
+    return this.#trend.usage === 'overusing';
+  }
+
+  /**
+   * @param state acked rate, where known; whether the source sends less than it may; what a probe found. Packets of a
+   * probe are left out of the trend: that they queue for a moment is what they are sent for.
+   */
+  handleFeedback(
+    results: FeedbackResults,
+    state: { readonly ackedBps: number | undefined; readonly inAlr: boolean; readonly probeBps: number | undefined },
+    nowMs: number,
+  ): void {
+    for (let i = 0; i < results.count; i++) {
+      const arrivalMs = results.arrivalMs[i]!;
+      if (Number.isNaN(arrivalMs) || results.cluster[i] !== 0) continue;
+      this.#handlePacket(results.sendMs[i]!, arrivalMs);
+    }
+    this.hasRecovered = false;
+    if (this.isOverusing) {
+      if (this.rate.isTimeToReduce(state.ackedBps, nowMs))
+        this.rate.update('overusing', state.ackedBps, state.inAlr, nowMs);
+    } else {
+      if (state.probeBps !== undefined) this.rate.setEstimate(state.probeBps, nowMs);
+      this.rate.update(this.#trend.usage, state.ackedBps, state.inAlr, nowMs);
+      this.hasRecovered = this.#wasOverusing;
+    }
+    this.#wasOverusing = this.isOverusing;
+  }
+
+  #handlePacket(sendMs: number, arrivalMs: number): void {
+    if (arrivalMs - this.#lastArrivalMs > STREAM_TIMEOUT_MS) {
+      this.#groups.reset();
+      this.#trend.reset();
+    }
+    this.#lastArrivalMs = arrivalMs;
+    if (!this.#groups.handlePacket(sendMs, arrivalMs)) return;
+    this.#trend.handleGroup(this.#groups.sendDeltaMs, this.#groups.arrivalDeltaMs, arrivalMs);
+  }
+}

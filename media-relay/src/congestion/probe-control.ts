@@ -1,0 +1,107 @@
+/* libwebrtc's ProbeController. */
+const FIRST_FACTORS = [3, 6];
+const FURTHER = { factor: 2, share: 0.7 };
+const ANSWER_MS = 1000;
+const ALR = { intervalMs: 5000, factor: 2 };
+const LOSS_LIMITED = 1.5;
+/** Congested when it would be time: looked at again so much later. */
+const LATER_MS = 500;
+const LARGE_DROP = 0.66;
+const AFTER_DROP = { factor: 0.85, withinMs: 5000 };
+/*
+ * A relay's own rule: its source fills the estimate, so it is hardly ever application limited, and 8 % a second take half
+ * a minute from 0.3 to 2.5 Mb/s. So it looks further in quiet times too; but on a full line such a cluster would only
+ * measure how much it takes away from others, so that only one that goes through unhindered counts.
+ */
+const GROWTH = { firstMs: 5000, mostMs: 20_000, factor: 2 };
+
+export interface ProbeSituation {
+  readonly estimateBps: number;
+  readonly inAlr: boolean;
+  readonly isOverusing: boolean;
+  /** Losses are what holds the estimate down: now, or still but less and less. */
+  readonly loss: 'delayBased' | 'decreasing' | 'increasing';
+}
+
+/** When to probe, and how high. */
+export class ProbeControl {
+  readonly #add: (bps: number, isGrowth: boolean) => void;
+  maxBps: number;
+  #lastBps = 0;
+  #lastProbeMs = Number.NEGATIVE_INFINITY;
+  #furtherAboveBps = Number.POSITIVE_INFINITY;
+  #isFurtherGrowth = false;
+  #growthMs = GROWTH.firstMs;
+  #dropMs = Number.NEGATIVE_INFINITY;
+  #beforeDropBps = 0;
+  #notBeforeMs = Number.NEGATIVE_INFINITY;
+
+  /** @param add queues a cluster. */
+  constructor(maxBps: number, add: (bps: number, isGrowth: boolean) => void) {
+    this.maxBps = maxBps;
+    this.#add = add;
+  }
+
+  /** The exponential start, or a start anew from a rate that is trusted less. */
+  start(bps: number, nowMs: number): void {
+    this.#lastBps = bps;
+    for (const factor of FIRST_FACTORS) this.#probe(bps * factor, false, nowMs);
+  }
+
+  /** After each feedback. */
+  handleEstimate(situation: ProbeSituation, nowMs: number): void {
+    const { estimateBps, loss } = situation;
+    const isAnswer = nowMs - this.#lastProbeMs <= ANSWER_MS && estimateBps > this.#furtherAboveBps;
+    if (isAnswer && loss === 'delayBased') this.#probe(estimateBps * FURTHER.factor, this.#isFurtherGrowth, nowMs);
+    if (estimateBps < LARGE_DROP * this.#lastBps) {
+      this.#beforeDropBps = this.#lastBps;
+      this.#dropMs = nowMs;
+    }
+    this.#lastBps = estimateBps;
+  }
+
+  /** Overuse has ended: perhaps it was short. */
+  handleRecovery(nowMs: number): void {
+    if (nowMs - this.#dropMs > AFTER_DROP.withinMs || nowMs - this.#lastProbeMs < AFTER_DROP.withinMs) return;
+    this.#probe(AFTER_DROP.factor * this.#beforeDropBps, true, nowMs);
+  }
+
+  /** The peer is heard again after silence: what was there before is looked for at once. */
+  handleReturn(beforeBps: number, nowMs: number): void {
+    this.#probe(AFTER_DROP.factor * beforeBps, true, nowMs);
+    this.#growthMs = GROWTH.firstMs;
+  }
+
+  /** What became of a growth cluster. */
+  handleGrowth(wasUnhindered: boolean): void {
+    this.#growthMs = wasUnhindered ? GROWTH.firstMs : Math.min(this.#growthMs * 2, GROWTH.mostMs);
+  }
+
+  /** The regular look further, when `nextTimeout` has come. */
+  handleTimeout(situation: ProbeSituation, nowMs: number): void {
+    if (nowMs < this.nextTimeout(situation.inAlr)) return;
+    if (situation.isOverusing || situation.loss === 'decreasing') {
+      this.#notBeforeMs = nowMs + LATER_MS;
+      return;
+    }
+    this.#lastProbeMs = nowMs;
+    const { estimateBps } = situation;
+    const most = situation.loss === 'increasing' ? LOSS_LIMITED : Number.POSITIVE_INFINITY;
+    const factor = Math.min(most, situation.inAlr ? ALR.factor : GROWTH.factor);
+    this.#probe(estimateBps * factor, !situation.inAlr, nowMs);
+  }
+
+  nextTimeout(inAlr: boolean): number {
+    return Math.max(this.#notBeforeMs, this.#lastProbeMs + (inAlr ? ALR.intervalMs : this.#growthMs));
+  }
+
+  #probe(wantedBps: number, isGrowth: boolean, nowMs: number): void {
+    const bps = Math.min(wantedBps, this.maxBps);
+    // Nothing above is of use.
+    if (bps <= this.#lastBps) return;
+    this.#lastProbeMs = nowMs;
+    this.#furtherAboveBps = wantedBps >= this.maxBps ? Number.POSITIVE_INFINITY : FURTHER.share * bps;
+    this.#isFurtherGrowth = isGrowth;
+    this.#add(bps, isGrowth);
+  }
+}

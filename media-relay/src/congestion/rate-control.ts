@@ -1,0 +1,95 @@
+import { LinkCapacity } from './link-capacity.ts';
+import type { BandwidthUsage } from './trendline.ts';
+
+/* libwebrtc's AimdRateControl, after draft-ietf-rmcat-gcc-02 5.5. */
+const BETA = 0.85;
+const BELOW_BPS = 5000;
+const GROWTH_PER_S = 1.08;
+const LEAST_STEP_BPS = 1000;
+const LEAST_ADDITIVE_BPS_PER_S = 4000;
+const ABOVE_ACKED = 1.5;
+const ABOVE_ACKED_BPS = 10_000;
+/** Added to the round trip: how long an overuse takes to be seen. */
+const RESPONSE_MS = 100;
+const FRAMES_PER_S = 30;
+const PACKET_BITS = 1200 * 8;
+const REDUCTION_MS = { least: 10, most: 200 };
+
+/** Increase by 8 % a second, or about half a packet per response time near what the line is known to carry; decrease to 85 %. */
+export class RateControl {
+  readonly #capacity = new LinkCapacity();
+  readonly #minBps: number;
+  #isIncreasing = false;
+  #lastChangeMs = Number.NaN;
+  #lastDecreaseMs = Number.NaN;
+  bps: number;
+  maxBps: number;
+  rttMs = 200;
+
+  constructor(options: { readonly startBps: number; readonly minBps: number; readonly maxBps: number }) {
+    this.bps = options.startBps;
+    this.#minBps = options.minBps;
+    this.maxBps = options.maxBps;
+  }
+
+  /** Steps with the detector's word. @param ackedBps what arrives, where it is known. @param inAlr the source sends less than it may. */
+  update(usage: BandwidthUsage, ackedBps: number | undefined, inAlr: boolean, nowMs: number): void {
+    if (usage === 'overusing') this.#decrease(ackedBps ?? this.bps, nowMs);
+    else if (usage === 'underusing') this.#isIncreasing = false;
+    else if (this.#isIncreasing) this.#increase(ackedBps, inAlr, nowMs);
+    else {
+      this.#isIncreasing = true;
+      this.#lastChangeMs = nowMs;
+    }
+  }
+
+  /** While overuse goes on: whether a further decrease is due (a round trip after the last, or far too much is sent). */
+  isTimeToReduce(ackedBps: number | undefined, nowMs: number): boolean {
+    const interval = Math.min(REDUCTION_MS.most, Math.max(REDUCTION_MS.least, this.rttMs));
+    if (Number.isNaN(this.#lastDecreaseMs) || nowMs - this.#lastDecreaseMs >= interval) return true;
+    return ackedBps !== undefined && ackedBps < this.bps / 2;
+  }
+
+  /** What a probe found, or what is kept to for another reason. */
+  setEstimate(bps: number, nowMs: number): void {
+    this.bps = this.#within(bps);
+    this.#lastChangeMs = nowMs;
+  }
+
+  #increase(ackedBps: number | undefined, inAlr: boolean, nowMs: number): void {
+    if (ackedBps !== undefined && ackedBps > this.#capacity.upperBps) this.#capacity.reset();
+    const sinceS = Math.min(1, Math.max(0, nowMs - this.#lastChangeMs) / 1000);
+    this.#lastChangeMs = nowMs;
+    // A source that sends less than it may proves nothing about more.
+    if (inAlr) return;
+    const limit = ackedBps === undefined ? Number.POSITIVE_INFINITY : ABOVE_ACKED * ackedBps + ABOVE_ACKED_BPS;
+    if (this.bps >= limit) return;
+    const step = this.#capacity.isKnown
+      ? this.#additiveBpsPerS() * sinceS
+      : Math.max(this.bps * (GROWTH_PER_S ** sinceS - 1), LEAST_STEP_BPS * sinceS);
+    this.bps = this.#within(Math.min(this.bps + step, limit));
+  }
+
+  #decrease(ackedBps: number, nowMs: number): void {
+    let wanted = BETA * ackedBps;
+    if (wanted > 2 * BELOW_BPS) wanted -= BELOW_BPS;
+    if (wanted > this.bps && this.#capacity.isKnown) wanted = BETA * this.#capacity.bps;
+    this.bps = this.#within(Math.min(wanted, this.bps));
+    if (ackedBps < this.#capacity.lowerBps) this.#capacity.reset();
+    this.#capacity.handleOveruse(ackedBps);
+    this.#isIncreasing = false;
+    this.#lastChangeMs = nowMs;
+    this.#lastDecreaseMs = nowMs;
+  }
+
+  /** An average packet per double response time. */
+  #additiveBpsPerS(): number {
+    const frameBits = this.bps / FRAMES_PER_S;
+    const packetBits = frameBits / Math.ceil(frameBits / PACKET_BITS);
+    return Math.max(LEAST_ADDITIVE_BPS_PER_S, packetBits / ((2 * (this.rttMs + RESPONSE_MS)) / 1000));
+  }
+
+  #within(bps: number): number {
+    return Math.max(this.#minBps, Math.min(bps, this.maxBps));
+  }
+}
