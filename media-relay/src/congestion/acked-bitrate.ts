@@ -4,7 +4,9 @@ const WINDOW_MS = 150;
 const UNCERTAINTY_SCALE = 10;
 const FIRST_VARIANCE = 50;
 const VARIANCE_GROWTH = 5;
+/* While a source follows a new target, or a line has just become narrow: libwebrtc's weights alone take a second to see it. */
 const FAST_CHANGE = 200;
+const FAST_WINDOWS = 4;
 
 /** How much arrives at the receiver, from feedback: windows of arrival time, weighed against what was known before. */
 export class AckedBitrate {
@@ -13,6 +15,7 @@ export class AckedBitrate {
   #bytes = 0;
   #kbps = Number.NaN;
   #variance = FIRST_VARIANCE;
+  #fastWindows = 0;
 
   /** Bits a second, or undefined before half a second was seen. */
   get bps(): number | undefined {
@@ -29,15 +32,16 @@ export class AckedBitrate {
     }
     const uncertainty = (UNCERTAINTY_SCALE * Math.abs(this.#kbps - sample)) / Math.max(this.#kbps, 1);
     const sampleVariance = uncertainty * uncertainty;
-    const predicted = this.#variance + VARIANCE_GROWTH;
+    const predicted = this.#variance + (this.#fastWindows > 0 ? FAST_CHANGE : VARIANCE_GROWTH);
+    if (this.#fastWindows > 0) this.#fastWindows--;
     const sum = sampleVariance + predicted;
     this.#kbps = Math.max(0, (sampleVariance * this.#kbps + predicted * sample) / sum);
     this.#variance = (sampleVariance * predicted) / sum;
   }
 
-  /** The next sample may be far from the last: what was sent has just changed much. */
+  /** The next samples may be far from the last: the target has just risen much, or the line is overused. */
   expectFastChange(): void {
-    this.#variance += FAST_CHANGE;
+    this.#fastWindows = FAST_WINDOWS;
   }
 
   /** kb/s of a window that has ended, else NaN. */

@@ -30,6 +30,8 @@ export type CongestionCommand =
 const SILENCE_MS = 3000;
 const SILENCE_STEP_MS = 1000;
 const SILENCE_FACTOR = 0.8;
+/** While losses limit the rate, the delay-based estimate is at most so much of what arrives. */
+const LOSS_LIMITED = 1.2;
 const RTT_WEIGHT = 1 / 8;
 
 // Nothing is kept in them between two calls, so that all downstreams share them.
@@ -179,6 +181,7 @@ export class GoogleCongestionControl {
     this.#delay.handleFeedback(results, { ackedBps: this.#acked.bps, inAlr, probeBps }, nowMs);
     // What an outage has swallowed is no sign of congestion.
     if (!wasSilent) this.#loss.handleFeedback(results, this.#delay.rate.bps, this.#acked.bps);
+    this.#followLoss(nowMs);
     this.#conclude(nowMs);
     if (wasSilent) {
       this.#probes.handleReturn(this.#beforeSilenceBps, nowMs);
@@ -186,7 +189,19 @@ export class GoogleCongestionControl {
     }
     if (this.#delay.hasRecovered) this.#probes.handleRecovery(nowMs);
     this.#probes.handleEstimate(this.#situation(), nowMs);
+    if (this.#delay.rate.hasOutgrown && this.#loss.state === 'delayBased') this.#probes.handleOutgrown(nowMs);
     this.#advance(nowMs);
+  }
+
+  /**
+   * Behind a full queue delays grow no further, so that the delay-based half sees nothing while losses hold the rate: it
+   * would let it jump back to where it came from.
+   */
+  #followLoss(nowMs: number): void {
+    const { bps: ackedBps } = this.#acked;
+    if (this.#loss.state !== 'decreasing' || ackedBps === undefined) return;
+    const most = Math.max(LOSS_LIMITED * ackedBps, this.#loss.bps);
+    if (this.#delay.rate.bps > most) this.#delay.rate.setEstimate(most, nowMs);
   }
 
   /** What arrived goes to the estimators; answers what a probe has found. */
@@ -202,7 +217,7 @@ export class GoogleCongestionControl {
       const bps = this.#found.handlePacket(cluster, bytes, results.sendMs[i]!, arrivalMs);
       if (bps !== undefined && this.#counts(cluster)) probeBps = bps;
     }
-    if (probeBps !== undefined) this.#acked.expectFastChange();
+    if (probeBps !== undefined || this.#delay.isOverusing) this.#acked.expectFastChange();
     return probeBps;
   }
 

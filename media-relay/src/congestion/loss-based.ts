@@ -20,7 +20,8 @@ const LEAST_PROBABILITY = 1e-6;
 export type LossState = 'delayBased' | 'decreasing' | 'increasing';
 
 /**
- * The loss-based half. It is told of each feedback, and gives its word whether or not the delay-based half has news.
+ * The loss-based half. Other than there, the path's own loss stays known when another bound takes over, so that random
+ * loss is not learnt anew after each. It is told of each feedback, and gives its word whether or not the delay-based half has news.
  * Random loss alone costs little: it is learnt as the path's own.
  */
 export class LossBased {
@@ -79,10 +80,7 @@ export class LossBased {
     if (this.#kbps > before && this.#inherent < loss) this.#kbps = before;
     if (this.state !== 'delayBased') this.#boundIncrease(before, ackedKbps, nowMs);
     const bounded = Math.max(this.#minKbps, Math.min(this.#kbps, instantUpperBound(loss), delayKbps));
-    if (bounded < this.#kbps) {
-      this.#kbps = bounded;
-      this.#inherent = INHERENT.least;
-    }
+    this.#kbps = Math.min(this.#kbps, bounded);
     this.#conclude({ before, bounded, delayKbps, nowMs });
   }
 

@@ -10,10 +10,12 @@ const LARGE_DROP = 0.66;
 const AFTER_DROP = { factor: 0.85, withinMs: 5000 };
 /*
  * A relay's own rule: its source fills the estimate, so it is hardly ever application limited, and 8 % a second take half
- * a minute from 0.3 to 2.5 Mb/s. So it looks further in quiet times too; but on a full line such a cluster would only
- * measure how much it takes away from others, so that only one that goes through unhindered counts.
+ * a minute from 0.3 to 2.5 Mb/s. So it looks further in quiet times too, and at once when more arrives than the line was
+ * known to carry. On a full line such a cluster would only measure how much it takes away from others: it counts when it
+ * goes through unhindered. The next one then follows when the source has followed, in steps that its frames' bursts
+ * don't turn into overuse.
  */
-const GROWTH = { firstMs: 5000, mostMs: 20_000, factor: 2 };
+const GROWTH = { factor: 1.5, leastMs: 1000, firstMs: 5000, mostMs: 20_000 };
 
 export interface ProbeSituation {
   readonly estimateBps: number;
@@ -30,7 +32,6 @@ export class ProbeControl {
   #lastBps = 0;
   #lastProbeMs = Number.NEGATIVE_INFINITY;
   #furtherAboveBps = Number.POSITIVE_INFINITY;
-  #isFurtherGrowth = false;
   #growthMs = GROWTH.firstMs;
   #dropMs = Number.NEGATIVE_INFINITY;
   #beforeDropBps = 0;
@@ -52,7 +53,7 @@ export class ProbeControl {
   handleEstimate(situation: ProbeSituation, nowMs: number): void {
     const { estimateBps, loss } = situation;
     const isAnswer = nowMs - this.#lastProbeMs <= ANSWER_MS && estimateBps > this.#furtherAboveBps;
-    if (isAnswer && loss === 'delayBased') this.#probe(estimateBps * FURTHER.factor, this.#isFurtherGrowth, nowMs);
+    if (isAnswer && loss === 'delayBased') this.#probe(estimateBps * FURTHER.factor, false, nowMs);
     if (estimateBps < LARGE_DROP * this.#lastBps) {
       this.#beforeDropBps = this.#lastBps;
       this.#dropMs = nowMs;
@@ -72,9 +73,16 @@ export class ProbeControl {
     this.#growthMs = GROWTH.firstMs;
   }
 
+  /** More arrives than the line was known to carry: it may have become much wider. */
+  handleOutgrown(nowMs: number): void {
+    if (nowMs - this.#lastProbeMs < GROWTH.leastMs) return;
+    this.#probe(GROWTH.factor * this.#lastBps, true, nowMs);
+  }
+
   /** What became of a growth cluster. */
   handleGrowth(wasUnhindered: boolean): void {
-    this.#growthMs = wasUnhindered ? GROWTH.firstMs : Math.min(this.#growthMs * 2, GROWTH.mostMs);
+    const laterMs = Math.max(GROWTH.firstMs, Math.min(this.#growthMs * 2, GROWTH.mostMs));
+    this.#growthMs = wasUnhindered ? GROWTH.leastMs : laterMs;
   }
 
   /** The regular look further, when `nextTimeout` has come. */
@@ -100,8 +108,7 @@ export class ProbeControl {
     // Nothing above is of use.
     if (bps <= this.#lastBps) return;
     this.#lastProbeMs = nowMs;
-    this.#furtherAboveBps = wantedBps >= this.maxBps ? Number.POSITIVE_INFINITY : FURTHER.share * bps;
-    this.#isFurtherGrowth = isGrowth;
+    this.#furtherAboveBps = isGrowth || wantedBps >= this.maxBps ? Number.POSITIVE_INFINITY : FURTHER.share * bps;
     this.#add(bps, isGrowth);
   }
 }

@@ -5,8 +5,10 @@ const CLUSTERS = 8;
 const LEAST_SHARE = 0.8;
 const LONGEST_MS = 1000;
 const MOST_RATIO = 2;
-/** Received below this share of what was sent: the line was full. */
+/** Received below this share of what was sent: the line was full, and nearly all of what arrived is what it carries. */
 const UNHINDERED = 0.9;
+/** A growth cluster counts as a whole, with that share of the rate it was meant to have. */
+const GROWTH = { whole: 1, share: 0.95 };
 const UTILIZATION = 0.95;
 
 interface Cluster extends ProbeCluster {
@@ -25,7 +27,7 @@ const NONE: ProbeCluster = { id: 0, bps: 0, isGrowth: false, leastPackets: 0, le
 /** What probe clusters have measured: the rate at which they arrived. */
 export class ProbeResult {
   readonly #clusters: Cluster[] = Array.from({ length: CLUSTERS }, () => fresh(NONE));
-  /** Set by `handlePacket`: whether the line took the cluster as fast as it was sent. */
+  /** Set by `handlePacket`, of growth clusters: whether the line took it as fast as it was meant to be. */
   wasUnhindered = false;
 
   /** A cluster that is sent from now on; it takes the place of an old one. */
@@ -55,8 +57,8 @@ export class ProbeResult {
     if (arrivalMs > cluster.lastArrivalMs) cluster.lastArrivalMs = arrivalMs;
     cluster.packets++;
     cluster.bytes += bytes;
-    const isEnough =
-      cluster.packets >= LEAST_SHARE * cluster.leastPackets && cluster.bytes >= LEAST_SHARE * cluster.leastBytes;
+    const share = cluster.isGrowth ? GROWTH.whole : LEAST_SHARE;
+    const isEnough = cluster.packets >= share * cluster.leastPackets && cluster.bytes >= share * cluster.leastBytes;
     return isEnough ? this.#rate(cluster) : undefined;
   }
 
@@ -68,8 +70,11 @@ export class ProbeResult {
     const sendBps = ((cluster.bytes - cluster.lastSendBytes) * 8000) / sendMs;
     const arrivalBps = ((cluster.bytes - cluster.firstArrivalBytes) * 8000) / arrivalMs;
     if (arrivalBps > MOST_RATIO * sendBps) return undefined;
-    this.wasUnhindered = arrivalBps >= UNHINDERED * sendBps;
-    return this.wasUnhindered ? Math.min(sendBps, arrivalBps) : UTILIZATION * arrivalBps;
+    if (cluster.isGrowth) {
+      this.wasUnhindered = arrivalBps >= GROWTH.share * cluster.bps;
+      return Math.min(sendBps, arrivalBps, cluster.bps);
+    }
+    return arrivalBps >= UNHINDERED * sendBps ? Math.min(sendBps, arrivalBps) : UTILIZATION * arrivalBps;
   }
 }
 

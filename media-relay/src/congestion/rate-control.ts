@@ -25,6 +25,8 @@ export class RateControl {
   bps: number;
   maxBps: number;
   rttMs = 200;
+  /** Set by `update`: more arrives than the line was known to carry. */
+  hasOutgrown = false;
 
   constructor(options: { readonly startBps: number; readonly minBps: number; readonly maxBps: number }) {
     this.bps = options.startBps;
@@ -34,6 +36,7 @@ export class RateControl {
 
   /** Steps with the detector's word. @param ackedBps what arrives, where it is known. @param inAlr the source sends less than it may. */
   update(usage: BandwidthUsage, ackedBps: number | undefined, inAlr: boolean, nowMs: number): void {
+    this.hasOutgrown = false;
     if (usage === 'overusing') this.#decrease(ackedBps ?? this.bps, nowMs);
     else if (usage === 'underusing') this.#isIncreasing = false;
     else if (this.#isIncreasing) this.#increase(ackedBps, inAlr, nowMs);
@@ -57,7 +60,10 @@ export class RateControl {
   }
 
   #increase(ackedBps: number | undefined, inAlr: boolean, nowMs: number): void {
-    if (ackedBps !== undefined && ackedBps > this.#capacity.upperBps) this.#capacity.reset();
+    if (ackedBps !== undefined && ackedBps > this.#capacity.upperBps) {
+      this.#capacity.reset();
+      this.hasOutgrown = true;
+    }
     const sinceS = Math.min(1, Math.max(0, nowMs - this.#lastChangeMs) / 1000);
     this.#lastChangeMs = nowMs;
     // A source that sends less than it may proves nothing about more.

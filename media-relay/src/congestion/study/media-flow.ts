@@ -72,7 +72,9 @@ export class MediaFlow implements Sender {
     const firstSequence = Math.floor(world.random.next() * 0x10000);
     this.control = new GoogleCongestionControl({ firstSequence, maxBps });
     const { net } = world;
-    this.#source = new MediaSource(net.clock, world.random, (use, bytes) => this.#later(UPSTREAM_MS, () => this.#send(use, bytes)));
+    this.#source = new MediaSource(net.clock, world.random, (use, bytes) =>
+      this.#later(UPSTREAM_MS, () => this.#send(use, bytes)),
+    );
     net.addNode(far, (bytes, _, nowMs) => this.#receive(bytes, nowMs));
     net.addNode(near, (bytes, _, nowMs) => this.#readFeedback(bytes, nowMs));
     world.watch(this);

@@ -1,4 +1,11 @@
-import { type Link, type LinkOptions, type Random, type SocketAddress, seededRandom, VirtualNetwork } from '@offhook/core';
+import {
+  type Link,
+  type LinkOptions,
+  type Random,
+  type SocketAddress,
+  seededRandom,
+  VirtualNetwork,
+} from '@offhook/core';
 
 export const NEAR = '192.0.2.1';
 export const FAR = '192.0.2.2';
@@ -36,7 +43,7 @@ export interface Bottleneck {
 export class World {
   readonly net: VirtualNetwork;
   readonly random: Random;
-  readonly forward: Link;
+  forward: Link;
   readonly backward: Link;
   readonly bottleneck: Bottleneck;
   readonly curves: Curve[] = [];
@@ -63,13 +70,18 @@ export class World {
     return { near: { address: near, port }, far: { address: far, port } };
   }
 
+  /** From that time on the line is another one. */
+  become(atMs: number, options: Bottleneck['forward']): void {
+    this.net.at(atMs, () => {
+      this.forward = this.net.link(NEAR, FAR, options);
+    });
+  }
+
   watch(sender: Sender): void {
     const { name, isForward } = sender;
-    const curve = { name, isForward, sentBps: [], receivedBps: [], targetBps: [] };
-    const missed = Array.from({ length: this.#spans }, () => 0);
-    curve.sentBps.push(...(missed as never[]));
-    curve.receivedBps.push(...(missed as never[]));
-    curve.targetBps.push(...(missed.map(() => undefined) as never[]));
+    const none = Array.from({ length: this.#spans }, () => 0);
+    const targetBps: (number | undefined)[] = none.map(() => undefined);
+    const curve: Curve = { name, isForward, sentBps: none, receivedBps: [...none], targetBps };
     this.curves.push(curve);
     this.#senders.push({ sender, curve, sent: 0, received: 0 });
   }
