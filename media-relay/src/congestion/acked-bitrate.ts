@@ -7,6 +7,8 @@ const VARIANCE_GROWTH = 5;
 /* While a source follows a new target, or a line has just become narrow: libwebrtc's weights alone take a second to see it. */
 const FAST_CHANGE = 200;
 const FAST_WINDOWS = 4;
+/** While the line is overused, so much less in a window is no noise of frames. */
+const NARROW = 0.75;
 
 /** How much arrives at the receiver, from feedback: windows of arrival time, weighed against what was known before. */
 export class AckedBitrate {
@@ -16,6 +18,8 @@ export class AckedBitrate {
   #kbps = Number.NaN;
   #variance = FIRST_VARIANCE;
   #fastWindows = 0;
+  /** Whether the line is overused: it may have just become narrow. */
+  isOverused = false;
 
   /** Bits a second, or undefined before half a second was seen. */
   get bps(): number | undefined {
@@ -32,14 +36,15 @@ export class AckedBitrate {
     }
     const uncertainty = (UNCERTAINTY_SCALE * Math.abs(this.#kbps - sample)) / Math.max(this.#kbps, 1);
     const sampleVariance = uncertainty * uncertainty;
-    const predicted = this.#variance + (this.#fastWindows > 0 ? FAST_CHANGE : VARIANCE_GROWTH);
+    const isFast = this.#fastWindows > 0 || (this.isOverused && sample < NARROW * this.#kbps);
+    const predicted = this.#variance + (isFast ? FAST_CHANGE : VARIANCE_GROWTH);
     if (this.#fastWindows > 0) this.#fastWindows--;
     const sum = sampleVariance + predicted;
     this.#kbps = Math.max(0, (sampleVariance * this.#kbps + predicted * sample) / sum);
     this.#variance = (sampleVariance * predicted) / sum;
   }
 
-  /** The next samples may be far from the last: the target has just risen much, or the line is overused. */
+  /** The next samples may be far from the last: the target has just risen much. */
   expectFastChange(): void {
     this.#fastWindows = FAST_WINDOWS;
   }

@@ -25,12 +25,12 @@ export class DelayBased {
   }
 
   /**
-   * @param state acked rate, where known; whether the source sends less than it may; what a probe found. Packets of a
+   * @param state acked rate, where known; what a probe found. Packets of a
    * probe are left out of the trend: that they queue for a moment is what they are sent for.
    */
   handleFeedback(
     results: FeedbackResults,
-    state: { readonly ackedBps: number | undefined; readonly inAlr: boolean; readonly probeBps: number | undefined },
+    state: { readonly ackedBps: number | undefined; readonly probeBps: number | undefined },
     nowMs: number,
   ): void {
     for (let i = 0; i < results.count; i++) {
@@ -40,11 +40,10 @@ export class DelayBased {
     }
     this.hasRecovered = false;
     if (this.isOverusing) {
-      if (this.rate.isTimeToReduce(state.ackedBps, nowMs))
-        this.rate.update('overusing', state.ackedBps, state.inAlr, nowMs);
+      if (this.rate.isTimeToReduce(state.ackedBps, nowMs)) this.rate.update('overusing', state.ackedBps, nowMs);
     } else {
       if (state.probeBps !== undefined) this.rate.setEstimate(state.probeBps, nowMs);
-      this.rate.update(this.#trend.usage, state.ackedBps, state.inAlr, nowMs);
+      this.rate.update(this.#trend.usage, state.ackedBps, nowMs);
       this.hasRecovered = this.#wasOverusing;
     }
     this.#wasOverusing = this.isOverusing;

@@ -176,9 +176,8 @@ export class GoogleCongestionControl {
     this.#unheardSinceMs = undefined;
     this.#backoffAtMs = Number.POSITIVE_INFINITY;
     if (!Number.isNaN(results.newestSendMs)) this.#measureRtt(nowMs - results.newestSendMs);
-    const probeBps = this.#readArrivals();
-    const inAlr = this.#alr.sinceMs !== undefined;
-    this.#delay.handleFeedback(results, { ackedBps: this.#acked.bps, inAlr, probeBps }, nowMs);
+    const probeBps = this.#readArrivals(nowMs);
+    this.#delay.handleFeedback(results, { ackedBps: this.#acked.bps, probeBps }, nowMs);
     // What an outage has swallowed is no sign of congestion.
     if (!wasSilent) this.#loss.handleFeedback(results, this.#delay.rate.bps, this.#acked.bps);
     this.#followLoss(nowMs);
@@ -187,8 +186,8 @@ export class GoogleCongestionControl {
       this.#probes.handleReturn(this.#beforeSilenceBps, nowMs);
       this.#beforeSilenceBps = 0;
     }
-    if (this.#delay.hasRecovered) this.#probes.handleRecovery(nowMs);
     this.#probes.handleEstimate(this.#situation(), nowMs);
+    if (this.#delay.hasRecovered) this.#probes.handleRecovery(nowMs);
     if (this.#delay.rate.hasOutgrown && this.#loss.state === 'delayBased') this.#probes.handleOutgrown(nowMs);
     this.#advance(nowMs);
   }
@@ -205,8 +204,9 @@ export class GoogleCongestionControl {
   }
 
   /** What arrived goes to the estimators; answers what a probe has found. */
-  #readArrivals(): number | undefined {
+  #readArrivals(nowMs: number): number | undefined {
     let probeBps: number | undefined;
+    this.#acked.isOverused = this.#delay.isOverusing;
     for (let i = 0; i < results.count; i++) {
       const arrivalMs = results.arrivalMs[i]!;
       if (Number.isNaN(arrivalMs)) continue;
@@ -215,16 +215,16 @@ export class GoogleCongestionControl {
       const cluster = results.cluster[i]!;
       if (cluster === 0) continue;
       const bps = this.#found.handlePacket(cluster, bytes, results.sendMs[i]!, arrivalMs);
-      if (bps !== undefined && this.#counts(cluster)) probeBps = bps;
+      if (bps !== undefined && this.#counts(cluster, nowMs)) probeBps = bps;
     }
-    if (probeBps !== undefined || this.#delay.isOverusing) this.#acked.expectFastChange();
+    if (probeBps !== undefined) this.#acked.expectFastChange();
     return probeBps;
   }
 
-  #counts(cluster: number): boolean {
+  #counts(cluster: number, nowMs: number): boolean {
     if (!this.#found.isGrowth(cluster)) return true;
     const { wasUnhindered } = this.#found;
-    if (cluster !== this.#judgedCluster) this.#probes.handleGrowth(wasUnhindered);
+    if (cluster !== this.#judgedCluster) this.#probes.handleGrowth(wasUnhindered, nowMs);
     this.#judgedCluster = cluster;
     return wasUnhindered;
   }

@@ -5,17 +5,17 @@ const ANSWER_MS = 1000;
 const ALR = { intervalMs: 5000, factor: 2 };
 const LOSS_LIMITED = 1.5;
 /** Congested when it would be time: looked at again so much later. */
-const LATER_MS = 500;
+const LATER_MS = 1000;
 const LARGE_DROP = 0.66;
-const AFTER_DROP = { factor: 0.85, withinMs: 5000 };
+const AFTER_DROP = { factor: 0.85, leastMs: 5000 };
 /*
  * A relay's own rule: its source fills the estimate, so it is hardly ever application limited, and 8 % a second take half
- * a minute from 0.3 to 2.5 Mb/s. So it looks further in quiet times too, and at once when more arrives than the line was
- * known to carry. On a full line such a cluster would only measure how much it takes away from others: it counts when it
- * goes through unhindered. The next one then follows when the source has followed, in steps that its frames' bursts
- * don't turn into overuse.
+ * a minute from 0.3 to 2.5 Mb/s. So it looks further in ordinary times too. On a full line such a cluster would only
+ * measure how much it takes away from others: it lasts as long as a frame and more, and counts when it goes through
+ * unhindered. The next one then follows when the source has followed. Overuse soon afterwards shows that others needed
+ * the room, and is answered with patience.
  */
-const GROWTH = { factor: 1.5, leastMs: 1000, firstMs: 5000, mostMs: 20_000 };
+const GROWTH = { factor: 1.5, leastMs: 1000, firstMs: 5000, mostMs: 40_000, proofMs: 3000 };
 
 export interface ProbeSituation {
   readonly estimateBps: number;
@@ -32,9 +32,11 @@ export class ProbeControl {
   #lastBps = 0;
   #lastProbeMs = Number.NEGATIVE_INFINITY;
   #furtherAboveBps = Number.POSITIVE_INFINITY;
+  #patienceMs = GROWTH.firstMs;
   #growthMs = GROWTH.firstMs;
-  #dropMs = Number.NEGATIVE_INFINITY;
-  #beforeDropBps = 0;
+  #grewAtMs = Number.NEGATIVE_INFINITY;
+  #wasOverusing = false;
+  #beforeOveruseBps = 0;
   #notBeforeMs = Number.NEGATIVE_INFINITY;
 
   /** @param add queues a cluster. */
@@ -54,22 +56,27 @@ export class ProbeControl {
     const { estimateBps, loss } = situation;
     const isAnswer = nowMs - this.#lastProbeMs <= ANSWER_MS && estimateBps > this.#furtherAboveBps;
     if (isAnswer && loss === 'delayBased') this.#probe(estimateBps * FURTHER.factor, false, nowMs);
-    if (estimateBps < LARGE_DROP * this.#lastBps) {
-      this.#beforeDropBps = this.#lastBps;
-      this.#dropMs = nowMs;
+    if (situation.isOverusing && !this.#wasOverusing) {
+      this.#beforeOveruseBps = this.#lastBps;
+      if (nowMs - this.#grewAtMs < GROWTH.proofMs) this.#patienceMs = Math.min(this.#patienceMs * 2, GROWTH.mostMs);
+      else this.#patienceMs = Math.max(GROWTH.firstMs, this.#patienceMs / 2);
+      this.#growthMs = this.#patienceMs;
     }
+    this.#wasOverusing = situation.isOverusing;
     this.#lastBps = estimateBps;
   }
 
-  /** Overuse has ended: perhaps it was short. */
+  /** Overuse has ended: perhaps what made the rate fall was short. */
   handleRecovery(nowMs: number): void {
-    if (nowMs - this.#dropMs > AFTER_DROP.withinMs || nowMs - this.#lastProbeMs < AFTER_DROP.withinMs) return;
-    this.#probe(AFTER_DROP.factor * this.#beforeDropBps, true, nowMs);
+    const isLarge = this.#lastBps < LARGE_DROP * this.#beforeOveruseBps;
+    if (!isLarge || nowMs - this.#lastProbeMs < AFTER_DROP.leastMs) return;
+    this.#probe(AFTER_DROP.factor * this.#beforeOveruseBps, true, nowMs);
   }
 
   /** The peer is heard again after silence: what was there before is looked for at once. */
   handleReturn(beforeBps: number, nowMs: number): void {
     this.#probe(AFTER_DROP.factor * beforeBps, true, nowMs);
+    this.#patienceMs = GROWTH.firstMs;
     this.#growthMs = GROWTH.firstMs;
   }
 
@@ -80,9 +87,9 @@ export class ProbeControl {
   }
 
   /** What became of a growth cluster. */
-  handleGrowth(wasUnhindered: boolean): void {
-    const laterMs = Math.max(GROWTH.firstMs, Math.min(this.#growthMs * 2, GROWTH.mostMs));
-    this.#growthMs = wasUnhindered ? GROWTH.leastMs : laterMs;
+  handleGrowth(wasUnhindered: boolean, nowMs: number): void {
+    this.#growthMs = wasUnhindered ? GROWTH.leastMs : this.#patienceMs;
+    if (wasUnhindered) this.#grewAtMs = nowMs;
   }
 
   /** The regular look further, when `nextTimeout` has come. */

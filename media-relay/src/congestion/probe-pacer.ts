@@ -1,6 +1,8 @@
 /* A cluster is at least five packets and 15 ms (libwebrtc's BitrateProber). */
 const PACKETS = 5;
 const CLUSTER_MS = 15;
+/** Longer than a frame of others, between whose bursts a line looks free. */
+const GROWTH_CLUSTER_MS = 50;
 const WAITING = 4;
 /** A cluster that can't be sent, because nobody has padding to send, is given up. */
 const GIVE_UP_MS = 1000;
@@ -37,7 +39,7 @@ export class ProbePacer {
   add(bps: number, isGrowth: boolean): boolean {
     if (this.#waiting.length >= WAITING) return false;
     const id = ++this.#lastId;
-    const leastBytes = Math.round((bps * CLUSTER_MS) / 8000);
+    const leastBytes = Math.round((bps * (isGrowth ? GROWTH_CLUSTER_MS : CLUSTER_MS)) / 8000);
     this.#waiting.push({ id, bps, isGrowth, leastPackets: PACKETS, leastBytes });
     return true;
   }
@@ -72,7 +74,7 @@ export class ProbePacer {
     const running = this.#running;
     if (!running || isComplete(running) || this.#nextMs(running) > nowMs || this.#askedAtMs === nowMs) return 0;
     this.#askedAtMs = nowMs;
-    const each = running.cluster.leastBytes / running.cluster.leastPackets;
+    const each = (running.cluster.bps * CLUSTER_MS) / 8000 / PACKETS;
     return Math.round(Math.min(PADDING_BYTES.most, Math.max(PADDING_BYTES.least, each)));
   }
 

@@ -5,15 +5,22 @@ import type { BandwidthUsage } from './trendline.ts';
 const BETA = 0.85;
 const BELOW_BPS = 5000;
 const GROWTH_PER_S = 1.08;
-const LEAST_STEP_BPS = 1000;
-const LEAST_ADDITIVE_BPS_PER_S = 4000;
+/**
+ * libwebrtc's is 4 kb/s: then the step is proportional to the rate below 300 kb/s, and of several flows one that was pushed
+ * down stays there. Half a packet per double response time at 200 ms is this.
+ */
+const LEAST_ADDITIVE_BPS_PER_S = 20_000;
 const ABOVE_ACKED = 1.5;
 const ABOVE_ACKED_BPS = 10_000;
 /** Added to the round trip: how long an overuse takes to be seen. */
 const RESPONSE_MS = 100;
 const FRAMES_PER_S = 30;
 const PACKET_BITS = 1200 * 8;
-const REDUCTION_MS = { least: 10, most: 200 };
+/**
+ * Between two decreases. libwebrtc waits a round trip of 10 to 200 ms; a relay's source is one more hop and its encoder
+ * away, and with the same time for all, flows with short round trips don't give way to those with long ones.
+ */
+const REDUCTION_MS = 300;
 
 /** Increase by 8 % a second, or about half a packet per response time near what the line is known to carry; decrease to 85 %. */
 export class RateControl {
@@ -34,12 +41,12 @@ export class RateControl {
     this.maxBps = options.maxBps;
   }
 
-  /** Steps with the detector's word. @param ackedBps what arrives, where it is known. @param inAlr the source sends less than it may. */
-  update(usage: BandwidthUsage, ackedBps: number | undefined, inAlr: boolean, nowMs: number): void {
+  /** Steps with the detector's word. @param ackedBps what arrives, where it is known: not much more is allowed. */
+  update(usage: BandwidthUsage, ackedBps: number | undefined, nowMs: number): void {
     this.hasOutgrown = false;
     if (usage === 'overusing') this.#decrease(ackedBps ?? this.bps, nowMs);
     else if (usage === 'underusing') this.#isIncreasing = false;
-    else if (this.#isIncreasing) this.#increase(ackedBps, inAlr, nowMs);
+    else if (this.#isIncreasing) this.#increase(ackedBps, nowMs);
     else {
       this.#isIncreasing = true;
       this.#lastChangeMs = nowMs;
@@ -48,8 +55,7 @@ export class RateControl {
 
   /** While overuse goes on: whether a further decrease is due (a round trip after the last, or far too much is sent). */
   isTimeToReduce(ackedBps: number | undefined, nowMs: number): boolean {
-    const interval = Math.min(REDUCTION_MS.most, Math.max(REDUCTION_MS.least, this.rttMs));
-    if (Number.isNaN(this.#lastDecreaseMs) || nowMs - this.#lastDecreaseMs >= interval) return true;
+    if (Number.isNaN(this.#lastDecreaseMs) || nowMs - this.#lastDecreaseMs >= REDUCTION_MS) return true;
     return ackedBps !== undefined && ackedBps < this.bps / 2;
   }
 
@@ -59,20 +65,18 @@ export class RateControl {
     this.#lastChangeMs = nowMs;
   }
 
-  #increase(ackedBps: number | undefined, inAlr: boolean, nowMs: number): void {
+  #increase(ackedBps: number | undefined, nowMs: number): void {
     if (ackedBps !== undefined && ackedBps > this.#capacity.upperBps) {
       this.#capacity.reset();
       this.hasOutgrown = true;
     }
     const sinceS = Math.min(1, Math.max(0, nowMs - this.#lastChangeMs) / 1000);
     this.#lastChangeMs = nowMs;
-    // A source that sends less than it may proves nothing about more.
-    if (inAlr) return;
     const limit = ackedBps === undefined ? Number.POSITIVE_INFINITY : ABOVE_ACKED * ackedBps + ABOVE_ACKED_BPS;
     if (this.bps >= limit) return;
     const step = this.#capacity.isKnown
       ? this.#additiveBpsPerS() * sinceS
-      : Math.max(this.bps * (GROWTH_PER_S ** sinceS - 1), LEAST_STEP_BPS * sinceS);
+      : Math.max(this.bps * (GROWTH_PER_S ** sinceS - 1), LEAST_ADDITIVE_BPS_PER_S * sinceS);
     this.bps = this.#within(Math.min(this.bps + step, limit));
   }
 

@@ -204,7 +204,7 @@ export const CASES: Readonly<Record<string, Case>> = {
     seconds: 120,
     run: (seed) => {
       const world = new World(seed, { forward: line(3.5 * MBPS) });
-      [0, 20, 40].forEach((s, i) => new MediaFlow(world, { name: `media ${i + 1}`, startMs: s * 1000 }));
+      for (const i of [0, 1, 2]) new MediaFlow(world, { name: `media ${i + 1}`, startMs: i * 20_000 });
       return world.run(120);
     },
     checks: (world) => [
