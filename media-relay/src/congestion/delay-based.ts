@@ -42,7 +42,7 @@ export class DelayBased {
     if (this.isOverusing) {
       if (this.rate.isTimeToReduce(state.ackedBps, nowMs)) this.rate.update('overusing', state.ackedBps, nowMs);
     } else {
-      if (state.probeBps !== undefined) this.rate.setEstimate(state.probeBps, nowMs);
+      if (state.probeBps !== undefined) this.rate.handleProbe(state.probeBps, nowMs);
       this.rate.update(this.#trend.usage, state.ackedBps, nowMs);
       this.hasRecovered = this.#wasOverusing;
     }

@@ -58,7 +58,7 @@ export class GoogleCongestionControl {
   #isStarted = false;
   #unheardSinceMs: number | undefined;
   #backoffAtMs = Number.POSITIVE_INFINITY;
-  #beforeSilenceBps = 0;
+  #isSilent = false;
   #judgedCluster = 0;
   #toldBps: number;
   #paddingBytes = 0;
@@ -172,7 +172,7 @@ export class GoogleCongestionControl {
   }
 
   #learn(nowMs: number): void {
-    const wasSilent = this.#beforeSilenceBps > 0;
+    const wasSilent = this.#isSilent;
     this.#unheardSinceMs = undefined;
     this.#backoffAtMs = Number.POSITIVE_INFINITY;
     if (!Number.isNaN(results.newestSendMs)) this.#measureRtt(nowMs - results.newestSendMs);
@@ -182,11 +182,9 @@ export class GoogleCongestionControl {
     if (!wasSilent) this.#loss.handleFeedback(results, this.#delay.rate.bps, this.#acked.bps);
     this.#followLoss(nowMs);
     this.#conclude(nowMs);
-    if (wasSilent) {
-      this.#probes.handleReturn(this.#beforeSilenceBps, nowMs);
-      this.#beforeSilenceBps = 0;
-    }
     this.#probes.handleEstimate(this.#situation(), nowMs);
+    if (wasSilent) this.#probes.handleReturn(nowMs);
+    this.#isSilent = false;
     if (this.#delay.hasRecovered) this.#probes.handleRecovery(nowMs);
     if (this.#delay.rate.hasOutgrown && this.#loss.state === 'delayBased') this.#probes.handleOutgrown(nowMs);
     this.#advance(nowMs);
@@ -235,7 +233,7 @@ export class GoogleCongestionControl {
   }
 
   #backOff(nowMs: number): void {
-    if (this.#beforeSilenceBps === 0) this.#beforeSilenceBps = this.targetBps;
+    this.#isSilent = true;
     this.#history.forget();
     this.#pacer.clear();
     this.#backoffAtMs = nowMs + SILENCE_STEP_MS;

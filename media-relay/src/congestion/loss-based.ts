@@ -13,7 +13,9 @@ const RAMP_UP = 1.5;
 const RAMP_UP_IN_HOLD = 1.2;
 const INCREASE_WINDOW_MS = 300;
 const MOST_INCREASE = 1.3;
-const HOLD = { firstMs: 300, mostMs: 60_000, factor: 2 };
+const HOLD = { firstMs: 300, mostMs: 3000, factor: 2 };
+/** Less than this in four seconds, and losses limit nothing. */
+const LOW_LOSS = 0.01;
 const LEAST_PROBABILITY = 1e-6;
 
 /** Whose estimate holds: that of delays, or that of losses, which goes down or up. */
@@ -64,9 +66,10 @@ export class LossBased {
       this.#resultKbps = this.state === 'delayBased' ? delayKbps : Math.min(this.#resultKbps, delayKbps);
       return;
     }
-    if (this.#observations.count < LEAST_OBSERVATIONS) {
+    if (this.#observations.count < LEAST_OBSERVATIONS || this.averageLoss < LOW_LOSS) {
       this.#kbps = delayKbps;
       this.#resultKbps = delayKbps;
+      this.#release();
       return;
     }
     this.#estimate(delayKbps, ackedBps === undefined ? undefined : ackedBps / 1000);

@@ -6,8 +6,9 @@ const ALR = { intervalMs: 5000, factor: 2 };
 const LOSS_LIMITED = 1.5;
 /** Congested when it would be time: looked at again so much later. */
 const LATER_MS = 1000;
+/** After a large drop, and once more every other time until it is forgotten: the rate from before. */
 const LARGE_DROP = 0.66;
-const AFTER_DROP = { factor: 0.85, leastMs: 5000 };
+const AFTER_DROP = { factor: 0.85, leastMs: 5000, halfLifeMs: 30_000 };
 /*
  * A relay's own rule: its source fills the estimate, so it is hardly ever application limited, and 8 % a second take half
  * a minute from 0.3 to 2.5 Mb/s. So it looks further in ordinary times too. On a full line such a cluster would only
@@ -15,7 +16,7 @@ const AFTER_DROP = { factor: 0.85, leastMs: 5000 };
  * unhindered. The next one then follows when the source has followed. Overuse soon afterwards shows that others needed
  * the room, and is answered with patience.
  */
-const GROWTH = { factor: 1.5, leastMs: 1000, firstMs: 5000, mostMs: 40_000, proofMs: 3000 };
+const GROWTH = { factor: 1.5, leastMs: 1000, firstMs: 5000, mostMs: 20_000, proofMs: 3000 };
 
 export interface ProbeSituation {
   readonly estimateBps: number;
@@ -36,7 +37,10 @@ export class ProbeControl {
   #growthMs = GROWTH.firstMs;
   #grewAtMs = Number.NEGATIVE_INFINITY;
   #wasOverusing = false;
-  #beforeOveruseBps = 0;
+  #wasLossy = false;
+  #peakBps = 0;
+  #peakMs = 0;
+  #triedPeak = false;
   #notBeforeMs = Number.NEGATIVE_INFINITY;
 
   /** @param add queues a cluster. */
@@ -56,28 +60,26 @@ export class ProbeControl {
     const { estimateBps, loss } = situation;
     const isAnswer = nowMs - this.#lastProbeMs <= ANSWER_MS && estimateBps > this.#furtherAboveBps;
     if (isAnswer && loss === 'delayBased') this.#probe(estimateBps * FURTHER.factor, false, nowMs);
-    if (situation.isOverusing && !this.#wasOverusing) {
-      this.#beforeOveruseBps = this.#lastBps;
-      if (nowMs - this.#grewAtMs < GROWTH.proofMs) this.#patienceMs = Math.min(this.#patienceMs * 2, GROWTH.mostMs);
-      else this.#patienceMs = Math.max(GROWTH.firstMs, this.#patienceMs / 2);
-      this.#growthMs = this.#patienceMs;
-    }
+    if (situation.isOverusing && !this.#wasOverusing) this.#judgeGrowth(nowMs);
     this.#wasOverusing = situation.isOverusing;
     this.#lastBps = estimateBps;
+    this.#peakBps = Math.max(estimateBps, this.#peakBps * 0.5 ** ((nowMs - this.#peakMs) / AFTER_DROP.halfLifeMs));
+    this.#peakMs = nowMs;
+    if (this.#wasLossy && loss === 'delayBased') this.handleReturn(nowMs);
+    this.#wasLossy = loss !== 'delayBased';
   }
 
   /** Overuse has ended: perhaps what made the rate fall was short. */
   handleRecovery(nowMs: number): void {
-    const isLarge = this.#lastBps < LARGE_DROP * this.#beforeOveruseBps;
-    if (!isLarge || nowMs - this.#lastProbeMs < AFTER_DROP.leastMs) return;
-    this.#probe(AFTER_DROP.factor * this.#beforeOveruseBps, true, nowMs);
+    if (this.#hasDropped && nowMs - this.#lastProbeMs >= AFTER_DROP.leastMs) this.#probePeak(nowMs);
   }
 
-  /** The peer is heard again after silence: what was there before is looked for at once. */
-  handleReturn(beforeBps: number, nowMs: number): void {
-    this.#probe(AFTER_DROP.factor * beforeBps, true, nowMs);
+  /** The path is good again, after silence of the peer or losses. */
+  handleReturn(nowMs: number): void {
+    if (!this.#hasDropped) return;
     this.#patienceMs = GROWTH.firstMs;
     this.#growthMs = GROWTH.firstMs;
+    this.#probePeak(nowMs);
   }
 
   /** More arrives than the line was known to carry: it may have become much wider. */
@@ -100,14 +102,34 @@ export class ProbeControl {
       return;
     }
     this.#lastProbeMs = nowMs;
-    const { estimateBps } = situation;
+    if (this.#hasDropped && !this.#triedPeak && situation.loss === 'delayBased') {
+      this.#probePeak(nowMs);
+      return;
+    }
+    this.#triedPeak = false;
     const most = situation.loss === 'increasing' ? LOSS_LIMITED : Number.POSITIVE_INFINITY;
     const factor = Math.min(most, situation.inAlr ? ALR.factor : GROWTH.factor);
-    this.#probe(estimateBps * factor, !situation.inAlr, nowMs);
+    this.#probe(situation.estimateBps * factor, !situation.inAlr, nowMs);
   }
 
   nextTimeout(inAlr: boolean): number {
     return Math.max(this.#notBeforeMs, this.#lastProbeMs + (inAlr ? ALR.intervalMs : this.#growthMs));
+  }
+
+  get #hasDropped(): boolean {
+    return this.#lastBps < LARGE_DROP * this.#peakBps;
+  }
+
+  #judgeGrowth(nowMs: number): void {
+    const wasInVain = nowMs - this.#grewAtMs < GROWTH.proofMs;
+    const patienceMs = wasInVain ? this.#patienceMs * 2 : this.#patienceMs / 2;
+    this.#patienceMs = Math.min(GROWTH.mostMs, Math.max(GROWTH.firstMs, patienceMs));
+    this.#growthMs = this.#patienceMs;
+  }
+
+  #probePeak(nowMs: number): void {
+    this.#triedPeak = true;
+    this.#probe(AFTER_DROP.factor * this.#peakBps, true, nowMs);
   }
 
   #probe(wantedBps: number, isGrowth: boolean, nowMs: number): void {

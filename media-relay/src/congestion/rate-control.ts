@@ -14,6 +14,8 @@ const ABOVE_ACKED = 1.5;
 const ABOVE_ACKED_BPS = 10_000;
 /** Added to the round trip: how long an overuse takes to be seen. */
 const RESPONSE_MS = 100;
+/** So long after a probe what arrives lags behind what the probe has shown to pass. */
+const PROBE_TRUST_MS = 600;
 const FRAMES_PER_S = 30;
 const PACKET_BITS = 1200 * 8;
 /**
@@ -29,6 +31,8 @@ export class RateControl {
   #isIncreasing = false;
   #lastChangeMs = Number.NaN;
   #lastDecreaseMs = Number.NaN;
+  #probeBps = 0;
+  #probeMs = Number.NEGATIVE_INFINITY;
   bps: number;
   maxBps: number;
   rttMs = 200;
@@ -44,7 +48,7 @@ export class RateControl {
   /** Steps with the detector's word. @param ackedBps what arrives, where it is known: not much more is allowed. */
   update(usage: BandwidthUsage, ackedBps: number | undefined, nowMs: number): void {
     this.hasOutgrown = false;
-    if (usage === 'overusing') this.#decrease(ackedBps ?? this.bps, nowMs);
+    if (usage === 'overusing') this.#decrease(this.#passed(ackedBps, nowMs), nowMs);
     else if (usage === 'underusing') this.#isIncreasing = false;
     else if (this.#isIncreasing) this.#increase(ackedBps, nowMs);
     else {
@@ -59,10 +63,23 @@ export class RateControl {
     return ackedBps !== undefined && ackedBps < this.bps / 2;
   }
 
-  /** What a probe found, or what is kept to for another reason. */
+  /** What a probe has found. */
+  handleProbe(bps: number, nowMs: number): void {
+    this.#probeBps = bps;
+    this.#probeMs = nowMs;
+    this.setEstimate(bps, nowMs);
+  }
+
+  /** What is kept to for another reason. */
   setEstimate(bps: number, nowMs: number): void {
     this.bps = this.#within(bps);
     this.#lastChangeMs = nowMs;
+  }
+
+  /** The rate that is known to have passed. */
+  #passed(ackedBps: number | undefined, nowMs: number): number {
+    const bps = ackedBps ?? this.bps;
+    return nowMs - this.#probeMs < PROBE_TRUST_MS ? Math.max(bps, this.#probeBps) : bps;
   }
 
   #increase(ackedBps: number | undefined, nowMs: number): void {

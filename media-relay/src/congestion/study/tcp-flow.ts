@@ -4,8 +4,12 @@ import type { Sender, World } from './world.ts';
 const SEGMENT = 1500;
 const ACK = 40;
 const FIRST_WINDOW = 10;
-const DUPLICATES = 3;
-const LEAST_RTO_MS = 300;
+/** Segments behind a gap that make it a loss. */
+const REORDERING = 3;
+/** Gaps that an acknowledgement names. */
+const MOST_GAPS = 6;
+/** Linux' least of what is added to the round trip. */
+const LEAST_VARIATION_MS = 300;
 const MOST_RTO_MS = 10_000;
 
 export interface TcpFlowOptions {
@@ -13,11 +17,13 @@ export interface TcpFlowOptions {
   readonly startMs: number;
   /** What there is to send; without it, for ever. */
   readonly bytes?: number;
-  /** Added to the line's delay, each way. */
   readonly onDone?: (nowMs: number) => void;
 }
 
-/** A TCP-like competitor: slow start, congestion avoidance, fast retransmit and recovery (RFC 5681, RFC 6582), RTO (RFC 6298). */
+/**
+ * A TCP-like competitor: slow start and congestion avoidance (RFC 5681), recovery with selective acknowledgements
+ * (RFC 6675, simplified: an acknowledgement names the gaps), retransmission timeout (RFC 6298).
+ */
 export class TcpFlow implements Sender {
   readonly name: string;
   readonly isForward = true;
@@ -31,13 +37,16 @@ export class TcpFlow implements Sender {
   readonly #onDone: ((nowMs: number) => void) | undefined;
   readonly #early = new Set<number>();
   readonly #sentAtMs = new Map<number, number>();
+  readonly #sentAgain = new Set<number>();
   #expected = 0;
+  #highest = -1;
   #acked = 0;
   #next = 0;
   #window = FIRST_WINDOW;
   #threshold = Number.POSITIVE_INFINITY;
-  #duplicates = 0;
   #recoverUntil = -1;
+  #beyondGap = 0;
+  #gaps: readonly number[] = [];
   #smoothedMs = Number.NaN;
   #variationMs = 0;
   #backoff = 1;
@@ -56,8 +65,18 @@ export class TcpFlow implements Sender {
     world.net.at(options.startMs, () => this.#fill());
   }
 
+  /** As much as the window has room for: gaps first, then what is new. */
   #fill(): void {
-    while (this.#next < Math.min(this.#acked + Math.floor(this.#window), this.#segments)) this.#send(this.#next++);
+    const lost = this.#gaps.filter((gap) => gap <= this.#recoverUntil && !this.#sentAgain.has(gap));
+    let inFlight = this.#next - this.#acked - this.#beyondGap - lost.length;
+    while (inFlight++ < Math.floor(this.#window)) {
+      const gap = lost.shift();
+      if (gap !== undefined) {
+        this.#sentAgain.add(gap);
+        this.#send(gap);
+      } else if (this.#next < this.#segments) this.#send(this.#next++);
+      else return;
+    }
   }
 
   #send(segment: number): void {
@@ -65,8 +84,7 @@ export class TcpFlow implements Sender {
     const packet = new Uint8Array(SEGMENT);
     writeU32(packet, 0, segment);
     // Karn: of what is sent twice no round trip is measured.
-    if (this.#sentAtMs.has(segment)) this.#sentAtMs.set(segment, Number.NaN);
-    else this.#sentAtMs.set(segment, net.clock.nowMs);
+    this.#sentAtMs.set(segment, this.#sentAtMs.has(segment) ? Number.NaN : net.clock.nowMs);
     this.sentBytes += SEGMENT;
     net.send(this.#near, this.#far, packet);
     if (!this.#timer) this.#arm();
@@ -76,18 +94,26 @@ export class TcpFlow implements Sender {
     this.receivedBytes += bytes.length;
     const segment = readU32(bytes, 0);
     if (segment >= this.#expected) this.#early.add(segment);
+    this.#highest = Math.max(this.#highest, segment);
     while (this.#early.delete(this.#expected)) this.#expected++;
     const ack = new Uint8Array(ACK);
     writeU32(ack, 0, this.#expected);
+    writeU32(ack, 4, this.#early.size);
+    let gaps = 0;
+    for (let at = this.#expected; at < this.#highest && gaps < MOST_GAPS; at++) {
+      if (!this.#early.has(at)) writeU32(ack, 12 + 4 * gaps++, at);
+    }
+    writeU32(ack, 8, gaps);
     this.#world.net.send(this.#far, this.#near, ack);
   }
 
   #readAck(bytes: Uint8Array, nowMs: number): void {
     const acked = readU32(bytes, 0);
+    if (acked < this.#acked) return;
+    this.#beyondGap = readU32(bytes, 4);
+    this.#gaps = Array.from({ length: readU32(bytes, 8) }, (_, i) => readU32(bytes, 12 + 4 * i));
     if (acked > this.#acked) this.#advance(acked, nowMs);
-    else if (this.#next > this.#acked && ++this.#duplicates === DUPLICATES && this.#acked > this.#recoverUntil)
-      this.#retransmitFast();
-    else if (this.#acked <= this.#recoverUntil) this.#window++;
+    if (this.#beyondGap >= REORDERING && this.#recoverUntil < 0) this.#recover();
     this.#fill();
   }
 
@@ -97,26 +123,29 @@ export class TcpFlow implements Sender {
     for (let segment = this.#acked; segment < acked; segment++) this.#sentAtMs.delete(segment);
     this.#acked = acked;
     this.#next = Math.max(this.#next, acked);
-    this.#duplicates = 0;
     this.#backoff = 1;
-    if (acked <= this.#recoverUntil) {
-      this.#send(acked);
-      this.#window = Math.max(1, this.#window - more + 1);
-    } else if (this.#recoverUntil >= 0) {
-      this.#window = this.#threshold;
+    if (acked > this.#recoverUntil) {
       this.#recoverUntil = -1;
-    } else this.#window += this.#window < this.#threshold ? more : more / this.#window;
+      this.#sentAgain.clear();
+      // At most two for one acknowledgement, however much it covers (RFC 5681 3.1).
+      this.#window += this.#window < this.#threshold ? Math.min(more, 2) : Math.min(more, 2) / this.#window;
+    }
     this.#timer?.();
     this.#timer = undefined;
     if (acked >= this.#segments) this.#onDone?.(nowMs);
     else if (this.#next > acked) this.#arm();
   }
 
-  #retransmitFast(): void {
+  #recover(): void {
     this.#threshold = Math.max(2, (this.#next - this.#acked) / 2);
-    this.#window = this.#threshold + DUPLICATES;
+    this.#window = this.#threshold;
     this.#recoverUntil = this.#next - 1;
-    this.#send(this.#acked);
+    const [first] = this.#gaps;
+    if (first === undefined) return;
+    this.#sentAgain.add(first);
+    this.#timer?.();
+    this.#timer = undefined;
+    this.#send(first);
   }
 
   #measure(rttMs: number): void {
@@ -131,19 +160,25 @@ export class TcpFlow implements Sender {
   }
 
   #arm(): void {
-    const measured = Number.isNaN(this.#smoothedMs) ? 1000 : this.#smoothedMs + 4 * this.#variationMs;
-    const rtoMs = Math.min(MOST_RTO_MS, Math.max(LEAST_RTO_MS, measured) * this.#backoff);
+    const waitMs = Math.max(LEAST_VARIATION_MS, 4 * this.#variationMs);
+    const rtoMs = Math.min(
+      MOST_RTO_MS,
+      (Number.isNaN(this.#smoothedMs) ? 700 : this.#smoothedMs + waitMs) * this.#backoff,
+    );
     const { net } = this.#world;
     this.#timer = net.at(net.clock.nowMs + rtoMs, () => this.#timeOut());
   }
 
+  /** Everything that isn't known to have arrived counts as lost. */
   #timeOut(): void {
     this.#timer = undefined;
     this.#threshold = Math.max(2, (this.#next - this.#acked) / 2);
     this.#window = 1;
     this.#backoff = Math.min(this.#backoff * 2, 64);
-    this.#duplicates = 0;
     this.#recoverUntil = -1;
+    this.#sentAgain.clear();
+    this.#gaps = [];
+    this.#beyondGap = 0;
     this.#next = this.#acked;
     this.#fill();
   }
