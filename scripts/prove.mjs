@@ -1,5 +1,5 @@
 // `npm run prove -- <part> …`: proofs that take longer than `npm test` may. Each writes `prove-results/<part>.json`.
-// A part is made of test files, or of studies: programs that end with figures (interop-tests/src/studies).
+// A part is made of test files, or of studies: programs that end with figures (interop-tests/src/studies, or the part's own).
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { arch, cpus, release, tmpdir } from 'node:os';
@@ -55,6 +55,23 @@ const PARTS = {
       'turn-flood': 'floods of Allocates, garbage and half-open TLS: relayed voice goes on, memory is flat (3 min)',
     },
   },
+  congestion: {
+    words:
+      'rate adaptation in the virtual network after RFC 8867, plots in prove-results/congestion/index.html (1 min)',
+    program: 'media-relay/src/congestion/study/main.ts',
+    studies: {
+      'variable-capacity': '5.1 one flow on a line that changes',
+      'multiple-flows': '5.2 two flows on a line that changes',
+      'feedback-congestion': '5.3 media both ways, so that feedback waits too',
+      'competing-flows': '5.4 three flows that come one after the other',
+      'rtt-fairness': '5.5 five flows with different round trips',
+      'long-tcp': '5.6 beside a long TCP flow',
+      'short-tcp': '5.7 beside short TCP flows',
+      'pause-resume': '5.8 one of three flows pauses',
+      'random-loss': '5 % random loss',
+      healing: 'heavy loss and an outage that end',
+    },
+  },
 };
 
 /** What studies may be told, beside their names. */
@@ -105,7 +122,7 @@ function proveByStudies(part, only) {
   const studies = only === undefined ? {} : (readJson(join(root, path))?.studies ?? {});
   const asked = only === undefined ? Object.keys(PARTS[part].studies) : [only];
   for (const name of asked) {
-    studies[name] = study(name, studies.rate?.figures?.highest);
+    studies[name] = study(part, name, studies.rate?.figures?.highest);
     const checks = Object.values(studies).flatMap(({ checks }) => checks);
     const summary = {
       met: checks.filter(({ isMet }) => isMet).length,
@@ -119,7 +136,7 @@ function proveByStudies(part, only) {
 }
 
 /** @param highest the rates that were found, which are what floods are measured by */
-function study(name, highest) {
+function study(part, name, highest) {
   const folder = mkdtempSync(join(tmpdir(), 'offhook-prove-'));
   const result = join(folder, 'result.json');
   const startedAt = new Date();
@@ -134,7 +151,7 @@ function study(name, highest) {
     value === undefined ? [] : [`--${option}`, String(value)],
   );
   try {
-    const program = join(root, 'interop-tests/src/studies/main.ts');
+    const program = join(root, PARTS[part].program ?? 'interop-tests/src/studies/main.ts');
     spawnSync(process.execPath, [program, name, ...args, '--result', result], { cwd: root, stdio: 'inherit' });
     const outcome = readJson(result) ?? { checks: [], figures: { problem: 'it ended without a result' } };
     return {

@@ -63,7 +63,9 @@ export class ProbeControl {
     if (situation.isOverusing && !this.#wasOverusing) this.#judgeGrowth(nowMs);
     this.#wasOverusing = situation.isOverusing;
     this.#lastBps = estimateBps;
-    this.#peakBps = Math.max(estimateBps, this.#peakBps * 0.5 ** ((nowMs - this.#peakMs) / AFTER_DROP.halfLifeMs));
+    // Silence is no time: nothing was learnt in it.
+    const sinceMs = Math.min(nowMs - this.#peakMs, ANSWER_MS);
+    this.#peakBps = Math.max(estimateBps, this.#peakBps * 0.5 ** (sinceMs / AFTER_DROP.halfLifeMs));
     this.#peakMs = nowMs;
     if (this.#wasLossy && loss === 'delayBased') this.handleReturn(nowMs);
     this.#wasLossy = loss !== 'delayBased';

@@ -5,7 +5,7 @@ const CLUSTER_MS = 15;
 const GROWTH_CLUSTER_MS = 50;
 const WAITING = 4;
 /** A cluster that can't be sent, because nobody has padding to send, is given up. */
-const GIVE_UP_MS = 1000;
+const GIVE_UP_MS = 300;
 const PADDING_BYTES = { least: 200, most: 1200 };
 
 export interface ProbeCluster {

@@ -58,17 +58,27 @@ function shares(world: World, fromS: number, toS: number): number {
   return fairness(world.curves.map(({ receivedBps }) => meanBps(receivedBps, fromS, toS)));
 }
 
-/** Seeded exponential pauses and uniform sizes, ten users one after the other each (RFC 8867 5.7). */
+/** Users with pauses and sizes drawn anew each time (RFC 8867 5.7), seen as one. */
 function shortFlows(world: World, users: number): void {
-  for (let user = 0; user < users; user++) {
-    const next = (nowMs: number) => {
-      const pauseMs = -Math.log(1 - world.random.next()) * 10_000;
-      const bytes = 100_000 + world.random.next() * 900_000;
-      const startMs = nowMs + pauseMs;
-      if (startMs < 120_000) world.watch(new TcpFlow(world, { name: `tcp ${user + 1}`, startMs, bytes, onDone: next }));
-    };
-    next(0);
-  }
+  const flows: TcpFlow[] = [];
+  const sum = (pick: (flow: TcpFlow) => number) => flows.reduce((total, flow) => total + pick(flow), 0);
+  world.watch({
+    name: 'short TCP flows',
+    isForward: true,
+    targetBps: undefined,
+    get sentBytes() {
+      return sum((flow) => flow.sentBytes);
+    },
+    get receivedBytes() {
+      return sum((flow) => flow.receivedBytes);
+    },
+  });
+  const next = (nowMs: number) => {
+    const pauseMs = -Math.log(1 - world.random.next()) * 10_000;
+    const bytes = 100_000 + world.random.next() * 900_000;
+    flows.push(new TcpFlow(world, { startMs: nowMs + pauseMs, bytes, onDone: next }));
+  };
+  for (let user = 0; user < users; user++) next(0);
 }
 
 export const CASES: Readonly<Record<string, Case>> = {
@@ -246,7 +256,8 @@ export const CASES: Readonly<Record<string, Case>> = {
     seconds: 120,
     run: (seed) => {
       const world = new World(seed, { forward: line(2 * MBPS) });
-      world.watch(new TcpFlow(world, { name: 'tcp', startMs: 0 }));
+      const tcp = new TcpFlow(world, { startMs: 0 });
+      world.watch(tcp);
       new MediaFlow(world, { name: 'media', startMs: 5000 });
       return world.run(120);
     },

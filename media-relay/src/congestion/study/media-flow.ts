@@ -7,10 +7,7 @@ import {
   writeRtpHeader,
   writeTransportSequence,
 } from '@offhook/core';
-import { ArrivalLog } from '../arrival-log.ts';
-import { type CongestionCommand, GoogleCongestionControl } from '../google.ts';
-import { RembThrottler } from '../remb-throttler.ts';
-import { PacketUse } from '../send-history.ts';
+import { ArrivalLog, type CongestionCommand, GoogleCongestionControl, PacketUse, RembThrottler } from '../index.ts';
 import { MediaSource } from './media-source.ts';
 import type { Sender, World } from './world.ts';
 

@@ -1,5 +1,5 @@
 import type { Random, VirtualClock } from '@offhook/core';
-import { PacketUse } from '../send-history.ts';
+import { PacketUse } from '../index.ts';
 
 const FRAMES_PER_S = 30;
 const FRAME_MS = 1000 / FRAMES_PER_S;

@@ -13,7 +13,6 @@ const LEAST_VARIATION_MS = 300;
 const MOST_RTO_MS = 10_000;
 
 export interface TcpFlowOptions {
-  readonly name: string;
   readonly startMs: number;
   /** What there is to send; without it, for ever. */
   readonly bytes?: number;
@@ -25,7 +24,7 @@ export interface TcpFlowOptions {
  * (RFC 6675, simplified: an acknowledgement names the gaps), retransmission timeout (RFC 6298).
  */
 export class TcpFlow implements Sender {
-  readonly name: string;
+  readonly name = 'TCP';
   readonly isForward = true;
   readonly targetBps = undefined;
   sentBytes = 0;
@@ -53,7 +52,6 @@ export class TcpFlow implements Sender {
   #timer: Cancel | undefined;
 
   constructor(world: World, options: TcpFlowOptions) {
-    this.name = options.name;
     this.#world = world;
     this.#segments = options.bytes === undefined ? Number.POSITIVE_INFINITY : Math.ceil(options.bytes / SEGMENT);
     this.#onDone = options.onDone;
