@@ -40,7 +40,7 @@ const results = new FeedbackResults();
 
 /**
  * Google congestion control of one downstream, sender's side (draft-ietf-rmcat-gcc-02 with libwebrtc's changes). One call
- * per packet sent, one per feedback packet; after each, and after `handleTimeout`, drain `poll()`.
+ * per packet sent, one per feedback packet; after that, and after `handleTimeout`, drain `poll()` and arm `nextTimeout()`.
  */
 export class GoogleCongestionControl {
   readonly #history: SendHistory;
@@ -86,17 +86,18 @@ export class GoogleCongestionControl {
   handleStart(nowMs: number): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
+    this.#backoffAtMs = nowMs + SILENCE_MS;
     this.#probes.start(this.targetBps, nowMs);
     this.#advance(nowMs);
   }
 
   /**
    * A packet is about to be sent, of that many bytes with its RTP header and SRTP tag. Answers the transport-wide
-   * sequence number that it has to carry.
+   * sequence number that it has to carry. No command comes of it and no deadline becomes earlier, so there is nothing to
+   * drain or to arm.
    */
   handleSent(use: PacketUse, bytes: number, nowMs: number): number {
     this.#unheardSinceMs ??= nowMs;
-    if (this.#backoffAtMs === Number.POSITIVE_INFINITY) this.#backoffAtMs = nowMs + SILENCE_MS;
     this.#rates.handleSent(use, bytes, nowMs);
     if (use !== PacketUse.padding) this.#alr.handleSent(bytes, this.targetBps, nowMs);
     return this.#history.add(bytes, this.#pacer.handleSent(bytes), nowMs);
@@ -129,7 +130,7 @@ export class GoogleCongestionControl {
   }
 
   handleTimeout(nowMs: number): void {
-    if (nowMs >= this.#backoffAtMs) this.#backOff(nowMs);
+    if (nowMs >= this.#backoffAtMs) this.#judgeSilence(nowMs);
     this.#alr.handleSent(0, this.targetBps, nowMs);
     if (this.#isStarted) this.#probes.handleTimeout(this.#situation(), nowMs);
     this.#advance(nowMs);
@@ -174,7 +175,7 @@ export class GoogleCongestionControl {
   #learn(nowMs: number): void {
     const wasSilent = this.#isSilent;
     this.#unheardSinceMs = undefined;
-    this.#backoffAtMs = Number.POSITIVE_INFINITY;
+    this.#backoffAtMs = nowMs + SILENCE_MS;
     if (!Number.isNaN(results.newestSendMs)) this.#measureRtt(nowMs - results.newestSendMs);
     const probeBps = this.#readArrivals(nowMs);
     this.#delay.handleFeedback(results, { ackedBps: this.#acked.bps, probeBps }, nowMs);
@@ -230,6 +231,13 @@ export class GoogleCongestionControl {
   #measureRtt(sampleMs: number): void {
     this.rttMs = this.rttMs === undefined ? sampleMs : this.rttMs + RTT_WEIGHT * (sampleMs - this.rttMs);
     this.#delay.rate.rttMs = this.rttMs;
+  }
+
+  /** Nobody is silent who wasn't asked. */
+  #judgeSilence(nowMs: number): void {
+    const dueAtMs = (this.#unheardSinceMs ?? nowMs) + SILENCE_MS;
+    if (nowMs < dueAtMs) this.#backoffAtMs = dueAtMs;
+    else this.#backOff(nowMs);
   }
 
   #backOff(nowMs: number): void {
