@@ -42,7 +42,9 @@ export class DelayBased {
     if (this.isOverusing) {
       if (this.rate.isTimeToReduce(state.ackedBps, nowMs)) this.rate.update('overusing', state.ackedBps, nowMs);
     } else {
-      if (state.probeBps !== undefined) this.rate.handleProbe(state.probeBps, nowMs);
+      // It raises the rate; it lowers it only at the start. Later it would tell what others left to it in that moment.
+      const { probeBps = 0, ackedBps } = state;
+      if (probeBps > this.rate.bps || (probeBps > 0 && ackedBps === undefined)) this.rate.handleProbe(probeBps, nowMs);
       this.rate.update(this.#trend.usage, state.ackedBps, nowMs);
       this.hasRecovered = this.#wasOverusing;
     }
