@@ -1,5 +1,5 @@
 // `npm run prove -- <part> …`: proofs that take longer than `npm test` may. Each writes `prove-results/<part>.json`.
-// A part is made of test files, or of studies: programs that end with figures (interop-tests/src/studies).
+// A part is made of test files, or of studies: programs that end with figures (interop-tests/src/studies, or the part's own).
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { arch, cpus, release, tmpdir } from 'node:os';
@@ -67,6 +67,23 @@ const PARTS = {
     words: 'the TURN server under attack; turn:<study> is one of them alone',
     studies: {
       'turn-flood': 'floods of Allocates, garbage and half-open TLS: relayed voice goes on, memory is flat (3 min)',
+    },
+  },
+  congestion: {
+    words:
+      'rate adaptation in the virtual network after RFC 8867, plots in prove-results/congestion/index.html (1 min)',
+    program: 'media-relay/src/congestion/study/main.ts',
+    studies: {
+      'variable-capacity': '5.1 one flow on a line that changes',
+      'multiple-flows': '5.2 two flows on a line that changes',
+      'feedback-congestion': '5.3 media both ways, so that feedback waits too',
+      'competing-flows': '5.4 three flows that come one after the other',
+      'rtt-fairness': '5.5 five flows with different round trips',
+      'long-tcp': '5.6 beside a long TCP flow',
+      'short-tcp': '5.7 beside short TCP flows',
+      'pause-resume': '5.8 one of three flows pauses',
+      'random-loss': '5 % random loss',
+      healing: 'heavy loss and an outage that end',
     },
   },
 };

@@ -1,2 +1,3 @@
+export * from './capacity.ts';
 export * from './link.ts';
 export * from './loss.ts';

@@ -7,4 +7,7 @@ export * from './rtcp.ts';
 export * from './rtcp-read.ts';
 export * from './rtcp-write.ts';
 export * from './rtx.ts';
+export * from './tmmb.ts';
+export * from './transport-cc.ts';
+export * from './transport-sequence.ts';
 export * from './xr.ts';

@@ -1,0 +1,6 @@
+export { ArrivalLog } from './arrival-log.ts';
+export { type CongestionCommand, type CongestionOptions, GoogleCongestionControl } from './google.ts';
+export { LayerChoice } from './layer-choice.ts';
+export { RembThrottler } from './remb-throttler.ts';
+export { ReportControl } from './report-control.ts';
+export { PacketUse } from './send-history.ts';
