@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { lacking, SPEECH } from './src/peers.ts';
-import { assertHears, middle } from './src/proof.ts';
-import { Rtpengine } from './src/rtpengine.ts';
-import { Stage } from './src/stage.ts';
-import { anyPorts, System } from './src/system.ts';
+import { lacking, SPEECH } from '../src/peers.ts';
+import { assertHears, middle } from '../src/proof.ts';
+import { Rtpengine } from '../src/rtpengine.ts';
+import { Stage } from '../src/stage.ts';
+import { anyPorts, System } from '../src/system.ts';
 
 const skip = lacking(...SPEECH, 'baresip', 'openssl', 'rtpengine');
 const HEARD_S = 5;
