@@ -96,7 +96,7 @@ export class ReceivedStream {
     this.#jitterKhz = 0;
     this.#jitter = 0;
     this.lastMs = Math.floor(nowMs);
-    this.mark(this.reported, nowMs);
+    this.mark(this.reported, Number.NEGATIVE_INFINITY); // never yet
     this.mark(this.sampled, nowMs);
   }
 

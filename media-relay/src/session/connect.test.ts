@@ -154,11 +154,12 @@ test('from an opaque call into a terminated one DTLS becomes ours, and back it i
   assert.deepEqual([a.opaquePeer, b.opaquePeer, b.dtls], [b, a, undefined]);
   assert.equal(move(bench, 'two', 'one'), undefined);
   assert.deepEqual([a.opaquePeer, b.opaquePeer, b.secured, b.dtls?.state], [undefined, undefined, true, 'waiting']);
+  assert.ok(b.reports);
   bench.answer('c', 'b', answer, { callId: 'two' });
   assert.equal(leg(bench, 'two', 'b').bundle, b);
 
   assert.equal(move(bench, 'one', 'two'), undefined);
-  assert.deepEqual([a.opaquePeer, b.opaquePeer, b.secured, b.dtls], [b, a, false, undefined]);
+  assert.deepEqual([a.opaquePeer, b.opaquePeer, b.secured, b.dtls, b.reports], [b, a, false, undefined, undefined]);
   bench.offer('a', offer, { callId: 'one', ...opaque });
   bench.answer('a', 'b', answer, { callId: 'one', opaque: true });
   bench.end('one', 'two');

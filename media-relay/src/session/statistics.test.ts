@@ -136,13 +136,14 @@ test('our own reports go to each peer that sends, and to nobody else', () => {
     assert.deepEqual([readReportBlocks(report, 0)[0]!.ssrc, rtcpSsrc(report, 0)], [A, scene.leg(0).reports!.ssrc]);
   }
   assert.equal(scene.sent.get(scene.leg(1))!.length, 0);
-  assert.deepEqual([scene.router.reports, scene.leg(0).rtcpOut], [toA.length, toA.length]);
+  const count = toA.length;
+  assert.deepEqual([scene.router.reports, scene.leg(0).rtcpOut], [count, count]);
   scene.leg(0).rtcpBudget = 40;
   for (let ms = 10_000; ms < 20_000; ms += 20) {
     scene.rtp(0, { ssrc: A, sequence: ms / 20 }, ms);
     scene.tick(ms);
   }
-  assert.equal(scene.router.reports, toA.length, 'nothing to an address that nobody has answered from');
+  assert.equal(scene.router.reports, count, 'nothing to an address that nobody has answered from');
   scene.bench.end();
 });
 
@@ -189,6 +190,11 @@ test('an echo reports nothing of its own, but is measured; an opaque call has no
   assert.deepEqual(statisticsOf(bench.book.find('call')!, 0)[0]!.media, [{ index: 0, type: 'audio' }]);
   bench.end();
   bench.offer('a', golden('chromium-audio-offer'), PLAIN);
-  assert.notEqual(bench.book.find('call')!.legs[0]!.transports()[0]!.reports, undefined);
+  const transports = bench.book.find('call')!.legs.map((leg) => leg.transports()[0]!);
+  assert.ok(transports.every((t) => t.reports !== undefined));
   bench.end();
+  assert.ok(
+    transports.every((t) => t.reports === undefined),
+    'no timer outlives its transport',
+  );
 });
