@@ -56,6 +56,13 @@ const PARTS = {
     },
     program: 'media-relay/src/recovery/prove.ts',
   },
+  relay: {
+    words: 'the media relay under attack; relay:<study> is one of them alone',
+    studies: {
+      'relay-spray':
+        'its ports sprayed by a third host for the length of 1,000 calls: nothing leaks, nobody is disturbed (1 min)',
+    },
+  },
   turn: {
     words: 'the TURN server under attack; turn:<study> is one of them alone',
     studies: {

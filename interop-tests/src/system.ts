@@ -32,6 +32,7 @@ interface MediaSettings {
   readonly path?: 'opaque' | 'terminated' | 'none';
   /** Seconds without media after which the relay gives a call up. */
   readonly timeoutS?: number;
+  readonly workers?: number;
 }
 
 /** A configuration in which every port is any free one. */

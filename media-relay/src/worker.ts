@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { Deadlines, type NgDictionary, readU32, type SocketAddress } from '@offhook/core';
+import { Deadlines, hex, type NgDictionary, readU32, type SocketAddress } from '@offhook/core';
 import {
   MachineTimer,
   monotonicMs,
@@ -142,6 +142,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   };
   let isDraining = false;
   const context: ControlContext = {
+    instance: hex(nodeCrypto.randomBytes(8)),
     book,
     ports,
     counters,

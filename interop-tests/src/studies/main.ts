@@ -8,6 +8,7 @@ import { flood } from './flood.ts';
 import { idle } from './idle.ts';
 import { LOAD_CPU, pin } from './process.ts';
 import { rate } from './rate.ts';
+import { relaySpray } from './relay-spray.ts';
 import type { Outcome, Study } from './study.ts';
 import { turnFlood } from './turn-flood.ts';
 
@@ -16,6 +17,7 @@ const STUDIES: Readonly<Record<string, Study>> = {
   rate,
   idle,
   flood,
+  'relay-spray': relaySpray,
   'turn-flood': turnFlood,
 };
 

@@ -18,6 +18,8 @@ export interface ControlCounters {
 }
 
 export interface ControlContext {
+  /** Random: who pings learns from another one that this relay was started anew and has none of the calls of before. */
+  readonly instance: string;
   readonly book: SessionBook;
   readonly ports: PortPool;
   readonly counters: ControlCounters;
@@ -44,7 +46,7 @@ async function run(context: ControlContext, message: NgDictionary): Promise<NgDi
   const { command } = message;
   switch (command) {
     case 'ping':
-      return { result: 'pong', 'offhook-verbs': [...OFFHOOK_VERBS] };
+      return { result: 'pong', 'offhook-verbs': [...OFFHOOK_VERBS], 'offhook-instance': context.instance };
     case 'offer':
     case 'answer':
     case 'echo':

@@ -234,6 +234,8 @@ export interface Call {
   readonly change: CallTimer;
   /** Time to ask the relay whether it still has the call. */
   readonly check: CallTimer;
+  /** Its relay is gone, and it is on its way to another one. */
+  reanchoring?: { tries: number };
   /** What both sides last agreed upon: a refused change leads back to it. */
   agreed?: Agreement;
   /** The most m= lines that the relay has seen of this call; a session never has fewer (RFC 3264 8). */

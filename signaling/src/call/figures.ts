@@ -19,6 +19,8 @@ export class CallFigures {
   noPrack = 0;
   prackFailed = 0;
   mediaLost = 0;
+  /** Calls that went on at another media relay after theirs was gone. */
+  reanchored = 0;
   /** Completed by this server on REFER. */
   transferred = 0;
   /** Taken over from a process that died. */

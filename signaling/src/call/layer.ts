@@ -24,6 +24,7 @@ import { LegTable } from './leg-table.ts';
 import { deleteCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
 import { findAgain } from './outside.ts';
+import { reanchor } from './reanchor.ts';
 import { acknowledgesStopped, handlePrack, resetReliable, stopReliable } from './reliable.ts';
 import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
@@ -238,6 +239,12 @@ export class CallLayer implements CallContext {
   }
 
   /** Ends every call: the server stops for good. */
+  /** A media relay is gone, with the calls of these names: they go on at another one. */
+  handleRelayLost(ngCallIds: ReadonlySet<string>, nowMs: number): void {
+    const calls = this.#calls.all().filter(({ ngCallId }) => ngCallId !== undefined && ngCallIds.has(ngCallId));
+    reanchor(this, calls, nowMs);
+  }
+
   hangUpAll(words: string, nowMs: number): void {
     for (const call of this.#calls.all()) {
       if (call.state === 'answered') {

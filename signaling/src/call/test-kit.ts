@@ -66,6 +66,7 @@ export function stage(
   /** The relay's legs by call and tag; a number stands for a leg's ports and keys. */
   const relayLegs = new Map<string, Map<string, number>>();
   let ports = 0;
+  let instance = 1;
   const ended: string[] = [];
   /** Calls that wait for a decision (`core: { routing: 'asked' }`). */
   const asked: RouteCommand[] = [];
@@ -89,6 +90,7 @@ export function stage(
   };
   const clock = { now: 0 };
   let held: (() => void)[] | undefined;
+  let isRelayGone = false;
   let heldOnly: string | undefined;
   const settle = () => {
     for (let c = core.poll(); c; c = core.poll()) {
@@ -98,12 +100,12 @@ export function stage(
         outbox.push({ flow: c.flow, message });
       } else if (c.kind === 'relay') {
         const { cookie, message } = decodeNg(c.bytes)!;
-        if (options.relayIsDown) continue;
+        if (options.relayIsDown || isRelayGone) continue;
         // A relay carries out a repeated command once (the cookie tells), and repeats its answer.
         const answer = () => {
           const said = answers.get(cookie) ?? encodeNg(cookie, reply(message), 'bencode');
           answers.set(cookie, said);
-          core.handleRelayDatagram(said, 0, clock.now);
+          core.handleRelayDatagram(said, c.relay, clock.now);
         };
         if (held && message.command !== 'ping' && (heldOnly ?? message.command) === message.command) held.push(answer);
         else answer();
@@ -122,7 +124,8 @@ export function stage(
   };
   const reply = (message: NgDictionary): NgDictionary => {
     const callId = String(message['call-id']);
-    if (message.command === 'ping') return { result: 'pong', 'offhook-verbs': ['echo', 'connect'] };
+    if (message.command === 'ping')
+      return { result: 'pong', 'offhook-verbs': ['echo', 'connect'], 'offhook-instance': `${instance}` };
     ng.push(message);
     if (message.command === 'query')
       return alive.has(callId) ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
@@ -310,6 +313,19 @@ export function stage(
     advance,
     settle,
     assertNothingLeft,
+    /** The relay dies; `returns` starts another one, which knows nothing. */
+    killRelay: () => {
+      isRelayGone = true;
+      alive.clear();
+      relayLegs.clear();
+      core.handleRelayRefused(0, clock.now);
+      settle();
+    },
+    relayReturns: (afterMs = 1500) => {
+      isRelayGone = false;
+      instance++;
+      advance(afterMs);
+    },
     /** The relay thinks until `release`: over everything, or over one of its verbs. */
     hold: (command?: string) => {
       held ??= [];

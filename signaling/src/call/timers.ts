@@ -3,6 +3,7 @@ import type { CallContext } from './context.ts';
 import { ringOver } from './hunt.ts';
 import { isUnknownCall, queryCommand } from './media.ts';
 import { giveUp, stillRinging } from './outcome.ts';
+import { reanchorAgain } from './reanchor.ts';
 import { sessionDue } from './refresh.ts';
 import { repeatProvisional } from './reliable.ts';
 import { cancelRenegotiation } from './renegotiate.ts';
@@ -70,12 +71,16 @@ export function fire(context: CallContext, timer: CallTimer, nowMs: number): voi
   }
 }
 
-/** A relay that was restarted, or that gave a silent call up, has none: then nobody hears anybody. */
+/** A relay that gave a silent call up has none: then nobody hears anybody. */
 function check(context: CallContext, call: Call, nowMs: number): void {
+  if (call.reanchoring) {
+    reanchorAgain(context, call, nowMs);
+    return;
+  }
   if (call.ngCallId === undefined || (call.isUnrelayed && !call.isTerminated)) return;
   context.setTimer(call.check, nowMs + context.limits.checkMs);
   context.media(call, queryCommand(call.ngCallId), nowMs, (result, now) => {
-    if ('ok' in result || !isUnknownCall(result.error)) return;
+    if ('ok' in result || !isUnknownCall(result.error) || call.reanchoring) return;
     context.counters.mediaLost++;
     context.hangUp(call, { status: 480, words: 'no media came for too long, or the media relay was restarted' }, now);
   });

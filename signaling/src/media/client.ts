@@ -5,11 +5,14 @@ export type NgResult = { readonly ok: NgDictionary } | { readonly error: string 
 
 export type MediaClientCommand =
   | { readonly kind: 'send'; readonly relay: number; readonly bytes: Uint8Array }
-  | { readonly kind: 'result'; readonly id: number; readonly result: NgResult };
+  | { readonly kind: 'result'; readonly id: number; readonly result: NgResult }
+  /** The relay that had these calls is gone for certain; the next command of each goes to another one. */
+  | { readonly kind: 'lost'; readonly callIds: ReadonlySet<string> };
 
 const RETRANSMIT_MS = 500;
 const TRIES = 5;
-const PING_MS = 5000;
+const GONE = 'the media relay does not answer: it has ended';
+const PING_MS = 1000;
 
 interface Pending {
   readonly id: number;
@@ -24,6 +27,8 @@ interface Pending {
 interface Relay {
   healthy: boolean;
   readonly verbs: Set<string>;
+  /** Which process it is, as it says itself; rtpengine doesn't. */
+  instance: string | undefined;
 }
 
 /** A call at its relay. A relay that comes back must not get commands for a call it never saw, so the relay stays. */
@@ -56,6 +61,7 @@ export class MediaClient {
     this.#relays = Array.from({ length: options.relays }, () => ({
       healthy: true,
       verbs: new Set<string>(),
+      instance: undefined,
     }));
     for (let i = 0; i < options.relays; i++) this.#pings.set(i, options.nowMs);
   }
@@ -138,6 +144,11 @@ export class MediaClient {
     state.healthy = true;
     const { message } = answer;
     if (pending.id < 0) {
+      const instance = message['offhook-instance'];
+      if (typeof instance === 'string') {
+        if (state.instance !== undefined && state.instance !== instance) this.#lose(relay);
+        state.instance = instance;
+      }
       state.verbs.clear();
       const verbs = message['offhook-verbs'];
       if (Array.isArray(verbs)) for (const verb of verbs) if (typeof verb === 'string') state.verbs.add(verb);
@@ -149,6 +160,35 @@ export class MediaClient {
     const words =
       typeof message['error-reason'] === 'string' ? message['error-reason'] : 'the media relay refused without words';
     this.#commands.push({ kind: 'result', id: pending.id, result: failed ? { error: words } : { ok: message } });
+  }
+
+  /**
+   * Nobody listens there any more. Where another relay can take them its calls are lost at once, else when the process that
+   * follows it says who it is.
+   */
+  handleRefused(relay: number, nowMs: number): void {
+    const state = this.#relays[relay];
+    if (!state?.healthy) return;
+    state.healthy = false;
+    this.#pings.set(relay, nowMs + 200);
+    if (this.healthy) this.#lose(relay);
+  }
+
+  #lose(relay: number): void {
+    const callIds = new Set<string>();
+    for (const [callId, home] of this.#homes) {
+      if (home.relay !== relay) continue;
+      callIds.add(callId);
+      this.#homes.delete(callId);
+      for (const { id } of home.waiting) this.#commands.push({ kind: 'result', id, result: { error: GONE } });
+    }
+    for (const pending of this.#pending.values()) {
+      if (pending.relay !== relay || pending.id < 0) continue;
+      this.#pending.delete(pending.cookie);
+      this.#deadlines.delete(pending);
+      this.#commands.push({ kind: 'result', id: pending.id, result: { error: GONE } });
+    }
+    if (callIds.size > 0) this.#commands.push({ kind: 'lost', callIds });
   }
 
   handleTimeout(nowMs: number): void {

@@ -13,17 +13,26 @@ export interface RelaySockets {
   close(): Promise<void>;
 }
 
+export interface RelayEvents {
+  onDatagram(bytes: Uint8Array, relay: number): void;
+  /** Nobody listens there (ECONNREFUSED). */
+  onRefused(relay: number): void;
+}
+
 /** One connected UDP socket for each relay, so that nobody else's datagrams are read. */
 export async function openRelaySockets(
   relays: readonly SocketAddress[],
-  onDatagram: (bytes: Uint8Array, relay: number) => void,
+  { onDatagram, onRefused }: RelayEvents,
 ): Promise<RelaySockets> {
   const sockets = await Promise.all(
     relays.map(
       (at, relay) =>
         new Promise<ReturnType<typeof createSocket>>((resolve) => {
           const socket = createSocket({ type: ipFamily(at.address) === 6 ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
-          socket.on('error', () => {}); // a relay that is down answers ECONNREFUSED; the client's timer notices
+          // Its port is closed; whatever else is wrong, the client's timer notices.
+          socket.on('error', (error: NodeJS.ErrnoException) => {
+            if (error.code === 'ECONNREFUSED') onRefused(relay);
+          });
           socket.on('message', (bytes) => onDatagram(bytes, relay));
           socket.connect(at.port, at.address, () => resolve(socket));
         }),

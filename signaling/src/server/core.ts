@@ -245,6 +245,12 @@ export class SipCore {
     this.#settle(nowMs);
   }
 
+  /** Nobody listens at the relay's port: it has ended. */
+  handleRelayRefused(relay: number, nowMs: number): void {
+    this.media.handleRefused(relay, nowMs);
+    this.#settle(nowMs);
+  }
+
   /** What came of a `question`. */
   handleAnswer(id: number, reply: DnsReply, nowMs: number): void {
     this.locator.handleAnswer(id, reply, nowMs);
@@ -357,6 +363,7 @@ export class SipCore {
       for (let c = this.media.poll(); c; c = this.media.poll()) {
         busy = true;
         if (c.kind === 'send') this.#commands.push({ kind: 'relay', relay: c.relay, bytes: c.bytes });
+        else if (c.kind === 'lost') this.calls.handleRelayLost(c.callIds, nowMs);
         else this.calls.handleMedia(c.id, c.result, nowMs);
       }
       for (let c = this.locator.poll(); c; c = this.locator.poll()) this.#commands.push(c);

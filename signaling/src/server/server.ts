@@ -153,9 +153,10 @@ export async function startSignaling(
     },
     limitsFor(openFilesLimit()),
   );
-  const sockets = await openRelaySockets(relays, (bytes, relay) =>
-    handle(() => core.handleRelayDatagram(bytes, relay, monotonicMs())),
-  );
+  const sockets = await openRelaySockets(relays, {
+    onDatagram: (bytes, relay) => handle(() => core.handleRelayDatagram(bytes, relay, monotonicMs())),
+    onRefused: (relay) => handle(() => core.handleRelayRefused(relay, monotonicMs())),
+  });
   const tlsLog = new TlsLog(log);
   const listeners: NamedListener[] = [];
   const outside = new Outside({

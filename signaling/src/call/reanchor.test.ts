@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { continued } from './reanchor.ts';
+import { ANSWER, DOMAIN, established, last, OFFER, type Phone, type Stage, stage } from './test-kit.ts';
+
+function talking(s: Stage = stage()) {
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  return { s, alice, bob, ...established(alice, bob) };
+}
+
+/** The phone takes the re-INVITE that it has just got, with a description of its own. */
+function takes(phone: Phone, sdp: string): string {
+  const reinvite = last(phone.take());
+  assert.equal(reinvite.method, 'INVITE');
+  phone.answer(reinvite, 200, sdp);
+  assert.deepEqual(phone.seen(), ['ACK']);
+  return reinvite.bodyText;
+}
+
+test('a call whose relay died goes on at the one that follows: both phones get the other side anew, once', () => {
+  const { s, alice, bob, invite } = talking();
+  s.killRelay();
+  assert.deepEqual([alice.seen(), bob.seen()], [[], []], 'there is no relay that they could be sent to');
+  s.relayReturns();
+  const toBob = takes(bob, ANSWER.replaceAll('192.0.2.2', '192.0.2.22'));
+  assert.match(toBob, /192\.0\.2\.1[\s\S]*via-relay:offer/, 'bob gets what alice last said');
+  const toAlice = takes(alice, OFFER);
+  assert.match(toAlice, /192\.0\.2\.22[\s\S]*via-relay:answer/, 'and alice what bob says now');
+  assert.equal(s.alive.size, 1);
+  assert.equal(s.core.calls.counters.reanchored, 1);
+  assert.deepEqual(s.ended, []);
+  const offers = s.ng.filter((m) => m.command === 'offer');
+  assert.equal(String(offers.at(-1)?.sdp), OFFER, 'the relay knows both sides as they are in the end');
+
+  // Everything as before: bob changes something, alice hangs up.
+  bob.within(invite, 'INVITE', { cseq: 1, sdp: ANSWER });
+  alice.answer(last(alice.take()), 200, OFFER);
+  bob.take();
+  bob.within(invite, 'ACK', { cseq: 1 });
+  bob.within(invite, 'BYE', { cseq: 2 });
+  alice.take();
+  s.assertNothingLeft();
+});
+
+test('where another relay is there the calls go to it at once', () => {
+  const { s, alice, bob, invite } = talking(stage({ core: { relays: 2 } }));
+  const home = s.core.media.relayOf([...s.alive][0]!)!;
+  s.alive.clear();
+  s.core.handleRelayRefused(home, s.clock.now);
+  s.settle();
+  takes(bob, ANSWER);
+  takes(alice, OFFER);
+  assert.equal(s.core.media.relayOf([...s.alive][0]!), 1 - home);
+  bob.within(invite, 'BYE', { cseq: 1 });
+  alice.take();
+  s.assertNothingLeft();
+});
+
+test('a phone that does not take the new path ends the call in words; it outlives a relay that is away for long', () => {
+  for (const stays of [false, true]) {
+    const { s, alice, bob } = talking();
+    s.killRelay();
+    if (stays) s.advance(20_000);
+    else {
+      s.relayReturns();
+      bob.answer(last(bob.take()), 488);
+    }
+    const words = /^480 the media relay of alice and bob is gone, and bob.s phone does not take/;
+    if (!stays) assert.match(s.ended.join(), words);
+    else {
+      assert.deepEqual(s.ended, [], 'while no relay answers nothing is certain');
+      s.relayReturns();
+      takes(bob, ANSWER);
+      takes(alice, OFFER);
+      s.core.hangUpAll('the end', s.clock.now);
+      s.settle();
+    }
+    for (const phone of [alice, bob]) phone.answer(last(phone.take()), 200);
+    s.assertNothingLeft();
+  }
+});
+
+test('a phone that hangs up in between ends it all', () => {
+  const { s, alice, bob, ok } = talking();
+  s.killRelay();
+  s.relayReturns();
+  const reinvite = last(bob.take());
+  alice.within(ok, 'BYE', { cseq: 2 });
+  bob.answer(reinvite, 200, ANSWER);
+  const seen = bob.take();
+  assert.deepEqual(seen.map((m) => m.method).sort(), ['ACK', 'BYE']);
+  s.assertNothingLeft();
+});
+
+test('the echo begins anew too', () => {
+  const s = stage();
+  const alice = s.phone('alice');
+  alice.request('INVITE', { uri: `sip:600@${DOMAIN}`, sdp: OFFER });
+  const ok = last(alice.take());
+  assert.equal(ok.status, 200);
+  alice.within(ok, 'ACK', { cseq: 1 });
+  s.killRelay();
+  s.relayReturns();
+  takes(alice, OFFER);
+  assert.equal(s.core.calls.counters.reanchored, 1);
+  alice.within(ok, 'BYE', { cseq: 2 });
+  s.assertNothingLeft();
+});
+
+test('thousands begin anew one after the other, none is forgotten', () => {
+  const s = stage({ limits: { callsPerUser: 1000 } });
+  const alice = s.phone('alice');
+  const calls = 120;
+  for (let i = 0; i < calls; i++) {
+    alice.request('INVITE', { uri: `sip:600@${DOMAIN}`, sdp: OFFER, branch: `b${i}`, callId: `c${i}` });
+    alice.within(last(alice.take()), 'ACK', { cseq: 1 });
+  }
+  const answered = s.core.calls.size;
+  s.killRelay();
+  s.relayReturns(210); // its next ping
+  for (let round = 0; round < 20; round++, s.advance(50)) {
+    const invites = alice.take().filter((m) => m.method === 'INVITE' && m.kind === 'request');
+    assert.ok(invites.length <= 60, `${invites.length} at once`);
+    for (const invite of invites) alice.answer(invite, 200, OFFER);
+  }
+  alice.take();
+  assert.equal(s.core.calls.counters.reanchored, answered);
+  s.core.hangUpAll('the end', s.clock.now);
+  s.settle();
+  for (const bye of alice.take()) alice.answer(bye, 200);
+  s.assertNothingLeft();
+});
+
+test('the session that a description belongs to stays, its version rises', () => {
+  const before = OFFER.replace(/^o=.*$/m, 'o=- 77 9 IN IP4 192.0.2.9');
+  assert.match(continued(ANSWER, before), /^o=- 77 10 IN IP4 /m);
+  assert.equal(continued(ANSWER, undefined), ANSWER);
+  assert.equal(continued('junk', before), 'junk');
+});

@@ -1,0 +1,141 @@
+import { isSdpError, parseSdp, writeSdp } from '@offhook/core';
+import { type Call, type Leg, spoken } from './call.ts';
+import type { CallContext } from './context.ts';
+import { carryAnswer, carryOffer, restore, sdpOf } from './exchange.ts';
+import { echoCommand } from './media.ts';
+import { rejoin } from './rejoin.ts';
+
+/** No relay answers for now: one may be on its way back. */
+const AGAIN_MS = 500;
+const TRIES = 30;
+/** Thousands of calls at once would drown the relay that takes them: a thousand a second begin anew. */
+const AT_ONCE = 50;
+const AGAIN_AFTER_MS = 50;
+
+/**
+ * The relay that had these calls is gone, with its ports and keys. Those that were answered begin anew at another one, or at
+ * the one that follows it: each phone gets a re-INVITE with what the other side last said, and answers for its new path.
+ */
+export function reanchor(context: CallContext, calls: Iterable<Call>, nowMs: number): void {
+  let count = 0;
+  for (const call of calls) {
+    if (!isThere(call)) continue;
+    call.reanchoring = { tries: 0 };
+    const inMs = Math.floor(count++ / AT_ONCE) * AGAIN_AFTER_MS;
+    if (inMs === 0) attempt(context, call, nowMs);
+    else context.setTimer(call.check, nowMs + inMs);
+  }
+}
+
+/** Whether there is something to begin anew. */
+function isThere(call: Call): boolean {
+  if (call.state !== 'answered' || call.ngCallId === undefined) return false;
+  return !(call.isUnrelayed && !call.isTerminated) && call.reanchoring === undefined;
+}
+
+/** Its turn has come, or it is time to look for a relay again. */
+export function reanchorAgain(context: CallContext, call: Call, nowMs: number): void {
+  attempt(context, call, nowMs);
+}
+
+function attempt(context: CallContext, call: Call, nowMs: number): void {
+  if (call.b && call.agreed) anew(context, call, nowMs);
+  else waitAnew(context, call, nowMs);
+}
+
+/** Between two phones. */
+function anew(context: CallContext, call: Call, nowMs: number): void {
+  const ngCallId = call.ngCallId!;
+  const { offer } = call.agreed!;
+  const isByCaller = call.agreed!.offerer === call.a;
+  const offerer = isByCaller ? call.a : call.b!;
+  const answerer = isByCaller ? call.b! : call.a;
+  carryOffer(context, { call, ngCallId, from: offerer, to: answerer, sdp: offer }, nowMs, (toAnswerer, carried) => {
+    if ('error' in toAnswerer) {
+      later(context, call, toAnswerer.error, carried);
+      return;
+    }
+    invite(context, call, answerer, toAnswerer.sdp, carried, (answer, answered) => {
+      const back = { call, ngCallId, from: answerer, to: offerer, sdp: answer, offer };
+      carryAnswer(context, back, answered, (toOfferer, described) => {
+        if ('error' in toOfferer) {
+          later(context, call, toOfferer.error, described);
+          return;
+        }
+        invite(context, call, offerer, toOfferer.sdp, described, (sdp, now) => {
+          if (call.agreed) call.agreed = { ...call.agreed, offer: sdp };
+          restore(context, call, now);
+          done(context, call, now);
+        });
+      });
+    });
+  });
+}
+
+/** With the echo, or while it waits parked. */
+function waitAnew(context: CallContext, call: Call, nowMs: number): void {
+  const sdp = sdpOf(call.invite);
+  if (sdp === undefined) {
+    failed(context, call, 'the media relay was restarted', nowMs);
+    return;
+  }
+  const say = (own: string) =>
+    echoCommand({ ngCallId: call.ngCallId!, from: call.a, sdp: own, isSilent: call.kind === 'parked' });
+  context.media(call, say(sdp), nowMs, (result, now) => {
+    if ('error' in result) later(context, call, result.error, now);
+    else
+      invite(context, call, call.a, String(result.ok.sdp ?? ''), now, (answer, answered) => {
+        context.media(call, say(answer), answered, () => {});
+        done(context, call, answered);
+      });
+  });
+}
+
+function invite(
+  context: CallContext,
+  call: Call,
+  leg: Leg,
+  sdp: string,
+  nowMs: number,
+  then: (sdp: string, nowMs: number) => void,
+): void {
+  rejoin(context, leg, continued(sdp, leg.sent), nowMs, (result, now) => {
+    if (call.state === 'ended') return;
+    if ('sdp' in result) then(result.sdp, now);
+    else failed(context, call, result.words, now);
+  });
+}
+
+function later(context: CallContext, call: Call, words: string, nowMs: number): void {
+  const { reanchoring } = call;
+  if (!reanchoring) return;
+  if (++reanchoring.tries > TRIES) failed(context, call, words, nowMs);
+  else context.setTimer(call.check, nowMs + AGAIN_MS);
+}
+
+function done(context: CallContext, call: Call, nowMs: number): void {
+  call.reanchoring = undefined;
+  context.counters.reanchored++;
+  context.setTimer(call.check, nowMs + context.limits.checkMs);
+  context.changed(call);
+}
+
+function failed(context: CallContext, call: Call, words: string, nowMs: number): void {
+  call.reanchoring = undefined;
+  context.counters.mediaLost++;
+  const who = [call.a, call.b].flatMap((leg) => (leg ? [spoken(leg)] : [])).join(' and ');
+  context.hangUp(call, { status: 480, words: `the media relay of ${who} is gone, and ${words}` }, nowMs);
+}
+
+/**
+ * A description of ours that follows another of ours: the session is the same, its version rises by one (RFC 3264 8). A
+ * relay that knows nothing of the one before begins a new session.
+ */
+export function continued(sdp: string, before: string | undefined): string {
+  const next = parseSdp(sdp);
+  const last = before === undefined ? undefined : parseSdp(before);
+  if (isSdpError(next) || last === undefined || isSdpError(last)) return sdp;
+  const { username, sessionId, sessionVersion } = last.origin;
+  const version = /^\d{1,18}$/.test(sessionVersion) ? String(BigInt(sessionVersion) + 1n) : sessionVersion;
+  return writeSdp({ ...next, origin: { ...next.origin, username, sessionId, sessionVersion: version } });
+}
