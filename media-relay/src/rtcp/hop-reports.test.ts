@@ -118,11 +118,28 @@ test('what a passing sender report has told the peer just now is not told again'
   assert.deepEqual([next(reports).blocks[0]!.fractionLost, reports.report(31, 5000)], [0, []]);
 });
 
+test('a source that spoke for a moment only is reported on, whenever that was', () => {
+  for (const beforeMs of [10, 200, 400, 900]) {
+    const reports = hop({ intervalMs: FEEDBACK_INTERVAL_MS });
+    next(reports);
+    const began = Math.max(20, Math.floor((reports.nextTimeout() - beforeMs) / 20) * 20);
+    hear(reports, [began, began + 60]);
+    const told = [next(reports), next(reports), next(reports)].flatMap(({ blocks }) => blocks);
+    assert.deepEqual(
+      told.map(({ ssrc }) => ssrc),
+      [7],
+    );
+  }
+});
+
 test('no more sources than asked for go into a passing report, and our own SSRC gives way to a peer that has it', () => {
   const reports = hop();
   for (const ssrc of [1, 2, 3, OWN]) hear(reports, [20, 200], undefined, ssrc);
-  assert.equal(reports.report(2, 300).length, 2);
-  assert.equal(next(reports).blocks.length, 4);
+  const told = [reports.report(2, 300), next(reports).blocks].map((blocks) => blocks.map(({ ssrc }) => ssrc));
+  assert.deepEqual(told, [
+    [1, 2],
+    [3, OWN],
+  ]);
   assert.notEqual(reports.ssrc, OWN);
 });
 

@@ -159,8 +159,9 @@ export class HopReports {
   #write(heard: readonly ReceivedStream[], nowMs: number): number {
     while (this.received.find(this.#ssrc)) this.#ssrc = Math.floor(this.#random.next() * 2 ** 32); // RFC 3550 8.2
     // What a sender report that passed here has told the peer just now isn't told again.
-    const due = heard.filter((s) => nowMs - s.reported.atMs >= this.#settings.intervalMs / 2);
-    const blocks = due.slice(0, 31).map((stream) => stream.report(nowMs));
+    const blocks = this.#heardSince((stream) => stream.reported.received)
+      .filter((stream) => nowMs - stream.reported.atMs >= this.#settings.intervalMs / 2)
+      .map((stream) => stream.report(nowMs));
     const extended = this.#extendedBlocks(heard, nowMs);
     if (blocks.length === 0 && extended.length === 0) return 0;
     const writer = new RtcpWriter(buffer.subarray(0, REPORT_BYTES)).receiverReport(this.#ssrc, blocks);

@@ -4,7 +4,7 @@ export const GAP_MIN = 16;
 const REMEMBERED_RUNS = 32;
 
 /**
- * Bursts and gaps of a stream (RFC 3611 4.7.2), told packet by packet in the order of sequence numbers. A burst begins and
+ * Bursts and gaps of a stream (RFC 3611 4.7.2), told in the order of sequence numbers. A burst begins and
  * ends with a lost packet and has fewer than `GAP_MIN` received ones between its losses; a loss that stands alone belongs
  * to the gap.
  */
@@ -71,9 +71,11 @@ export class LossRuns {
     return runs === 0 ? 1 : (this.#runLosses + this.#run) / runs;
   }
 
-  received(): void {
-    this.#packets++;
-    this.#sinceLoss++;
+  /** That many packets in a row have come. */
+  received(count: number): void {
+    if (count === 0) return;
+    this.#packets += count;
+    this.#sinceLoss += count;
     if (this.#run > 0) this.#endRun();
   }
 

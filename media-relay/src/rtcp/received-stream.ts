@@ -1,4 +1,4 @@
-import { type ReportBlock, RTP_HEADER, type RtpMap, sequenceDistance, timestampDistance } from '@offhook/core';
+import { type ReportBlock, RTP_HEADER, type RtpMap, sequenceDistance } from '@offhook/core';
 import { LossRuns } from './loss-runs.ts';
 import { QualityHistory } from './quality-history.ts';
 
@@ -29,14 +29,32 @@ export interface StreamMark {
  * 3611 4.7.2). `handlePacket` is called once per packet and allocates nothing.
  */
 export class ReceivedStream {
-  ssrc = 0;
+  // What each packet touches stands together and is small integers, which V8 keeps in the object itself.
+  /** The SSRC as a signed number. */
+  key = 0;
   payloadType = -1;
-  /** What the payload type means by the SDP; undefined when it doesn't say. */
-  format: RtpMap | undefined;
+  #probation = MIN_SEQUENTIAL;
+  #highest = 0;
+  #cycles = 0;
+  #received = 0;
   /** Payload bytes and headers, as opened. */
   bytes = 0;
+  /** Bit n: the packet n behind the newest has come. */
+  #window = 0;
+  /** Settled as received since the last loss, and not told to `#losses` yet. */
+  #settled = 0;
+  /** Whole milliseconds. */
   lastMs = 0;
-  readonly losses = new LossRuns();
+  /** Clock of the payload type per ms, 0 = its timestamps don't follow one. */
+  #khz = 0;
+  #hasTransit = false;
+  /** Arrival less timestamp in units of the clock, modulo 2³². */
+  #transit = 0;
+  /** In 1/16 units of the clock, as in RFC 3550 A.8. */
+  #jitter = 0;
+
+  /** What the payload type means by the SDP; undefined when it doesn't say. */
+  format: RtpMap | undefined;
   readonly quality = new QualityHistory();
   /** Share of lost packets within the last sample's interval, 0–1. */
   recentLossRate = 0;
@@ -48,37 +66,25 @@ export class ReceivedStream {
   /** The last sender report of this source: middle 32 bits of its NTP time (0 = none), and when it came. */
   lastSr = 0;
   lastSrMs = 0;
-
   /** First sequence number, extended, that the last report block spoke of, and how many of its packets were lost. */
   reportedFrom = 0;
   reportedLost = 0;
-
+  readonly #losses = new LossRuns();
   #firstMs = 0;
-  #received = 0;
-  #probation = MIN_SEQUENTIAL;
   #base = 0;
-  #highest = 0;
-  #cycles = 0;
   #bad = NO_SEQUENCE;
-  /** Bit n: the packet n behind the newest has come. */
-  #window = 0;
-  #clockKhz = 0;
-  /** The payload type's timestamps follow the clock. */
-  #isTimed = false;
-  /** In units of the clock. */
-  #jitter = 0;
-  #hasTransit = false;
-  #lastArrivalMs = 0;
-  #lastTimestamp = 0;
+  /** The clock that `#jitter` is counted by, per ms. */
+  #jitterKhz = 0;
 
   /** Begins anew as another source. */
   begin(ssrc: number, sequence: number, nowMs: number): void {
-    this.ssrc = ssrc;
+    this.key = ssrc | 0;
     this.payloadType = -1;
     this.format = undefined;
     this.bytes = 0;
     this.lastSr = 0;
-    this.losses.clear();
+    this.#losses.clear();
+    this.#settled = 0;
     this.quality.clear();
     this.recentLossRate = 0;
     this.bitrateBps = 0;
@@ -86,12 +92,23 @@ export class ReceivedStream {
     this.#init(sequence);
     this.#highest = (sequence - 1) & 0xffff;
     this.#probation = MIN_SEQUENTIAL;
-    this.#clockKhz = 0;
-    this.#isTimed = false;
+    this.#khz = 0;
+    this.#jitterKhz = 0;
     this.#jitter = 0;
-    this.lastMs = nowMs;
-    this.mark(this.reported, nowMs);
+    this.lastMs = Math.floor(nowMs);
+    this.mark(this.reported, Number.NEGATIVE_INFINITY); // never yet
     this.mark(this.sampled, nowMs);
+  }
+
+  get ssrc(): number {
+    return this.key >>> 0;
+  }
+
+  /** Bursts and gaps so far. */
+  get losses(): LossRuns {
+    this.#losses.received(this.#settled);
+    this.#settled = 0;
+    return this.#losses;
   }
 
   /** Two packets in a row have shown that this is a source (RFC 3550 A.1). */
@@ -129,7 +146,7 @@ export class ReceivedStream {
   }
 
   get jitterMs(): number {
-    return this.#clockKhz === 0 ? 0 : this.#jitter / this.#clockKhz;
+    return this.#jitterKhz === 0 ? 0 : this.#jitter / (16 * this.#jitterKhz);
   }
 
   /** Mean time between packets, ms. */
@@ -166,10 +183,10 @@ export class ReceivedStream {
 
   /** One RTP packet, in units of the wire; `length` bytes with its header. */
   handlePacket(sequence: number, timestamp: number, length: number, nowMs: number): void {
-    this.lastMs = nowMs;
+    this.lastMs = Math.floor(nowMs);
     if (!this.#follow(sequence)) return;
     this.bytes += length;
-    if (this.#isTimed) this.#measureJitter(timestamp, nowMs);
+    if (this.#khz > 0) this.#measureJitter(timestamp, nowMs);
   }
 
   /** Another payload type than before: `clockRate` 0 measures no jitter with it (unknown, or events of RFC 4733). */
@@ -177,10 +194,10 @@ export class ReceivedStream {
     this.payloadType = payloadType;
     if (format !== undefined && clockRate > 0) this.format = format;
     const khz = clockRate / 1000;
-    if (khz === 0 || khz !== this.#clockKhz) this.#hasTransit = false;
-    if (khz > 0 && this.#clockKhz > 0) this.#jitter *= khz / this.#clockKhz;
-    if (khz > 0) this.#clockKhz = khz;
-    this.#isTimed = khz > 0;
+    if (khz === 0 || khz !== this.#jitterKhz) this.#hasTransit = false;
+    if (khz > 0 && this.#jitterKhz > 0) this.#jitter = Math.round((this.#jitter * khz) / this.#jitterKhz);
+    if (khz > 0) this.#jitterKhz = khz;
+    this.#khz = khz;
   }
 
   /** The report block about this source, and what is told from now on is told since now (RFC 3550 6.4.1). */
@@ -195,7 +212,7 @@ export class ReceivedStream {
       fractionLost: fraction,
       packetsLost: Math.min(0x7fffff, Math.max(-0x800000, this.lost)),
       highestSequence: this.extendedHighest % 2 ** 32,
-      jitter: Math.floor(this.#jitter),
+      jitter: this.#jitter >> 4,
       lastSr: this.lastSr,
       delaySinceLastSr: this.lastSr === 0 ? 0 : Math.min(0xffffffff, Math.floor((nowMs - this.lastSrMs) * 65.536)),
     };
@@ -248,14 +265,8 @@ export class ReceivedStream {
 
   /** The oldest `step` packets leave the window: whether they came is settled. */
   #advance(step: number): void {
-    if (step === 1) {
-      if (this.#window < 0) this.losses.received();
-      else this.losses.lost(1);
-      this.#window = (this.#window << 1) | 1;
-      return;
-    }
-    for (let n = 0; n < Math.min(step, LATE_PACKETS); n++) {
-      if (this.#window < 0) this.losses.received();
+    for (let n = Math.min(step, LATE_PACKETS); n > 0; n--) {
+      if (this.#window < 0) this.#settled++;
       else this.losses.lost(1);
       this.#window <<= 1;
     }
@@ -263,16 +274,15 @@ export class ReceivedStream {
     this.#window |= 1;
   }
 
-  /** RFC 3550 A.8, with the difference of two transit times. */
+  /** RFC 3550 A.8, in integers. */
   #measureJitter(timestamp: number, nowMs: number): void {
+    const transit = (Math.floor(nowMs * this.#khz) - timestamp) | 0;
     if (this.#hasTransit) {
-      const stepMs = nowMs - this.#lastArrivalMs;
-      const d = Math.abs(stepMs * this.#clockKhz - timestampDistance(timestamp, this.#lastTimestamp));
-      if (d < MAX_TRANSIT_STEP_MS * this.#clockKhz) this.#jitter += (d - this.#jitter) / 16;
+      const d = Math.abs((transit - this.#transit) | 0);
+      if (d < MAX_TRANSIT_STEP_MS * this.#khz) this.#jitter += d - ((this.#jitter + 8) >> 4);
     }
     this.#hasTransit = true;
-    this.#lastArrivalMs = nowMs;
-    this.#lastTimestamp = timestamp;
+    this.#transit = transit;
   }
 }
 

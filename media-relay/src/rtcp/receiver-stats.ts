@@ -28,19 +28,20 @@ export class ReceiverStats {
   }
 
   find(ssrc: number): ReceivedStream | undefined {
-    for (let i = 0; i < this.#streams.length; i++) if (this.#streams[i]!.ssrc === ssrc) return this.#streams[i];
+    const key = ssrc | 0;
+    for (let i = 0; i < this.#streams.length; i++) if (this.#streams[i]!.key === key) return this.#streams[i];
     return undefined;
   }
 
   /** One opened RTP packet; `length` with its header, bytes. Nothing is allocated but for the first sources. */
   handlePacket(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
-    const ssrc =
-      ((bytes[offset + 8]! << 24) | (bytes[offset + 9]! << 16) | (bytes[offset + 10]! << 8) | bytes[offset + 11]!) >>>
-      0;
+    // Signed, unlike `rtpSsrc` and `rtpTimestamp`: the upper half of unsigned numbers would cost a box each.
+    const key =
+      (bytes[offset + 8]! << 24) | (bytes[offset + 9]! << 16) | (bytes[offset + 10]! << 8) | bytes[offset + 11]!;
     const sequence = (bytes[offset + 2]! << 8) | bytes[offset + 3]!;
     let stream = this.#latest;
-    if (stream === undefined || stream.ssrc !== ssrc) {
-      stream = this.find(ssrc) ?? this.#begin(ssrc, sequence, nowMs);
+    if (stream === undefined || stream.key !== key) {
+      stream = this.find(key) ?? this.#begin(key, sequence, nowMs);
       this.#latest = stream;
     }
     const payloadType = bytes[offset + 1]! & 0x7f;
@@ -50,13 +51,13 @@ export class ReceiverStats {
     stream.handlePacket(sequence, timestamp, length, nowMs);
   }
 
-  #begin(ssrc: number, sequence: number, nowMs: number): ReceivedStream {
+  #begin(key: number, sequence: number, nowMs: number): ReceivedStream {
     let stream: ReceivedStream;
     if (this.#streams.length < MAX_STREAMS) {
       stream = new ReceivedStream();
       this.#streams.push(stream);
     } else stream = this.#streams.reduce((oldest, s) => (s.lastMs < oldest.lastMs ? s : oldest));
-    stream.begin(ssrc, sequence, nowMs);
+    stream.begin(key, sequence, nowMs);
     return stream;
   }
 

@@ -7,8 +7,9 @@ const MAX_ROUND_TRIP_MS = 60_000;
 
 /** When times of ours, or that passed here, left for a peer: by the middle 32 bits of their NTP time. The last sixteen. */
 export class SentTimes {
-  readonly #times = new Uint32Array(REMEMBERED);
-  readonly #sentMs = new Float64Array(REMEMBERED);
+  /** Rings that grow to their length: most calls of a phone that sends no reports need none. */
+  readonly #times: number[] = [];
+  readonly #sentMs: number[] = [];
   #count = 0;
 
   remember(middle: number, nowMs: number): void {

@@ -1,22 +1,18 @@
 import {
   attribute,
   attributes,
-  base64,
   bundleGroups,
   cryptoLines,
   fingerprints,
   iceCredentials,
   type MediaDescription,
-  readU32,
   rtcpPort,
   type SessionDescription,
   type SocketAddress,
-  seededRandom,
   setup,
 } from '@offhook/core';
 import { UdpEndpoint } from '@offhook/core/node';
 import { sameAddress, UNCONFIRMED_PACKETS } from '../forward/index.ts';
-import { HopReports } from '../rtcp/index.ts';
 import { plainAddresses } from './address.ts';
 import type { Call } from './call.ts';
 import { DtlsSession } from './dtls.ts';
@@ -24,7 +20,7 @@ import type { MediaHost } from './host.ts';
 import { kindOf, type LegKind, sameKind } from './kind.ts';
 import { type Leg, type PortPair, Section } from './leg.ts';
 import { configureRepair } from './repair.ts';
-import { configureReports } from './reports.ts';
+import { configureReports, openReports } from './reports.ts';
 import { SdesKeys } from './sdes.ts';
 
 /** Whether the far side wants this section: port 0 is a no, except bundle-only (RFC 9143 6). */
@@ -120,12 +116,7 @@ function openPlain(host: MediaHost, leg: Leg, section: Section, pairs: PortPair[
 /** Gives a transport that ends here what its leg's security needs, and RTCP of its own. */
 export function secure(host: MediaHost, leg: Leg, transport: NonNullable<Section['transport']>): void {
   transport.secured = leg.kind.security !== 'none';
-  const random = host.crypto.randomBytes(16);
-  transport.reports = new HopReports({
-    ssrc: readU32(random, 0),
-    cname: base64(random.subarray(4)), // RFC 7022 4.2: 96 random bits for the session
-    random: seededRandom(readU32(random, 0)),
-  });
+  transport.reports = openReports(host.crypto);
   host.rearm(transport);
   if (leg.kind.security === 'dtls' && host.dtls) {
     transport.dtls = new DtlsSession(transport, host.dtls, { open: host.openSrtp, counters: host.dtlsCounters });

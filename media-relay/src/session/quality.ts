@@ -9,12 +9,15 @@ interface Clock {
   readonly wallMs: number;
 }
 
-/** rtpengine's `SSRC`: each source of the call by its decimal number. */
+/** Sources told of in one answer: a datagram has to hold it. */
+const MAX_SOURCES = 12;
+
+/** rtpengine's `SSRC`: each source of the call by its decimal number; of too many those with the most packets. */
 export function sourcesOf(call: Call, clock: Clock): NgDictionary {
   const sources: Record<string, NgDictionary> = {};
-  for (const section of call.legs.flatMap((leg) => leg.sections)) {
-    for (const stream of streamsOf(section)) sources[String(stream.ssrc)] = sourceOf(stream, clock);
-  }
+  const streams = call.legs.flatMap((leg) => leg.sections).flatMap(streamsOf);
+  streams.sort((a, b) => b.received - a.received);
+  for (const stream of streams.slice(0, MAX_SOURCES)) sources[String(stream.ssrc)] = sourceOf(stream, clock);
   return sources;
 }
 

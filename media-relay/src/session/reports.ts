@@ -1,6 +1,16 @@
-import { attribute, attributes, type RtpMap, rtpMaps } from '@offhook/core';
-import { FEEDBACK_INTERVAL_MS, PLAIN_INTERVAL_MS } from '../rtcp/index.ts';
+import { attribute, attributes, base64, type Crypto, type RtpMap, readU32, rtpMaps, seededRandom } from '@offhook/core';
+import { FEEDBACK_INTERVAL_MS, HopReports, PLAIN_INTERVAL_MS } from '../rtcp/index.ts';
 import type { Leg } from './leg.ts';
+
+/** RTCP towards one peer. */
+export function openReports(crypto: Crypto): HopReports {
+  const random = crypto.randomBytes(20);
+  return new HopReports({
+    ssrc: readU32(random, 0),
+    cname: base64(random.subarray(4, 16)), // RFC 7022 4.2: 96 random bits for the session
+    random: seededRandom(readU32(random, 16)),
+  });
+}
 
 /** Tells the RTCP of a leg's transports what both descriptions say; called when either has changed. */
 export function configureReports(leg: Leg, far: Leg): void {
@@ -18,7 +28,8 @@ export function configureReports(leg: Leg, far: Leg): void {
     }
     const isReduced = (media: typeof own) =>
       media.length > 0 && media.every((m) => attribute(m, 'rtcp-rsize') !== undefined);
-    const wanted = own.flatMap((m) => attributes(m, 'rtcp-xr')).flatMap((value) => value.split(/[ =:]/));
+    const holders = leg.remote ? [leg.remote, ...own] : own; // RFC 3611 5.1: of the session or of a section
+    const wanted = holders.flatMap((holder) => attributes(holder, 'rtcp-xr')).flatMap((value) => value.split(/[ =:]/));
     transport.reports.configure({
       formats,
       intervalMs: leg.kind.feedback ? FEEDBACK_INTERVAL_MS : PLAIN_INTERVAL_MS,
