@@ -82,6 +82,7 @@ const PARTS = {
       'long-tcp': '5.6 beside a long TCP flow',
       'short-tcp': '5.7 beside short TCP flows',
       'pause-resume': '5.8 one of three flows pauses',
+      jitter: 'jitter of up to 30 ms',
       'random-loss': '5 % random loss',
       healing: 'heavy loss and an outage that end',
     },

@@ -99,20 +99,21 @@ export class RtcpWriter {
     return this;
   }
 
-  /** Receiver estimated maximum bit rate for those sources. */
+  /** Receiver estimated maximum bit rate for those sources, at most 255. */
   remb(sender: number, bitrateBps: number, ssrcs: readonly number[]): this {
-    if (!this.#begin(PayloadFeedback.afb, RtcpType.payloadFeedback, 20 + ssrcs.length * 4)) return this;
+    const kept = ssrcs.slice(0, 255);
+    if (!this.#begin(PayloadFeedback.afb, RtcpType.payloadFeedback, 20 + kept.length * 4)) return this;
     let exponent = 0;
     let mantissa = Math.floor(bitrateBps);
-    while (mantissa > 0x3ffff) {
+    while (mantissa > 0x3ffff && exponent < 63) {
       mantissa = Math.floor(mantissa / 2);
       exponent++;
     }
     this.#u32(sender);
     this.#u32(0);
     this.#u32(0x52454d42);
-    this.#u32(ssrcs.length * 0x1000000 + (exponent << 18) + mantissa);
-    for (const ssrc of ssrcs) this.#u32(ssrc);
+    this.#u32(kept.length * 0x1000000 + (exponent << 18) + Math.min(mantissa, 0x3ffff));
+    for (const ssrc of kept) this.#u32(ssrc);
     return this;
   }
 

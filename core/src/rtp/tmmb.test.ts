@@ -55,3 +55,10 @@ test('every rate comes back, at most 1/65536 lower; so does REMB, at most 1/1310
     }),
   );
 });
+
+test('no rate and no number of sources is too much for a REMB', () => {
+  const writer = new RtcpWriter(new Uint8Array(1200)).remb(1, Number.POSITIVE_INFINITY, new Array(300).fill(7));
+  assert.ok(isRtcpCompound(writer.bytes, 0, writer.length));
+  const { bitrateBps, ssrcs } = readRemb(writer.bytes, 0)!;
+  assert.deepEqual([bitrateBps > 1e15, ssrcs.length], [true, 255]);
+});

@@ -9,7 +9,6 @@ export class Alr {
   #budgetBits = 0;
   #lastMs = Number.NaN;
   sinceMs: number | undefined;
-  endedAtMs = Number.NEGATIVE_INFINITY;
 
   handleSent(bytes: number, estimateBps: number, nowMs: number): void {
     const most = (USAGE * estimateBps * WINDOW_MS) / 1000;
@@ -19,9 +18,6 @@ export class Alr {
     this.#budgetBits = Math.max(-most, this.#budgetBits - bytes * 8);
     const level = this.#budgetBits / most;
     if (level > START) this.sinceMs ??= nowMs;
-    else if (level < STOP && this.sinceMs !== undefined) {
-      this.sinceMs = undefined;
-      this.endedAtMs = nowMs;
-    }
+    else if (level < STOP) this.sinceMs = undefined;
   }
 }

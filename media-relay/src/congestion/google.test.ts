@@ -104,6 +104,13 @@ test('before the start, and without feedback at all, nothing is asked and nothin
   assert.deepEqual([control.nextTimeout(), control.poll(), control.targetBps], [undefined, undefined, 500_000]);
 });
 
+test('a peer that never sends feedback is not taken for one that fell silent', () => {
+  const peer = new Peer({ startBps: 400_000 });
+  peer.isDeaf = true;
+  peer.start().media(300_000, 10_000);
+  assert.deepEqual([peer.control.targetBps, peer.control.feedbackPackets], [400_000, 0]);
+});
+
 test('loss alone lowers the rate, though no delay ever changes; 5 % at random hardly do', () => {
   let seed = 1;
   const random = () => {

@@ -233,9 +233,10 @@ export class GoogleCongestionControl {
     this.#delay.rate.rttMs = this.rttMs;
   }
 
-  /** Nobody is silent who wasn't asked. */
+  /** Nobody is silent who wasn't asked, or who has never spoken: that is a peer without feedback, see `ReportControl`. */
   #judgeSilence(nowMs: number): void {
-    const dueAtMs = (this.#unheardSinceMs ?? nowMs) + SILENCE_MS;
+    const sinceMs = this.feedbackPackets === 0 ? nowMs : (this.#unheardSinceMs ?? nowMs);
+    const dueAtMs = sinceMs + SILENCE_MS;
     if (nowMs < dueAtMs) this.#backoffAtMs = dueAtMs;
     else this.#backOff(nowMs);
   }

@@ -92,7 +92,9 @@ export class ProbeControl {
 
   /** What became of a growth cluster. */
   handleGrowth(wasUnhindered: boolean, nowMs: number): void {
-    this.#growthMs = wasUnhindered ? GROWTH.leastMs : this.#patienceMs;
+    // The rate from before may be out of reach, and a bit more isn't.
+    const laterMs = this.#triedPeak ? this.#patienceMs / 2 : this.#patienceMs;
+    this.#growthMs = wasUnhindered ? GROWTH.leastMs : laterMs;
     if (wasUnhindered) this.#grewAtMs = nowMs;
   }
 

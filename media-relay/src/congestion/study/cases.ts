@@ -311,6 +311,19 @@ export const CASES: Readonly<Record<string, Case>> = {
       ];
     },
   },
+  jitter: {
+    title: 'jitter of up to 30 ms, in order',
+    seconds: 60,
+    run: (seed) => {
+      const world = new World(seed, { forward: { ...line(MBPS), jitterMs: 30 } });
+      new MediaFlow(world, { name: 'media' });
+      return world.run(60);
+    },
+    checks: (world) => [
+      atLeast('used of the capacity', utilization(world, [[10, 60, 1]]), 0.75),
+      atMost('queue p95, ms', queueP95(world.queueMs, [[5, 60]]), STANDING_QUEUE_MS),
+    ],
+  },
   'random-loss': {
     title: 'random loss of 5 % between 40 and 80 s',
     seconds: 120,
