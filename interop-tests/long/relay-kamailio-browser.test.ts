@@ -3,15 +3,15 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { startMediaRelay } from '@offhook/media-relay';
-import { Baresip } from './src/baresip.ts';
-import { recordRemote, settle } from './src/browser.ts';
-import { Kamailio, MODULES } from './src/kamailio.ts';
-import { LibraryPage } from './src/library-page.ts';
-import { lacking, SPEECH } from './src/peers.ts';
-import { assertHears, middle } from './src/proof.ts';
-import { DOMAIN, relayController } from './src/relay-controller.ts';
-import { Rtpengine } from './src/rtpengine.ts';
-import { Stage } from './src/stage.ts';
+import { Baresip } from '../src/baresip.ts';
+import { type Phone, recordRemote, settle } from '../src/browser.ts';
+import { Kamailio, MODULES } from '../src/kamailio.ts';
+import { LibraryPage } from '../src/library-page.ts';
+import { lacking, SPEECH } from '../src/peers.ts';
+import { assertHears, middle } from '../src/proof.ts';
+import { DOMAIN, relayController } from '../src/relay-controller.ts';
+import { Rtpengine } from '../src/rtpengine.ts';
+import { Stage } from '../src/stage.ts';
 
 const HEARD_S = 5;
 const MISSING = ['rtpengine', 'websocket'].filter((name) => !existsSync(join(MODULES, `${name}.so`)));
@@ -21,11 +21,13 @@ const skip =
 
 let stage: Stage;
 let page: LibraryPage;
+let browser: Phone;
 
 before(async () => {
   if (skip) return;
   stage = new Stage();
   page = await LibraryPage.serve();
+  browser = await stage.chromium(stage.alicesWords);
 });
 
 after(async () => {
@@ -51,7 +53,6 @@ async function callThrough(ngPort: number): Promise<void> {
     speechPath: bobsWords.longPath,
     ports: { sip: ports, control: ports + 3, rtpMin: ports + 4, rtpMax: ports + 18 },
   });
-  const browser = await stage.chromium(alicesWords);
   try {
     const account = { user: 'alice', password: 'none', domain: DOMAIN, url: `ws://127.0.0.1:${port + 1}/` };
     const alice = await page.phone(browser, { library: 'JsSIP', ...account });
@@ -59,17 +60,17 @@ async function callThrough(ngPort: number): Promise<void> {
     await bob.waitFor('CALL_INCOMING');
     await bob.command('accept');
     await Promise.all([called, bob.waitFor('CALL_ESTABLISHED')]);
+    await recordRemote(alice, 2); // the first recording of a browser is not as the others are
     await settle(alice);
     assertHears('alice', await recordRemote(alice, HEARD_S + 1), bobsWords, alicesWords);
     await alice.ask('hangUp');
     await bob.waitFor('CALL_CLOSED');
     await kamailio.said(/relay ended the call/);
+    await alice.close();
     assertHears('bob', middle(bob.heard(), 1, HEARD_S), alicesWords, bobsWords);
   } catch (error) {
     console.error(kamailio.output.slice(-4000));
     throw error;
-  } finally {
-    await browser.close();
   }
 }
 
