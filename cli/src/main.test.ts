@@ -508,3 +508,38 @@ test('TURN listens and relays on the IPv6 addresses that are named, and phones a
   assert.deepEqual(on(turn.relay.addresses), ['127.0.0.1', '192.0.2.7', '2001:db8::5']);
   assert.ok(signaling.turn.uris.includes('turn:[2001:db8::5]:3479?transport=tcp'));
 });
+
+test("the media workers' NG over TCP and WebSocket, interfaces, and relays of elsewhere in place of workers", () => {
+  const rtpInterfaces = [{ name: 'pub', address: '192.0.2.7', advertised: '203.0.113.7' }];
+  const compose = (media: object) =>
+    composeParts({
+      config: { ...CONFIG, media: { ...CONFIG.media, ...media } },
+      version: '1',
+      loopback: ['127.0.0.1'],
+      hostAddresses: ['192.0.2.7'],
+      secrets: () => SECRETS,
+    });
+  const more = { ngTcpPort: 2223, ngWebSocketPort: 0, ngAllowedOrigins: ['https://ops.example'], rtpInterfaces };
+  const second = compose(more)[1]!;
+  const settings = second.settings(PORTS) as { ng: object; rtp: { interfaces: unknown } };
+  assert.deepEqual(settings.ng, {
+    address: '127.0.0.1',
+    port: 2224,
+    tcpPort: 2224,
+    webSocketPort: 0,
+    allowedOrigins: ['https://ops.example'],
+  });
+  assert.deepEqual(settings.rtp.interfaces, rtpInterfaces);
+  // A worker that is followed by another one keeps its ports.
+  const again = second.withPorts(settings, { ng: 3000, ngTcp: 3001, ngWebSocket: 3002, mux: 3003 }) as typeof settings;
+  assert.deepEqual(again.ng, { ...settings.ng, port: 3000, tcpPort: 3001, webSocketPort: 3002 });
+
+  const relays = ['udp:192.0.2.20:2223', 'udp:192.0.2.21:2223'];
+  const parts = compose({ relays });
+  assert.deepEqual(
+    parts.map(({ name }) => name),
+    ['turn', 'signaling'],
+  );
+  const signaling = parts.at(-1)!.settings(PORTS) as { media: { relays: readonly string[] } };
+  assert.deepEqual(signaling.media.relays, relays);
+});
