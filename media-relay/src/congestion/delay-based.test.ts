@@ -65,6 +65,11 @@ test('a queue that grows is overuse within a second, one that drains underuse, j
   assert.deepEqual(usage(0, 0, 1000), { normal: 1000, overusing: 0, underusing: 0 });
 });
 
+test('the threshold grows with jitter: even 100 ms of it are overuse in one of eight groups at most', () => {
+  const counts = usage(0, 100, 2000);
+  assert.ok(counts.overusing! <= 250, JSON.stringify(counts));
+});
+
 const RATES = { startBps: 1_000_000, minBps: 30_000, maxBps: 5_000_000 };
 
 test('the rate grows by 8 % a second, never far above what arrives, and falls to 85 % of it less 5 kb/s', () => {

@@ -1,9 +1,13 @@
-/* For peers without transport-wide feedback. Loss rule of draft-ietf-rmcat-gcc-02 6, step of libwebrtc's older control. */
-const HIGH_LOSS = 0.1;
+/*
+ * For peers without transport-wide feedback. Loss rule of draft-ietf-rmcat-gcc-02 6, with Kurento's limit for a decrease:
+ * at the draft's 10 % a queue that is always full would be held for good. Step of libwebrtc's older control.
+ */
+const HIGH_LOSS = 12 / 256;
 const LOW_LOSS = 0.02;
 const GROWTH_PER_S = 1.08;
 const GROWTH_BPS = 1000;
-const LONGEST_STEP_S = 5;
+/** Reports may be five seconds apart: a step for all of them would be half the rate. */
+const LONGEST_STEP_S = 2;
 /** Not far above what is sent: nobody has shown that it passes. */
 const ABOVE_SENT = 1.5;
 const ABOVE_SENT_BPS = 10_000;
