@@ -11,7 +11,11 @@ const KEYS = '0123456789*#ABCD';
  *     |     event     |E|R| volume    |          duration             |
  */
 export class TelephoneEvents {
-  readonly #types = new Uint8Array(128);
+  /** A bit for each payload type, 32 in each: numbers in the object itself, which every packet has to look at anyway. */
+  #types0 = 0;
+  #types32 = 0;
+  #types64 = 0;
+  #types96 = 0;
   #timestamp = -1;
   #ssrc = -1;
   /** Keys pressed so far. */
@@ -22,13 +26,17 @@ export class TelephoneEvents {
   onKey: ((key: string) => void) | undefined;
 
   setTypes(payloadTypes: ReadonlySet<number>): void {
-    this.#types.fill(0);
-    for (const payloadType of payloadTypes) this.#types[payloadType & 127] = 1;
+    const words = [0, 0, 0, 0];
+    for (const payloadType of payloadTypes) words[(payloadType & 127) >> 5]! |= 1 << (payloadType & 31);
+    [this.#types0, this.#types32, this.#types64, this.#types96] = words as [number, number, number, number];
   }
 
   /** Whether the packet's payload type is one of telephone events. */
   has(bytes: Uint8Array, offset: number): boolean {
-    return this.#types[rtpPayloadType(bytes, offset)] === 1;
+    const payloadType = rtpPayloadType(bytes, offset);
+    const high = payloadType < 96 ? this.#types64 : this.#types96;
+    const low = payloadType < 32 ? this.#types0 : this.#types32;
+    return (((payloadType < 64 ? low : high) >> (payloadType & 31)) & 1) === 1;
   }
 
   /** Whether this RTP packet, read or unread, is not to be forwarded. */

@@ -33,63 +33,63 @@ export interface MediaPath {
  * port. A bundled leg has one for all its sections, a plain leg one per section.
  */
 export class Transport {
-  /** The place in the worker's table of transports; also the value of its addresses in the flow tables. */
-  readonly id: number;
+  // What every packet that comes touches, then what every packet that goes touches: fields lie in this order, and of a
+  // thousand transports none is in the processor's cache.
+
+  /** Plain ports only. */
+  readonly latch: Latch | undefined;
+  readonly rtcpLatch: Latch | undefined;
   /** SRTP is agreed on, with or without keys yet. */
   secured = false;
-  rx: SrtpTransform | undefined;
-  tx: SrtpTransform | undefined;
-  /** DTLS that ends here; none on the opaque path. */
-  dtls: DtlsSession | undefined;
-  /** Set on the opaque path: everything but STUN goes there untouched. */
-  opaquePeer: Transport | undefined;
-  /** Loss recovery between this peer and us, where it was agreed on; none on the opaque path. */
-  recovery: HopRecovery | undefined;
-  /** RTCP between this peer and us; none on the opaque path. */
-  reports: HopReports | undefined;
-  /** The same for pictures: retransmission and key frames. */
-  repair: VideoRepair | undefined;
-  /** XORed into every SSRC that passes (echo), 0 = none. */
-  ssrcMask = 0;
-
-  /** Where RTP, DTLS and (muxed) RTCP leave, undefined until an address is known. */
-  port: UdpPort | undefined;
-  remote: UdpEndpoint | undefined;
-  rtcpPort: UdpPort | undefined;
-  rtcpRemote: UdpEndpoint | undefined;
   /** Packets that may still be sent to an unconfirmed address; `UNLIMITED` when it is confirmed. */
   sendBudget = UNLIMITED;
   /** The same for `rtcpRemote`, where RTCP has a port of its own. */
   rtcpBudget = UNLIMITED;
-  /** Plain ports only. */
-  readonly latch: Latch | undefined;
-  readonly rtcpLatch: Latch | undefined;
-  /** What goes to a phone that is no browser stays one stream. */
-  readonly splice: Splice | undefined;
-  readonly handshake: HandshakeSource | undefined;
-  rtcpMux = false;
-
-  /** The sections carried, in SDP order; `ssrcs` and `payloadTypes` hold places in this list. */
-  sections: readonly MediaPath[] = [];
-  readonly ssrcs = new SsrcTable();
-  /** Where there is one section: the source heard last, as signed 32 bits. */
-  lastSsrc: number | undefined;
-  /** Of what comes in plain and leaves as SRTP. */
-  readonly sequences = new SequenceMap();
-  /** Payload type → place in `sections`, -1 = unknown or ambiguous. */
-  readonly payloadTypes = new Int8Array(128).fill(-1);
-
-  /** Keys and blocks of what comes from the peer. */
-  readonly events = new TelephoneEvents();
-
-  packetsIn = 0;
-  bytesIn = 0;
-  packetsOut = 0;
-  bytesOut = 0;
-  rtcpIn = 0;
-  rtcpOut = 0;
   /** Monotonic time of the last packet that belonged here, STUN checks included, whole ms; -1 = none yet. */
   lastInMs = -1;
+  /** Keys and blocks of what comes from the peer. */
+  readonly events = new TelephoneEvents();
+  /** RTCP between this peer and us; none on the opaque path. */
+  reports: HopReports | undefined;
+  /** Loss recovery between this peer and us, where it was agreed on; none on the opaque path. */
+  recovery: HopRecovery | undefined;
+  /** The same for pictures: retransmission and key frames. */
+  repair: VideoRepair | undefined;
+  /** The section, where there is but one. */
+  #only: MediaPath | undefined;
+  /** Where there is one section: the source heard last, as signed 32 bits. */
+  lastSsrc: number | undefined;
+  /** XORed into every SSRC that passes (echo), 0 = none. */
+  ssrcMask = 0;
+  packetsIn = 0;
+  bytesIn = 0;
+  rx: SrtpTransform | undefined;
+
+  tx: SrtpTransform | undefined;
+  /** Where RTP, DTLS and (muxed) RTCP leave, undefined until an address is known. */
+  port: UdpPort | undefined;
+  remote: UdpEndpoint | undefined;
+  /** What goes to a phone that is no browser stays one stream. */
+  readonly splice: Splice | undefined;
+  packetsOut = 0;
+  bytesOut = 0;
+  /** Set on the opaque path: everything but STUN goes there untouched. */
+  opaquePeer: Transport | undefined;
+
+  /** The place in the worker's table of transports; also the value of its addresses in the flow tables. */
+  readonly id: number;
+  /** DTLS that ends here; none on the opaque path. */
+  dtls: DtlsSession | undefined;
+  rtcpPort: UdpPort | undefined;
+  rtcpRemote: UdpEndpoint | undefined;
+  readonly handshake: HandshakeSource | undefined;
+  rtcpMux = false;
+  #sections: readonly MediaPath[] = [];
+  #ssrcs: SsrcTable | undefined;
+  #sequences: SequenceMap | undefined;
+  #payloadTypes: Int8Array | undefined;
+  rtcpIn = 0;
+  rtcpOut = 0;
   readonly drops: DropCounts = noDrops();
 
   readonly #held: Uint8Array[] = [];
@@ -102,6 +102,34 @@ export class Transport {
     this.handshake = plainFamily && new HandshakeSource();
   }
 
+  /** The sections carried, in SDP order; `ssrcs` and `payloadTypes` hold places in this list. */
+  get sections(): readonly MediaPath[] {
+    return this.#sections;
+  }
+
+  set sections(sections: readonly MediaPath[]) {
+    this.#sections = sections;
+    this.#only = sections.length === 1 ? sections[0] : undefined;
+  }
+
+  /** Where there are several sections: the place in `sections` of each source. */
+  get ssrcs(): SsrcTable {
+    this.#ssrcs ??= new SsrcTable();
+    return this.#ssrcs;
+  }
+
+  /** Payload type → place in `sections`, -1 = unknown or ambiguous. */
+  get payloadTypes(): Int8Array {
+    this.#payloadTypes ??= new Int8Array(128).fill(-1);
+    return this.#payloadTypes;
+  }
+
+  /** Of what comes in plain and leaves as SRTP. */
+  get sequences(): SequenceMap {
+    this.#sequences ??= new SequenceMap();
+    return this.#sequences;
+  }
+
   /** Whether RTP of that source came here. */
   hasHeard(ssrc: number): boolean {
     return this.lastSsrc === (ssrc | 0) || this.ssrcs.find(ssrc) >= 0;
@@ -109,9 +137,9 @@ export class Transport {
 
   /** The section an SSRC was seen in, else the one its payload type belongs to (and remembers it), or undefined. */
   sectionOfRtp(ssrc: number, payloadType: number): MediaPath | undefined {
-    if (this.sections.length === 1) {
+    if (this.#only !== undefined) {
       this.lastSsrc = ssrc | 0;
-      return this.sections[0];
+      return this.#only;
     }
     let index = this.ssrcs.find(ssrc);
     if (index < 0) {

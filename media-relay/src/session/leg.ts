@@ -15,14 +15,15 @@ export interface PortPair {
 
 /** One m= section of one leg. */
 export class Section implements MediaPath {
+  // Every packet touches these two.
+  transport: Transport | undefined;
+  peer: Section | undefined;
   readonly index: number;
   /** audio, video … */
   media: string;
   /** Negotiated or being negotiated; a rejected section has no transport. */
   active = false;
   mid: string | undefined;
-  transport: Transport | undefined;
-  peer: Section | undefined;
   pair: PortPair | undefined;
   sdes: SdesKeys | undefined;
   /** Ports of this machine that the peer named as its own; see `MediaHost.claim`. */

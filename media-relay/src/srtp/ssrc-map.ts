@@ -6,12 +6,13 @@ export const MAX_KNOWN_SSRCS = 1024;
  * transports is the only one, is found without touching the map's memory.
  */
 export class SsrcMap<T> {
-  readonly #known = new Map<number, T>();
+  /** All, from the second one on. */
+  #known: Map<number, T> | undefined;
   #lastKey = 0;
   #last: T | undefined;
 
   get count(): number {
-    return this.#known.size;
+    return this.#known?.size ?? (this.#last === undefined ? 0 : 1);
   }
 
   /** @param ssrc as 32 bits, signed or not */
@@ -22,7 +23,7 @@ export class SsrcMap<T> {
 
   /** Takes an SSRC that `find` doesn't know; false when there is room for no more. */
   add(ssrc: number, value: T): boolean {
-    if (this.#known.size === MAX_KNOWN_SSRCS) return false;
+    if (this.count === MAX_KNOWN_SSRCS) return false;
     this.set(ssrc, value);
     return true;
   }
@@ -30,18 +31,20 @@ export class SsrcMap<T> {
   /** Takes another value for an SSRC that is known. */
   set(ssrc: number, value: T): void {
     const key = ssrc | 0;
-    this.#known.set(key, value);
+    if (this.#known === undefined && this.#last !== undefined && this.#lastKey !== key)
+      this.#known = new Map([[this.#lastKey, this.#last]]);
+    this.#known?.set(key, value);
     this.#lastKey = key;
     this.#last = value;
   }
 
   clear(): void {
-    this.#known.clear();
+    this.#known = undefined;
     this.#last = undefined;
   }
 
   #lookUp(key: number): T | undefined {
-    const found = this.#known.get(key);
+    const found = this.#known?.get(key);
     if (found === undefined) return undefined;
     this.#lastKey = key;
     this.#last = found;

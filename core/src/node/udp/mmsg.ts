@@ -17,13 +17,19 @@ export function openMmsgPort(options: UdpPortOptions): MmsgPort {
   return new MmsgPort(options.fd ? adoptSocket(options.fd) : bindPacketSocket(options), options);
 }
 
-class MmsgPort implements UdpPort, ChunkSender {
+class MmsgPort implements UdpPort, ChunkSender, UdpStats {
   readonly implementation = 'mmsg';
+  // In the object itself, which every packet touches anyway.
+  received = 0;
+  receivedBytes = 0;
+  sent = 0;
+  sentBytes = 0;
+  oversize = 0;
+  sendErrors = 0;
   readonly local: SocketAddress;
   readonly family: 4 | 6;
   readonly isDontFragment: boolean;
   readonly rx: PacketArena;
-  readonly stats: UdpStats = { received: 0, receivedBytes: 0, sent: 0, sentBytes: 0, oversize: 0, sendErrors: 0 };
   readonly #vectors: PacketVectors;
   /** Of a port with few packets at a time. */
   readonly #receiveSize: ReceiveSize | undefined;
@@ -48,6 +54,10 @@ class MmsgPort implements UdpPort, ChunkSender {
     this.hasErrorQueue = options.icmp === true && openErrorQueue(fd, family);
     this.#isAdopted = options.fd !== undefined;
     this.#receiveSize = options.burst === 'few' ? new ReceiveSize() : undefined;
+  }
+
+  get stats(): UdpStats {
+    return this;
   }
 
   handleReady(events: number): void {

@@ -1,3 +1,5 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,12 +29,14 @@ interface Over {
   readonly tls?: Partial<TlsSettings>;
   readonly outside?: SignalingConfig['outside'];
   readonly routes?: string;
-  /** Where the media relay is; nobody is there unless another one is given. */
+  /** Where the media relay is; unless another one is given it is one that never says a word, so nothing is known of it. */
   readonly relay?: string;
 }
 
 export async function startServer(over: Over = {}): Promise<RunningServer> {
   const folder = mkdtempSync(join(tmpdir(), 'oh-sig-'));
+  const silent = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(silent, 'listening');
   const webRoot = join(folder, 'web');
   mkdirSync(webRoot);
   writeFileSync(join(webRoot, 'index.html'), '<!doctype html><title>phone</title>');
@@ -47,18 +51,19 @@ export async function startServer(over: Over = {}): Promise<RunningServer> {
     outside: over.outside,
     ...(over.routes === undefined ? {} : { routes: over.routes }),
     http: { addresses: ['127.0.0.1'], port: 0, webRoot, ...over.http },
-    media: { relays: [over.relay ?? 'udp:127.0.0.1:9'], path: 'opaque' },
+    media: { relays: [over.relay ?? `udp:127.0.0.1:${silent.address().port}`], path: 'opaque' },
     turn: { uris: ['turn:127.0.0.1:3478?transport=udp'], secret: 'turn-secret', ttlS: 3600 },
     sessionSecret: 'session-secret-of-the-test',
     nonceSecret: 'nonce-secret-of-the-test',
   };
-  const server = await open(config, folder);
+  const server = await open(config, folder, silent);
   for (const user of ['alice', 'bob']) await server.verb('users', { op: 'add', user, password: PASSWORD });
   return server;
 }
 
-async function open(config: SignalingConfig, folder: string): Promise<RunningServer> {
+async function open(config: SignalingConfig, folder: string, silent: Socket): Promise<RunningServer> {
   const part = await startSignaling(config, pino({ level: 'silent' })).catch((error) => {
+    silent.close();
     rmSync(folder, { recursive: true, force: true });
     throw error;
   });
@@ -71,10 +76,11 @@ async function open(config: SignalingConfig, folder: string): Promise<RunningSer
     verb: async (name, args = {}) => verbs[name]!(args),
     restart: async () => {
       await part.stop();
-      return open(config, folder);
+      return open(config, folder, silent);
     },
     [Symbol.asyncDispose]: async () => {
       await part.stop();
+      silent.close();
       rmSync(folder, { recursive: true, force: true });
     },
   };
