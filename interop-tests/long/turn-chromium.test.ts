@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type Phone, withPages } from './src/browser.ts';
-import { lacking, SPEECH } from './src/peers.ts';
-import { assertEchoByRelay, callEchoByRelay, endCalls, gather, uriFor } from './src/relay-only.ts';
-import { connectByRelays } from './src/relayed-page.ts';
-import { Stage } from './src/stage.ts';
-import { System } from './src/system.ts';
-import { homeTrusting } from './src/trust.ts';
-import { turnAccount } from './src/turn-client.ts';
+import { type Phone, withPages } from '../src/browser.ts';
+import { lacking, SPEECH } from '../src/peers.ts';
+import { assertEchoByRelay, callEchoByRelay, endCalls, gather, uriFor } from '../src/relay-only.ts';
+import { connectByRelays } from '../src/relayed-page.ts';
+import { Stage } from '../src/stage.ts';
+import { System } from '../src/system.ts';
+import { homeTrusting } from '../src/trust.ts';
+import { turnAccount } from '../src/turn-client.ts';
 
 const skip = lacking(...SPEECH, 'chromium', 'certutil');
 

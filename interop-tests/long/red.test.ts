@@ -1,0 +1,3 @@
+import { callsWithRed } from '../src/red-calls.ts';
+
+callsWithRed(['baresip']);
