@@ -90,7 +90,7 @@ export function stage(
   };
   const clock = { now: 0 };
   let held: (() => void)[] | undefined;
-  let isRelayGone = false;
+  let goneRelay: number | undefined;
   let heldOnly: string | undefined;
   const settle = () => {
     for (let c = core.poll(); c; c = core.poll()) {
@@ -100,7 +100,11 @@ export function stage(
         outbox.push({ flow: c.flow, message });
       } else if (c.kind === 'relay') {
         const { cookie, message } = decodeNg(c.bytes)!;
-        if (options.relayIsDown || isRelayGone) continue;
+        if (options.relayIsDown) continue;
+        if (c.relay === goneRelay) {
+          core.handleRelayRefused(c.relay, clock.now);
+          continue;
+        }
         // A relay carries out a repeated command once (the cookie tells), and repeats its answer.
         const answer = () => {
           const said = answers.get(cookie) ?? encodeNg(cookie, reply(message), 'bencode');
@@ -314,15 +318,15 @@ export function stage(
     settle,
     assertNothingLeft,
     /** The relay dies; `returns` starts another one, which knows nothing. */
-    killRelay: () => {
-      isRelayGone = true;
+    killRelay: (relay = 0) => {
+      goneRelay = relay;
       alive.clear();
       relayLegs.clear();
-      core.handleRelayRefused(0, clock.now);
-      settle();
+      core.handleRelayRefused(relay, clock.now);
+      advance(300); // a ping that stays without an answer proves it
     },
     relayReturns: (afterMs = 1500) => {
-      isRelayGone = false;
+      goneRelay = undefined;
       instance++;
       advance(afterMs);
     },

@@ -11,6 +11,8 @@ export type MediaClientCommand =
 
 const RETRANSMIT_MS = 500;
 const TRIES = 5;
+/** A relay whose port was closed has so long to answer a ping. */
+const DOUBT_MS = 300;
 const GONE = 'the media relay does not answer: it has ended';
 const PING_MS = 1000;
 
@@ -29,6 +31,8 @@ interface Relay {
   readonly verbs: Set<string>;
   /** Which process it is, as it says itself; rtpengine doesn't. */
   instance: string | undefined;
+  /** Its port was closed, it seems. */
+  isDoubted: boolean;
 }
 
 /** A call at its relay. A relay that comes back must not get commands for a call it never saw, so the relay stays. */
@@ -52,6 +56,8 @@ export class MediaClient {
   readonly #pending = new Map<string, Pending>();
   readonly #deadlines = new Deadlines<Pending>();
   readonly #pings = new Deadlines<number>();
+  /** Relays that seem to be gone, until when they may prove that they aren't. */
+  readonly #doubts = new Deadlines<number>();
   readonly #commands: MediaClientCommand[] = [];
   readonly #homes = new Map<string, Home>();
   #nextPing = -1;
@@ -62,6 +68,7 @@ export class MediaClient {
       healthy: true,
       verbs: new Set<string>(),
       instance: undefined,
+      isDoubted: false,
     }));
     for (let i = 0; i < options.relays; i++) this.#pings.set(i, options.nowMs);
   }
@@ -100,9 +107,8 @@ export class MediaClient {
   }
 
   nextTimeout(): number | undefined {
-    const a = this.#deadlines.next();
-    const b = this.#pings.next();
-    return a === undefined ? b : b === undefined ? a : Math.min(a, b);
+    const times = [this.#deadlines.next(), this.#pings.next(), this.#doubts.next()].filter((at) => at !== undefined);
+    return times.length === 0 ? undefined : Math.min(...times);
   }
 
   /**
@@ -142,6 +148,8 @@ export class MediaClient {
     this.#deadlines.delete(pending);
     const state = this.#relays[relay]!;
     state.healthy = true;
+    state.isDoubted = false;
+    this.#doubts.delete(relay);
     const { message } = answer;
     if (pending.id < 0) {
       const instance = message['offhook-instance'];
@@ -163,15 +171,25 @@ export class MediaClient {
   }
 
   /**
-   * Nobody listens there any more. Where another relay can take them its calls are lost at once, else when the process that
-   * follows it says who it is.
+   * Nobody listens there, as an ICMP message says. It may be forged, so a ping has to stay without an answer as well. Where
+   * another relay can take them its calls are lost then, else when the process that follows it says who it is.
    */
   handleRefused(relay: number, nowMs: number): void {
     const state = this.#relays[relay];
-    if (!state?.healthy) return;
-    state.healthy = false;
-    this.#pings.set(relay, nowMs + 200);
-    if (this.healthy) this.#lose(relay);
+    if (!state?.healthy || state.isDoubted) return;
+    state.isDoubted = true;
+    this.#doubts.set(relay, nowMs + DOUBT_MS);
+    this.#pings.set(relay, nowMs);
+  }
+
+  #handleDoubts(nowMs: number): void {
+    for (let relay = this.#doubts.expire(nowMs); relay !== undefined; relay = this.#doubts.expire(nowMs)) {
+      const state = this.#relays[relay]!;
+      state.isDoubted = false;
+      state.healthy = false;
+      this.#pings.set(relay, nowMs);
+      if (this.healthy) this.#lose(relay);
+    }
   }
 
   #lose(relay: number): void {
@@ -192,6 +210,7 @@ export class MediaClient {
   }
 
   handleTimeout(nowMs: number): void {
+    this.#handleDoubts(nowMs);
     for (let relay = this.#pings.expire(nowMs); relay !== undefined; relay = this.#pings.expire(nowMs)) {
       this.#send(this.#nextPing--, relay, { command: 'ping' }, nowMs);
     }
