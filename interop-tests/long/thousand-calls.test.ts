@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { lacking } from './src/peers.ts';
-import { callsInARow } from './src/studies/calls.ts';
-import { scratchFolder } from './src/system.ts';
+import { lacking } from '../src/peers.ts';
+import { callsInARow } from '../src/studies/calls.ts';
+import { scratchFolder } from '../src/system.ts';
 
 /** Four events and a used nonce are remembered of a call (1.9 kB), and code is compiled; a call that stays has more than 10 kB. */
 const REMEMBERED_BYTES = 6000;
