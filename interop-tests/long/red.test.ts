@@ -26,7 +26,7 @@ after(async () => {
   await stage?.close();
 });
 
-/** RED packets that the relay took from browsers, all workers together. */
+/** RED packets that the relay, its one worker, took from browsers. */
 async function redReceived(): Promise<number> {
   const metrics = await system.metrics('media-relay-0');
   const counts = Object.entries(metrics).filter(([name]) => /^offhook_media_red_total\{.*event="received"/.test(name));

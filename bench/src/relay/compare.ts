@@ -1,14 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Generator } from '../load/generator-process.ts';
 import { CALLS, FLAT172, LOADS, type Load, P1000 } from '../load/loads.ts';
 import { PROFILE_FLAGS } from '../load/profile.ts';
-import { type Contestant, type Memory, measureMemory, measureRounds, STOP_MS, say } from '../load/rounds.ts';
+import { type Contestant, type Memory, measureMemory, measureRounds, STOP_MS } from '../load/rounds.ts';
+import { runBeside } from '../load/run.ts';
 import { machine } from '../machine.ts';
-import { isAlone, runAlone } from '../namespace.ts';
-import { stopAll } from '../pinned.ts';
+import { isAlone } from '../namespace.ts';
 import { isTaken } from '../ports.ts';
 import { makeCalls } from './calls.ts';
 import { startOffhook } from './offhook.ts';
@@ -50,38 +48,12 @@ interface Options {
 export async function compareRelays(args: string[]): Promise<void> {
   const options = readArguments(args);
   if (options === undefined) return;
-  const rtpengine = rtpengineVersion();
-  if (rtpengine === undefined || process.platform !== 'linux') {
-    say(process.platform === 'linux' ? 'not installed: rtpengine (Debian: rtpengine-daemon)' : 'this needs Linux');
-    process.exitCode = 1;
-    return;
-  }
-  if (!isAlone()) {
-    const code = await runAlone();
-    if (code !== undefined) {
-      process.exitCode = code;
-      return;
-    }
-    say('no network namespace of its own is to be had here: others have a part in this network');
-  }
-  const folder = mkdtempSync(join(tmpdir(), 'oh-bench-'));
-  const interrupted = () => {
-    rmSync(folder, { recursive: true, force: true });
-    process.exit(130);
-  };
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
-  try {
-    const results = { ...(await measure(options, folder)), machine: machine({ rtpengine }) };
+  const version = rtpengineVersion();
+  await runBeside({ version, name: 'rtpengine (Debian: rtpengine-daemon)' }, async (folder) => {
+    const results = { ...(await measure(options, folder)), machine: machine({ rtpengine: version! }) };
     if (options.json) writeJson(results);
     else writeTable(results);
-  } catch (error) {
-    say(`it could not be measured: ${(error as Error).message}`);
-    process.exitCode = 1;
-  } finally {
-    await stopAll();
-    rmSync(folder, { recursive: true, force: true });
-    process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
-  }
+  });
 }
 
 function readArguments(args: string[]): Options | undefined {

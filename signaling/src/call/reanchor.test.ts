@@ -95,6 +95,24 @@ test('a phone that hangs up in between ends it all', () => {
   s.assertNothingLeft();
 });
 
+test('a phone that takes its time gets one re-INVITE, whatever else would be looked for meanwhile', () => {
+  const { s, alice, bob, invite } = talking();
+  s.advance(59_000); // soon the relay would be asked whether it still has media
+  s.killRelay();
+  s.relayReturns();
+  const reinvite = last(bob.take());
+  bob.answer(reinvite, 100);
+  s.advance(10_000);
+  assert.deepEqual(bob.seen(), []);
+  bob.answer(reinvite, 200, ANSWER);
+  bob.take();
+  takes(alice, OFFER);
+  assert.deepEqual([bob.seen(), s.core.calls.counters.reanchored], [[], 1]);
+  bob.within(invite, 'BYE', { cseq: 1 });
+  alice.take();
+  s.assertNothingLeft();
+});
+
 test('the echo begins anew too', () => {
   const s = stage();
   const alice = s.phone('alice');

@@ -22,7 +22,9 @@ export function reanchor(context: CallContext, calls: Iterable<Call>, nowMs: num
     if (!isThere(call)) continue;
     call.reanchoring = { tries: 0 };
     const inMs = Math.floor(count++ / AT_ONCE) * AGAIN_AFTER_MS;
-    if (inMs === 0) attempt(context, call, nowMs);
+    // Until it is done this timer is nobody else's: whether there is media is not the question now.
+    context.clearTimer(call.check);
+    if (inMs === 0) reanchorAgain(context, call, nowMs);
     else context.setTimer(call.check, nowMs + inMs);
   }
 }
@@ -35,10 +37,6 @@ function isThere(call: Call): boolean {
 
 /** Its turn has come, or it is time to look for a relay again. */
 export function reanchorAgain(context: CallContext, call: Call, nowMs: number): void {
-  attempt(context, call, nowMs);
-}
-
-function attempt(context: CallContext, call: Call, nowMs: number): void {
   if (call.b && call.agreed) anew(context, call, nowMs);
   else waitAnew(context, call, nowMs);
 }
