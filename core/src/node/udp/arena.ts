@@ -1,13 +1,19 @@
 import { monotonicMs } from '../clock.ts';
 import { BATCH, HEADROOM, type ReceivedBatch, SLOT_BYTES } from './port.ts';
+import type { SystemRing } from './ring.ts';
 
 /** Slots that receive; a loop turn that reads more flushes in between. */
 export const RX_SLOTS = 512;
+/** Slots behind them that are received into by `RingReads`. */
+export const RING_SLOTS = 128;
 /** Slots for packets made here. */
 const SPARE_SLOTS = 256;
+const SPARE_FIRST = RX_SLOTS + RING_SLOTS;
 
 /** Who stages packets. */
 interface Stager {
+  /** Has the ring send what is staged, if it is little; `settle` follows when it has. */
+  queueSends?(ring: SystemRing): void;
   /** Sends what is staged and gives back what was borrowed for it. */
   settle(): void;
 }
@@ -17,7 +23,7 @@ interface Stager {
  * and reused only after everything staged has been sent, so a staged packet is never overwritten.
  */
 export class PacketArena implements ReceivedBatch {
-  readonly bytes = new Uint8Array(new ArrayBuffer((RX_SLOTS + SPARE_SLOTS) * SLOT_BYTES));
+  readonly bytes = new Uint8Array(new ArrayBuffer((SPARE_FIRST + SPARE_SLOTS) * SLOT_BYTES));
   readonly view = new DataView(this.bytes.buffer);
   readonly offset = new Uint32Array(BATCH);
   readonly length = new Uint16Array(BATCH);
@@ -25,6 +31,8 @@ export class PacketArena implements ReceivedBatch {
   readonly port = new Uint16Array(BATCH);
   count = 0;
   nowMs = 0;
+  /** Sends for several stagers by one system call, where the system has such a thing. */
+  ring: SystemRing | undefined;
   /** The first `#stagedCount` are staged. Kept from turn to turn: an array whose length is set to 0 has to be allocated anew. */
   readonly #staged: (Stager | undefined)[] = [];
   #stagedCount = 0;
@@ -49,7 +57,7 @@ export class PacketArena implements ReceivedBatch {
 
   reserve(): number {
     if (this.#spareNext === SPARE_SLOTS) this.flushAll();
-    return (RX_SLOTS + this.#spareNext++) * SLOT_BYTES + HEADROOM;
+    return (SPARE_FIRST + this.#spareNext++) * SLOT_BYTES + HEADROOM;
   }
 
   /** A port has its first staged packet: it is settled at the end of the turn, or outside of a turn very soon. */
@@ -66,6 +74,10 @@ export class PacketArena implements ReceivedBatch {
   /** Sends everything staged. Reserved slots stay so: one may be about to be staged. */
   flushStaged(): void {
     const staged = this.#staged;
+    if (this.ring !== undefined && this.#stagedCount > 1) {
+      for (let i = 0; i < this.#stagedCount; i++) staged[i]!.queueSends?.(this.ring);
+      this.ring.submit();
+    }
     for (let i = 0; i < this.#stagedCount; i++) staged[i]!.settle();
     // a port that is closed is held no longer
     for (let i = 0; i < this.#stagedCount; i++) staged[i] = undefined;

@@ -19,10 +19,13 @@ export const libc = {
   epollCreate: lib.func('int epoll_create1(int)'),
   epollControl: lib.func('int epoll_ctl(int, int, int, uintptr_t)'),
   epollWait: lib.func('int epoll_wait(int, uintptr_t, int, int)'),
+  mmap: lib.func('uintptr_t mmap(uintptr_t, size_t, int, int, int, long)'),
+  munmap: lib.func('int munmap(uintptr_t, size_t)'),
+  syscall: lib.func('long syscall(long, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t)'),
   usleep: lib.func('int usleep(uint32_t)'),
 } as const;
 
-export const { EAGAIN } = constants.errno;
+export const { EAGAIN, EINTR } = constants.errno;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 /** SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC */

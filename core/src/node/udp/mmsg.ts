@@ -9,8 +9,13 @@ import { type PacketVectors, threadVectors } from './packet-vectors.ts';
 import { BATCH, HEADROOM, MAX_PACKET, SLOT_BYTES, type UdpPort, type UdpPortOptions, type UdpStats } from './port.ts';
 import { gathering, threadReadiness } from './readiness.ts';
 import { ReceiveSize } from './receive-size.ts';
+import type { SystemRing } from './ring.ts';
+import type { RingReads } from './ring-reads.ts';
 import type { ChunkSender, SendChunk } from './send-chunk.ts';
 import { adoptSocket, type BoundSocket } from './socket.ts';
+
+/** The ring has read nothing of this port. */
+const NOT_READ = -1;
 
 /** The `UdpPort` of Linux: recvmmsg and sendmmsg by FFI, all ports of a thread on one epoll descriptor. */
 export function openMmsgPort(options: UdpPortOptions): MmsgPort {
@@ -33,6 +38,9 @@ class MmsgPort implements UdpPort, ChunkSender, UdpStats {
   readonly #vectors: PacketVectors;
   /** Of a port with few packets at a time. */
   readonly #receiveSize: ReceiveSize | undefined;
+  /** What the ring was asked for in the present look at all sockets, and the slot of the first packet. */
+  #asked = 0;
+  #slot = NOT_READ;
   /** Send vectors, borrowed from the first packet of a turn to its end. */
   #chunk: SendChunk | undefined;
   fd: number;
@@ -74,23 +82,51 @@ class MmsgPort implements UdpPort, ChunkSender, UdpStats {
     const watched = this.#onReadable !== undefined;
     this.#onReadable = handler;
     if (this.fd < 0 || watched === (handler !== undefined)) return;
-    if (handler) threadReadiness().watch(this.fd, this, this.#holdsProcess);
-    else threadReadiness().unwatch(this.fd);
+    const readiness = threadReadiness();
+    if (handler) {
+      readiness.reads = this.#vectors.reads;
+      readiness.watch(this.fd, this, this.#holdsProcess);
+    } else readiness.unwatch(this.fd);
+  }
+
+  queueReads(reads: RingReads): void {
+    if (this.#onReadable !== undefined) this.readWith(reads);
+  }
+
+  /** The next `fill` finds what `reads` has read by then; a port of many packets at a time reads them itself. */
+  readWith(reads: RingReads): void {
+    if (this.#receiveSize === undefined) return;
+    this.#asked = this.#receiveSize.in(gathering.pass);
+    this.#slot = reads.queue(this.fd, this.#asked);
   }
 
   fill(): number {
     const { rx } = this;
-    const vector = this.#vectors.receive;
-    const { words, view } = vector;
-    const first = rx.receiveSlots();
     rx.count = 0;
     if (this.fd < 0) return 0;
+    const slot = this.#slot;
+    if (slot >= 0) {
+      this.#slot = NOT_READ;
+      const n = this.#vectors.reads!.received(slot, this.#asked);
+      if (this.#receiveSize!.observe(n, gathering.pass)) gathering.mayHaveMore = true;
+      return this.#take(slot, n);
+    }
+    const first = rx.receiveSlots();
     const size = this.#receiveSize;
     const asked = size ? size.in(gathering.pass) : BATCH;
-    const n = libc.recvmmsg(this.fd, vector.headersAddress + first * MMSGHDR_BYTES, asked, MSG_DONTWAIT, 0);
+    const headers = this.#vectors.receive.headersAddress + first * MMSGHDR_BYTES;
+    const n = libc.recvmmsg(this.fd, headers, asked, MSG_DONTWAIT, 0);
     if (size?.observe(n, gathering.pass)) gathering.mayHaveMore = true;
     if (n <= 0) return 0; // EAGAIN; an ICMP error that waited on the socket is cleared by this call
     rx.advance(n);
+    return this.#take(first, n);
+  }
+
+  /** Makes the `n` messages that were received into the slots from `first` on the batch. */
+  #take(first: number, n: number): number {
+    const { rx } = this;
+    const vector = this.#vectors.receive;
+    const { words, view } = vector;
     gathering.packets += n;
     gathering.worth += n;
     const six = this.family === 6;
@@ -186,6 +222,10 @@ class MmsgPort implements UdpPort, ChunkSender, UdpStats {
     return this.#chunk?.flush(this) ?? 0;
   }
 
+  queueSends(ring: SystemRing): void {
+    this.#chunk?.queue(this, ring);
+  }
+
   settle(): void {
     this.flush();
     if (this.#chunk) this.#vectors.send.give(this.#chunk);
@@ -223,9 +263,56 @@ export function mmsgSelfTest(): string | undefined {
     if (problem !== undefined) return problem;
     canGroup = true;
     canGroup = exchangeProblem([3, 3, 3, 1]) === undefined;
+    ringProblem = startRing();
     return undefined;
   } catch (error) {
     return String(error);
+  }
+}
+
+let ringProblem: string | undefined = 'not tried';
+
+/** Why several sockets can't be served by one system call here, or undefined when they are. */
+export function systemRingProblem(): string | undefined {
+  return ringProblem;
+}
+
+/** Lets this thread's ports use io_uring; the reason why they can't. */
+function startRing(): string | undefined {
+  const vectors = threadVectors();
+  try {
+    vectors.useRing();
+    const problem = ringExchangeProblem(vectors);
+    if (problem !== undefined) vectors.giveUpRing();
+    return problem;
+  } catch (error) {
+    vectors.giveUpRing();
+    return String(error);
+  }
+}
+
+/** Why packets that three ports sent each other in a circle by the ring did not arrive as they were. */
+function ringExchangeProblem({ arena, reads }: PacketVectors): string | undefined {
+  const open = () => openMmsgPort({ address: '127.0.0.1', port: 0, burst: 'few' });
+  const ports = [open(), open(), open()];
+  try {
+    for (const [i, port] of ports.entries())
+      port.send(new Uint8Array(10 + i).fill(i), UdpEndpoint.from(ports[(i + 1) % 3]!.local)!);
+    arena.flushAll();
+    const before = gathering.packets;
+    for (const port of ports) port.readWith(reads!);
+    reads!.submit();
+    for (const [i, port] of ports.entries()) {
+      const sender = (i + 2) % 3;
+      const { rx } = port;
+      if (port.fill() !== 1 || port.stats.sent !== 1) return 'a packet of the ring did not come';
+      const isRight = rx.length[0] === 10 + sender && rx.bytes[rx.offset[0]!] === sender;
+      if (!isRight || rx.port[0] !== ports[sender]!.local.port) return 'a packet of the ring came changed';
+    }
+    gathering.packets = before;
+    return undefined;
+  } finally {
+    for (const port of ports) port.close();
   }
 }
 

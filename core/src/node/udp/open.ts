@@ -21,6 +21,13 @@ export async function batchedUdpProblem(): Promise<string | undefined> {
   return typeof loaded === 'string' ? loaded : undefined;
 }
 
+/** Why io_uring doesn't serve several ports by one system call on this machine, or undefined when it does. */
+export async function systemRingProblem(): Promise<string | undefined> {
+  fast ??= loadFast();
+  const loaded = await fast;
+  return typeof loaded === 'string' ? loaded : loaded.systemRingProblem();
+}
+
 /** Opens a UDP port; rejects with the system's error (`code` EADDRINUSE, EADDRNOTAVAIL, EACCES …). */
 export async function openUdpPort(options: UdpPortOptions): Promise<UdpPort> {
   const kind = options.implementation ?? 'auto';

@@ -11,11 +11,13 @@ import {
   EPOLL_CTL_DEL,
   EPOLL_EVENT_BYTES,
   EPOLL_EVENT_DATA,
+  EPOLLERR,
   EPOLLIN,
   libc,
   systemError,
 } from './libc.ts';
 import { BATCH } from './port.ts';
+import type { RingReads } from './ring-reads.ts';
 
 const EVENTS = 128;
 /** Rounds of reading per wake-up before timers and control sockets have their turn. */
@@ -28,6 +30,8 @@ const ENOUGH = 64;
 const STAY_MS = 3;
 
 interface Watched {
+  /** Has what waits read together with what waits elsewhere, before `handleReady`. */
+  queueReads?(reads: RingReads): void;
   /** What epoll says of the socket. */
   handleReady(events: number): void;
   close(): void;
@@ -56,6 +60,8 @@ class Readiness {
    */
   readonly #serveSoon = () => void setImmediate(this.#serveNow);
   readonly #round = () => this.#handleReady();
+  /** Reads several sockets at once, where the system has such a thing. */
+  reads: RingReads | undefined;
   #count = 0;
   #ready = 0;
   #backlog = false;
@@ -162,6 +168,15 @@ class Readiness {
     // A handler may close a port whose event is still in the list and another may get its number: `fill` reads 0 then.
     const events = this.#events;
     const watched = this.#watched;
+    const { reads } = this;
+    if (reads !== undefined && this.#ready > 1) {
+      for (let i = 0, at = 0; i < this.#ready; i++, at += EPOLL_EVENT_BYTES) {
+        // who has an error to be told reads that first
+        if ((events.getUint32(at, true) & EPOLLERR) === 0)
+          watched[events.getUint32(at + EPOLL_EVENT_DATA, true)]?.queueReads?.(reads);
+      }
+      reads.submit();
+    }
     for (let i = 0, at = 0; i < this.#ready; i++, at += EPOLL_EVENT_BYTES)
       watched[events.getUint32(at + EPOLL_EVENT_DATA, true)]?.handleReady(events.getUint32(at, true));
   }

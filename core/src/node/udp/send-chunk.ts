@@ -16,6 +16,7 @@ import {
 } from './libc.ts';
 import { HEADER_WORDS, IOVEC_WORDS, type MessageVector, NAME_WORDS } from './message-vector.ts';
 import type { UdpStats } from './port.ts';
+import { RingOperation, type SystemRing } from './ring.ts';
 
 const { errno } = constants;
 
@@ -23,6 +24,8 @@ const { errno } = constants;
 const MOST_SEGMENTS = 40;
 /** The longest packet that is grouped: what a path of 1500 bytes carries over IPv4 without a fragment. */
 const LONGEST_SEGMENT = 1472;
+/** Messages of one socket from which a system call of its own costs less than their places in the ring. */
+const MOST_IN_RING = 6;
 const CONTROL_WORDS = SEGMENT_CONTROL_BYTES / 4;
 
 /** How systems and network cards say that they can't cut a message into segments. */
@@ -55,8 +58,13 @@ export class SendChunk {
   #bytes = 0;
   /** Length of the packets that the last message still takes; 0 = none. */
   #segment = 0;
+  /** The ring that sends what is staged, and the number of its first message there. */
+  #ring: SystemRing | undefined;
+  #ringFirst = 0;
   readonly #memory: MessageVector;
   readonly #headersAddress: number;
+  readonly #headersLow: number;
+  readonly #headersHigh: number;
   readonly #iovecsLow: number;
   readonly #iovecsHigh: number;
   /** Word index of its first header, iovec, socket address and control message. */
@@ -76,6 +84,8 @@ export class SendChunk {
     this.size = size;
     this.#memory = memory;
     this.#headersAddress = memory.headersAddress + first * MMSGHDR_BYTES;
+    this.#headersLow = this.#headersAddress | 0;
+    this.#headersHigh = Math.floor(this.#headersAddress / 0x100000000);
     this.#headers = first * HEADER_WORDS;
     this.#iovecs = memory.iovecs + first * IOVEC_WORDS;
     this.#names = memory.names + first * NAME_WORDS;
@@ -181,6 +191,50 @@ export class SendChunk {
     this.#memory.words[header + 5] = low >>> 0 < this.#iovecsLow >>> 0 ? this.#iovecsHigh + 1 : this.#iovecsHigh;
   }
 
+  /** Has the ring send what is staged with its next `submit`, unless it is so much that a system call of its own is cheaper. */
+  queue(sender: ChunkSender, ring: SystemRing): void {
+    const messages = this.#messages;
+    if (messages === 0 || messages > MOST_IN_RING || messages > ring.room) return;
+    for (let message = 0; message < messages; message++) {
+      const low = (this.#headersLow + message * MMSGHDR_BYTES) | 0;
+      const high = low >>> 0 < this.#headersLow >>> 0 ? this.#headersHigh + 1 : this.#headersHigh;
+      const number = ring.queue(RingOperation.sendMessage, sender.fd, low, high);
+      if (message === 0) this.#ringFirst = number;
+    }
+    this.#ring = ring;
+  }
+
+  #isAllTaken(ring: SystemRing, messages: number): boolean {
+    for (let i = 0; i < messages; i++) if (ring.results[this.#ringFirst + i]! < 0) return false;
+    return true;
+  }
+
+  /** The ring has sent some messages and others not. */
+  #finish(sender: ChunkSender, ring: SystemRing, messages: number): number {
+    const { words } = this.#memory;
+    const { stats } = sender;
+    const sentBefore = stats.sent;
+    let packet = 0;
+    for (let message = 0; message < messages; message++) {
+      const segments = words[this.#headers + message * HEADER_WORDS + 6]!;
+      const result = ring.results[this.#ringFirst + message]!;
+      if (result >= 0) for (let i = 0; i < segments; i++) this.#countSent(stats, packet + i);
+      else if (-result === errno.EAGAIN) stats.sendErrors += segments;
+      else this.#retry(sender, message, packet, -result);
+      packet += segments;
+    }
+    return stats.sent - sentBefore;
+  }
+
+  /** One message that was refused for that reason. */
+  #retry(sender: ChunkSender, message: number, packet: number, reason: number): void {
+    const segments = this.#memory.words[this.#headers + message * HEADER_WORDS + 6]!;
+    if (sender.hasErrorQueue && this.#attempt(sender, message, 1) === 1)
+      for (let i = 0; i < segments; i++) this.#countSent(sender.stats, packet + i);
+    else if (segments > 1) this.#flushSingly(sender, message, packet, { segments, reason });
+    else sender.stats.sendErrors++;
+  }
+
   /** Sends what is staged; the number of packets the system took. */
   flush(sender: ChunkSender): number {
     const packets = this.packets;
@@ -191,6 +245,14 @@ export class SendChunk {
     this.#messages = 0;
     this.#bytes = 0;
     this.#segment = 0;
+    const ring = this.#ring;
+    if (ring !== undefined) {
+      this.#ring = undefined;
+      if (!this.#isAllTaken(ring, messages)) return this.#finish(sender, ring, messages);
+      sender.stats.sent += packets;
+      sender.stats.sentBytes += bytes;
+      return packets;
+    }
     const taken = this.#attempt(sender, 0, messages);
     if (taken !== messages) return this.#flushRest(sender, packets, messages, taken);
     sender.stats.sent += packets;
@@ -216,7 +278,7 @@ export class SendChunk {
         break;
       } else {
         const segments = words[this.#headers + message * HEADER_WORDS + 6]!;
-        if (segments > 1) this.#flushSingly(sender, message, packet, segments);
+        if (segments > 1) this.#flushSingly(sender, message, packet, { segments, reason: lastErrorNumber() });
         else stats.sendErrors++;
         message++;
         packet += segments;
@@ -235,8 +297,12 @@ export class SendChunk {
   }
 
   /** The packets of a group that the system refused. When the longest passes alone, it is groups that can't be sent here. */
-  #flushSingly(sender: ChunkSender, message: number, first: number, segments: number): void {
-    const reason = lastErrorNumber();
+  #flushSingly(
+    sender: ChunkSender,
+    message: number,
+    first: number,
+    { segments, reason }: { readonly segments: number; readonly reason: number },
+  ): void {
     const { words } = this.#memory;
     const header = this.#headers + message * HEADER_WORDS;
     words[header + 6] = 1;

@@ -9,6 +9,7 @@ import {
   descriptorMemory,
   noteDescriptors,
   openUdpPort,
+  systemRingProblem,
   type UdpDescriptor,
   UdpEndpoint,
 } from './index.ts';
@@ -99,7 +100,8 @@ if (isMainThread) {
       assert.deepEqual(
         await round(async () => {
           await new Promise((resolve) => setTimeout(resolve, 50));
-          assert.equal(await closeLeftDescriptors(memory), 2, 'its epoll descriptor and its socket');
+          const left = (await systemRingProblem()) === undefined ? 3 : 2;
+          assert.equal(await closeLeftDescriptors(memory), left, 'its epoll descriptor, its socket and its ring');
           one = await startWorker(1, first, memory);
         }),
         names,
