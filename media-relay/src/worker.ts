@@ -7,6 +7,7 @@ import {
   openUdpPort,
   type PartConfig,
   type RunningPart,
+  systemRingProblem,
   type UdpPort,
 } from '@offhook/core/node';
 import {
@@ -95,13 +96,14 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   const interfaceWords = interfaceProblem(interfaces);
   if (interfaceWords !== undefined) throw new Error(interfaceWords);
   const muxes = await openMuxes(config.mux);
+  const ringProblem = await systemRingProblem();
   const ports = new PortPools(interfaces, config.rtp, readU32(nodeCrypto.randomBytes(4), 0) / 2 ** 32);
   const dtlsProblem = dtlsSelfTest();
   const certificate = dtlsProblem === undefined ? makeCertificate() : undefined;
   const dtlsCounters: DtlsCounters = { connected: 0, failed: 0, fingerprintMismatch: 0 };
   const dtlsDeadlines = new Deadlines<Transport>();
   const reportDeadlines = new Deadlines<Transport>();
-  const loop = new PacketLoop({ ice, transports, now: monotonicMs, rearm });
+  const loop = new PacketLoop({ ice, transports, rearm });
   const isOwn = ownAddresses();
   const addressCounters = { loops: 0 };
   let ngPort = 0;
@@ -238,6 +240,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       rtpPairs: { used: ports.used, of: ports.size },
       muxAddresses: muxes.map((m) => m.address),
       udp: muxes[0]?.udp.implementation ?? 'none',
+      ring: ringProblem === undefined ? 'on' : `off: ${ringProblem}`,
       dtls: dtlsProblem === undefined ? 'on' : `off: ${dtlsProblem}`,
     }),
     metrics: () => ({

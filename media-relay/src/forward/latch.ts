@@ -23,10 +23,13 @@ export type VerdictValue = (typeof Verdict)[keyof typeof Verdict];
  * gained, which a neighbour at the same address can pass, ends when the very address and port of the SDP speaks.
  */
 export class Latch {
+  /** Port and address of the locked source in numbers, the address's first word; a port of -1 when there is none. */
+  #sourcePort = -1;
+  #sourceWord = 0;
   readonly #family: 4 | 6;
   #expected: UdpEndpoint | undefined;
   #allowed: readonly UdpEndpoint[] = [];
-  #source: UdpEndpoint | undefined;
+  #locked: UdpEndpoint | undefined;
   /** Whether the lock was gained by probation alone. */
   #isDoubtful = false;
   /** When the peer was last told, or said, something; before it knows this port nobody speaks to it in good faith. */
@@ -44,7 +47,13 @@ export class Latch {
 
   /** The locked source. */
   get source(): UdpEndpoint | undefined {
-    return this.#source;
+    return this.#locked;
+  }
+
+  set #source(source: UdpEndpoint | undefined) {
+    this.#locked = source;
+    this.#sourcePort = source?.port ?? -1;
+    this.#sourceWord = source?.a ?? 0;
   }
 
   /** Gained by probation: its sender is at the right address, but at another port than the SDP's. */
@@ -81,10 +90,12 @@ export class Latch {
 
   /** What packet i of the batch is. */
   judge(batch: PacketBatch, i: number): VerdictValue {
-    if (this.#source?.isSource(batch, i)) return Verdict.locked;
-    if (this.#source && !this.#isDoubtful) return Verdict.stranger;
+    if (batch.port[i] === this.#sourcePort && (batch.address[4 * i]! | 0) === this.#sourceWord) {
+      if (this.#family === 4 || this.#locked!.isSource(batch, i)) return Verdict.locked;
+    }
+    if (this.#locked && !this.#isDoubtful) return Verdict.stranger;
     if (this.#expected?.isSource(batch, i)) return Verdict.expected;
-    if (this.#source) return Verdict.stranger;
+    if (this.#locked) return Verdict.stranger;
     for (let k = 0; k < this.#allowed.length; k++) {
       if (fromAddress(this.#allowed[k]!, batch, i)) return Verdict.candidate;
     }

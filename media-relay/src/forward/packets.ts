@@ -13,7 +13,6 @@ const FAIR_BATCHES = 3;
 export interface PacketLoopOptions {
   readonly ice: IceLite;
   readonly transports: TransportTable;
-  readonly now: () => number;
   /** A transport's DTLS deadline may have moved. */
   readonly rearm: (transport: Transport) => void;
 }
@@ -28,13 +27,11 @@ export class PacketLoop {
   readonly router = new Router();
   readonly #ice: IceLite;
   readonly #transports: TransportTable;
-  readonly #now: () => number;
   readonly #rearm: (transport: Transport) => void;
 
-  constructor({ ice, transports, now, rearm }: PacketLoopOptions) {
+  constructor({ ice, transports, rearm }: PacketLoopOptions) {
     this.#ice = ice;
     this.#transports = transports;
-    this.#now = now;
     this.#rearm = rearm;
   }
 
@@ -44,7 +41,7 @@ export class PacketLoop {
     udp.onReadable = () => {
       for (let round = 0; round < FAIR_BATCHES; round++) {
         const count = udp.fill();
-        const nowMs = Math.floor(this.#now());
+        const { nowMs } = udp.rx;
         this.router.nowMs = nowMs;
         for (let i = 0; i < count; i++) this.#muxPacket(mux, udp.rx, i, nowMs);
         if (count < BATCH) return;
@@ -62,7 +59,7 @@ export class PacketLoop {
     udp.onReadable = () => {
       for (let round = 0; round < FAIR_BATCHES; round++) {
         const count = udp.fill();
-        const nowMs = Math.floor(this.#now());
+        const { nowMs } = udp.rx;
         this.router.nowMs = nowMs;
         for (let i = 0; i < count; i++) this.#plainPacket(transport, udp, isRtcpPort, i, nowMs);
         if (count < BATCH) return;

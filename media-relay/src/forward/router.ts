@@ -39,7 +39,8 @@ export class Router {
 
   /** Anything but STUN on the opaque path: forwarded untouched. */
   pass(t: Transport, bytes: Uint8Array, offset: number, length: number, isRtp: boolean): number {
-    if (isRtp && t.events.blocks(t.events.has(bytes, offset))) return this.drop(t, 'blocked');
+    if (isRtp && t.watches(rtpPayloadType(bytes, offset)) && t.events.blocks(t.events.has(bytes, offset)))
+      return this.drop(t, 'blocked');
     const far = t.opaquePeer!;
     if (far.port === undefined || far.remote === undefined) return this.drop(t, 'unready');
     this.port = far.port;
@@ -71,10 +72,15 @@ export class Router {
       t.recovery?.handleReport(bytes, offset, length);
       return this.#deliverRtcp(t, bytes, offset, length);
     }
-    const isEvent = t.events.has(bytes, offset);
-    if (isEvent) t.events.see(bytes, offset, length);
-    if (t.events.blocks(isEvent)) return this.drop(t, 'blocked');
-    if (t.reports !== undefined) t.reports.received.handlePacket(bytes, offset, length, this.nowMs);
+    const payloadType = rtpPayloadType(bytes, offset);
+    if (t.watches(payloadType)) {
+      const isEvent = t.events.has(bytes, offset);
+      if (isEvent) t.events.see(bytes, offset, length);
+      if (t.events.blocks(isEvent)) return this.drop(t, 'blocked');
+    }
+    const { latest } = t;
+    if (latest?.isOf(bytes, offset)) latest.handlePacket(bytes, offset, length, this.nowMs);
+    else if (t.reports !== undefined) t.latest = t.reports.received.handlePacket(bytes, offset, length, this.nowMs);
     if (t.repair?.received(bytes, offset, this.nowMs)) this.#ask(t);
     if (t.recovery !== undefined) return this.#recover(t, t.recovery, bytes, offset, length);
     return this.#forward(t, bytes, offset, length);
@@ -95,8 +101,7 @@ export class Router {
   }
 
   #forward(t: Transport, bytes: Uint8Array, offset: number, length: number): number {
-    const section = t.sectionOfRtp(rtpSsrc(bytes, offset), rtpPayloadType(bytes, offset));
-    const far = section?.peer?.transport;
+    const far = t.farOf(bytes, offset);
     if (far === undefined) return this.drop(t, 'unroutable');
     const { port, remote } = far;
     if (port === undefined || remote === undefined) return this.drop(t, 'unready');

@@ -32,8 +32,7 @@ test('what is blocked is dropped also where it passes unread', () => {
   const near = new Transport(0, undefined);
   const far = new Transport(1, undefined);
   near.opaquePeer = far;
-  near.events.setTypes(new Set([126]));
-  near.events.blocksMedia = true;
+  near.watch(new Set([126]), { media: true, events: false });
   const voice = packet(111, 0, [1, 2]);
   const key = packet(126, 0, [1, 0, 0, 0]);
   const reason = (bytes: Uint8Array, isRtp: boolean) => {
@@ -43,7 +42,10 @@ test('what is blocked is dropped also where it passes unread', () => {
   };
   // `unready`: it would have been sent, had the other side an address.
   assert.deepEqual([reason(voice, true), reason(key, true), reason(voice, false)], ['blocked', 'unready', 'unready']);
-  near.events.blocksMedia = false;
-  near.events.blocksEvents = true;
+  near.watch(new Set([126]), { media: false, events: true });
   assert.deepEqual([reason(voice, true), reason(key, true)], ['unready', 'blocked']);
+  const other = packet(101, 0, [1, 0, 0, 0]);
+  assert.equal(reason(other, true), 'unready');
+  near.watch(new Set([126, 101]), { media: false, events: true });
+  assert.deepEqual([reason(voice, true), reason(key, true), reason(other, true)], ['unready', 'blocked', 'blocked']);
 });

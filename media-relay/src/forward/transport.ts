@@ -1,11 +1,13 @@
+import { readS32, rtpPayloadType, rtpSsrc } from '@offhook/core';
 import type { PacketBatch, UdpEndpoint, UdpPort } from '@offhook/core/node';
 import type { HopRecovery, VideoRepair } from '../recovery/index.ts';
-import type { HopReports } from '../rtcp/index.ts';
+import type { HopReports, ReceivedStream } from '../rtcp/index.ts';
 import type { DtlsSession } from '../session/dtls.ts';
 import type { SrtpTransform } from '../srtp/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
 import { HandshakeSource } from './handshake-source.ts';
 import { fromAddress, Latch } from './latch.ts';
+import type { MediaPath } from './media-path.ts';
 import { SequenceMap } from './sequence-map.ts';
 import { Splice } from './splice.ts';
 import { SsrcTable } from './ssrc-table.ts';
@@ -15,18 +17,10 @@ import { TelephoneEvents } from './telephone-events.ts';
 export const UNCONFIRMED_PACKETS = 50;
 /** No budget is left to be kept: somebody is at the address. A small integer, as counters of each packet have to be. */
 export const UNLIMITED = 1 << 30;
+/** Packets that are looked at for telephone events, where it isn't those of one payload type. */
+const Watched = { none: -1, all: -2 } as const;
 const HELD_PACKETS = 4;
 const HELD_BYTES = 1500;
-
-/** One m= section of one leg, as far as packets are concerned. */
-export interface MediaPath {
-  /** The section's place in the SDP. */
-  readonly index: number;
-  /** What carries it; undefined when the section is rejected. */
-  transport: Transport | undefined;
-  /** Where its packets go: the same section of the other leg, or itself (echo). */
-  peer: MediaPath | undefined;
-}
 
 /**
  * What carries packets between one peer and us: the validated pair on the mux port, or one plain RTP port with its RTCP
@@ -38,25 +32,15 @@ export class Transport {
 
   /** Plain ports only. */
   readonly latch: Latch | undefined;
-  readonly rtcpLatch: Latch | undefined;
-  /** SRTP is agreed on, with or without keys yet. */
-  secured = false;
-  /** Packets that may still be sent to an unconfirmed address; `UNLIMITED` when it is confirmed. */
-  sendBudget = UNLIMITED;
-  /** The same for `rtcpRemote`, where RTCP has a port of its own. */
-  rtcpBudget = UNLIMITED;
   /** Monotonic time of the last packet that belonged here, STUN checks included, whole ms; -1 = none yet. */
   lastInMs = -1;
-  /** Keys and blocks of what comes from the peer. */
-  readonly events = new TelephoneEvents();
-  /** RTCP between this peer and us; none on the opaque path. */
-  reports: HopReports | undefined;
-  /** Loss recovery between this peer and us, where it was agreed on; none on the opaque path. */
-  recovery: HopRecovery | undefined;
-  /** The same for pictures: retransmission and key frames. */
-  repair: VideoRepair | undefined;
-  /** The section, where there is but one. */
-  #only: MediaPath | undefined;
+  /** The payload type of telephone events, or one of `Watched`: which packets `events` has to look at. */
+  watched: number = Watched.none;
+  #reports: HopReports | undefined;
+  /** The source in `reports` that was heard last. */
+  latest: ReceivedStream | undefined;
+  /** Where all goes that comes here; undefined where that depends on the section. */
+  far: Transport | undefined;
   /** Where there is one section: the source heard last, as signed 32 bits. */
   lastSsrc: number | undefined;
   /** XORed into every SSRC that passes (echo), 0 = none. */
@@ -64,18 +48,34 @@ export class Transport {
   packetsIn = 0;
   bytesIn = 0;
   rx: SrtpTransform | undefined;
+  /** The same as `sendBudget` for `rtcpRemote`, where RTCP has a port of its own. */
+  rtcpBudget = UNLIMITED;
 
-  tx: SrtpTransform | undefined;
+  /** Packets that may still be sent to an unconfirmed address; `UNLIMITED` when it is confirmed. */
+  sendBudget = UNLIMITED;
+  /** SRTP is agreed on, with or without keys yet. */
+  secured = false;
+  /** Loss recovery between this peer and us, where it was agreed on; none on the opaque path. */
+  recovery: HopRecovery | undefined;
+  /** The same for pictures: retransmission and key frames. */
+  repair: VideoRepair | undefined;
+
   /** Where RTP, DTLS and (muxed) RTCP leave, undefined until an address is known. */
   port: UdpPort | undefined;
   remote: UdpEndpoint | undefined;
   /** What goes to a phone that is no browser stays one stream. */
   readonly splice: Splice | undefined;
+  tx: SrtpTransform | undefined;
   packetsOut = 0;
   bytesOut = 0;
   /** Set on the opaque path: everything but STUN goes there untouched. */
   opaquePeer: Transport | undefined;
 
+  readonly rtcpLatch: Latch | undefined;
+  /** Keys and blocks of what comes from the peer. */
+  readonly events = new TelephoneEvents();
+  /** The section, where there is but one. */
+  #only: MediaPath | undefined;
   /** The place in the worker's table of transports; also the value of its addresses in the flow tables. */
   readonly id: number;
   /** DTLS that ends here; none on the opaque path. */
@@ -110,6 +110,37 @@ export class Transport {
   set sections(sections: readonly MediaPath[]) {
     this.#sections = sections;
     this.#only = sections.length === 1 ? sections[0] : undefined;
+    this.relink();
+  }
+
+  /** A section, or what it is connected to, has changed. */
+  relink(): void {
+    this.far = this.#only?.peer?.transport;
+  }
+
+  /** RTCP between this peer and us; none on the opaque path. */
+  get reports(): HopReports | undefined {
+    return this.#reports;
+  }
+
+  set reports(reports: HopReports | undefined) {
+    this.#reports = reports;
+    this.latest = undefined;
+  }
+
+  /** Which payload types are telephone events, and what the client of the relay has blocked. */
+  watch(types: ReadonlySet<number>, blocks: { readonly media: boolean; readonly events: boolean }): void {
+    const { events } = this;
+    events.setTypes(types);
+    events.blocksMedia = blocks.media;
+    events.blocksEvents = blocks.events;
+    const [first = Watched.none] = types;
+    this.watched = types.size > 1 || blocks.media ? Watched.all : first;
+  }
+
+  /** Whether `events` has to look at a packet of that type. */
+  watches(payloadType: number): boolean {
+    return this.watched === payloadType || this.watched === Watched.all;
   }
 
   /** Where there are several sections: the place in `sections` of each source. */
@@ -135,19 +166,27 @@ export class Transport {
     return this.lastSsrc === (ssrc | 0) || this.ssrcs.find(ssrc) >= 0;
   }
 
-  /** The section an SSRC was seen in, else the one its payload type belongs to (and remembers it), or undefined. */
-  sectionOfRtp(ssrc: number, payloadType: number): MediaPath | undefined {
+  /** Where an RTP packet goes; of several sections by that which its source was seen in, else by its payload type. */
+  farOf(bytes: Uint8Array, offset: number): Transport | undefined {
     if (this.#only !== undefined) {
-      this.lastSsrc = ssrc | 0;
-      return this.#only;
+      this.lastSsrc = readS32(bytes, offset + 8);
+      return this.far;
     }
+    const ssrc = rtpSsrc(bytes, offset);
     let index = this.ssrcs.find(ssrc);
     if (index < 0) {
-      index = this.payloadTypes[payloadType]!;
+      index = this.payloadTypes[rtpPayloadType(bytes, offset)]!;
       if (index < 0) return undefined;
       this.ssrcs.set(ssrc, index);
     }
-    return this.sections[index];
+    return this.#sections[index]!.peer?.transport;
+  }
+
+  /** The section of a source that was heard. */
+  sectionOf(ssrc: number, payloadType: number): MediaPath | undefined {
+    if (this.#only !== undefined) return this.#only;
+    const index = this.ssrcs.find(ssrc);
+    return this.#sections[index < 0 ? this.payloadTypes[payloadType]! : index];
   }
 
   /** The section of an RTCP packet by its sender, else by the media source it reports on, else the first. */

@@ -1,4 +1,12 @@
-import { type ReportBlock, RTP_HEADER, type RtpMap, sequenceDistance } from '@offhook/core';
+import {
+  type ReportBlock,
+  RTP_HEADER,
+  type RtpMap,
+  readS32,
+  rtpPayloadType,
+  rtpSequence,
+  sequenceDistance,
+} from '@offhook/core';
 import { LossRuns } from './loss-runs.ts';
 import { QualityHistory } from './quality-history.ts';
 
@@ -181,12 +189,17 @@ export class ReceivedStream {
     mark.atMs = nowMs;
   }
 
-  /** One RTP packet, in units of the wire; `length` bytes with its header. */
-  handlePacket(sequence: number, timestamp: number, length: number, nowMs: number): void {
+  /** Whether an opened RTP packet is of this source, and its payload type the one that was described. */
+  isOf(bytes: Uint8Array, offset: number): boolean {
+    return readS32(bytes, offset + 8) === this.key && rtpPayloadType(bytes, offset) === this.payloadType;
+  }
+
+  /** One opened RTP packet of this source; `length` bytes with its header. */
+  handlePacket(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
     this.lastMs = Math.floor(nowMs);
-    if (!this.#follow(sequence)) return;
+    if (!this.#follow(rtpSequence(bytes, offset))) return;
     this.bytes += length;
-    if (this.#khz > 0) this.#measureJitter(timestamp, nowMs);
+    if (this.#khz > 0) this.#measureJitter(readS32(bytes, offset + 4), nowMs);
   }
 
   /** Another payload type than before: `clockRate` 0 measures no jitter with it (unknown, or events of RFC 4733). */

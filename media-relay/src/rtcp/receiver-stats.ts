@@ -1,4 +1,4 @@
-import type { RtpMap } from '@offhook/core';
+import { type RtpMap, readS32, rtpPayloadType, rtpSequence } from '@offhook/core';
 import { ReceivedStream } from './received-stream.ts';
 
 /** Sources of one peer that are measured at once. A further one takes the place of that which was silent longest. */
@@ -12,8 +12,6 @@ const NO_FORMATS: Formats = new Map();
 /** What comes from one peer, by source. */
 export class ReceiverStats {
   readonly #streams: ReceivedStream[] = [];
-  /** The source of the last packet: mostly that of the next one. */
-  #latest: ReceivedStream | undefined;
   #formats: Formats = NO_FORMATS;
 
   /** All sources that are remembered, also those that have shown one packet only. */
@@ -33,22 +31,17 @@ export class ReceiverStats {
     return undefined;
   }
 
-  /** One opened RTP packet; `length` with its header, bytes. Nothing is allocated but for the first sources. */
-  handlePacket(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
-    // Signed, unlike `rtpSsrc` and `rtpTimestamp`: the upper half of unsigned numbers would cost a box each.
-    const key =
-      (bytes[offset + 8]! << 24) | (bytes[offset + 9]! << 16) | (bytes[offset + 10]! << 8) | bytes[offset + 11]!;
-    const sequence = (bytes[offset + 2]! << 8) | bytes[offset + 3]!;
-    let stream = this.#latest;
-    if (stream === undefined || stream.key !== key) {
-      stream = this.find(key) ?? this.#begin(key, sequence, nowMs);
-      this.#latest = stream;
-    }
-    const payloadType = bytes[offset + 1]! & 0x7f;
+  /**
+   * One opened RTP packet; `length` with its header, bytes. Nothing is allocated but for the first sources. Answers its stream,
+   * which takes further packets that are its own (`isOf`) directly.
+   */
+  handlePacket(bytes: Uint8Array, offset: number, length: number, nowMs: number): ReceivedStream {
+    const key = readS32(bytes, offset + 8);
+    const stream = this.find(key) ?? this.#begin(key, rtpSequence(bytes, offset), nowMs);
+    const payloadType = rtpPayloadType(bytes, offset);
     if (payloadType !== stream.payloadType) this.#describe(stream, payloadType);
-    const timestamp =
-      (bytes[offset + 4]! << 24) | (bytes[offset + 5]! << 16) | (bytes[offset + 6]! << 8) | bytes[offset + 7]!;
-    stream.handlePacket(sequence, timestamp, length, nowMs);
+    stream.handlePacket(bytes, offset, length, nowMs);
+    return stream;
   }
 
   #begin(key: number, sequence: number, nowMs: number): ReceivedStream {

@@ -333,10 +333,11 @@ export function applyBlocks(call: Call, leg: Leg): void {
   }
   for (const transport of leg.transports()) {
     const { events } = transport;
-    events.setTypes(types);
     events.onKey = (key) => call.onKey?.(call, leg, { key, count: events.count });
-    events.blocksMedia = call.blocksMedia || leg.blocksMedia;
-    events.blocksEvents = call.blocksDtmf || leg.blocksDtmf;
+    transport.watch(types, {
+      media: call.blocksMedia || leg.blocksMedia,
+      events: call.blocksDtmf || leg.blocksDtmf,
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 import type { SessionDescription } from '@offhook/core';
 import type { UdpPort } from '@offhook/core/node';
-import type { MediaPath, Transport } from '../forward/index.ts';
+import { MediaPath, type Transport } from '../forward/index.ts';
 import type { IceSession } from '../ice/index.ts';
 import type { RedFormat } from '../recovery/index.ts';
 import type { RtpInterface } from './interfaces.ts';
@@ -14,11 +14,7 @@ export interface PortPair {
 }
 
 /** One m= section of one leg. */
-export class Section implements MediaPath {
-  // Every packet touches these two.
-  transport: Transport | undefined;
-  peer: Section | undefined;
-  readonly index: number;
+export class Section extends MediaPath {
   /** audio, video … */
   media: string;
   /** Negotiated or being negotiated; a rejected section has no transport. */
@@ -36,7 +32,7 @@ export class Section implements MediaPath {
   answersMux: boolean | undefined;
 
   constructor(index: number, media: string) {
-    this.index = index;
+    super(index);
     this.media = media;
   }
 }

@@ -129,5 +129,5 @@ function receivedOf(section: Section, nowMs: number): DirectionStatistics | unde
 }
 
 function isIn(t: Transport, section: Section, stream: ReceivedStream): boolean {
-  return t.sectionOfRtp(stream.ssrc, stream.payloadType) === section;
+  return t.sectionOf(stream.ssrc, stream.payloadType) === section;
 }

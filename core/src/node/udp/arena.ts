@@ -5,7 +5,7 @@ import type { SystemRing } from './ring.ts';
 /** Slots that receive; a loop turn that reads more flushes in between. */
 export const RX_SLOTS = 512;
 /** Slots behind them that are received into by `RingReads`. */
-export const RING_SLOTS = 128;
+export const RING_SLOTS = 256;
 /** Slots for packets made here. */
 const SPARE_SLOTS = 256;
 const SPARE_FIRST = RX_SLOTS + RING_SLOTS;

@@ -23,9 +23,10 @@ export async function batchedUdpProblem(): Promise<string | undefined> {
 
 /** Why io_uring doesn't serve several ports by one system call on this machine, or undefined when it does. */
 export async function systemRingProblem(): Promise<string | undefined> {
-  fast ??= loadFast();
-  const loaded = await fast;
-  return typeof loaded === 'string' ? loaded : loaded.systemRingProblem();
+  const problem = await batchedUdpProblem();
+  if (problem !== undefined) return problem;
+  const mmsg = await import('./mmsg.ts');
+  return mmsg.ringProblem();
 }
 
 /** Opens a UDP port; rejects with the system's error (`code` EADDRINUSE, EADDRNOTAVAIL, EACCES …). */

@@ -6,12 +6,16 @@ import {
   batchedUdpProblem,
   gatherPackets,
   MAX_PACKET,
-  openUdpPort,
+  openUdpPort as openPort,
+  systemRingProblem,
   UdpEndpoint,
   type UdpPort,
+  type UdpPortOptions,
 } from './index.ts';
+import { threadVectors } from './packet-vectors.ts';
 
 const problem = await batchedUdpProblem();
+const ringProblem = await systemRingProblem();
 
 function descriptors(): number {
   return process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0;
@@ -31,10 +35,20 @@ function collect(port: UdpPort, take: (i: number) => void, done: () => boolean):
 const textOf = (port: UdpPort, i: number) =>
   Buffer.from(port.rx.bytes.subarray(port.rx.offset[i]!, port.rx.offset[i]! + port.rx.length[i]!)).toString();
 
-for (const implementation of ['mmsg', 'dgram'] as const) {
+/** `ring`: as `mmsg`, each port by itself and many of them by one system call. */
+const WAYS = { mmsg: problem, ring: ringProblem, dgram: undefined } as const;
+
+for (const [way, whyNot] of Object.entries(WAYS)) {
+  const implementation = way === 'dgram' ? 'dgram' : 'mmsg';
+  // only ports of few packets at a time are read together
+  const openUdpPort = async (options: UdpPortOptions) => {
+    if (way === 'mmsg') threadVectors().giveUpRing();
+    else if (way === 'ring' && !threadVectors().reads) threadVectors().useRing();
+    return openPort({ burst: way === 'ring' ? 'few' : 'many', ...options });
+  };
   for (const address of ['127.0.0.1', '::1']) {
-    const name = `${implementation} ${address}`;
-    const skip = implementation === 'mmsg' && problem ? problem : false;
+    const name = `${way} ${address}`;
+    const skip = whyNot ?? false;
 
     test(`${name}: a batch arrives in order with its source and is answered from its own slots`, { skip }, async () => {
       const a = await openUdpPort({ address, port: 0, implementation });
@@ -242,7 +256,7 @@ for (const implementation of ['mmsg', 'dgram'] as const) {
 test('packets staged on several ports from one batch leave with their own bytes', {
   skip: problem ?? false,
 }, async () => {
-  const open = () => openUdpPort({ address: '127.0.0.1', port: 0, receiveBuffer: 1 << 20 });
+  const open = () => openPort({ address: '127.0.0.1', port: 0, receiveBuffer: 1 << 20 });
   const [source, relay, out1, out2, sink] = [await open(), await open(), await open(), await open(), await open()];
   const toSink = UdpEndpoint.from(sink.local)!;
   const total = 1000;
@@ -279,7 +293,7 @@ test('the last port may close itself in its handler, and a new one is served aft
   skip: problem ?? false,
 }, async () => {
   for (let round = 0; round < 3; round++) {
-    const port = await openUdpPort({ address: '127.0.0.1', port: 0 });
+    const port = await openPort({ address: '127.0.0.1', port: 0 });
     const served = new Promise<void>((resolve) => {
       port.onReadable = () => {
         assert.equal(port.fill(), 1);
@@ -294,8 +308,8 @@ test('the last port may close itself in its handler, and a new one is served aft
 
 test('gathering under load loses nothing', { skip: problem ?? false }, async () => {
   await gatherPackets(500);
-  const a = await openUdpPort({ address: '127.0.0.1', port: 0, receiveBuffer: 4 << 20 });
-  const b = await openUdpPort({ address: '127.0.0.1', port: 0, receiveBuffer: 4 << 20 });
+  const a = await openPort({ address: '127.0.0.1', port: 0, receiveBuffer: 4 << 20 });
+  const b = await openPort({ address: '127.0.0.1', port: 0, receiveBuffer: 4 << 20 });
   const to = UdpEndpoint.from(b.local)!;
   let got = 0;
   const done = collect(

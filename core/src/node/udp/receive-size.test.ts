@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
-import { BATCH, batchedUdpProblem, openUdpPort, UdpEndpoint } from './index.ts';
+import { BATCH, batchedUdpProblem, openUdpPort, systemRingProblem, UdpEndpoint } from './index.ts';
 import { ReceiveSize } from './receive-size.ts';
 
 /** Bursts of so many packets, `restPasses` passes apart; what was asked for in each pass that found some. */
@@ -13,7 +13,7 @@ function asked(bursts: readonly number[], restPasses = 5): number[][] {
     for (let left = packets; left > 0; pass++) {
       const wanted = size.in(pass);
       const received = Math.min(left, wanted);
-      size.observe(received, pass);
+      size.observe(received, wanted, pass);
       left -= received;
       sizes.push(wanted);
     }
@@ -35,6 +35,15 @@ test('a flood is read by whole batches', () => {
   assert.deepEqual(asked([1000])[0]!.slice(0, 5), [1, 4, 16, BATCH, BATCH]);
 });
 
+test('who is asked for less than its size, because many others are ready, and gives that, may have more', () => {
+  const size = new ReceiveSize();
+  for (let pass = 0; pass < 3; pass++) size.observe(size.in(pass), size.packets, pass);
+  assert.equal(size.packets, 16);
+  assert.equal(size.observe(2, 2, 3), true);
+  assert.equal(size.in(4), BATCH);
+  assert.equal(size.observe(1, 2, 4), false);
+});
+
 test('more sockets than one look at them takes are still read in a few system calls each', {
   skip: (await batchedUdpProblem()) ?? false,
 }, async () => {
@@ -49,7 +58,7 @@ test('more sockets than one look at them takes are still read in a few system ca
   }
   source.flush();
   const { libc } = await import('./libc.ts');
-  const counted = mock.method(libc, 'recvmmsg');
+  const counted = [mock.method(libc, 'recvmmsg'), mock.method(libc, 'syscall')];
   let got = 0;
   await new Promise<void>((resolve) => {
     for (const socket of sockets)
@@ -58,9 +67,10 @@ test('more sockets than one look at them takes are still read in a few system ca
         if (got === each * sockets.length) resolve();
       };
   });
-  const calls = counted.mock.callCount();
-  counted.mock.restore();
-  // 1, 4 and 16 packets
-  assert.ok(calls <= 4 * sockets.length, `${calls} calls`);
+  const calls = counted.reduce((sum, { mock }) => sum + mock.callCount(), 0);
+  for (const { mock } of counted) mock.restore();
+  // 1, 4 and 16 packets; by the ring 1 and then 2 of each of a hundred sockets
+  const most = (await systemRingProblem()) === undefined ? sockets.length / 2 : 4 * sockets.length;
+  assert.ok(calls <= most, `${calls} calls`);
   for (const port of [source, ...sockets]) port.close();
 });

@@ -23,13 +23,13 @@ export class ReceiveSize {
     return this.packets;
   }
 
-  /** It gave so many; whether it may well have more. Of one that is asked for one, nobody knows. */
-  observe(received: number, pass: number): boolean {
+  /** It was asked for that many (at most `packets`) and gave so many; whether it may well have more. Of one that is asked for one, nobody knows. */
+  observe(received: number, asked: number, pass: number): boolean {
     const { packets } = this;
-    if (received >= packets) {
+    if (received >= asked) {
       this.#fullPass = pass;
       this.#small = 0;
-      return packets > 1;
+      return asked > 1;
     }
     this.#fullPass = -2;
     const isSmall = received * (packets > 4 ? 4 : 2) <= packets;

@@ -13,6 +13,8 @@ export class RingReads {
   readonly #low: number;
   readonly #high: number;
   #queued = 0;
+  /** What one socket may be asked for, so that there is room for all that are ready. */
+  share = 1;
 
   /** @param vector over the receive slots of the thread */
   constructor(ring: SystemRing, vector: MessageVector) {
@@ -21,6 +23,11 @@ export class RingReads {
     const headers = vector.headersAddress + RX_SLOTS * MMSGHDR_BYTES;
     this.#low = headers % 0x100000000;
     this.#high = Math.floor(headers / 0x100000000);
+  }
+
+  /** So many sockets are going to be asked. */
+  begin(sockets: number): void {
+    this.share = Math.max(1, Math.floor(RING_SLOTS / sockets));
   }
 
   /** Asks a socket for so many packets; the slot of the first one, -1 where there is no room for them. */
