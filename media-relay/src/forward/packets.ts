@@ -51,20 +51,24 @@ export class PacketLoop {
 
   /** Starts reading the two ports of a plain section. */
   attach(transport: Transport, pair: PortPair): void {
-    this.#servePlain(transport, pair.rtp, false);
-    this.#servePlain(transport, pair.rtcp, true);
+    pair.rtp.owner = transport;
+    pair.rtcp.owner = transport;
+    pair.rtp.onReadable = this.#readRtp;
+    pair.rtcp.onReadable = this.#readRtcp;
   }
 
-  #servePlain(transport: Transport, udp: UdpPort, isRtcpPort: boolean): void {
-    udp.onReadable = () => {
-      for (let round = 0; round < FAIR_BATCHES; round++) {
-        const count = udp.fill();
-        const { nowMs } = udp.rx;
-        this.router.nowMs = nowMs;
-        for (let i = 0; i < count; i++) this.#plainPacket(transport, udp, isRtcpPort, i, nowMs);
-        if (count < BATCH) return;
-      }
-    };
+  readonly #readRtp = (udp: UdpPort) => this.#readPlain(udp, false);
+  readonly #readRtcp = (udp: UdpPort) => this.#readPlain(udp, true);
+
+  #readPlain(udp: UdpPort, isRtcpPort: boolean): void {
+    const transport = udp.owner as Transport; // `attach` made it so
+    for (let round = 0; round < FAIR_BATCHES; round++) {
+      const count = udp.fill();
+      const { nowMs } = udp.rx;
+      this.router.nowMs = nowMs;
+      for (let i = 0; i < count; i++) this.#plainPacket(transport, udp, isRtcpPort, i, nowMs);
+      if (count < BATCH) return;
+    }
   }
 
   #muxPacket(mux: MuxPort, rx: PacketBatch, i: number, nowMs: number): void {

@@ -35,7 +35,9 @@ class DgramPort implements UdpPort {
   readonly stats: UdpStats = { received: 0, receivedBytes: 0, sent: 0, sentBytes: 0, oversize: 0, sendErrors: 0 };
   onIcmp: UdpPort['onIcmp'];
   readonly #socket: Socket;
-  #onReadable: (() => void) | undefined;
+  owner: object | undefined;
+  #onReadable: UdpPort['onReadable'];
+  readonly #read = () => this.#onReadable?.(this);
   #waiting: Waiting[] = [];
   #staged: { offset: number; length: number; to: UdpEndpoint }[] = [];
   #scheduled: NodeJS.Immediate | undefined;
@@ -65,11 +67,11 @@ class DgramPort implements UdpPort {
     });
   }
 
-  get onReadable(): (() => void) | undefined {
+  get onReadable(): UdpPort['onReadable'] {
     return this.#onReadable;
   }
 
-  set onReadable(handler: (() => void) | undefined) {
+  set onReadable(handler: UdpPort['onReadable']) {
     this.#onReadable = handler;
     if (this.#waiting.length > 0) this.#schedule();
   }
@@ -79,7 +81,7 @@ class DgramPort implements UdpPort {
     this.#scheduled = setImmediate(() => {
       this.#scheduled = undefined;
       if (this.#closed || !this.#onReadable) return;
-      this.rx.turn(this.#onReadable);
+      this.rx.turn(this.#read);
       if (this.#waiting.length > 0) this.#schedule();
     });
   }

@@ -22,15 +22,18 @@ export function openMmsgPort(options: UdpPortOptions): MmsgPort {
   return new MmsgPort(options.fd ? adoptSocket(options.fd) : bindPacketSocket(options), options);
 }
 
-class MmsgPort implements UdpPort, ChunkSender, UdpStats {
-  // Fields lie in this order: what a packet that comes touches, then what one that goes touches. Of a thousand ports none is
-  // in the processor's cache.
-  /** Of a port with few packets at a time. */
-  readonly #receiveSize: ReceiveSize | undefined;
-  #onReadable: (() => void) | undefined;
+class MmsgPort extends ReceiveSize implements UdpPort, ChunkSender, UdpStats {
+  // Fields lie in this order, those of `ReceiveSize` in front: what a packet that comes touches, then what one that goes touches.
+  // Of a thousand ports none is in the processor's cache.
+  #onReadable: UdpPort['onReadable'];
+  owner: object | undefined;
+  /** Few packets are to be expected at a time. */
+  readonly #hasFew: boolean;
   /** What the ring was asked for in the present look at all sockets, and the slot of the first packet. */
   #asked = 0;
   #slot = NOT_READ;
+  /** Which look that was. */
+  #look = 0;
   received = 0;
   receivedBytes = 0;
   readonly #vectors: PacketVectors;
@@ -53,6 +56,7 @@ class MmsgPort implements UdpPort, ChunkSender, UdpStats {
   readonly #isAdopted: boolean;
 
   constructor({ fd, family, local, isDontFragment }: BoundSocket, options: UdpPortOptions) {
+    super();
     const vectors = threadVectors();
     this.#vectors = vectors;
     this.rx = vectors.arena;
@@ -62,7 +66,7 @@ class MmsgPort implements UdpPort, ChunkSender, UdpStats {
     this.isDontFragment = isDontFragment;
     this.hasErrorQueue = options.icmp === true && openErrorQueue(fd, family);
     this.#isAdopted = options.fd !== undefined;
-    this.#receiveSize = options.burst === 'few' ? new ReceiveSize() : undefined;
+    this.#hasFew = options.burst === 'few';
   }
 
   get stats(): UdpStats {
@@ -72,14 +76,14 @@ class MmsgPort implements UdpPort, ChunkSender, UdpStats {
   handleReady(events: number): void {
     // An adopted socket may hold errors that another thread wanted.
     if ((events & EPOLLERR) !== 0) readErrorQueue(this);
-    this.#onReadable?.();
+    this.#onReadable?.(this);
   }
 
-  get onReadable(): (() => void) | undefined {
+  get onReadable(): UdpPort['onReadable'] {
     return this.#onReadable;
   }
 
-  set onReadable(handler: (() => void) | undefined) {
+  set onReadable(handler: UdpPort['onReadable']) {
     const watched = this.#onReadable !== undefined;
     this.#onReadable = handler;
     if (this.fd < 0 || watched === (handler !== undefined)) return;
@@ -96,9 +100,10 @@ class MmsgPort implements UdpPort, ChunkSender, UdpStats {
 
   /** The next `fill` finds what `reads` has read by then; a port of many packets at a time reads them itself. */
   readWith(reads: RingReads): void {
-    if (this.#receiveSize === undefined) return;
-    this.#asked = Math.min(this.#receiveSize.in(gathering.pass), reads.share);
+    if (!this.#hasFew) return;
+    this.#asked = Math.min(this.in(gathering.pass), reads.share);
     this.#slot = reads.queue(this.fd, this.#asked);
+    this.#look = reads.look;
   }
 
   fill(): number {
@@ -106,18 +111,18 @@ class MmsgPort implements UdpPort, ChunkSender, UdpStats {
     rx.count = 0;
     if (this.fd < 0) return 0;
     const slot = this.#slot;
-    if (slot >= 0) {
+    const { reads } = this.#vectors;
+    if (slot >= 0 && reads?.look === this.#look) {
       this.#slot = NOT_READ;
-      const n = this.#vectors.reads!.received(slot, this.#asked);
-      if (this.#receiveSize!.observe(n, this.#asked, gathering.pass)) gathering.mayHaveMore = true;
+      const n = reads.received(slot, this.#asked);
+      if (this.observe(n, this.#asked, gathering.pass)) gathering.mayHaveMore = true;
       return this.#take(slot, n);
     }
     const first = rx.receiveSlots();
-    const size = this.#receiveSize;
-    const asked = size ? size.in(gathering.pass) : BATCH;
+    const asked = this.#hasFew ? this.in(gathering.pass) : BATCH;
     const headers = this.#vectors.receive.headersAddress + first * MMSGHDR_BYTES;
     const n = libc.recvmmsg(this.fd, headers, asked, MSG_DONTWAIT, 0);
-    if (size?.observe(n, asked, gathering.pass)) gathering.mayHaveMore = true;
+    if (this.#hasFew && this.observe(n, asked, gathering.pass)) gathering.mayHaveMore = true;
     if (n <= 0) return 0; // EAGAIN; an ICMP error that waited on the socket is cleared by this call
     rx.advance(n);
     return this.#take(first, n);
@@ -203,7 +208,7 @@ class MmsgPort implements UdpPort, ChunkSender, UdpStats {
 
   #borrow(): SendChunk {
     const { send } = this.#vectors;
-    const chunk = this.#receiveSize ? send.small() : send.large();
+    const chunk = this.#hasFew ? send.small() : send.large();
     this.#chunk = chunk;
     this.rx.markStaged(this);
     return chunk;

@@ -289,6 +289,38 @@ test('packets staged on several ports from one batch leave with their own bytes'
   for (const port of [source, relay, out1, out2, sink]) port.close();
 });
 
+test('a port that stops reading while others are read with it begins anew with what comes then', {
+  skip: ringProblem ?? false,
+}, async () => {
+  const few = () => openPort({ address: '127.0.0.1', port: 0, burst: 'few' });
+  const [source, first, second] = [await few(), await few(), await few()];
+  const send = (text: string, to: UdpPort) => source.send(new TextEncoder().encode(text), UdpEndpoint.from(to.local)!);
+  // whichever is read first stops the other one
+  const stopped = new Promise<UdpPort>((resolve) => {
+    const reader = (other: UdpPort) => (port: UdpPort) => {
+      port.fill();
+      other.onReadable = undefined;
+      resolve(other);
+    };
+    first.onReadable = reader(second);
+    second.onReadable = reader(first);
+  });
+  send('early', first);
+  send('early', second);
+  const other = await stopped;
+  const got: string[] = [];
+  const again = collect(
+    other,
+    (i) => got.push(textOf(other, i)),
+    () => got.includes('late'),
+  );
+  send('late', other);
+  await again;
+  assert.ok(got.every((text) => text === 'late' || text === 'early'));
+  assert.ok(got.length <= 2);
+  for (const port of [source, first, second]) port.close();
+});
+
 test('the last port may close itself in its handler, and a new one is served after it', {
   skip: problem ?? false,
 }, async () => {

@@ -66,9 +66,9 @@ export interface UdpStats {
 /**
  * One UDP socket, batch level. Nothing is allocated, awaited or emitted per packet.
  *
- * `onReadable` is called on the thread's event loop when packets wait. It calls `fill()` and handles the batch; when
- * `fill()` returned BATCH it may call it again (three times at most is fair to other ports), and if it does not, it is
- * called again soon. Packets staged on any port of the thread are sent, in batches per port, when the loop's turn ends,
+ * `onReadable` is called on the thread's event loop when packets wait. It calls `fill()`, at once, for they may have been read
+ * together with those of other ports and are gone with the next look at all ports, and handles the batch; when `fill()`
+ * returned BATCH it may call it again (three times at most is fair to other ports), and if it does not, it is called again soon. Packets staged on any port of the thread are sent, in batches per port, when the loop's turn ends,
  * when the arena is full, or by `flush()`; order per port is kept.
  */
 export interface UdpPort {
@@ -81,8 +81,13 @@ export interface UdpPort {
   /** What the last `fill()` read; one object for all ports of the thread. */
   readonly rx: ReceivedBatch;
   readonly stats: UdpStats;
-  /** Set once, before traffic is expected. Without it packets wait in the socket until `fill()` is called by hand. */
-  onReadable: (() => void) | undefined;
+  /**
+   * Set once, before traffic is expected. Without it packets wait in the socket until `fill()` is called by hand. Many ports may
+   * have one function, and what is different in `owner`: a closure each would be two more objects that a packet touches.
+   */
+  onReadable: ((port: UdpPort) => void) | undefined;
+  /** Whose port it is; left alone here. */
+  owner: object | undefined;
   /**
    * With `icmp` told what the network says of packets sent to `to` (port 0: which one is not known), while `onReadable` is
    * set: type and code as ICMP or ICMPv6 has them, and in `data` the MTU of "fragmentation needed" (3, 4) and "packet too big"

@@ -169,8 +169,8 @@ class Readiness {
     const events = this.#events;
     const watched = this.#watched;
     const { reads } = this;
+    reads?.begin(this.#ready);
     if (reads !== undefined && this.#ready > 1) {
-      reads.begin(this.#ready);
       for (let i = 0, at = 0; i < this.#ready; i++, at += EPOLL_EVENT_BYTES) {
         // who has an error to be told reads that first
         if ((events.getUint32(at, true) & EPOLLERR) === 0)

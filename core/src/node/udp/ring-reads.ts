@@ -25,8 +25,12 @@ export class RingReads {
     this.#high = Math.floor(headers / 0x100000000);
   }
 
-  /** So many sockets are going to be asked. */
+  /** Counts looks; what was read in an earlier one is no longer there. Below 2^30. */
+  look = 0;
+
+  /** So many sockets are ready to be asked. */
   begin(sockets: number): void {
+    this.look = (this.look + 1) & 0x3fffffff;
     this.share = Math.max(1, Math.floor(RING_SLOTS / sockets));
   }
 
