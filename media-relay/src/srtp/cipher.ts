@@ -1,5 +1,5 @@
-import { readU32, writeU32 } from '@offhook/core';
-import { AesCtr, AesGcm, DIGEST_AT, EXTRA_AT, HmacSha1 } from '@offhook/core/node';
+import { readS32, writeU32 } from '@offhook/core';
+import { AesCtrHmacSha1, AesGcm, DIGEST_AT, EXTRA_AT } from '@offhook/core/node';
 
 /** The flag in front of the SRTCP index: the packet is encrypted (RFC 3711 3.4). */
 export const E_BIT = 0x80000000;
@@ -8,7 +8,7 @@ export const INDEX_BYTES = 4;
 
 /**
  * One session key. Before each call `aim` sets the packet's SSRC and index; `length` never counts the tag, and `header`
- * bytes in front stay readable.
+ * bytes in front stay readable. Bytes behind the tag are spoilt, up to `PADDING_ROOM`, as far as there are any.
  */
 export interface PacketCipher {
   aim(ssrc: number, index: number): void;
@@ -20,11 +20,11 @@ export interface PacketCipher {
 }
 
 const RTCP_HEADER = 8;
+/** The tag of the packet that is being opened. */
+const tag = new Uint8Array(20);
 
 /** AES counter mode with HMAC-SHA1 (RFC 3711 4.1.1, 4.2.1). */
-export class CmCipher implements PacketCipher {
-  readonly #aes: AesCtr;
-  readonly #hmac: HmacSha1;
+export class CmCipher extends AesCtrHmacSha1 implements PacketCipher {
   /** The session salt, as numbers: a packet touches no memory but this object's. */
   readonly #salt0: number;
   readonly #salt4: number;
@@ -34,19 +34,18 @@ export class CmCipher implements PacketCipher {
   #roc = 0;
 
   constructor(key: Uint8Array, salt: Uint8Array, authKey: Uint8Array, tagLength: number) {
+    super(key, authKey);
     this.#tag = tagLength;
-    this.#aes = new AesCtr(key);
-    this.#hmac = new HmacSha1(authKey);
-    this.#salt0 = readU32(salt, 0) | 0;
-    this.#salt4 = readU32(salt, 4) | 0;
-    this.#salt8 = readU32(salt, 8) | 0;
+    this.#salt0 = readS32(salt, 0);
+    this.#salt4 = readS32(salt, 4);
+    this.#salt8 = readS32(salt, 8);
     this.#salt12 = (salt[12]! << 8) | salt[13]!;
   }
 
   /** IV = salt·2^16 XOR SSRC·2^64 XOR index·2^16, index of 48 bits. */
   aim(ssrc: number, index: number): void {
     this.#roc = Math.floor(index / 0x10000);
-    const { iv } = this.#aes;
+    const { iv } = this;
     iv.setInt32(0, this.#salt0);
     iv.setInt32(4, this.#salt4 ^ ssrc);
     iv.setInt32(8, this.#salt8 ^ this.#roc);
@@ -54,45 +53,48 @@ export class CmCipher implements PacketCipher {
   }
 
   sealRtp(bytes: Uint8Array, offset: number, header: number, length: number): boolean {
-    if (!this.#aes.xor(bytes, offset + header, length - header)) return false;
+    if (!this.xor(bytes, offset + header, length - header)) return false;
     // RFC 3711 4.2: the tag covers the packet and the ROC, which is written where the tag goes.
     writeU32(bytes, offset + length, this.#roc);
-    const digest = this.#hmac.digest(bytes, offset, length + 4);
-    for (let i = 0; i < this.#tag; i++) bytes[offset + length + i] = digest[DIGEST_AT + i]!;
+    this.#writeTag(bytes, offset + length, this.authenticate(bytes, offset, length + 4));
     return true;
   }
 
   openRtp(bytes: Uint8Array, offset: number, header: number, length: number): boolean {
-    const end = offset + length;
-    const t0 = readU32(bytes, end);
-    writeU32(bytes, end, this.#roc);
-    const digest = this.#hmac.digest(bytes, offset, length + 4);
-    let difference = t0 ^ readU32(digest, DIGEST_AT);
-    for (let i = 4; i < this.#tag; i++) difference |= bytes[end + i]! ^ digest[DIGEST_AT + i]!;
-    if (difference !== 0) return false;
-    return this.#aes.xor(bytes, offset + header, length - header);
+    this.#readTag(bytes, offset + length);
+    writeU32(bytes, offset + length, this.#roc);
+    if (!this.#isTag(this.authenticate(bytes, offset, length + 4))) return false;
+    return this.xor(bytes, offset + header, length - header);
   }
 
   sealRtcp(bytes: Uint8Array, offset: number, length: number): boolean {
-    if (!this.#aes.xor(bytes, offset + RTCP_HEADER, length - RTCP_HEADER)) return false;
-    const end = offset + length + INDEX_BYTES;
-    const digest = this.#hmac.digest(bytes, offset, length + INDEX_BYTES);
-    for (let i = 0; i < this.#tag; i++) bytes[end + i] = digest[DIGEST_AT + i]!;
+    if (!this.xor(bytes, offset + RTCP_HEADER, length - RTCP_HEADER)) return false;
+    const end = length + INDEX_BYTES;
+    this.#writeTag(bytes, offset + end, this.authenticate(bytes, offset, end));
     return true;
   }
 
   openRtcp(bytes: Uint8Array, offset: number, length: number): boolean {
-    const end = offset + length + INDEX_BYTES;
-    const digest = this.#hmac.digest(bytes, offset, length + INDEX_BYTES);
-    let difference = 0;
-    for (let i = 0; i < this.#tag; i++) difference |= bytes[end + i]! ^ digest[DIGEST_AT + i]!;
-    if (difference !== 0) return false;
-    return this.#aes.xor(bytes, offset + RTCP_HEADER, length - RTCP_HEADER);
+    const end = length + INDEX_BYTES;
+    this.#readTag(bytes, offset + end);
+    if (!this.#isTag(this.authenticate(bytes, offset, end))) return false;
+    return this.xor(bytes, offset + RTCP_HEADER, length - RTCP_HEADER);
   }
 
-  close(): void {
-    this.#aes.close();
-    this.#hmac.close();
+  #writeTag(bytes: Uint8Array, at: number, digest: Uint8Array): void {
+    for (let i = 0; i < this.#tag; i++) bytes[at + i] = digest[DIGEST_AT + i]!;
+  }
+
+  /** Keeps the tag, which the digest's padding is going to overwrite. */
+  #readTag(bytes: Uint8Array, at: number): void {
+    for (let i = 0; i < this.#tag; i++) tag[i] = bytes[at + i]!;
+  }
+
+  /** Whether the digest begins with the tag, in the same time wherever they differ. */
+  #isTag(digest: Uint8Array): boolean {
+    let difference = 0;
+    for (let i = 0; i < this.#tag; i++) difference |= tag[i]! ^ digest[DIGEST_AT + i]!;
+    return difference === 0;
   }
 }
 
@@ -109,8 +111,8 @@ export class GcmCipher implements PacketCipher {
   constructor(key: Uint8Array, salt: Uint8Array, direction: 'protect' | 'unprotect') {
     this.#aes = new AesGcm(key, direction === 'protect' ? 'encrypt' : 'decrypt');
     this.#salt0 = (salt[0]! << 8) | salt[1]!;
-    this.#salt2 = readU32(salt, 2) | 0;
-    this.#salt6 = readU32(salt, 6) | 0;
+    this.#salt2 = readS32(salt, 2);
+    this.#salt6 = readS32(salt, 6);
     this.#salt10 = (salt[10]! << 8) | salt[11]!;
   }
 

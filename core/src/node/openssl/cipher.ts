@@ -10,7 +10,6 @@ interface CipherFunctions {
   readonly control: ForeignFunction;
   readonly sha1Init: ForeignFunction;
   readonly sha1Update: ForeignFunction;
-  readonly sha1Final: ForeignFunction;
   /** EVP_CIPHER handles, fetched once: an unfetched one is looked up at every initialisation. */
   readonly ctr: number;
   readonly gcm: number;
@@ -34,7 +33,6 @@ function cipherFunctions(): CipherFunctions {
     control: lib.crypto('int EVP_CIPHER_CTX_ctrl(uintptr_t, int, int, uintptr_t)'),
     sha1Init: lib.crypto('int SHA1_Init(uintptr_t)'),
     sha1Update: lib.crypto('int SHA1_Update(uintptr_t, uintptr_t, size_t)'),
-    sha1Final: lib.crypto('int SHA1_Final(uintptr_t, uintptr_t)'),
     ctr: fetch(0, 'AES-128-CTR', 0),
     gcm: fetch(0, 'AES-128-GCM', 0),
   };
@@ -84,41 +82,6 @@ function keyed(f: CipherFunctions, cipher: number, key: Uint8Array, encrypt: 0 |
   bytes.fill(0, KEY_AT, KEY_AT + 16);
   if (!isKeyed) throw new Error('AES-128 is not available');
   return context;
-}
-
-/** AES-128 in counter mode with one key: the context is kept, only the IV changes per packet. */
-export class AesCtr {
-  readonly #f = cipherFunctions();
-  readonly #memory = sharedMemory();
-  #context: number;
-
-  constructor(key: Uint8Array) {
-    this.#context = keyed(this.#f, this.#f.ctr, key, 1);
-  }
-
-  /** The 16 bytes to write right before each `xor`; every cipher of the thread has the same. */
-  get iv(): DataView {
-    return this.#memory.view;
-  }
-
-  /** XORs the key stream of the IV in place. */
-  xor(bytes: Uint8Array, offset: number, length: number): boolean {
-    if (this.#context === 0) return false;
-    if (length === 0) return true;
-    const { address } = this.#memory;
-    const data = addressOfBytes(bytes) + offset;
-    return (
-      this.#f.init(this.#context, 0, 0, 0, address, 1) === 1 &&
-      this.#f.update(this.#context, data, address + OUT_AT, data, length) === 1
-    );
-  }
-
-  close(): void {
-    if (this.#context === 0) return;
-    this.#f.freeContext(this.#context);
-    this.#context = 0;
-    live--;
-  }
 }
 
 /** AES-128-GCM with one key and one direction, 16-byte tag behind the text. */
@@ -189,65 +152,145 @@ export class AesGcm {
 }
 
 /*
- * SHA_CTX: five words of state, the length in bits (low, high), a block of data, and how many bytes of that are used.
- * After a whole block only the state differs from key to key.
+ * SHA_CTX: five words of state, the length in bits (low, high), a block of data, and how many bytes of that are used. Only whole
+ * blocks are handed over, with the padding of the message behind it (FIPS 180-4 5.1.1): the length isn't looked at then, none
+ * of the block is used, and what is left in the state is the digest.
  */
-const STATE_WORDS = 5;
-const LENGTH_WORD = 5;
 const USED_WORD = 23;
 const BLOCK = 64;
-const DIGEST = 20;
+const DIGEST_BITS = 8 * 20;
 const SHA_WORD = SHA_AT / 4;
+/** Padding of a message: a byte, and the length in eight. */
+const LEAST_PADDING = 9;
+/** The most bytes behind a message that its padding is written to. */
+export const PADDING_ROOM = BLOCK + LEAST_PADDING - 1;
+/** Behind the inner digest. */
+const OUTER_PADDING = 0x80 << 24;
+const NO_STATE = new Int32Array(5);
+/** Shorter arrays may lie in V8's heap, where they have no address that stays. */
+const LEAST_COPY = 128;
 
-/** HMAC-SHA1 with one key: the states after the inner and outer key blocks are kept (RFC 2104 4). */
-export class HmacSha1 {
+/**
+ * AES-128 in counter mode and HMAC-SHA1 (RFC 2104) with a key each. Both are in one object, the states after the inner and outer
+ * key blocks as fields of it: where every packet has another key, each object is a miss of the cache.
+ */
+export class AesCtrHmacSha1 {
   readonly #f = cipherFunctions();
   readonly #memory = sharedMemory();
-  /** Both states: short enough to lie in the array object itself. */
-  readonly #states = new Uint32Array(2 * STATE_WORDS);
+  #context: number;
+  // Signed: V8 keeps such numbers in the object itself.
+  #inner0 = 0;
+  #inner1 = 0;
+  #inner2 = 0;
+  #inner3 = 0;
+  #inner4 = 0;
+  #outer0 = 0;
+  #outer1 = 0;
+  #outer2 = 0;
+  #outer3 = 0;
+  #outer4 = 0;
 
-  /** @param key at most 64 bytes. */
-  constructor(key: Uint8Array) {
-    this.#keyState(key, 0x36, 0);
-    this.#keyState(key, 0x5c, STATE_WORDS);
+  /** @param authKey at most 64 bytes */
+  constructor(key: Uint8Array, authKey: Uint8Array) {
+    this.#context = keyed(this.#f, this.#f.ctr, key, 1);
+    this.#setInner(this.#keyState(authKey, 0x36));
+    this.#setOuter(this.#keyState(authKey, 0x5c));
   }
 
-  #keyState(key: Uint8Array, pad: number, at: number): void {
+  /** The 16 bytes to write right before each `xor`; every cipher of the thread has the same. */
+  protected get iv(): DataView {
+    return this.#memory.view;
+  }
+
+  /** XORs the key stream of the IV in place. */
+  protected xor(bytes: Uint8Array, offset: number, length: number): boolean {
+    if (this.#context === 0) return false;
+    if (length === 0) return true;
+    const { address } = this.#memory;
+    const data = addressOfBytes(bytes) + offset;
+    return (
+      this.#f.init(this.#context, 0, 0, 0, address, 1) === 1 &&
+      this.#f.update(this.#context, data, address + OUT_AT, data, length) === 1
+    );
+  }
+
+  /**
+   * The HMAC of `bytes[offset … offset+length)`: 20 bytes from `DIGEST_AT` of the answer, valid until the next one of any of
+   * these. The padding is written behind the message where there is room, up to `PADDING_ROOM` bytes.
+   */
+  protected authenticate(bytes: Uint8Array, offset: number, length: number): Uint8Array {
+    const { words, view, address } = this.#memory;
+    const padded = (length + LEAST_PADDING + BLOCK - 1) & -BLOCK;
+    if (offset + padded > bytes.length) return this.#authenticateCopy(bytes, offset, length, padded);
+    bytes[offset + length] = 0x80;
+    for (let i = length + 1; i < padded - 4; i++) bytes[offset + i] = 0;
+    const bits = 8 * (BLOCK + length);
+    const end = offset + padded;
+    bytes[end - 4] = bits >>> 24;
+    bytes[end - 3] = bits >>> 16;
+    bytes[end - 2] = bits >>> 8;
+    bytes[end - 1] = bits;
+    words[SHA_WORD] = this.#inner0;
+    words[SHA_WORD + 1] = this.#inner1;
+    words[SHA_WORD + 2] = this.#inner2;
+    words[SHA_WORD + 3] = this.#inner3;
+    words[SHA_WORD + 4] = this.#inner4;
+    words[SHA_WORD + USED_WORD] = 0;
+    this.#f.sha1Update(address + SHA_AT, addressOfBytes(bytes) + offset, padded);
+    // the inner digest, in front of a padding that stays the same
+    for (let i = 0; i < 5; i++) view.setInt32(PAD_AT + 4 * i, words[SHA_WORD + i]!);
+    view.setInt32(PAD_AT + 20, OUTER_PADDING);
+    view.setInt32(PAD_AT + BLOCK - 4, 8 * BLOCK + DIGEST_BITS);
+    words[SHA_WORD] = this.#outer0;
+    words[SHA_WORD + 1] = this.#outer1;
+    words[SHA_WORD + 2] = this.#outer2;
+    words[SHA_WORD + 3] = this.#outer3;
+    words[SHA_WORD + 4] = this.#outer4;
+    this.#f.sha1Update(address + SHA_AT, address + PAD_AT, BLOCK);
+    for (let i = 0; i < 5; i++) view.setInt32(DIGEST_AT + 4 * i, words[SHA_WORD + i]!);
+    return this.#memory.bytes;
+  }
+
+  /** Forgets the keys. */
+  close(): void {
+    if (this.#context === 0) return;
+    this.#f.freeContext(this.#context);
+    this.#context = 0;
+    this.#setInner(NO_STATE);
+    this.#setOuter(NO_STATE);
+    live--;
+  }
+
+  #authenticateCopy(bytes: Uint8Array, offset: number, length: number, padded: number): Uint8Array {
+    const copy = new Uint8Array(Math.max(LEAST_COPY, padded));
+    copy.set(bytes.subarray(offset, offset + length));
+    return this.authenticate(copy, 0, length);
+  }
+
+  #setInner(state: Int32Array): void {
+    this.#inner0 = state[0]!;
+    this.#inner1 = state[1]!;
+    this.#inner2 = state[2]!;
+    this.#inner3 = state[3]!;
+    this.#inner4 = state[4]!;
+  }
+
+  #setOuter(state: Int32Array): void {
+    this.#outer0 = state[0]!;
+    this.#outer1 = state[1]!;
+    this.#outer2 = state[2]!;
+    this.#outer3 = state[3]!;
+    this.#outer4 = state[4]!;
+  }
+
+  /** The state after one block of the key. */
+  #keyState(key: Uint8Array, pad: number): Int32Array {
     const { bytes, words, address } = this.#memory;
     bytes.fill(pad, PAD_AT, PAD_AT + BLOCK);
     for (let i = 0; i < key.length; i++) bytes[PAD_AT + i] = key[i]! ^ pad;
     this.#f.sha1Init(address + SHA_AT);
     this.#f.sha1Update(address + SHA_AT, address + PAD_AT, BLOCK);
-    for (let i = 0; i < STATE_WORDS; i++) this.#states[at + i] = words[SHA_WORD + i]!;
     bytes.fill(0, PAD_AT, PAD_AT + BLOCK);
-  }
-
-  /** The digest of `bytes[offset … offset+length)`: 20 bytes from `DIGEST_AT` of the answer, valid until the next digest of any HmacSha1. */
-  digest(bytes: Uint8Array, offset: number, length: number): Uint8Array {
-    const { address } = this.#memory;
-    const at = address + SHA_AT;
-    const out = address + DIGEST_AT;
-    this.#start(0);
-    this.#f.sha1Update(at, addressOfBytes(bytes) + offset, length);
-    this.#f.sha1Final(out, at);
-    this.#start(STATE_WORDS);
-    this.#f.sha1Update(at, out, DIGEST);
-    this.#f.sha1Final(out, at);
-    return this.#memory.bytes;
-  }
-
-  /** A hash that has taken a key block. */
-  #start(from: number): void {
-    const { words } = this.#memory;
-    const states = this.#states;
-    for (let i = 0; i < STATE_WORDS; i++) words[SHA_WORD + i] = states[from + i]!;
-    words[SHA_WORD + LENGTH_WORD] = 8 * BLOCK;
-    words[SHA_WORD + LENGTH_WORD + 1] = 0;
-    words[SHA_WORD + USED_WORD] = 0;
-  }
-
-  /** Forgets the key. */
-  close(): void {
-    this.#states.fill(0);
+    return Int32Array.from(words.subarray(SHA_WORD, SHA_WORD + 5));
   }
 }
