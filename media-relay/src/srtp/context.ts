@@ -1,8 +1,8 @@
-import { readU32, rtpHeaderLength, writeU32 } from '@offhook/core';
+import { readS32, readU32, rtpHeaderLength, rtpSequence, writeU32 } from '@offhook/core';
 import { CmCipher, E_BIT, GcmCipher, INDEX_BYTES, type PacketCipher } from './cipher.ts';
 import { deriveKey, LABEL } from './derive.ts';
 import { SRTP_PROFILES, type SrtpKeys, type SrtpTransform } from './profile.ts';
-import { estimateIndex, ReplayTable } from './replay.ts';
+import { estimateIndex, type ReplayStream, ReplayTable } from './replay.ts';
 
 /** Packets by outcome, since the context was made. */
 export interface SrtpStats {
@@ -30,18 +30,17 @@ export interface SrtpStats {
  * than the window, is refused (`replayed`), since a second packet under one IV would give both away.
  */
 export class SrtpContext implements SrtpTransform {
-  readonly stats: SrtpStats = {
-    protected: 0,
-    unprotected: 0,
-    malformed: 0,
-    badTag: 0,
-    replayed: 0,
-    ssrcLimit: 0,
-  };
+  // In this order: what each RTP packet touches, then the rest.
+  /** The RTP stream of the last packet, which is that of the next one mostly; its SSRC signed. */
+  #latest: ReplayStream | undefined;
+  #latestSsrc = 0;
   readonly #rtp: PacketCipher;
-  readonly #rtcp: PacketCipher;
   readonly #rtpTag: number;
+  #protected = 0;
+  #unprotected = 0;
+  readonly #rtcp: PacketCipher;
   readonly #rtcpTag: number;
+  readonly #refused = { malformed: 0, badTag: 0, replayed: 0, ssrcLimit: 0 };
   readonly #aead: boolean;
   readonly #rtpStreams = new ReplayTable();
   readonly #rtcpStreams = new ReplayTable();
@@ -76,20 +75,21 @@ export class SrtpContext implements SrtpTransform {
     return this.#rtpStreams.count;
   }
 
+  get stats(): SrtpStats {
+    return { protected: this.#protected, unprotected: this.#unprotected, ...this.#refused };
+  }
+
   protect(bytes: Uint8Array, offset: number, length: number): number {
     const header = rtpHeaderLength(bytes, offset, length);
     if (header < 0 || !this.#protects) return this.#refuse('malformed');
-    const streams = this.#rtpStreams;
-    const ssrc = readU32(bytes, offset + 8);
-    let stream = streams.find(ssrc);
-    const index = estimateIndex(stream, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
+    const ssrc = readS32(bytes, offset + 8);
+    const stream = this.#find(ssrc);
+    const index = estimateIndex(stream, rtpSequence(bytes, offset));
     if (index < 0 || stream?.isFresh(index) === false) return this.#refuse('replayed');
-    stream ??= streams.add(ssrc);
-    if (stream === undefined) return this.#refuse('ssrcLimit');
-    streams.accept(stream, index);
+    if (!this.#accept(stream, ssrc, index)) return this.#refuse('ssrcLimit');
     this.#rtp.aim(ssrc, index);
     if (!this.#rtp.sealRtp(bytes, offset, header, length)) return this.#refuse('malformed');
-    this.stats.protected++;
+    this.#protected++;
     return length + this.#rtpTag;
   }
 
@@ -97,18 +97,34 @@ export class SrtpContext implements SrtpTransform {
     const plain = length - this.#rtpTag;
     const header = rtpHeaderLength(bytes, offset, plain);
     if (header < 0 || !this.#unprotects) return this.#refuse('malformed');
-    const streams = this.#rtpStreams;
-    const ssrc = readU32(bytes, offset + 8);
-    let stream = streams.find(ssrc);
-    const index = estimateIndex(stream, (bytes[offset + 2]! << 8) | bytes[offset + 3]!);
+    const ssrc = readS32(bytes, offset + 8);
+    const stream = this.#find(ssrc);
+    const index = estimateIndex(stream, rtpSequence(bytes, offset));
     if (index < 0 || stream?.isFresh(index) === false) return this.#refuse('replayed');
     this.#rtp.aim(ssrc, index);
     if (!this.#rtp.openRtp(bytes, offset, header, plain)) return this.#refuse('badTag');
-    stream ??= streams.add(ssrc);
-    if (stream === undefined) return this.#refuse('ssrcLimit');
-    streams.accept(stream, index);
-    this.stats.unprotected++;
+    if (!this.#accept(stream, ssrc, index)) return this.#refuse('ssrcLimit');
+    this.#unprotected++;
     return plain;
+  }
+
+  #find(ssrc: number): ReplayStream | undefined {
+    return ssrc === this.#latestSsrc && this.#latest !== undefined ? this.#latest : this.#rtpStreams.find(ssrc);
+  }
+
+  /** Marks a fresh index of a stream, undefined for a new one, as seen; false when there is room for no more streams. */
+  #accept(stream: ReplayStream | undefined, ssrc: number, index: number): boolean {
+    // the table's latest too, so it has a window
+    if (stream !== undefined && stream === this.#latest) {
+      stream.accept(index);
+      return true;
+    }
+    const known = stream ?? this.#rtpStreams.add(ssrc);
+    if (known === undefined) return false;
+    this.#rtpStreams.accept(known, index);
+    this.#latest = known;
+    this.#latestSsrc = ssrc;
+    return true;
   }
 
   protectRtcp(bytes: Uint8Array, offset: number, length: number): number {
@@ -121,7 +137,7 @@ export class SrtpContext implements SrtpTransform {
     writeU32(bytes, this.#aead ? tagAt + this.#rtcpTag : offset + length, (E_BIT | index) >>> 0);
     this.#rtcp.aim(readU32(bytes, offset + 4), index);
     if (!this.#rtcp.sealRtcp(bytes, offset, length)) return this.#refuse('malformed');
-    this.stats.protected++;
+    this.#protected++;
     return length + INDEX_BYTES + this.#rtcpTag;
   }
 
@@ -141,7 +157,7 @@ export class SrtpContext implements SrtpTransform {
     stream ??= streams.add(ssrc);
     if (stream === undefined) return this.#refuse('ssrcLimit');
     streams.accept(stream, index);
-    this.stats.unprotected++;
+    this.#unprotected++;
     return plain;
   }
 
@@ -153,7 +169,7 @@ export class SrtpContext implements SrtpTransform {
   }
 
   #refuse(reason: 'malformed' | 'badTag' | 'replayed' | 'ssrcLimit'): -1 {
-    this.stats[reason]++;
+    this.#refused[reason]++;
     return -1;
   }
 }

@@ -6,25 +6,73 @@ export const MAX_WINDOWS = 32;
 /** Packets behind the highest index that are still accepted once (RFC 3711 3.3.2 asks for at least 64). */
 export const REPLAY_WINDOW = 512;
 
-const WORDS = REPLAY_WINDOW / 32;
+const GROUPS = REPLAY_WINDOW / 32;
 
 /**
  * The highest index and the replay window of one SSRC. An index is the 48-bit `ROC · 2^16 + SEQ` of SRTP or the 31-bit
  * index of SRTCP, as a plain number.
+ *
+ * The window is a ring of groups of 32 indices. The bits of the group that the highest index lies in are a number of this
+ * object; memory of its own is only touched with a new group, and for what comes late.
  */
 export class ReplayStream {
   highest = -1;
-  /** One bit per index; undefined once another stream has taken it. 64 bytes lie in the object itself. */
-  seen: Uint32Array | undefined;
+  /** Bits of the newest group, those above `highest` zero. */
+  #newest = 0;
+  /** Bits of the groups before it; undefined once another stream has taken them. */
+  #groups: Uint32Array | undefined;
   /** When it last became the stream of the moment. */
   usedAt = 0;
 
+  get hasWindow(): boolean {
+    return this.#groups !== undefined;
+  }
+
+  /** Takes 64 bytes as its window. What the stream sent before, if anything, counts as seen. */
+  giveWindow(groups: Uint32Array): void {
+    groups.fill(0xffffffff);
+    this.#groups = groups;
+    this.#newest = (2 << (this.highest % 32)) - 1;
+  }
+
+  takeWindow(): Uint32Array | undefined {
+    const groups = this.#groups;
+    this.#groups = undefined;
+    return groups;
+  }
+
   /** Whether an index was never accepted and is not older than the window. */
   isFresh(index: number): boolean {
-    const { highest, seen } = this;
+    const { highest } = this;
     if (index > highest) return true;
-    if (seen === undefined || highest - index >= REPLAY_WINDOW) return false;
-    return (seen[wordOf(index)]! & (1 << (index % 32))) === 0;
+    if (this.#groups === undefined || highest - index >= REPLAY_WINDOW) return false;
+    const bits = isSameGroup(index, highest) ? this.#newest : this.#groups[placeOf(index)]!;
+    return (bits & (1 << (index % 32))) === 0;
+  }
+
+  /** Marks a fresh index as seen; there has to be a window. */
+  accept(index: number): void {
+    const { highest } = this;
+    const bit = 1 << (index % 32);
+    if (isSameGroup(index, highest)) this.#newest |= bit;
+    else if (index < highest) {
+      this.#groups![placeOf(index)]! |= bit;
+      return;
+    } else this.#begin(index, bit);
+    if (index > highest) this.highest = index;
+  }
+
+  /** The newest group is another one. */
+  #begin(index: number, bit: number): void {
+    const groups = this.#groups!;
+    const { highest } = this;
+    if (highest < 0 || index - highest >= REPLAY_WINDOW) groups.fill(0);
+    else {
+      groups[placeOf(highest)] = this.#newest;
+      const group = Math.floor(index / 32);
+      for (let g = Math.floor(highest / 32) + 1; g < group; g++) groups[g % GROUPS] = 0;
+    }
+    this.#newest = bit;
   }
 }
 
@@ -77,34 +125,31 @@ export class ReplayTable {
       this.#current = stream;
       stream.usedAt = ++this.#clock;
     }
-    const seen = stream.seen ?? this.#giveWindow(stream);
-    const { highest } = stream;
-    if (index > highest) {
-      if (highest < 0 || index - highest >= REPLAY_WINDOW) seen.fill(0);
-      else for (let i = highest + 1; i <= index; i++) seen[wordOf(i)]! &= ~(1 << (i % 32));
-      stream.highest = index;
-    }
-    seen[wordOf(index)]! |= 1 << (index % 32);
+    if (!stream.hasWindow) this.#giveWindow(stream);
+    stream.accept(index);
   }
 
-  /** A window of its own, or the one that was used the longest ago. What the stream sent before, if anything, counts as seen. */
-  #giveWindow(stream: ReplayStream): Uint32Array {
+  /** A window of its own, or the one that was used the longest ago. */
+  #giveWindow(stream: ReplayStream): void {
     const holders = this.#holders;
     if (holders.length < MAX_WINDOWS) {
       holders.push(stream);
-      stream.seen = new Uint32Array(WORDS).fill(0xffffffff);
-      return stream.seen;
+      stream.giveWindow(new Uint32Array(GROUPS));
+      return;
     }
     let oldest = 0;
     for (let h = 1; h < MAX_WINDOWS; h++) if (holders[h]!.usedAt < holders[oldest]!.usedAt) oldest = h;
-    const seen = holders[oldest]!.seen!.fill(0xffffffff);
-    holders[oldest]!.seen = undefined;
+    stream.giveWindow(holders[oldest]!.takeWindow()!);
     holders[oldest] = stream;
-    stream.seen = seen;
-    return seen;
   }
 }
 
-function wordOf(index: number): number {
-  return Math.floor((index % REPLAY_WINDOW) / 32);
+/** Where the bits of an index lie in the window. */
+function placeOf(index: number): number {
+  return Math.floor(index / 32) % GROUPS;
+}
+
+/** Both within 32 indices that begin with a multiple of 32; none below zero. */
+function isSameGroup(index: number, highest: number): boolean {
+  return highest >= 0 && Math.floor(index / 32) === Math.floor(highest / 32);
 }
