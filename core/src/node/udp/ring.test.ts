@@ -75,16 +75,16 @@ test('an ICMP error that waits on a socket does not cost the next packet', { ski
   for (const each of [port, other, sink]) each.close();
 });
 
-test('more ports than the ring has places, and one port with more than pays there, lose nothing', {
+test('more messages than the ring has places, and one port with more than pays there, lose nothing', {
   skip,
 }, async () => {
-  const ports = await Promise.all(Array.from({ length: 300 }, () => open()));
+  const ports = await Promise.all(Array.from({ length: 200 }, () => open()));
   const sinks = await Promise.all(Array.from({ length: 20 }, () => open()));
-  for (const port of ports) port.send(new Uint8Array([1]), endpoint(sinks[0]!));
+  for (const port of ports) for (const sink of sinks.slice(0, 2)) port.send(new Uint8Array([1]), endpoint(sink));
   for (const sink of sinks) ports[0]!.send(new Uint8Array([2]), endpoint(sink));
   await sent();
-  assert.equal(drain(sinks[0]!).length, 301);
-  for (const sink of sinks.slice(1)) assert.deepEqual(drain(sink), [2]);
+  for (const sink of sinks.slice(0, 2)) assert.equal(drain(sink).length, 201);
+  for (const sink of sinks.slice(2)) assert.deepEqual(drain(sink), [2]);
   assert.ok(ports.every(({ stats }) => stats.sendErrors === 0));
   for (const port of [...ports, ...sinks]) port.close();
 });
