@@ -1,4 +1,4 @@
-import { rtpSequence, rtpSsrc, sequenceDistance, setRtpSequence } from '@offhook/core';
+import { readS32, rtpSequence, sequenceDistance, setRtpSequence } from '@offhook/core';
 import { SsrcMap } from '../srtp/index.ts';
 
 /** How far behind the newest packet a late one may lie: the window that SRTP's replay guard keeps. */
@@ -12,16 +12,14 @@ const MAX_LATE = 512;
  * A stream is never forgotten, for SRTP doesn't forget it either. Those beyond `MAX_KNOWN_SSRCS` pass as they are: SRTP
  * refuses them.
  */
-export class SequenceMap {
-  readonly #streams = new SsrcMap<Stream>();
-
+export class SequenceMap extends SsrcMap<Stream> {
   /** Rewrites the packet's number where needed; false when it is the first one after a jump, which is not sent. */
   follow(bytes: Uint8Array, offset: number): boolean {
-    const ssrc = rtpSsrc(bytes, offset);
+    const ssrc = readS32(bytes, offset + 8);
     const sequence = rtpSequence(bytes, offset);
-    const stream = this.#streams.find(ssrc);
+    const stream = this.find(ssrc);
     if (stream === undefined) {
-      this.#streams.add(ssrc, new Stream(sequence));
+      this.add(ssrc, new Stream(sequence));
       return true;
     }
     const mapped = (sequence + stream.offset) & 0xffff;
