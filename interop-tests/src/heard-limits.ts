@@ -6,7 +6,7 @@ export const FAR = 0.85;
 export const OWN = 0.5;
 
 /**
- * So long a stretch of the sentence may not be missing. A phone that invents nothing for packets that came too late leaves
- * up to 100 ms where four programs want each core.
+ * So long a stretch of the sentence may not be missing. A copy in the full band lacks 20 ms at most; of the sibilants at 48 kHz
+ * a telephone's band of 4 kHz carries too little, which counts as 100 ms in one sentence and 80 ms in the other.
  */
 export const HOLE_MS = 200;
