@@ -69,6 +69,11 @@ const PARTS = {
       'turn-flood': 'floods of Allocates, garbage and half-open TLS: relayed voice goes on, memory is flat (3 min)',
     },
   },
+  'turn-modes': {
+    words: 'coturn’s client against the TURN server in every combination of its modes',
+    files: ['turn/src/coturn.test.ts'],
+    env: { COTURN_MODES: 'all' },
+  },
   congestion: {
     words:
       'rate adaptation in the virtual network after RFC 8867, plots in prove-results/congestion/index.html (1 min)',

@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ci = process.env.CI === 'true';
 const scratch = mkdtempSync(join(tmpdir(), 'offhook-test-'));
+/** Each test file and each part it starts is a process of its own, which need not strip and compile the same modules anew. */
+const env = { NODE_COMPILE_CACHE: join(scratch, 'compiled'), ...process.env };
 
 const WORKSPACES = ['core', 'signaling', 'media-relay', 'turn', 'network-lab', 'web-phone', 'cli', 'bench'];
 const UNIT = [...WORKSPACES.map((name) => `${name}/src/**/*.test.ts`), 'scripts/**/*.test.mjs'];
@@ -40,7 +42,7 @@ function nodeTest(name, globs, ...options) {
       `--test-reporter-destination=${file}`,
       ...globs,
     ],
-    { cwd: root, stdio: 'inherit' },
+    { cwd: root, stdio: 'inherit', env },
   );
   let counts = { passed: 0, failed: 0, skips: [] };
   try {

@@ -200,13 +200,13 @@ export async function click(phone: Phone, testId: string): Promise<void> {
 }
 
 /** So long no jitter buffer may have stretched, squeezed or invented sound before a recording begins. */
-const STEADY_MS = 2000;
+const STEADY_MS = 500;
 /** A machine so busy that buffers never come to rest is measured as it is. */
-const SETTLE_AT_MOST_MS = 20_000;
+const SETTLE_AT_MOST_MS = 10_000;
 
 /**
- * Waits until the jitter buffers of all these phones have found their depth. After a call begins, after video comes and
- * after any stall of the machine they stretch and squeeze speech, and the recording would have no single lag.
+ * Waits until the jitter buffers of all these phones have found their depth for now. After a call begins and after video
+ * comes they stretch and squeeze speech more than `likeness` follows.
  */
 export async function settle(...phones: readonly Phone[]): Promise<void> {
   await Promise.all(

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { likeness, peakLevel } from './envelope.ts';
+import { peakLevel } from './envelope.ts';
+import { FAR, HOLE_MS, OWN } from './heard-limits.ts';
+import { likeness } from './likeness.ts';
 import type { Sentence } from './speech.ts';
 import type { Sound } from './wav.ts';
-
-/** Least likeness of what is heard to the far sentence, and greatest to the own one. */
-export const FAR = 0.9;
-const OWN = 0.5;
 
 export interface Heard {
   readonly who: string;
@@ -13,18 +11,18 @@ export interface Heard {
   readonly own: number;
 }
 
-/** Asserts that the right words arrived: the far sentence's rhythm is heard, one's own is not. */
+/** Asserts that the right words arrived: the far sentence is heard, without a hole, and one's own is not. */
 export function assertHears(who: string, heard: Sound, far: Sentence, own: Sentence): Heard {
   assert.ok(peakLevel(heard) > 0.01, `${who} hears silence`);
-  const result = { who, far: likeness(heard, far.sound).correlation, own: likeness(heard, own.sound).correlation };
+  const { score, waitedMs, holeMs } = likeness(heard, far.sound);
+  const ownScore = likeness(heard, own.sound).score;
+  const found = `score ${score.toFixed(3)}, waited ${waitedMs} ms, hole of ${holeMs} ms, own sentence ${ownScore.toFixed(3)}`;
   // How near to the line a run was, for whoever reads its log.
-  console.error(`  ${who} hears the far sentence: ${result.far.toFixed(3)}, its own: ${result.own.toFixed(3)}`);
-  assert.ok(
-    result.far >= FAR,
-    `${who} does not hear the far sentence: correlation ${result.far.toFixed(2)}, with the own sentence ${result.own.toFixed(2)}`,
-  );
-  assert.ok(result.own <= OWN, `${who} hears its own sentence: correlation ${result.own.toFixed(2)}`);
-  return result;
+  console.error(`  ${who} hears the far sentence: ${found}`);
+  assert.ok(score >= FAR, `${who} does not hear the far sentence: ${found}`);
+  assert.ok(holeMs < HOLE_MS, `${who} hears the far sentence with a hole: ${found}`);
+  assert.ok(ownScore <= OWN, `${who} hears its own sentence: ${found}`);
+  return { who, far: score, own: ownScore };
 }
 
 /** The middle of a recording: phones record ringing and hang-up too. */

@@ -32,8 +32,15 @@ function at(ports: Target, flags: readonly string[]): string[] {
   return ['-p', String(ports[kind]), '127.0.0.1'];
 }
 
+let runs = 0;
+
+/**
+ * Each run has an address of its own: the client leaves half of its allocations behind, and who gets the port of one is told
+ * 437 as the RFC wants it.
+ */
 function uclient(ports: Target, flags: readonly string[], patienceS?: number): Promise<string> {
-  return coturnTool('turnutils_uclient', ['-L', '127.0.0.1', ...flags, ...at(ports, flags)], patienceS);
+  const own = `127.1.${runs >> 7}.${(runs++ & 0x7f) + 1}`;
+  return coturnTool('turnutils_uclient', ['-L', own, ...flags, ...at(ports, flags)], patienceS);
 }
 
 /** -1: it did not come to its end. */
@@ -52,39 +59,44 @@ function peersAt(port: number): PeerRules {
   return { base: 'none', allow, deny: [] };
 }
 
-/** Over UDP nothing may be lost; over streams no more than against coturn. */
-const MODES: readonly (readonly [string, readonly string[]])[] = [
+/**
+ * Over UDP nothing may be lost; over streams no more than against coturn. Those that differ from another one only in what is
+ * combined are left to `npm run prove -- turn-modes`.
+ */
+const MODES: readonly (readonly [string, readonly string[], 'combination'?])[] = [
   ['channels', ['-c']],
   ['Send indications', ['-s', '-c']],
   ['EVEN-PORT and its sibling, channels', []],
-  ['EVEN-PORT and its sibling, Send indications', ['-s']],
+  ['EVEN-PORT and its sibling, Send indications', ['-s'], 'combination'],
   ['client to client', ['-y', '-c']],
-  ['client to client by Send indications', ['-y', '-s', '-c']],
+  ['client to client by Send indications', ['-y', '-s', '-c'], 'combination'],
   ['the older secret', ['-W', 'older', '-c']],
-  ['IPv4 asked for', ['-X', '-c']],
+  ['IPv4 asked for', ['-X', '-c'], 'combination'],
   ['IPv6 relayed address, channels', ['-x', '-c', '-e', '::1']],
-  ['IPv6 relayed address, Send indications', ['-x', '-s', '-c', '-e', '::1']],
-  ['IPv6 relayed address, EVEN-PORT', ['-x', '-e', '::1']],
+  ['IPv6 relayed address, Send indications', ['-x', '-s', '-c', '-e', '::1'], 'combination'],
+  ['IPv6 relayed address, EVEN-PORT', ['-x', '-e', '::1'], 'combination'],
   ['both families in one Allocate', ['-Z']],
-  ['both families, Send indications', ['-Z', '-s']],
-  ['both families, client to client', ['-Z', '-y']],
+  ['both families, Send indications', ['-Z', '-s'], 'combination'],
+  ['both families, client to client', ['-Z', '-y'], 'combination'],
   ['padded channels', ['-D', '-c']],
   ['connections that end at random', ['-B', '-c']],
   ['mobility asked for, which is not granted', ['-M', '-c']],
-  ['permissions left to channels', ['-I', '-c']],
+  ['permissions left to channels', ['-I', '-c'], 'combination'],
   ['ORIGIN', ['-o', 'https://offhook.example', '-c']],
-  ['bandwidth asked for', ['-a', '100000', '-c']],
+  ['bandwidth asked for', ['-a', '100000', '-c'], 'combination'],
   ['TCP, channels', ['-t', '-c']],
-  ['TCP, Send indications', ['-t', '-s', '-c']],
+  ['TCP, Send indications', ['-t', '-s', '-c'], 'combination'],
   ['TCP, EVEN-PORT and its sibling', ['-t']],
-  ['TCP, client to client', ['-t', '-y', '-c']],
-  ['TCP, padded channels', ['-t', '-D', '-c']],
-  ['TCP, both families', ['-t', '-Z']],
+  ['TCP, client to client', ['-t', '-y', '-c'], 'combination'],
+  ['TCP, padded channels', ['-t', '-D', '-c'], 'combination'],
+  ['TCP, both families', ['-t', '-Z'], 'combination'],
   ['TLS, channels', ['-t', '-S', '-c']],
-  ['TLS, Send indications', ['-t', '-S', '-s', '-c']],
-  ['TLS, EVEN-PORT and its sibling', ['-t', '-S']],
-  ['TLS, client to client', ['-t', '-S', '-y', '-c']],
+  ['TLS, Send indications', ['-t', '-S', '-s', '-c'], 'combination'],
+  ['TLS, EVEN-PORT and its sibling', ['-t', '-S'], 'combination'],
+  ['TLS, client to client', ['-t', '-S', '-y', '-c'], 'combination'],
 ];
+
+const isAll = process.env.COTURN_MODES === 'all';
 
 test('coturn’s client in every mode', { skip, concurrency: 6, timeout: 230_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'offhook-uclient-'));
@@ -108,7 +120,7 @@ test('coturn’s client in every mode', { skip, concurrency: 6, timeout: 230_000
     !hasLoopbackIPv6 && flags.some((flag) => flag === '-x' || flag === '-Z') && 'this machine has no ::1';
   try {
     await Promise.all([
-      ...MODES.map(([name, flags]) =>
+      ...MODES.filter(([, , combination]) => isAll || !combination).map(([name, flags]) =>
         t.test(name, { skip: skipOf(flags) }, async () => {
           const args = [...who, ...LOAD, ...flags];
           if (!flags.includes('-t')) {
@@ -130,7 +142,7 @@ test('coturn’s client in every mode', { skip, concurrency: 6, timeout: 230_000
       ...refusals(t, ours, who, peer.port),
     ]);
     const metrics = (await callAdmin(part.socket, 'metrics')) as Record<string, number>;
-    assert.ok(metrics.offhook_turn_packets_to_peers_total! >= 400);
+    assert.ok(metrics.offhook_turn_packets_to_peers_total! >= 300);
     assert.equal(metrics.offhook_turn_send_errors_total, 0);
     await callAdmin(part.socket, 'drain');
     assert.equal(((await callAdmin(part.socket, 'status')) as PartStatus).state, 'draining');
