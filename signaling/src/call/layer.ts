@@ -514,7 +514,7 @@ export class CallLayer implements CallContext {
         state: 'ended',
         endedAtMs: nowMs,
         status: why.status,
-        reason: why.words,
+        reason: call.note === undefined ? why.words : `${why.words}; ${call.note}`,
       },
       phones: call.answeredAtMs === undefined ? [] : phonesOf(call),
     });

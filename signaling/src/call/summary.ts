@@ -20,6 +20,8 @@ export interface CallSummary {
   readonly answeredBy?: string;
   /** The caller is not to be shown to others. */
   readonly isPrivate?: boolean;
+  /** What was given up so that it came about, in words. */
+  readonly note?: string;
   /** How it ended: status code and words. */
   readonly status?: number;
   readonly reason?: string;
@@ -39,6 +41,7 @@ export function summarise(call: Call, path: MediaPath): CallSummary {
     ],
     answeredBy: call.answeredAtMs === undefined ? undefined : call.b?.party,
     isPrivate: call.a.isPrivate,
+    ...(call.note === undefined ? {} : { note: call.note }),
     media: mediaOf(call, path),
     legs: legs.map((leg) => ({ user: leg.user, transport: leg.flow.transport })),
   };
