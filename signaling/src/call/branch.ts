@@ -205,7 +205,7 @@ function offeredInstead(
   if (!destination || !profile || call.finalSent || branch.hasRung) return false;
   branch.failure ??= { status, reason: words };
   close(context, branch, nowMs);
-  const conceded = concession(profile, leg.party, status);
+  const conceded = concession(profile, { offer: sdpOf(call.invite) ?? '', who: leg.party, status });
   startBranch(context, call, destination, nowMs, { profile, otherProfiles: rest, conceded });
   return true;
 }

@@ -37,15 +37,15 @@ for (const status of [488, 415, 606]) {
     const { s, alice, bob } = desks();
     alice.request('INVITE', { sdp: SECURE });
     const tried: (string | undefined)[] = [];
-    for (const _ of ['SDES', 'DTLS']) {
+    for (const _ of ['SDES', 'DTLS', 'SDES with feedback']) {
       const invite = last(bob.take());
       tried.push(invite.callId);
       bob.answer(invite, status);
     }
     const invite = last(bob.take());
     tried.push(invite.callId);
-    assert.deepEqual(kinds(s), ['RTP/SAVP', 'UDP/TLS/RTP/SAVPF', 'RTP/AVP']);
-    assert.equal(new Set(tried).size, 3, 'each attempt is a call of its own to the phone');
+    assert.deepEqual(kinds(s), ['RTP/SAVP', 'UDP/TLS/RTP/SAVPF', 'RTP/SAVPF', 'RTP/AVP']);
+    assert.equal(new Set(tried).size, 4, 'each attempt is a call of its own to the phone');
     bob.answer(invite, 200, ANSWER);
     const ok = last(alice.take());
     assert.equal(ok.status, 200);
@@ -69,10 +69,10 @@ test('a phone that insists on SRTP gets it when a plain phone or a browser calls
   ] as const) {
     const { s, alice, bob } = desks('optional', over);
     alice.request('INVITE', { sdp });
-    bob.answer(last(bob.take()), 488);
+    for (const _ of ['plain', 'DTLS']) bob.answer(last(bob.take()), 488);
     bob.answer(last(bob.take()), 200, ANSWER.replace('RTP/AVP', 'RTP/SAVP'));
     assert.equal(last(alice.take()).status, 200);
-    assert.deepEqual(kinds(s), ['RTP/AVP', 'RTP/SAVP']);
+    assert.deepEqual(kinds(s), ['RTP/AVP', 'UDP/TLS/RTP/SAVPF', 'RTP/SAVP']);
     assert.equal(s.core.calls.calls()[0]?.note, undefined, 'nothing was given up');
   }
 });
@@ -80,8 +80,8 @@ test('a phone that insists on SRTP gets it when a plain phone or a browser calls
 test('a phone that refuses everything is asked once for each kind, and the caller gets its words', () => {
   const { s, alice, bob } = desks();
   alice.request('INVITE', { sdp: OFFER });
-  assert.equal(refuseAll(bob, 488), 3);
-  assert.deepEqual(kinds(s), ['RTP/AVP', 'RTP/SAVP', 'UDP/TLS/RTP/SAVPF']);
+  assert.equal(refuseAll(bob, 488), 4);
+  assert.deepEqual(kinds(s), ['RTP/AVP', 'UDP/TLS/RTP/SAVPF', 'RTP/SAVP', 'RTP/SAVPF']);
   assert.equal(last(alice.take()).status, 488);
   s.advance(40_000);
   s.assertNothingLeft();
@@ -110,8 +110,8 @@ test('nothing else is offered to a browser, after ringing, after another refusal
 test('where encryption is required nobody is offered plain RTP, not even after 488', () => {
   const { s, alice, bob } = desks('required', 'ws');
   alice.request('INVITE', { sdp: WEBRTC });
-  assert.equal(refuseAll(bob, 488), 2);
-  assert.deepEqual(kinds(s), ['RTP/SAVP', 'UDP/TLS/RTP/SAVPF']);
+  assert.equal(refuseAll(bob, 488), 3);
+  assert.deepEqual(kinds(s), ['RTP/SAVP', 'UDP/TLS/RTP/SAVPF', 'RTP/SAVPF']);
   assert.equal(last(alice.take()).status, 488);
 });
 

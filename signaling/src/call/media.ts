@@ -46,6 +46,8 @@ export interface Agreement {
 const WEBRTC: MediaProfile = { protocol: 'UDP/TLS/RTP/SAVPF', ice: true };
 const PLAIN: MediaProfile = { protocol: 'RTP/AVP', ice: false };
 const SDES: MediaProfile = { protocol: 'RTP/SAVP', ice: false };
+/** Some phones take SDES with that profile only (RFC 5124), as baresip's `srtp-mandf`. */
+const SDES_WITH_FEEDBACK: MediaProfile = { protocol: 'RTP/SAVPF', ice: false };
 /** Of a phone that has ICE too: it goes on without, for the offer has none. */
 const DTLS: MediaProfile = { protocol: 'UDP/TLS/RTP/SAVPF', ice: false };
 
@@ -97,21 +99,25 @@ function profileFor(to: MediaSide, sdp: string, encryption: Encryption): MediaPr
   return encryption === 'required' && !isEncrypted(protocol) ? SDES : { protocol, ice: false };
 }
 
-/** What a phone that has refused the first description may be offered instead, one after the other: without encryption last. */
+/**
+ * What a phone that has refused the first description may be offered instead, one after the other. DTLS before SDES: there
+ * are phones (baresip 1.0) that answer SDES with a fingerprint, and none known that takes DTLS for SDES. Nothing unencrypted
+ * but in the end.
+ */
 export function otherProfiles(to: MediaSide, sdp: string, encryption: Encryption): readonly MediaProfile[] {
   if (to.profile || isBrowser(to)) return [];
   const first = profileFor(to, sdp, encryption).protocol;
-  const others = [SDES, DTLS, ...(encryption === 'required' ? [] : [PLAIN])];
-  return others.filter(
-    ({ protocol }) =>
-      isEncrypted(protocol) !== isEncrypted(first) || protocol.includes('TLS') !== first.includes('TLS'),
-  );
+  const others = [DTLS, SDES, SDES_WITH_FEEDBACK, ...(encryption === 'required' ? [] : [PLAIN])];
+  return others.filter(({ protocol }) => protocol !== first);
 }
 
-/** What a record says of a phone that was offered that in the end; undefined when nothing was given up for it. */
-export function concession(profile: MediaProfile, who: string, status: number): string | undefined {
-  if (isEncrypted(profile.protocol)) return undefined;
-  return `${who}’s phone refused SRTP (${status}): its side of the call was not encrypted`;
+/** What the record says when a phone was offered that in the end; undefined where the offerer had asked for no more. */
+export function concession(
+  profile: MediaProfile,
+  of: { offer: string; who: string; status: number },
+): string | undefined {
+  if (isEncrypted(profile.protocol) || !isEncrypted(profileOf(of.offer)?.protocol ?? '')) return undefined;
+  return `${of.who}’s phone refused SRTP (${of.status}): its side of the call was not encrypted`;
 }
 
 function receivedFrom(flow: Flow): string[] {
