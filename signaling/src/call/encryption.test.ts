@@ -53,6 +53,17 @@ for (const status of [488, 415, 606]) {
     const [call] = s.core.calls.calls();
     const note = `bob’s phone refused SRTP (${status}): its side of the call was not encrypted`;
     assert.equal(call?.note, note);
+    const offered = s.ng.findLast((m) => m.command === 'answer')!;
+    assert.deepEqual(s.core.calls.relayed(), [
+      {
+        id: call.id,
+        relayed: offered['call-id'],
+        tags: [
+          { tag: offered['from-tag'], party: 'alice' },
+          { tag: offered['to-tag'], party: 'bob' },
+        ],
+      },
+    ]);
     alice.within(ok, 'BYE', { cseq: 2 });
     bob.answer(last(bob.take()), 200);
     assert.equal(s.ended.length, 1);

@@ -4,4 +4,4 @@ export * from './layer.ts';
 export type { Encryption, MediaPath } from './media.ts';
 export { sessionMetrics } from './session-figures.ts';
 export type { CallSnapshot, FlowSnapshot, Reach } from './snapshot.ts';
-export { type CallSummary, isParty, seenBy } from './summary.ts';
+export { type CallSummary, isParty, type RelayedCall, seenBy } from './summary.ts';

@@ -27,6 +27,21 @@ export interface CallSummary {
   readonly reason?: string;
 }
 
+/** An answered call whose media a relay has: the relay's name of it, and of each of its phones. */
+export interface RelayedCall {
+  readonly id: string;
+  readonly relayed: string;
+  readonly tags: readonly { readonly tag: string; readonly party: string }[];
+}
+
+/** Undefined when no relay has it. */
+export function relayedCall(call: Call, path: MediaPath): RelayedCall | undefined {
+  if (call.state !== 'answered' || call.ngCallId === undefined) return undefined;
+  if (call.kind === 'user' && mediaOf(call, path) === 'none') return undefined;
+  const legs = call.b ? [call.a, call.b] : [call.a];
+  return { id: call.id, relayed: call.ngCallId, tags: legs.map(({ mediaTag, party }) => ({ tag: mediaTag, party })) };
+}
+
 export function summarise(call: Call, path: MediaPath): CallSummary {
   const legs = [call.a, ...call.branches.filter((b) => b.state !== 'failed').map((b) => b.leg)];
   return {
