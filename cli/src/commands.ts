@@ -45,6 +45,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   trunks: {
     run: async ({ data, values }) => (await import('./commands/trunks.ts')).trunks(data(), values.json ?? false),
   },
+  calls: { run: async ({ data, values }) => (await import('./commands/calls.ts')).calls(data(), values) },
   cdrs: { run: async ({ data, values }) => (await import('./commands/cdrs.ts')).cdrs(data(), values) },
   link: {
     words: 1,

@@ -23,6 +23,7 @@ Run it as 'npx offhook <command>' in the project's folder, or from anywhere as '
   offhook trunks [--json]       the providers, and whether calls can go over them
   offhook bans [--json]         who is not listened to for a while; also: lift <address>, add <address>
   offhook route <from> <to>     what would become of a call, step by step
+  offhook calls [--watch]       the calls of the moment, and how they sound at each phone
   offhook cdrs [--user <name>]  ended calls, searched by who, when and how
   offhook turn status           the TURN server and who uses it; also: users, drain, rotate-secret, coturn-conf, …
   offhook doctor [--json]       what is wrong, and how to mend it
@@ -110,6 +111,12 @@ by the rules of routes.ts and what is built in. Nothing is called. Exit code 1 w
   --trunk <name>    the call comes in over that trunk; <from> is the number it shows
   --at <time>       as if it were then: 2026-12-24T20:00 (here), 2026-12-24T20:00:00+01:00
   --file <file>     tries that file without the running system; who is a user here is not known then
+${COMMON}\n${JSON_TOO}`,
+  calls: `offhook calls: the calls of the moment, and of each phone in them what comes from it and what it says of what goes to it:
+packets lost of the last interval, jitter, score (MOS 1 to 4.5) and round trip. Of calls that the relay passes unread, and of
+relays elsewhere, nothing of that is known.
+
+  --watch           again each second, until Ctrl-C; with --json one object a line
 ${COMMON}\n${JSON_TOO}`,
   cdrs: `offhook cdrs: ended calls, the newest first; options that are given have to hold all. Nobody's name is hidden here.
 

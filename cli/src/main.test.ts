@@ -265,6 +265,7 @@ const CONFIG = {
   groups: {},
   media: {
     path: 'opaque',
+    encryption: 'optional',
     workers: 2,
     ngPort: 2223,
     muxPort: 20000,

@@ -137,6 +137,7 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
         media: {
           relays: config.media.relays ?? relays.map((relay) => `udp:${LOOPBACK}:${portNamed(ports, relay, 'ng')}`),
           path: config.media.path,
+          encryption: config.media.encryption,
         },
         turn: {
           uris: config.turn.enabled ? turnUris(composition, ports.get('turn') ?? {}) : [],

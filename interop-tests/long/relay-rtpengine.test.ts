@@ -1,13 +1,26 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import {
+  click,
+  dial,
+  type Phone,
+  recordRemote,
+  settle,
+  signIn,
+  waitForCall,
+  waitForNewFrames,
+} from '../src/browser.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
 import { assertHears, middle } from '../src/proof.ts';
 import { Rtpengine } from '../src/rtpengine.ts';
 import { Stage } from '../src/stage.ts';
 import { anyPorts, System } from '../src/system.ts';
+import type { Sound } from '../src/wav.ts';
 
-const skip = lacking(...SPEECH, 'baresip', 'openssl', 'rtpengine');
+const skip = lacking(...SPEECH, 'baresip', 'chromium', 'openssl', 'rtpengine');
 const HEARD_S = 5;
+/** For sound and pictures on both sides, and RTCP beside them. */
+const PORTS = 40;
 
 let stage: Stage;
 let relay: Rtpengine;
@@ -17,7 +30,8 @@ before(async () => {
   if (skip) return;
   stage = new Stage();
   const [ports, first] = [stage.freePorts(), stage.freePorts()];
-  relay = await Rtpengine.start(stage.folder, { ng: ports, first, last: first + 19 });
+  stage.freePorts(); // that range is as long as two of a phone's
+  relay = await Rtpengine.start(stage.folder, { ng: ports, first, last: first + PORTS - 1 });
   const media = { ...(anyPorts().media as object), relays: [`udp:127.0.0.1:${relay.ngPort}`] };
   system = await System.start({ folder: stage.folder, settings: { media } });
 });
@@ -45,4 +59,66 @@ test("our signalling leads a call of two phones through Debian's rtpengine", { s
   assertHears('desk', middle(desk.heard(), 1, HEARD_S), bobsWords, alicesWords);
   assertHears('hall', middle(hall.heard(), 1, HEARD_S), alicesWords, bobsWords);
   assert.equal((await system.metrics('signaling')).sip_calls, 0);
+});
+
+/** A browser with a phone's page on it. The echo is our relay's own, so nothing warms it up. */
+async function webPhone(user: 'alice' | 'bob'): Promise<Phone> {
+  const phone = await stage.chromium(user === 'alice' ? stage.alicesWords : stage.bobsWords);
+  await signIn(phone, await system.loginLink(user));
+  return phone;
+}
+
+/** Recorded after a first recording, which is not as the others are. */
+async function listen(...phones: readonly Phone[]): Promise<Sound[]> {
+  await Promise.all(phones.map((phone) => recordRemote(phone, 2)));
+  await settle(...phones);
+  return Promise.all(phones.map((phone) => recordRemote(phone, HEARD_S + 1)));
+}
+
+test("a web phone calls a desk phone through Debian's rtpengine, and is called by it", { skip }, async () => {
+  const { alicesWords, bobsWords } = stage;
+  const alice = await webPhone('alice');
+  await using desk = await stage.baresip(system, 'counter', { words: bobsWords, codecs: ['pcma'] });
+  for (const caller of ['web', 'desk'] as const) {
+    if (caller === 'web') {
+      await dial(alice, 'counter');
+      await desk.waitFor('CALL_INCOMING');
+      await desk.command('accept');
+    } else {
+      await desk.command('dial', `sip:alice@${system.domain}`);
+      await waitForCall(alice, 'incoming');
+      await click(alice, 'answer');
+    }
+    await Promise.all([waitForCall(alice, 'active'), desk.waitFor('CALL_ESTABLISHED')]);
+    const [heard] = await listen(alice);
+    assertHears('alice', heard!, bobsWords, alicesWords);
+    await click(alice, 'hangup');
+    await desk.waitFor('CALL_CLOSED');
+    await waitForCall(alice, 'idle');
+    assertHears('desk', middle(desk.heard(), 1, HEARD_S), alicesWords, bobsWords);
+  }
+  assert.equal((await system.metrics('signaling')).sip_calls, 0);
+  assert.deepEqual(alice.errors, []);
+  await alice.close();
+});
+
+test("two web phones hear and see each other through Debian's rtpengine", { skip }, async () => {
+  const { alicesWords, bobsWords } = stage;
+  const [alice, bob] = await Promise.all([webPhone('alice'), webPhone('bob')]);
+  await dial(alice, 'bob');
+  await waitForCall(bob, 'incoming');
+  await click(bob, 'answer');
+  await Promise.all([alice, bob].map((phone) => waitForCall(phone, 'active')));
+  const [toAlice, toBob] = await listen(alice, bob);
+  assertHears('alice', toAlice!, bobsWords, alicesWords);
+  assertHears('bob', toBob!, alicesWords, bobsWords);
+  // Words first, then pictures: both at once would measure the processors.
+  await click(alice, 'video-toggle');
+  await waitForNewFrames(bob);
+  await click(bob, 'video-toggle');
+  await Promise.all([alice, bob].map((phone) => waitForNewFrames(phone, 10, 40_000)));
+  await click(alice, 'hangup');
+  await Promise.all([alice, bob].map((phone) => waitForCall(phone, 'idle')));
+  assert.equal((await system.metrics('signaling')).sip_calls, 0);
+  assert.deepEqual([...alice.errors, ...bob.errors], []);
 });

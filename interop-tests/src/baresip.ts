@@ -24,6 +24,8 @@ export interface BaresipOptions {
   /** Further account parameters, such as `mediaenc=dtls_srtp;medianat=ice`. */
   readonly account?: string;
   readonly rtcpMux?: boolean;
+  /** It has a camera that shows a test picture, VP8, and a screen that nobody sees. */
+  readonly video?: boolean;
   /** Users whose presence it watches. */
   readonly watches?: readonly string[];
 }
@@ -217,6 +219,7 @@ function writeConfiguration(o: BaresipOptions): void {
   );
   execFileSync('sh', ['-c', 'cat cert.pem key.pem > both.pem'], { cwd: o.folder });
   const modules = ['opus', 'g722', 'g711', 'aufile', 'ausine', 'sndfile', 'stun', 'turn', 'ice', 'srtp', 'dtls_srtp'];
+  if (o.video) modules.push('vp8', 'fakevideo');
   writeFileSync(
     join(o.folder, 'config'),
     [
@@ -230,6 +233,7 @@ function writeConfiguration(o: BaresipOptions): void {
       'ausrc_srate 48000',
       'auplay_channels 1',
       'ausrc_channels 1',
+      ...(o.video ? ['video_source fakevideo,nil', 'video_display fakevideo,nil', 'video_size 320x240'] : []),
       `rtp_ports ${o.ports.rtpMin}-${o.ports.rtpMax}`,
       `rtcp_mux ${o.rtcpMux ? 'yes' : 'no'}`,
       'jitter_buffer_delay 5-10',
@@ -258,7 +262,7 @@ function writeConfiguration(o: BaresipOptions): void {
   const extra = o.account ? `;${o.account}` : '';
   writeFileSync(
     join(o.folder, 'accounts'),
-    `<sip:${o.user}@${o.domain};transport=${transport}>;auth_pass=${o.password};outbound="sip:${o.server};transport=${transport}";regint=60;answermode=manual;mwi=no;audio_codecs=${o.codecs.join(',')}${extra}\n`,
+    `<sip:${o.user}@${o.domain};transport=${transport}>;auth_pass=${o.password};outbound="sip:${o.server};transport=${transport}";regint=60;answermode=manual;mwi=no;audio_codecs=${o.codecs.join(',')}${o.video ? ';video_codecs=vp8' : ''}${extra}\n`,
   );
   const contacts = (o.watches ?? []).map((user) => `"${user}" <sip:${user}@${o.domain}>;presence=p2p\n`);
   writeFileSync(join(o.folder, 'contacts'), contacts.join(''));

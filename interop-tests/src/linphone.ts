@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { waitUntil } from './system.ts';
 import { readWav, type Sound } from './wav.ts';
@@ -15,11 +15,17 @@ export interface LinphoneOptions {
   readonly transport?: 'udp' | 'tcp' | 'tls';
   /** PEM file of those whose certificates it trusts; needed for TLS. */
   readonly caPath?: string;
+  /** Of its media, and it takes no other: SDES or DTLS-SRTP; left out: plain RTP. */
+  readonly encryption?: 'srtp' | 'dtls';
   /** What its microphone says; converted to the 16 kHz that its file player takes. */
   readonly speechPath: string;
   /** Free ports: SIP, and the first and last of RTP. */
   readonly ports: { readonly sip: number; readonly rtpMin: number; readonly rtpMax: number };
 }
+
+/** What it records of a call in Opus: mono, 16 bit, after a RIFF header of so many bytes. */
+const OPUS_RATE = 48_000;
+const HEADER_BYTES = 44;
 
 /** A real linphonec 5, driven by the lines that a person would type. It plays and records files. */
 export class Linphone {
@@ -87,10 +93,18 @@ export class Linphone {
     return readWav(join(this.#folder, 'heard.wav'));
   }
 
+  /** The same while it records, in a call with Opus: it fills the header in at each pause, and never as the call goes on. */
+  heardSoFar(): Sound {
+    const bytes = readFileSync(join(this.#folder, 'heard.wav')).subarray(HEADER_BYTES);
+    const samples = new Float32Array(bytes.length >> 1);
+    for (let i = 0; i < samples.length; i++) samples[i] = bytes.readInt16LE(2 * i) / 32768;
+    return { rate: OPUS_RATE, samples };
+  }
+
   /** Waits until its recording is so long. */
   heardFor(seconds: number): Promise<void> {
     const path = join(this.#folder, 'heard.wav');
-    const rate = 48_000 * 2; // it records 48 kHz, 16 bit, mono when the call is in Opus
+    const rate = OPUS_RATE * 2;
     return waitUntil(
       `linphonec has recorded ${seconds} s`,
       async () => existsSync(path) && statSync(path).size > seconds * rate,
@@ -126,7 +140,8 @@ sip_tls_port=${port('tls')}
 ${o.caPath === undefined ? '' : `root_ca=${o.caPath}\nverify_server_certs=1\nverify_server_cn=1\n`}\
 bind_address=127.0.0.1
 default_proxy=0
-media_encryption=none
+media_encryption=${o.encryption ?? 'none'}
+media_encryption_mandatory=${o.encryption ? 1 : 0}
 use_ipv6=0
 guess_hostname=1
 contact="${o.user}" <sip:${o.user}@127.0.0.1>

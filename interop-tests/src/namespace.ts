@@ -50,10 +50,10 @@ export class Namespace {
    * Runs a module of this folder with Node inside the namespace and answers the JSON of its last line of output;
    * rejects with all it printed when it fails.
    */
-  async run(module: URL, args: readonly string[]): Promise<unknown> {
+  async run(module: URL, args: readonly string[], withinS = 180): Promise<unknown> {
     const child = spawn(
       'timeout',
-      ['-s', 'KILL', '180', 'ip', 'netns', 'exec', this.name, process.execPath, module.pathname, ...args],
+      ['-s', 'KILL', String(withinS), 'ip', 'netns', 'exec', this.name, process.execPath, module.pathname, ...args],
       {
         stdio: ['ignore', 'pipe', 'pipe'],
       },

@@ -38,7 +38,10 @@ export class Stage {
   async baresip(
     system: System,
     user: string,
-    options: { words: Sentence } & Pick<BaresipOptions, 'codecs' | 'transport' | 'caPath' | 'account' | 'rtcpMux'>,
+    options: { words: Sentence } & Pick<
+      BaresipOptions,
+      'codecs' | 'transport' | 'caPath' | 'account' | 'rtcpMux' | 'video'
+    >,
   ): Promise<Baresip> {
     const { words, ...rest } = options;
     const password = `pw-${user}-aA1`;
@@ -62,7 +65,7 @@ export class Stage {
     system: System,
     user: string,
     words: Sentence,
-    options: Pick<LinphoneOptions, 'transport' | 'caPath'> = {},
+    options: Pick<LinphoneOptions, 'transport' | 'caPath' | 'encryption'> = {},
   ): Promise<Linphone> {
     const password = `pw-${user}-aA1`;
     await system.addUser(user, password);

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { base64, fromBase64, type NgDictionary, RtcpWriter, rtcpSsrc, rtpSsrc } from '@offhook/core';
 import { MAX_PACKET, nodeCrypto } from '@offhook/core/node';
 import { type DtlsCertificate, DtlsEndpoint, liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
+import type { LegStatistics } from './session/index.ts';
 import { SRTP_PROFILES, SrtpContext, type SrtpProfile } from './srtp/index.ts';
 import { line, mediaAt, NgClient, Peer, plainSdp, rtp, WebRtcPeer } from './test-kit.ts';
 import { type MediaPart, startMediaRelay } from './worker.ts';
@@ -185,6 +186,17 @@ test('a WebRTC peer and a plain phone talk, RTCP included, and delete leaves not
   const length = a.tx!.protectRtcp(report, 0, plain.length);
   a.peer.send(report.slice(0, length), a.remote.at);
   assert.deepEqual(await bRtcp.next(), Buffer.from(plain));
+
+  const statistics = relay.verbs!.statistics!;
+  const [told] = statistics({ calls: ['t1', 'not-here', 7] }) as { id: string; legs: LegStatistics[] }[];
+  assert.equal(told?.id, 't1');
+  const counts = told.legs.map(({ tag, packetsIn, packetsOut }) => [tag, packetsIn, packetsOut]);
+  assert.deepEqual(counts, [
+    ['a', 2, 2],
+    ['b', 2, 2],
+  ]);
+  assert.throws(() => statistics({}), /a list of call-ids/);
+  assert.throws(() => statistics({ calls: Array(101).fill('x') }), /no more than 100/);
 
   const query = await ng.call({ command: 'query', 'call-id': 't1' });
   const tags = query.tags as Record<string, NgDictionary>;

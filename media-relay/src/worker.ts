@@ -32,6 +32,7 @@ import {
   type RtpAddressSettings,
   rtpInterfaces,
   SessionBook,
+  statisticsOf,
   TransportTable,
 } from './session/index.ts';
 import { SrtpContext } from './srtp/index.ts';
@@ -80,6 +81,8 @@ const PORT_TRIES = 20;
 const OWNER_MS = 30_000;
 /** How long the list of this machine's addresses is believed. */
 const ADDRESSES_MS = 5000;
+/** Calls whose statistics are asked for at once. */
+const MAX_ASKED = 100;
 const MUX_BUFFER = 4 * 1024 * 1024;
 
 /** Its metrics are at hand at once. */
@@ -235,6 +238,17 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
 
   return {
     ports: { ...ng.ports, mux: muxes[0]?.udp.local.port ?? 0 },
+    verbs: {
+      /** How calls sound at each hop; of those that are not here there is nothing. */
+      statistics: ({ calls }) => {
+        if (!Array.isArray(calls)) throw new Error('calls: a list of call-ids');
+        if (calls.length > MAX_ASKED) throw new Error(`no more than ${MAX_ASKED} calls at once: packets wait for them`);
+        return calls.flatMap((id) => {
+          const call = typeof id === 'string' ? book.find(id) : undefined;
+          return call ? [{ id, legs: statisticsOf(call, monotonicMs()) }] : [];
+        });
+      },
+    },
     details: () => ({
       calls: book.size,
       rtpPairs: { used: ports.used, of: ports.size },

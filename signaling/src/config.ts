@@ -1,7 +1,7 @@
 import { ipFamily, type SocketAddress } from '@offhook/core';
 import type { PartConfig, TlsSettings } from '@offhook/core/node';
 import { type DigestSetting, JWT_ALGORITHMS, type JwtAlgorithm } from './auth/index.ts';
-import type { MediaPath } from './call/index.ts';
+import type { Encryption, MediaPath } from './call/index.ts';
 import { serverAt } from './locate/index.ts';
 import { parseRelay } from './media/index.ts';
 import type { RingGroup } from './routing/index.ts';
@@ -63,6 +63,11 @@ export interface SignalingConfig extends PartConfig {
      * send media to each other.
      */
     readonly path: MediaPath;
+    /**
+     * `required`: phones are offered SRTP alone, and one without is told so (488). `optional` (default): a phone that
+     * refuses SRTP is offered plain RTP, which the record of the call says.
+     */
+    readonly encryption?: Encryption;
   };
   /** Users who are rung together and may take each other's calls, by the name that is called. */
   readonly groups?: Readonly<Record<string, RingGroup>>;
@@ -148,6 +153,8 @@ export function signalingConfigProblems(config: SignalingConfig): string[] {
   for (const relay of Array.isArray(relays) ? (relays as readonly string[]) : [])
     say(parseRelay(String(relay)) === undefined, `media.relays: '${relay}' is not of the form udp:127.0.0.1:2223`);
   say(!['opaque', 'terminated', 'none'].includes(config.media?.path), "media.path: 'opaque', 'terminated' or 'none'");
+  const { encryption = 'optional' } = config.media ?? {};
+  say(!['optional', 'required'].includes(encryption), "media.encryption: 'optional' or 'required'");
   for (const [name, group] of Object.entries(config.groups ?? {})) {
     say(!Array.isArray(group?.members) || group.members.length === 0, `groups.${name}: members are needed`);
     say(!['parallel', 'serial'].includes(group?.ring), `groups.${name}.ring: 'parallel' or 'serial'`);

@@ -1,4 +1,5 @@
 /** The SIP server: as a part (`startSignaling`) and as one machine without sockets (`SipCore`). */
+export type { RelayedCall } from './call/index.ts';
 export type { SignalingConfig } from './config.ts';
 export { Dialog } from './dialog/index.ts';
 export { MediaClient, type MediaClientCommand, type NgResult, openRelaySockets, parseRelay } from './media/index.ts';

@@ -28,6 +28,7 @@ test('without a file every key has its default, and the data folder is ./data', 
     trunks: {},
     media: {
       path: 'opaque',
+      encryption: 'optional',
       workers: 1,
       ngPort: 2223,
       muxPort: 20000,

@@ -43,6 +43,7 @@ export interface Config {
   readonly trunks: Readonly<Record<string, TrunkSettings>>;
   readonly media: {
     readonly path: 'opaque' | 'terminated' | 'none';
+    readonly encryption: 'optional' | 'required';
     readonly workers: number | 'auto';
     /** NG ports of relays elsewhere; undefined: own workers. */
     readonly relays?: readonly string[];

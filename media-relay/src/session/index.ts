@@ -12,4 +12,5 @@ export { liveStatistics } from './quality.ts';
 export * from './query.ts';
 export * from './request.ts';
 export * from './sdes.ts';
+export { type DirectionStatistics, type LegStatistics, statisticsOf } from './statistics.ts';
 export * from './table.ts';

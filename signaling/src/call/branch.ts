@@ -16,19 +16,30 @@ import { addressOf, type Destination } from './destination.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, goesWithout, prove, SDP, sdpOf } from './exchange.ts';
 import { goOn, redirected } from './hunt.ts';
-import { deleteCommand } from './media.ts';
+import { concession, deleteCommand, type MediaProfile, otherProfiles } from './media.ts';
 import { abandon, accept, endGivenUp, provisional, tearDown } from './outcome.ts';
 import { adoptEarly, answerOf, earlyDialog, takeProvisional } from './prack.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
+/** RFC 3261 21.4.13, 21.4.26, 21.6.4: what was offered can't be had; perhaps something else can. */
+const NOT_ACCEPTABLE: ReadonlySet<number> = new Set([415, 488, 606]);
 /** Answers to one INVITE from several phones behind one contact that are hung up properly. */
 const MAX_STRAYS = 8;
 
+/** What a phone is offered after it has refused something else, and what may follow. */
+type Instead = Pick<Branch, 'otherProfiles' | 'conceded'> & { readonly profile: MediaProfile };
+
 /** Calls one destination, by a branch with a media path of its own. */
-export function startBranch(context: CallContext, call: Call, destination: Destination, nowMs: number): void {
+export function startBranch(
+  context: CallContext,
+  call: Call,
+  destination: Destination,
+  nowMs: number,
+  instead?: Instead,
+): void {
   const offer = sdpOf(call.invite);
   call.lateOffer = offer === undefined;
-  const branch = newBranch(context, call, destination);
+  const branch = newBranch(context, call, destination, instead);
   call.branches.push(branch);
   if (offer === undefined) {
     invite(context, branch, undefined, nowMs);
@@ -42,7 +53,7 @@ export function startBranch(context: CallContext, call: Call, destination: Desti
   });
 }
 
-function newBranch(context: CallContext, call: Call, destination: Destination): Branch {
+function newBranch(context: CallContext, call: Call, destination: Destination, instead: Instead | undefined): Branch {
   const { options } = context;
   const { user, party, uri, from, to, flow, route, instance, isWeb, isOutside, outgoing } = destination;
   const dialog = new Dialog({
@@ -68,9 +79,19 @@ function newBranch(context: CallContext, call: Call, destination: Destination): 
     mediaTag: context.newTag(),
   });
   leg.line = outgoing;
+  leg.profile = instead?.profile;
   context.addLeg(leg);
   const ngCallId = nextPath(call);
-  return { call, ngCallId, leg, destination, state: 'offering', abandoned: false, strays: new Map() };
+  const { otherProfiles = firstProfiles(context, call, leg), conceded } = instead ?? {};
+  const said = { otherProfiles, conceded };
+  return { call, ngCallId, leg, destination, state: 'offering', abandoned: false, strays: new Map(), ...said };
+}
+
+/** None where the phone gets the caller's own description, or makes the offer itself. */
+function firstProfiles(context: CallContext, call: Call, leg: Leg): Branch['otherProfiles'] {
+  const offer = sdpOf(call.invite);
+  if (offer === undefined || goesWithout(context, call, call.a, leg)) return [];
+  return otherProfiles(leg, offer, context.options.encryption);
 }
 
 /** The relay's name of one more media path of a call. */
@@ -157,6 +178,8 @@ function refused(
   context.counters.countRefused(branch, status, now);
   if (!branch.abandoned) {
     if (branch.destination?.isNoWay(status) && elsewhere(context, branch, now)) return;
+    const words = reasonWords(message) ?? '';
+    if (NOT_ACCEPTABLE.has(status) && offeredInstead(context, branch, { status, words, nowMs: now })) return;
     if (status >= 300 && status < 400) redirected(context, branch, message, now);
   }
   fail(context, branch, refusedWith(message), reasonWords(message) ?? '', now);
@@ -168,6 +191,22 @@ function elsewhere(context: CallContext, branch: Branch, nowMs: number): boolean
   if (!destination?.next || branch.abandoned || call.finalSent || branch.hasRung) return false;
   close(context, branch, nowMs);
   destination.next(nowMs);
+  return true;
+}
+
+/** The same phone is offered media of another kind; never once somebody has heard it ring. */
+function offeredInstead(
+  context: CallContext,
+  branch: Branch,
+  { status, words, nowMs }: { status: number; words: string; nowMs: number },
+): boolean {
+  const { destination, call, leg } = branch;
+  const [profile, ...rest] = branch.otherProfiles ?? [];
+  if (!destination || !profile || call.finalSent || branch.hasRung) return false;
+  branch.failure ??= { status, reason: words };
+  close(context, branch, nowMs);
+  const conceded = concession(profile, { offer: sdpOf(call.invite) ?? '', who: leg.party, status });
+  startBranch(context, call, destination, nowMs, { profile, otherProfiles: rest, conceded });
   return true;
 }
 
@@ -236,6 +275,7 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   learnAsClient(context, leg, message, now);
   context.counters.countTaken(branch, now);
   call.b = leg;
+  call.note = branch.conceded;
   call.isUnrelayed = goesWithout(context, call, call.a, leg);
   call.ngCallId = branch.ngCallId;
   call.finalSent = true;

@@ -6,7 +6,7 @@ import type { Arrived, Line } from '../trunk/index.ts';
 import type { Destination } from './destination.ts';
 import type { Failure } from './failures.ts';
 import type { Hunt } from './hunt.ts';
-import type { Agreement, MediaSide } from './media.ts';
+import type { Agreement, MediaProfile, MediaSide } from './media.ts';
 import type { EarlyDialog } from './prack.ts';
 import type { Reliable } from './reliable.ts';
 import type { SessionTimer } from './session-timer.ts';
@@ -114,6 +114,10 @@ export interface Branch {
   toldMs?: number;
   /** Nobody wants it any more: cancelled, or another branch was quicker. */
   abandoned: boolean;
+  /** What its phone may be offered when it refuses what it was; none left in the end. */
+  readonly otherProfiles?: readonly MediaProfile[];
+  /** What was given up so that its phone takes the call, for the record. */
+  readonly conceded?: string;
   /** Its phone was heard of. */
   hasRung?: boolean;
   failure?: Failure;
@@ -206,6 +210,8 @@ export interface Call {
   pickingUp?: Call;
   /** A call whose relay is to be this one's too, for legs may move between them. */
   near?: string;
+  /** What its record says beside how it ended. */
+  note?: string;
   /** Its media ends at the relay on both sides, whatever they are: a phone that was moved keeps its keys. */
   isTerminated?: boolean;
   /** Once it is answered: its phones send media to each other, the relay does not know it. */

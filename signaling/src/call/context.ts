@@ -16,7 +16,7 @@ import type { Flow, TransactionLayer } from '../transaction/index.ts';
 import type { InboundTrunks, Trunks } from '../trunk/index.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import type { CallFigures } from './figures.ts';
-import type { MediaPath } from './media.ts';
+import type { Encryption, MediaPath } from './media.ts';
 
 export interface CallLimits {
   readonly callsPerUser: number;
@@ -69,6 +69,7 @@ export interface CallLayerOptions {
   /** Whether a relay with that verb of ours is there. */
   readonly relayOffers: (verb: string) => boolean;
   readonly mediaPath: MediaPath;
+  readonly encryption: Encryption;
   readonly trunks: Trunks & InboundTrunks;
   readonly limits?: CallLimits;
 }

@@ -6,6 +6,7 @@ import { ALLOW, type CallContext, SUPPORTED } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import {
   answerCommand,
+  encryptionProblem,
   isUnrelayed,
   type MediaPath,
   mediaLines,
@@ -109,13 +110,27 @@ export function carryOffer(
   then: (carried: Carried, nowMs: number) => void,
 ): void {
   const { call, ngCallId, from, to } = half;
+  const { encryption } = context.options;
+  const problem = encryptionProblem(half.sdp, encryption);
+  if (problem !== undefined) {
+    if (call.state !== 'ended') then({ error: problem }, nowMs);
+    return;
+  }
   if (half.path === undefined && goesWithout(context, call, from, to)) {
     if (call.state !== 'ended') then({ sdp: half.sdp }, nowMs);
     return;
   }
   const sdp = padSections(half.sdp, call.sections);
   const isStandIn = from.call !== call && call.transfer?.move.state !== 'moved';
-  const command = offerCommand({ ngCallId, from, to, sdp, path: half.path ?? pathOf(context, call), isStandIn });
+  const command = offerCommand({
+    ngCallId,
+    from,
+    to,
+    sdp,
+    path: half.path ?? pathOf(context, call),
+    encryption,
+    isStandIn,
+  });
   context.media(call, command, nowMs, (result, now) => {
     const lines = mediaLines(sdp);
     if ('ok' in result && lines.length > call.sections.length) call.sections = lines;
@@ -131,6 +146,11 @@ export function carryAnswer(
   then: (carried: Carried, nowMs: number) => void,
 ): void {
   const { call, ngCallId, from, to, offer } = half;
+  const problem = encryptionProblem(half.sdp, context.options.encryption);
+  if (problem !== undefined) {
+    if (call.state !== 'ended') then({ error: problem }, nowMs);
+    return;
+  }
   if (half.path === undefined && goesWithout(context, call, from, to)) {
     if (call.state === 'ended') return;
     call.agreed = { offerer: to, offer, answerer: from, answer: half.sdp };

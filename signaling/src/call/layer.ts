@@ -30,7 +30,7 @@ import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
 import { startCall } from './start.ts';
-import { type CallSummary, summarise } from './summary.ts';
+import { type CallSummary, type RelayedCall, relayedCall, summarise } from './summary.ts';
 import { fire } from './timers.ts';
 import { returnTransferred } from './transfer.ts';
 
@@ -90,6 +90,11 @@ export class CallLayer implements CallContext {
 
   calls(): CallSummary[] {
     return this.#calls.all().map((call) => summarise(call, this.options.mediaPath));
+  }
+
+  /** The calls whose media relays have. */
+  relayed(): RelayedCall[] {
+    return this.#calls.all().flatMap((call) => relayedCall(call, this.options.mediaPath) ?? []);
   }
 
   /** The answered call that a phone of that user knows by that Call-ID. */
@@ -514,7 +519,7 @@ export class CallLayer implements CallContext {
         state: 'ended',
         endedAtMs: nowMs,
         status: why.status,
-        reason: why.words,
+        reason: call.note === undefined ? why.words : `${why.words}; ${call.note}`,
       },
       phones: call.answeredAtMs === undefined ? [] : phonesOf(call),
     });

@@ -1,4 +1,11 @@
-import { attribute, fingerprints, isSdpError, type NgDictionary, parseSdp } from '@offhook/core';
+import {
+  attribute,
+  fingerprints,
+  isSdpError,
+  type NgDictionary,
+  parseSdp,
+  type SessionDescription,
+} from '@offhook/core';
 import type { Flow } from '../transaction/index.ts';
 
 /**
@@ -6,6 +13,9 @@ import type { Flow } from '../transaction/index.ts';
  * that are no browsers send media to each other, without the relay.
  */
 export type MediaPath = 'opaque' | 'terminated' | 'none';
+
+/** Whether a leg may go without SRTP: `required` offers none to anybody, and takes none from anybody. */
+export type Encryption = 'optional' | 'required';
 
 /** What a phone speaks, as its own descriptions show it. */
 export interface MediaProfile {
@@ -34,6 +44,16 @@ export interface Agreement {
 }
 
 const WEBRTC: MediaProfile = { protocol: 'UDP/TLS/RTP/SAVPF', ice: true };
+const PLAIN: MediaProfile = { protocol: 'RTP/AVP', ice: false };
+const SDES: MediaProfile = { protocol: 'RTP/SAVP', ice: false };
+/** Some phones take SDES with that profile only (RFC 5124), as baresip's `srtp-mandf`. */
+const SDES_WITH_FEEDBACK: MediaProfile = { protocol: 'RTP/SAVPF', ice: false };
+/** Of a phone that has ICE too: it goes on without, for the offer has none. */
+const DTLS: MediaProfile = { protocol: 'UDP/TLS/RTP/SAVPF', ice: false };
+
+function isEncrypted(protocol: string): boolean {
+  return protocol.includes('SAVP');
+}
 
 function isBrowser({ flow, isWeb }: MediaSide): boolean {
   return flow.transport === 'ws' || flow.transport === 'wss' || isWeb === true;
@@ -69,13 +89,35 @@ export function profileOf(sdp: string): MediaProfile | undefined {
   return { protocol: meansDtls ? WEBRTC.protocol : media.protocol, ice };
 }
 
-/** A browser gets WebRTC, another phone what the offer is if it can be carried on, else plain RTP. */
-function profileFor(to: MediaSide, sdp: string): MediaProfile {
+/** A browser gets WebRTC, another phone what the offer is if it can be carried on, else plain RTP; or SDES where that is not taken. */
+function profileFor(to: MediaSide, sdp: string, encryption: Encryption): MediaProfile {
   if (to.profile) return to.profile;
   if (isBrowser(to)) return WEBRTC;
   const offered = profileOf(sdp);
-  const isPlain = offered !== undefined && !offered.protocol.includes('TLS') && !offered.ice;
-  return { protocol: isPlain ? offered.protocol : 'RTP/AVP', ice: false };
+  const isCarriedOn = offered !== undefined && !offered.protocol.includes('TLS') && !offered.ice;
+  const protocol = isCarriedOn ? offered.protocol : PLAIN.protocol;
+  return encryption === 'required' && !isEncrypted(protocol) ? SDES : { protocol, ice: false };
+}
+
+/**
+ * What a phone that has refused the first description may be offered instead, one after the other. DTLS before SDES: there
+ * are phones (baresip 1.0) that answer SDES with a fingerprint, and none known that takes DTLS for SDES. Nothing unencrypted
+ * but in the end.
+ */
+export function otherProfiles(to: MediaSide, sdp: string, encryption: Encryption): readonly MediaProfile[] {
+  if (to.profile || isBrowser(to)) return [];
+  const first = profileFor(to, sdp, encryption).protocol;
+  const others = [DTLS, SDES, SDES_WITH_FEEDBACK, ...(encryption === 'required' ? [] : [PLAIN])];
+  return others.filter(({ protocol }) => protocol !== first);
+}
+
+/** What the record says when a phone was offered that in the end; undefined where the offerer had asked for no more. */
+export function concession(
+  profile: MediaProfile,
+  of: { offer: string; who: string; status: number },
+): string | undefined {
+  if (isEncrypted(profile.protocol) || !isEncrypted(profileOf(of.offer)?.protocol ?? '')) return undefined;
+  return `${of.who}’s phone refused SRTP (${of.status}): its side of the call was not encrypted`;
 }
 
 function receivedFrom(flow: Flow): string[] {
@@ -90,10 +132,11 @@ export function offerCommand(o: {
   to: MediaSide;
   sdp: string;
   path: MediaPath;
+  encryption?: Encryption;
   /** The offerer's leg is still in another call at the relay; `connect` will bring it. */
   isStandIn?: boolean;
 }): NgDictionary {
-  const { protocol, ice } = profileFor(o.to, o.sdp);
+  const { protocol, ice } = profileFor(o.to, o.sdp, o.encryption ?? 'optional');
   const flags = [...(isOpaque(o.from, o.to, o.path) ? ['opaque'] : []), ...(o.isStandIn ? ['stand-in'] : [])];
   return {
     command: 'offer',
@@ -167,10 +210,25 @@ export function statusOf(error: string): 488 | 503 {
 export const UNRELAYED = 'the media of this call does not go through the relay, so it can’t be moved';
 
 /** Why a description can't be used, in words; undefined when it can. */
-export function sdpProblem(sdp: string): string | undefined {
+export function sdpProblem(sdp: string, encryption: Encryption): string | undefined {
   const parsed = parseSdp(sdp);
   if (isSdpError(parsed)) return parsed.reason;
-  return parsed.media.length === 0 ? 'the session description offers no media' : undefined;
+  if (parsed.media.length === 0) return 'the session description offers no media';
+  return encryption === 'required' ? plainMedia(parsed) : undefined;
+}
+
+/** The words for a phone whose description has media without SRTP, where that is not taken. */
+export function encryptionProblem(sdp: string, encryption: Encryption): string | undefined {
+  if (encryption === 'optional') return undefined;
+  const parsed = parseSdp(sdp);
+  return isSdpError(parsed) ? undefined : plainMedia(parsed);
+}
+
+function plainMedia({ media }: SessionDescription): string | undefined {
+  const plain = media.find(({ port, protocol }) => port !== 0 && /^RTP\/AVPF?$/.test(protocol));
+  return (
+    plain && `this server takes encrypted media only, and ${plain.kind} is offered as ${plain.protocol}: switch SRTP on`
+  );
 }
 
 /** The m= lines of a description. */

@@ -54,6 +54,7 @@ export interface CallSnapshot {
   readonly isTerminated?: boolean;
   readonly isUnrelayed?: boolean;
   readonly slot?: string;
+  readonly note?: string;
   readonly sections: readonly string[];
   readonly inviteCSeq: number;
   readonly agreed?: { readonly offerer: 'a' | 'b'; readonly offer: string; readonly answer: string };
@@ -76,6 +77,7 @@ export function snapshotOf(call: Call): CallSnapshot | undefined {
     isTerminated: call.isTerminated,
     isUnrelayed: (call.isUnrelayed && !call.isTerminated) || undefined,
     slot: call.slot,
+    note: call.note,
     sections: call.sections,
     inviteCSeq: call.invite.cseq.number,
     agreed: agreed && {
@@ -135,6 +137,7 @@ export function restoredCall(context: CallContext, s: CallSnapshot, reach: Reach
     isTerminated: s.isTerminated,
     isUnrelayed: s.isUnrelayed ?? false,
     slot: s.slot,
+    note: s.note,
     ringingSent: true,
     finalSent: true,
     sections: s.sections,

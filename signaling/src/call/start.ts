@@ -52,7 +52,7 @@ export function startCall(context: CallContext, got: FirstInvite, nowMs: number)
     refuse(tooSmall, nowMs);
     return;
   }
-  const problem = inviteProblem(message);
+  const problem = inviteProblem(context, message);
   if (problem !== undefined) {
     refuse(refused(problem.status, problem.words), nowMs);
     return;
@@ -150,11 +150,11 @@ function noUserOfOurs({ options }: CallContext, arrived: Arrived | undefined): A
 }
 
 /** What is wrong with an INVITE itself. */
-function inviteProblem(message: SipMessage): { status: number; words: string } | undefined {
+function inviteProblem(context: CallContext, message: SipMessage): { status: number; words: string } | undefined {
   const sdp = sdpOf(message);
   if (sdp === undefined && message.body.length > 0)
     return { status: 415, words: 'only application/sdp is understood in an INVITE' };
-  const problem = sdp === undefined ? undefined : sdpProblem(sdp);
+  const problem = sdp === undefined ? undefined : sdpProblem(sdp, context.options.encryption);
   if (problem !== undefined) return { status: 488, words: problem };
   if (message.contacts === '*' || !message.contacts?.[0]?.uri.isSip)
     return { status: 400, words: 'an INVITE needs a Contact with a SIP URI' };

@@ -20,9 +20,26 @@ export interface CallSummary {
   readonly answeredBy?: string;
   /** The caller is not to be shown to others. */
   readonly isPrivate?: boolean;
+  /** What was given up so that it came about, in words. */
+  readonly note?: string;
   /** How it ended: status code and words. */
   readonly status?: number;
   readonly reason?: string;
+}
+
+/** An answered call whose media a relay has: the relay's name of it, and of each of its phones. */
+export interface RelayedCall {
+  readonly id: string;
+  readonly relayed: string;
+  readonly tags: readonly { readonly tag: string; readonly party: string }[];
+}
+
+/** Undefined when no relay has it. */
+export function relayedCall(call: Call, path: MediaPath): RelayedCall | undefined {
+  if (call.state !== 'answered' || call.ngCallId === undefined) return undefined;
+  if (call.kind === 'user' && mediaOf(call, path) === 'none') return undefined;
+  const legs = call.b ? [call.a, call.b] : [call.a];
+  return { id: call.id, relayed: call.ngCallId, tags: legs.map(({ mediaTag, party }) => ({ tag: mediaTag, party })) };
 }
 
 export function summarise(call: Call, path: MediaPath): CallSummary {
@@ -39,6 +56,7 @@ export function summarise(call: Call, path: MediaPath): CallSummary {
     ],
     answeredBy: call.answeredAtMs === undefined ? undefined : call.b?.party,
     isPrivate: call.a.isPrivate,
+    ...(call.note === undefined ? {} : { note: call.note }),
     media: mediaOf(call, path),
     legs: legs.map((leg) => ({ user: leg.user, transport: leg.flow.transport })),
   };

@@ -32,6 +32,7 @@ test('two phones get each other’s descriptions as they are; the relay is not a
     s.core.calls.calls().map((call) => call.media),
     ['none'],
   );
+  assert.deepEqual(s.core.calls.relayed(), []);
   s.advance(120_000);
   assert.equal(s.core.calls.size, 1, 'nobody asks the relay whether it still has the call');
   alice.within(ok, 'BYE', { cseq: 2 });

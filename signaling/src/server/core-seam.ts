@@ -1,6 +1,6 @@
 import type { Crypto } from '@offhook/core';
 import type { AdmissionLimits, AuthenticatorOptions, Ban, BearerOptions, DigestSetting } from '../auth/index.ts';
-import type { CallLimits, CallSnapshot, CallSummary, MediaPath } from '../call/index.ts';
+import type { CallLimits, CallSnapshot, CallSummary, Encryption, MediaPath } from '../call/index.ts';
 import type { Locate, LocatorCommand, LocatorOptions } from '../locate/index.ts';
 import type { MessageCommand } from '../messaging/index.ts';
 import type { NotifierCommand, PresenceNews } from '../presence/index.ts';
@@ -24,6 +24,8 @@ export interface SipCoreOptions {
   /** Users who are rung together and may take each other's calls, by the name that is called. */
   readonly groups?: Readonly<Record<string, RingGroup>>;
   readonly mediaPath: MediaPath;
+  /** Whether phones may go without SRTP; they may when left out. */
+  readonly encryption?: Encryption;
   /** Who decides what becomes of calls: the built-in routing at once (default), or whoever takes the `route` commands. */
   readonly routing?: 'built-in' | 'asked';
   /** How many media relays there are; they are known by number here. */

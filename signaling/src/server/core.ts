@@ -143,6 +143,7 @@ export class SipCore {
       contact,
       relayOffers: (verb) => this.media.offers(verb),
       mediaPath: options.mediaPath,
+      encryption: options.encryption ?? 'optional',
       limits: options.callLimits,
     });
     this.quality = new QualityReports({

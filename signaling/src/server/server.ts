@@ -94,6 +94,7 @@ export async function startSignaling(
     settings: (user) => accounts.settings(user),
     groups: config.groups,
     mediaPath: config.media.path,
+    encryption: config.media.encryption,
     relays: relays.length,
     nowMs: monotonicMs(),
     wallMs: () => Date.now(),

@@ -68,6 +68,7 @@ export function adminVerbs(of: {
       return {};
     },
     calls: () => core.calls.calls().map((call) => describeCall(call, monotonicMs())),
+    relayed: () => core.calls.relayed(),
     /** All records, or those of one user, but as they are: nobody is hidden from who runs the server. */
     cdrs: ({ user, ...parameters }) => {
       const texts = Object.entries(parameters).map(([name, value]) => [

@@ -3,6 +3,9 @@ import type { Settings, UrlOptions } from '../settings.ts';
 import { type DeviceLists, listDevices, openCamera, openMicrophone } from './devices.ts';
 import type { LocalMedia } from './peer.ts';
 
+/** With max-bundle a browser refuses every answer without a=group:BUNDLE, and rtpengine 10 writes none. */
+const BUNDLE: RTCBundlePolicy = 'balanced';
+
 export interface EquipmentOptions {
   readonly settings: () => Settings;
   readonly options: UrlOptions;
@@ -52,8 +55,8 @@ export class Equipment {
 
   async #configuration(): Promise<RTCConfiguration> {
     const relayOnly = this.#options.settings().relayOnly || this.#options.options.relayOnly;
-    if (!relayOnly) return { iceServers: [], bundlePolicy: 'max-bundle' };
-    return { iceServers: [await this.#options.turn()], iceTransportPolicy: 'relay', bundlePolicy: 'max-bundle' };
+    if (!relayOnly) return { iceServers: [], bundlePolicy: BUNDLE };
+    return { iceServers: [await this.#options.turn()], iceTransportPolicy: 'relay', bundlePolicy: BUNDLE };
   }
 }
 

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { serveAdmin } from '@offhook/core/node';
+import type { LegStatistics } from '@offhook/media-relay';
+import { inWords, type LiveCall } from './calls.ts';
+
+const CALL: LiveCall = {
+  id: 'c1',
+  from: 'alice',
+  to: 'desk',
+  state: 'answered',
+  media: 'terminated',
+  startedSecondsAgo: 40,
+  answeredSecondsAgo: 35,
+};
+const LEG: LegStatistics = {
+  tag: 't1',
+  packetsIn: 1750,
+  packetsOut: 1749,
+  bytesIn: 1,
+  bytesOut: 1,
+  roundTripMs: 12.4,
+  media: [
+    {
+      index: 0,
+      type: 'audio',
+      received: { ssrc: 1, codec: 'opus', lossPercent: 0.5, jitterMs: 3.21, mos: 4.37, model: 'G.107.2' as never },
+      sent: { ssrc: 2, lossPercent: 0, jitterMs: 1 },
+    },
+  ],
+};
+
+test('a call in words: how long, what was given up for it, and how each phone sounds', () => {
+  const note = 'desk’s phone refused SRTP (488): its side of the call was not encrypted';
+  assert.deepEqual(inWords([{ ...CALL, note, phones: [{ ...LEG, party: 'alice' }] }]), [
+    'alice → desk  talking for 35 s',
+    `  ${note}`,
+    '  alice          1750 packets in, 1749 out, round trip 12 ms',
+    '    from it: audio opus, 0.5 % lost, jitter 3.2 ms, MOS 4.4',
+    '    to it:   audio, 0.0 % lost, jitter 1.0 ms',
+  ]);
+  const ringing = { ...CALL, state: 'ringing', media: 'opaque', answeredSecondsAgo: undefined };
+  assert.deepEqual(inWords([ringing]), ['alice → desk  ringing for 40 s, encrypted from end to end']);
+  assert.deepEqual(inWords([]), ['nobody is calling']);
+});
+
+test('each second, by the relay that has the call: --watch --json', async (t) => {
+  const data = mkdtempSync(join(tmpdir(), 'oh-calls-'));
+  t.after(() => rmSync(data, { recursive: true, force: true }));
+  mkdirSync(join(data, 'run'));
+  const status = (name: string) => () => ({ name, pid: process.pid, ports: {} });
+  const asked: unknown[] = [];
+  const admins = [
+    await serveAdmin(join(data, 'run', 'signaling.sock'), {
+      status: status('signaling'),
+      calls: () => [CALL],
+      relayed: () => [
+        {
+          id: 'c1',
+          relayed: 'c1-0',
+          tags: [
+            { tag: 't1', party: 'alice' },
+            { tag: 't2', party: 'desk' },
+          ],
+        },
+      ],
+    }),
+    await serveAdmin(join(data, 'run', 'media-relay-0.sock'), {
+      status: status('media-relay-0'),
+      statistics: ({ calls }) => {
+        asked.push(calls);
+        return [];
+      },
+    }),
+    await serveAdmin(join(data, 'run', 'media-relay-1.sock'), {
+      status: status('media-relay-1'),
+      statistics: () => [{ id: 'c1-0', legs: [LEG, { ...LEG, tag: 't2' }] }],
+    }),
+  ];
+  t.after(() => Promise.all(admins.map((admin) => admin.close())));
+  const bin = join(import.meta.dirname, '../../bin/offhook.mjs');
+  const child = spawn(process.execPath, [bin, 'calls', '--watch', '--json', '--data', data], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const times: number[] = [];
+  for await (const line of createInterface(child.stdout)) {
+    const { at, calls } = JSON.parse(line) as { at: number; calls: LiveCall[] };
+    assert.deepEqual(
+      calls[0]?.phones?.map(({ party, tag }) => [party, tag]),
+      [
+        ['alice', 't1'],
+        ['desk', 't2'],
+      ],
+    );
+    if (times.push(at) === 2) break;
+  }
+  child.kill();
+  assert.ok(times[1]! - times[0]! >= 1000, `${times[1]! - times[0]!} ms between two`);
+  assert.deepEqual(asked[0], ['c1-0']);
+});

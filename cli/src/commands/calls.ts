@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DirectionStatistics, LegStatistics } from '@offhook/media-relay';
+import type { RelayedCall } from '@offhook/signaling';
+import type { Values } from '../arguments.ts';
+import { ask, call, foundParts } from '../running.ts';
+
+const EACH_MS = 1000;
+/** As many as a relay tells of at once. */
+const MOST = 100;
+
+const out = (line: string) => process.stdout.write(`${line}\n`);
+
+/** A call as signalling describes it, with how each of its phones sounds where a relay of ours knows. */
+export interface LiveCall {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  readonly state: string;
+  readonly media: string;
+  readonly note?: string;
+  readonly startedSecondsAgo: number;
+  readonly answeredSecondsAgo?: number;
+  readonly phones?: readonly (LegStatistics & { readonly party: string })[];
+}
+
+/** The calls of the moment, once or each second. */
+export async function calls(data: string, { watch = false, json = false }: Values): Promise<number> {
+  for (;;) {
+    const live = await liveCalls(data);
+    if (json) out(watch ? JSON.stringify({ at: Date.now(), calls: live }) : JSON.stringify(live, undefined, 2));
+    else for (const line of inWords(live)) out(line);
+    if (!watch) return 0;
+    if (!json) out('');
+    await sleep(EACH_MS);
+  }
+}
+
+async function liveCalls(data: string): Promise<LiveCall[]> {
+  const all = (await ask(data, 'signaling', 'calls')) as LiveCall[];
+  const relayed = ((await ask(data, 'signaling', 'relayed')) as RelayedCall[]).slice(0, MOST);
+  const legs = new Map<string, readonly LegStatistics[]>();
+  const asked = relayed.map((one) => one.relayed);
+  for (const { name, status } of await foundParts(data)) {
+    if (!name.startsWith('media-relay-') || status === undefined || asked.length === 0) continue;
+    const told = (await call(data, name, 'statistics', { calls: asked })) as { id: string; legs: LegStatistics[] }[];
+    for (const one of told) legs.set(one.id, one.legs);
+  }
+  return all.map((one) => {
+    const at = relayed.find(({ id }) => id === one.id);
+    const phones = at?.tags.flatMap(({ tag, party }) => {
+      const leg = legs.get(at.relayed)?.find((found) => found.tag === tag);
+      return leg ? [{ ...leg, party }] : [];
+    });
+    return { ...one, phones };
+  });
+}
+
+/** Lines for a person. */
+export function inWords(live: readonly LiveCall[]): string[] {
+  if (live.length === 0) return ['nobody is calling'];
+  return live.flatMap(({ from, to, state, media, note, startedSecondsAgo, answeredSecondsAgo, phones = [] }) => {
+    const how =
+      answeredSecondsAgo === undefined ? `${state} for ${startedSecondsAgo} s` : `talking for ${answeredSecondsAgo} s`;
+    return [
+      `${from} → ${to}  ${how}${media === 'opaque' ? ', encrypted from end to end' : ''}`,
+      ...(note === undefined ? [] : [`  ${note}`]),
+      ...phones.flatMap(phoneInWords),
+    ];
+  });
+}
+
+function phoneInWords({
+  party,
+  packetsIn,
+  packetsOut,
+  roundTripMs,
+  media,
+}: LegStatistics & { party: string }): string[] {
+  const trip = roundTripMs === undefined ? '' : `, round trip ${Math.round(roundTripMs)} ms`;
+  return [
+    `  ${party.padEnd(14)} ${packetsIn} packets in, ${packetsOut} out${trip}`,
+    ...media.flatMap(({ type, received, sent }) => [
+      ...(received ? [`    from it: ${directionInWords(type, received)}`] : []),
+      ...(sent ? [`    to it:   ${directionInWords(type, sent)}`] : []),
+    ]),
+  ];
+}
+
+function directionInWords(type: string, { codec, lossPercent, jitterMs, mos }: DirectionStatistics): string {
+  const score = mos === undefined ? '' : `, MOS ${mos.toFixed(1)}`;
+  return `${type}${codec === undefined ? '' : ` ${codec}`}, ${lossPercent.toFixed(1)} % lost, jitter ${jitterMs.toFixed(1)} ms${score}`;
+}

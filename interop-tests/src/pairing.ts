@@ -1,0 +1,33 @@
+/** Makes of phones, and how a SIP phone secures its media; it takes nothing else. */
+export type Make =
+  | 'Chromium'
+  | 'Firefox'
+  | 'baresip'
+  | 'baresip with SDES'
+  | 'baresip with DTLS-SRTP'
+  | 'baresip with ICE and DTLS-SRTP'
+  | 'linphone'
+  | 'linphone with SDES'
+  | 'linphone with DTLS-SRTP';
+
+/** One call, in which both hear each other, and hear each other again after what is done in it. */
+export interface Pairing {
+  readonly from: Make;
+  readonly to: Make;
+  readonly meanwhile?: Change;
+  /** What the call's record says beside how it ended. */
+  readonly note?: string;
+}
+
+/** Done by a SIP phone of the call, but for `restart ICE`, which its browser does after an outage. */
+export type Change = 'hold and resume' | 're-INVITE' | 'restart ICE';
+
+export interface Outcome {
+  /** Likeness of what was heard to what was said, of each hearing. */
+  readonly heard: readonly { readonly who: string; readonly far: number; readonly own: number }[];
+  readonly error?: string;
+}
+
+export function nameOf({ from, to, meanwhile }: Pairing): string {
+  return `${from} calls ${to}${meanwhile === undefined ? '' : `; ${meanwhile}`}`;
+}

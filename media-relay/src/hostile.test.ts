@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { nodeCrypto } from '@offhook/core/node';
+import { type DtlsCertificate, liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
+import { mediaAt, NgClient, Peer, plainSdp, rtp, WebRtcPeer } from './test-kit.ts';
+import { type MediaPart, startMediaRelay } from './worker.ts';
+
+// A call between a WebRTC peer and a plain phone that somebody disturbs. Further ones: worker.test.ts.
+
+const WEBRTC = { 'transport-protocol': 'UDP/TLS/RTP/SAVPF', ICE: 'force', 'rtcp-mux': ['offer'], replace: ['origin'] };
+const PLAIN = { 'transport-protocol': 'RTP/AVP', ICE: 'remove', 'rtcp-mux': ['demux'], replace: ['origin'] };
+
+let relay: MediaPart;
+let ng: NgClient;
+let certificate: DtlsCertificate;
+
+before(async () => {
+  relay = await startMediaRelay({
+    ng: { address: '127.0.0.1', port: 0 },
+    mux: { addresses: ['127.0.0.1'], port: 0 },
+    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
+    mediaTimeoutS: 60,
+  });
+  ng = await NgClient.connect(relay.ports.ng!);
+  certificate = makeCertificate();
+});
+
+after(async () => {
+  await ng.close();
+  await relay.stop();
+  certificate.close();
+});
+
+const dropped = (reason: string) => relay.metrics()[`offhook_media_packets_dropped_total{reason="${reason}"}`]!;
+
+async function call(id: string) {
+  const web = await WebRtcPeer.open(certificate);
+  const desk = await Peer.open();
+  const of = { 'call-id': id, 'from-tag': 'a' };
+  const toDesk = await ng.sdp({ command: 'offer', ...of, sdp: web.sdp('actpass'), ...PLAIN });
+  web.learn(await ng.sdp({ command: 'answer', ...of, 'to-tag': 'b', sdp: plainSdp(desk), ...WEBRTC }));
+  assert.equal(await web.check(), 0x0101);
+  assert.ok(await web.handshake('client'), web.failure);
+  const hangUp = async () => {
+    await ng.call({ command: 'delete', 'call-id': id });
+    await Promise.all([web.close(), desk.close()]);
+    assert.deepEqual([relay.metrics().offhook_media_calls, liveDtlsEndpoints()], [0, 0]);
+  };
+  return { web, desk, at: mediaAt(toDesk), hangUp };
+}
+
+/** One packet each way. */
+async function assertTalk({ web, desk, at }: Awaited<ReturnType<typeof call>>, sequence: number, ssrcs = [11, 22]) {
+  const [toDesk, toWeb] = ssrcs.map((ssrc) => rtp({ ssrc, sequence }));
+  web.sendRtp(toDesk!);
+  assert.deepEqual(Uint8Array.from((await desk.nextIn(128, 191)) ?? []), toDesk!.slice());
+  desk.send(toWeb!, at);
+  assert.deepEqual(await web.nextRtp(), toWeb!.slice());
+}
+
+/** Lets the relay read what is on its way: its sockets hold some 250 packets. */
+const breathe = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+test('both sides have the same SSRC (RFC 3550 8.2): each hears the other', async () => {
+  const talk = await call('collision');
+  for (let sequence = 1; sequence < 20; sequence++) await assertTalk(talk, sequence, [42, 42]);
+  await talk.hangUp();
+});
+
+test('ten thousand bad packets from the very address of the peer cost the call nothing, nor the DTLS session', async () => {
+  const talk = await call('errors');
+  const { web } = talk;
+  await assertTalk(talk, 1);
+  const before = dropped('srtp');
+  const flood = 10_000;
+  for (let i = 0; i < flood; i++) {
+    const forged = rtp({ ssrc: 11, sequence: 2 + (i % 60_000), fill: i & 0xff });
+    web.peer.send(forged, web.remote.at);
+    if (i % 10 === 0) {
+      // A record of the session's epoch, and an alert that would end it.
+      const record = Buffer.concat([Buffer.from('15fefd00010000000000', 'hex'), Buffer.from([0, i & 0xff, 0, 30])]);
+      web.peer.send(Buffer.concat([record, nodeCrypto.randomBytes(30)]), web.remote.at);
+    }
+    if (i % 100 === 0) await breathe();
+  }
+  await breathe();
+  assert.ok(dropped('srtp') - before > flood * 0.9, `${dropped('srtp') - before} were refused`);
+  await assertTalk(talk, 2);
+  assert.equal(await web.check(), 0x0101, 'the path is the same');
+  await assertTalk(talk, 3);
+  await talk.hangUp();
+});
+
+test('a thousand sources that each send the beginnings of streams to a plain port take nothing over', async () => {
+  const talk = await call('injection');
+  const { desk, at, web } = talk;
+  await assertTalk(talk, 1);
+  const injector = await Peer.open();
+  for (let ssrc = 100; ssrc < 1100; ssrc++) {
+    injector.send(rtp({ ssrc, sequence: ssrc }), at);
+    if (ssrc % 100 === 0) await breathe();
+  }
+  await breathe();
+  assert.equal(web.peer.waiting, 0, 'nothing of it reaches the far side');
+  assert.equal(injector.waiting, 0, 'nothing is sent to it');
+  await assertTalk(talk, 2);
+  assert.equal(desk.waiting, 0);
+  await injector.close();
+  await talk.hangUp();
+});
