@@ -1,4 +1,5 @@
 import type { PacketBatch, UdpEndpoint, UdpPort } from '@offhook/core/node';
+import type { HopRates } from '../congestion/index.ts';
 import type { HopRecovery, VideoRepair } from '../recovery/index.ts';
 import type { HopReports } from '../rtcp/index.ts';
 import type { DtlsSession } from '../session/dtls.ts';
@@ -55,6 +56,8 @@ export class Transport {
   recovery: HopRecovery | undefined;
   /** The same for pictures: retransmission and key frames. */
   repair: VideoRepair | undefined;
+  /** Rates between this peer and us, where pictures pass; none on the opaque path. */
+  rates: HopRates | undefined;
   /** The section, where there is but one. */
   #only: MediaPath | undefined;
   /** Where there is one section: the source heard last, as signed 32 bits. */

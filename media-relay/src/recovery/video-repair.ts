@@ -15,8 +15,10 @@ import {
 } from '@offhook/core';
 import { KeyFrameRequests, type KeyFrameSupport } from './key-frame-requests.ts';
 import { NackGenerator, VIDEO_NACK } from './nack-generator.ts';
-import { RetransmissionBuffer, VIDEO_RETRANSMISSION } from './retransmission-buffer.ts';
+import { RetransmissionBuffer, type RtxStream, VIDEO_RETRANSMISSION } from './retransmission-buffer.ts';
 
+/** Streams of retransmissions whose numbers are remembered: a peer that is transferred so often gets plain ones. */
+const MAX_RTX_STREAMS = 32;
 /** Numbers of one RTCP datagram that are answered or asked for. */
 const MAX_NUMBERS = 256;
 
@@ -27,6 +29,8 @@ export interface VideoRepairSettings {
   readonly nack: boolean;
   /** How the peer is asked for a key frame. */
   readonly keyFrames: KeyFrameSupport;
+  /** Retransmissions go to the peer as RTX, where its description and the far one's agree on it. */
+  readonly rtx?: RtxStream | undefined;
 }
 
 /**
@@ -42,13 +46,17 @@ export class VideoRepair {
   #nacks = false;
   #kept: RetransmissionBuffer | undefined;
   #keptSsrc = -1;
+  #rtx: RtxStream | undefined;
+  /** The next number of each RTX stream that was sent: SRTP may not use one twice. */
+  readonly #rtxSequences = new Map<number, number>();
   #gaps: NackGenerator | undefined;
   #gapsSsrc = -1;
   #wanted = 0;
   #far: VideoRepair | undefined;
   #inward: ((ssrc: number) => number) | undefined;
 
-  configure({ payloadTypes, nack, keyFrames }: VideoRepairSettings): void {
+  /** @param random 16 bits, where a stream of RTX begins. */
+  configure({ payloadTypes, nack, keyFrames, rtx }: VideoRepairSettings, random = 0): void {
     this.#isVideo.fill(0);
     for (const payloadType of payloadTypes) this.#isVideo[payloadType & 0x7f] = 1;
     if (keyFrames.pli !== this.#support.pli || keyFrames.fir !== this.#support.fir) {
@@ -56,6 +64,7 @@ export class VideoRepair {
       this.#keyFrames = new KeyFrameRequests(keyFrames);
     }
     this.#nacks = nack;
+    this.#useRtx(nack ? rtx : undefined, random);
     if (nack) return;
     this.#kept = undefined;
     this.#keptSsrc = -1;
@@ -63,8 +72,36 @@ export class VideoRepair {
     this.#gapsSsrc = -1;
   }
 
+  #useRtx(rtx: RtxStream | undefined, random: number): void {
+    const known = this.#rtx;
+    if (known?.ssrc === rtx?.ssrc && known?.payloadTypes.join() === rtx?.payloadTypes.join()) return;
+    if (known && this.#kept) this.#rtxSequences.set(known.ssrc, this.#kept.rtxSequence);
+    this.#kept = undefined;
+    this.#keptSsrc = -1;
+    this.#rtx =
+      rtx && (this.#rtxSequences.has(rtx.ssrc) || this.#rtxSequences.size < MAX_RTX_STREAMS) ? rtx : undefined;
+    if (!this.#rtx) return;
+    const next = this.#rtxSequences.get(this.#rtx.ssrc) ?? random;
+    this.#rtxSequences.set(this.#rtx.ssrc, next);
+    this.#kept = new RetransmissionBuffer(VIDEO_RETRANSMISSION, this.#rtx, next);
+  }
+
+  /** What `resend` answers is RTX: to be protected before it is sent. */
+  get sendsRtx(): boolean {
+    return this.#rtx !== undefined;
+  }
+
+  /** A packet leaves for the peer, before it is protected: RTX is made of such. */
+  keep(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
+    if (this.#rtx !== undefined) this.#store(bytes, offset, length, nowMs);
+  }
+
   /** A packet leaves for the peer as it stands, protected: its header is readable all the same. */
   sent(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
+    if (this.#rtx === undefined) this.#store(bytes, offset, length, nowMs);
+  }
+
+  #store(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
     if (!this.#nacks || this.#isVideo[rtpPayloadType(bytes, offset)] === 0) return;
     const ssrc = rtpSsrc(bytes, offset);
     this.#kept ??= new RetransmissionBuffer(VIDEO_RETRANSMISSION);
@@ -125,6 +162,11 @@ export class VideoRepair {
     }
     this.#wanted = 0;
     return 0;
+  }
+
+  /** A packet of about that size to probe the peer's downlink with, by RTX only; its length, 0 = there is none. */
+  pad(bytes: number, to: Uint8Array): number {
+    return this.#rtx === undefined ? 0 : (this.#kept?.pad(bytes, to) ?? 0);
   }
 
   /** Writes what is to be asked for now as RTCP, `sender` being our source; the answer is its length, 0 = nothing. */

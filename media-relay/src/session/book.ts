@@ -98,7 +98,7 @@ export class SessionBook {
     nameSections(to, from);
     decideAnswersMux(from, request);
     settleRtcpMux(call, to, { request, role: 'offer' });
-    wire(call);
+    wire(this.#host, call);
     if (call.answered) signalled(from, nowMs);
     const sdp = writeLocal(this.#host, call, to, { far: from.remote!, request, role: 'offer' });
     const warnings = [call.warning, ...plan.warnings].filter((words) => words !== undefined);
@@ -142,7 +142,7 @@ export class SessionBook {
     call.answered = true;
     settleRed(to, sd);
     settleRtcpMux(call, from, { request, role: 'answer' });
-    wire(call);
+    wire(this.#host, call);
     for (const leg of call.legs) signalled(leg, nowMs);
     return { sdp: writeLocal(this.#host, call, from, { far: sd, request, role: 'answer' }) };
   }
@@ -162,7 +162,7 @@ export class SessionBook {
     for (const transport of leg.transports()) transport.ssrcMask = mask;
     call.answered = true;
     settleRtcpMux(call, leg, { request, role: 'answer' });
-    wire(call);
+    wire(this.#host, call);
     signalled(leg, nowMs);
     return { sdp: writeLocal(this.#host, call, leg, { far: mirror(leg.remote!, mask), request, role: 'answer' }) };
   }
@@ -205,7 +205,7 @@ export class SessionBook {
     if (leg === call.legs[1]) activate(call, call.forks[0]!);
     call.forks.splice(call.forks.indexOf(leg), 1);
     closeLeg(this.#host, leg);
-    wire(call);
+    wire(this.#host, call);
   }
 
   nextTimeout(): number | undefined {
