@@ -219,6 +219,7 @@ export class GoogleCongestionControl {
       this.#acked.handleArrival(bytes, arrivalMs);
       const cluster = results.cluster[i]!;
       if (cluster === 0) continue;
+      if (this.#found.isGrowth(cluster)) this.#delay.rate.handleGrowthProbe(nowMs);
       const bps = this.#found.handlePacket(cluster, bytes, results.sendMs[i]!, arrivalMs);
       if (bps !== undefined && this.#counts(cluster, nowMs)) probeBps = bps;
     }

@@ -110,6 +110,11 @@ export class HopRates implements FeedbackTap {
     this.feedback = new RateFeedback(counters);
   }
 
+  /** Source of the pictures that the peer sends; undefined before the first. */
+  get pictureSource(): number | undefined {
+    return this.#heard === 0 ? undefined : this.#heard >>> 0;
+  }
+
   /** What undoes the peer's retransmissions. */
   get rtx(): RtxReceiver | undefined {
     return this.#settings.rtx;

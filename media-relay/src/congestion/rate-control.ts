@@ -21,7 +21,7 @@ const PROBE_TRUST_MS = 600;
  * shows nothing of what the line carries. libwebrtc goes to 85 % of what arrives all the same; then queues that somebody else
  * made, or a probe of our own, take the rate down again and again to the part that happens to be used.
  */
-const PARTLY_USED = { share: 0.8, noise: 1.25 };
+const PARTLY_USED = { share: 0.9, noise: 1.25 };
 const FRAMES_PER_S = 30;
 const PACKET_BITS = 1200 * 8;
 /**
@@ -39,6 +39,7 @@ export class RateControl {
   #lastDecreaseMs = Number.NaN;
   #probeBps = 0;
   #probeMs = Number.NEGATIVE_INFINITY;
+  #growthMs = Number.NEGATIVE_INFINITY;
   bps: number;
   maxBps: number;
   rttMs = 200;
@@ -56,7 +57,7 @@ export class RateControl {
   /** Steps with the detector's word. @param ackedBps what arrives, where it is known: not much more is allowed. */
   update(usage: BandwidthUsage, ackedBps: number | undefined, nowMs: number): void {
     this.hasOutgrown = false;
-    if (usage === 'overusing' && this.#isPartlyUsed(ackedBps)) this.#giveWay(BETA * this.bps, nowMs);
+    if (usage === 'overusing' && this.#isNoMeasure(ackedBps, nowMs)) this.#giveWay(BETA * this.bps, nowMs);
     else if (usage === 'overusing') this.#decrease(this.#passed(ackedBps, nowMs), nowMs);
     else if (usage === 'underusing') this.#isIncreasing = false;
     else if (this.#isIncreasing) this.#increase(ackedBps, nowMs);
@@ -77,6 +78,11 @@ export class RateControl {
     this.#probeBps = bps;
     this.#probeMs = nowMs;
     this.setEstimate(bps, nowMs);
+  }
+
+  /** A packet of a growth cluster has arrived: what is behind it waits in the queue that the cluster may have made. */
+  handleGrowthProbe(nowMs: number): void {
+    this.#growthMs = nowMs;
   }
 
   /** What is kept to for another reason. */
@@ -122,8 +128,10 @@ export class RateControl {
     this.#lastDecreaseMs = nowMs;
   }
 
-  #isPartlyUsed(ackedBps: number | undefined): boolean {
+  /** Whether what arrives says nothing of what the line carries. */
+  #isNoMeasure(ackedBps: number | undefined, nowMs: number): boolean {
     const { share, noise } = PARTLY_USED;
+    if (nowMs - this.#growthMs < PROBE_TRUST_MS) return true;
     return ackedBps !== undefined && this.sentBps < share * this.bps && ackedBps * noise > this.sentBps;
   }
 
