@@ -153,6 +153,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
     onKey: ({ id }, { tag = '' }, { key, count }) => {
       hub.publish({ kind: 'dtmf', callId: id, tag, count, digit: key });
     },
+    onKeyFrameWish: ({ id }, { tag = '' }) => hub.publish({ kind: 'key-frame', callId: id, tag }),
   });
   const watch = new EventWatch({ hub, book, statisticsOf: liveStatistics });
   const timer = new MachineTimer((nowMs) => {

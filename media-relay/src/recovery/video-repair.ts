@@ -17,6 +17,8 @@ import { KeyFrameRequests, type KeyFrameSupport } from './key-frame-requests.ts'
 import { NackGenerator, VIDEO_NACK } from './nack-generator.ts';
 import { RetransmissionBuffer, type RtxStream, VIDEO_RETRANSMISSION } from './retransmission-buffer.ts';
 
+/** Signalling is told of a wish for a key frame no oftener (as `KeyFrameRequests` of INFO). */
+const TELL_MS = 3000;
 /** Streams of retransmissions whose numbers are remembered: a peer that is transferred so often gets plain ones. */
 const MAX_RTX_STREAMS = 32;
 /** Numbers of one RTCP datagram that are answered or asked for. */
@@ -29,6 +31,8 @@ export interface VideoRepairSettings {
   readonly nack: boolean;
   /** How the peer is asked for a key frame. */
   readonly keyFrames: KeyFrameSupport;
+  /** The peer has named no feedback at all: what it is asked for by RTCP it may not understand. */
+  readonly isMute?: boolean;
   /** Retransmissions go to the peer as RTX, where its description and the far one's agree on it. */
   readonly rtx?: RtxStream | undefined;
 }
@@ -54,9 +58,14 @@ export class VideoRepair {
   #wanted = 0;
   #far: VideoRepair | undefined;
   #inward: ((ssrc: number) => number) | undefined;
+  #isMute = false;
+  #toldMs = Number.NEGATIVE_INFINITY;
+  /** A key frame is wanted of a peer that may know no RTCP feedback: signalling can ask for it by INFO (RFC 5168). */
+  onKeyFrameWish: (() => void) | undefined;
 
   /** @param random 16 bits, where a stream of RTX begins. */
-  configure({ payloadTypes, nack, keyFrames, rtx }: VideoRepairSettings, random = 0): void {
+  configure({ payloadTypes, nack, keyFrames, rtx, isMute }: VideoRepairSettings, random = 0): void {
+    this.#isMute = isMute === true;
     this.#isVideo.fill(0);
     for (const payloadType of payloadTypes) this.#isVideo[payloadType & 0x7f] = 1;
     if (keyFrames.pli !== this.#support.pli || keyFrames.fir !== this.#support.fir) {
@@ -195,7 +204,15 @@ export class VideoRepair {
     return this.#inward ? this.#inward(ssrc) : ssrc;
   }
 
+  /** Somebody beside the far peer wants a key frame of that source; it is asked for with the peer's next packet. */
+  handleKeyFrameWish(ssrc: number, nowMs: number): void {
+    this.#wish(ssrc, nowMs);
+  }
+
   #wish(ssrc: number, nowMs: number): void {
     this.#keyFrames.handleRequest(ssrc, nowMs);
+    if (!this.#isMute || nowMs - this.#toldMs < TELL_MS) return;
+    this.#toldMs = nowMs;
+    this.onKeyFrameWish?.();
   }
 }

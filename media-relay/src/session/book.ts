@@ -1,6 +1,6 @@
 import { Deadlines, isSdpError, parseSdp, readU32, type SessionDescription } from '@offhook/core';
 import { applyRemote, arrange, closeLeg, usableSections, wire } from './build.ts';
-import { Call, type OnKey } from './call.ts';
+import { Call, type OnKey, type OnKeyFrameWish } from './call.ts';
 import { connectLeg } from './connect.ts';
 import { mirror } from './echo.ts';
 import { activate, addFork, farLeg } from './fork.ts';
@@ -22,6 +22,7 @@ export interface BookOptions {
   readonly onEnded?: (call: Call, reason: 'deleted' | 'timeout') => void;
   /** A peer has pressed a key (RFC 4733). */
   readonly onKey?: OnKey;
+  readonly onKeyFrameWish?: OnKeyFrameWish;
 }
 
 /** An offer may ring this long without media: timer C of the SIP proxy (RFC 3261 16.6) and some. */
@@ -179,6 +180,19 @@ export class SessionBook {
     return undefined;
   }
 
+  /** The peer is asked for a key frame, once a second as for anybody. The words why not, or undefined. */
+  requestKeyFrame(callId: string, tag: string, nowMs: number): string | undefined {
+    const call = this.#calls.get(callId);
+    const leg = call?.leg(tag);
+    if (!call || !leg) return 'Unknown call-id or tag';
+    if (call.opaque) return 'this call passes unread';
+    const video = leg.sections.find((s) => s.active && s.media === 'video')?.transport;
+    const source = video?.rates?.pictureSource;
+    if (!video?.repair || source === undefined) return 'that peer sends no pictures';
+    video.repair.handleKeyFrameWish(source, nowMs);
+    return undefined;
+  }
+
   /** Ends a call; false when there is none, or the tag is not one of its. */
   delete(callId: string, tag: string | undefined): boolean {
     const call = this.#calls.get(callId);
@@ -256,6 +270,7 @@ export class SessionBook {
       nowMs,
     });
     call.onKey = this.#options.onKey;
+    call.onKeyFrameWish = this.#options.onKeyFrameWish;
     this.#calls.set(call.id, call);
     this.#deadlines.set(call, nowMs + this.#sweepMs());
     this.created++;

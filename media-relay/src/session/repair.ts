@@ -22,6 +22,7 @@ export function configureRepair(host: MediaHost, call: Call, leg: Leg): void {
     }
     transport.repair ??= new VideoRepair();
     const says = (feedback: string) => saysFeedback(own, feedback);
+    transport.repair.onKeyFrameWish = () => call.onKeyFrameWish?.(call, leg);
     const endsHere = speaksWebRtc(far.kind) || attributes(others, 'rtcp-fb').length === 0;
     const random = readU16(host.crypto.randomBytes(2), 0);
     transport.repair.configure(
@@ -30,6 +31,7 @@ export function configureRepair(host: MediaHost, call: Call, leg: Leg): void {
         nack: speaksWebRtc(leg.kind) && endsHere && says('nack'),
         // A phone that says nothing is sent PLI: most answer it.
         keyFrames: { pli: says('nack pli') || !says('ccm fir'), fir: says('ccm fir'), info: false },
+        isMute: !speaksWebRtc(leg.kind) && attributes(own, 'rtcp-fb').length === 0,
         rtx: rtxTowards(leg, far, section),
       },
       random,
