@@ -30,19 +30,28 @@ before(async () => {
 
 after(() => stage?.close());
 
-const NARROW_BPS = 400_000;
+/** The line that becomes narrow carries that share of what was sent before. */
+const NARROW = 0.6;
 /** A browser begins with 300 kb/s and looks for more by itself; the picture of this test has use for all that it finds. */
-const FREE_S = 15;
+const ENOUGH_BPS = 450_000;
+const FREE_S = 40;
+/** What even a machine that much else runs on gets through. */
+const LEAST_BPS = 250_000;
 const NARROW_S = 15;
 /** So long the queue of the line may fill and the sender be told. */
 const REACTION_S = 4;
-const HEALED_S = 15;
+const HEALED_S = 20;
+
+interface Second {
+  readonly sentBps: number;
+  readonly availableBps: number;
+}
 
 /** What one browser sends as pictures in each second to come, and what it is allowed. */
-async function watch(phone: Phone, seconds: number): Promise<{ sentBps: number; availableBps: number }[]> {
-  const found: { sentBps: number; availableBps: number }[] = [];
+async function watch(phone: Phone, seconds: number, isEnough = (_: readonly Second[]) => false): Promise<Second[]> {
+  const found: Second[] = [];
   let last: SenderStats = await senderStats(phone);
-  for (let i = 0; i < seconds; i++) {
+  for (let i = 0; i < seconds && !isEnough(found); i++) {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     const now = await senderStats(phone);
     const sentBps = ((now.videoBytes - last.videoBytes) * 8000) / (now.atMs - last.atMs);
@@ -52,7 +61,7 @@ async function watch(phone: Phone, seconds: number): Promise<{ sentBps: number; 
   return found;
 }
 
-const inWords = (seconds: readonly { sentBps: number; availableBps: number }[]) =>
+const inWords = (seconds: readonly Second[]) =>
   seconds.map((s) => `${Math.round(s.sentBps / 1000)}/${Math.round(s.availableBps / 1000)}`).join(' ');
 const mean = (numbers: readonly number[]) => numbers.reduce((sum, n) => sum + n, 0) / numbers.length;
 
@@ -69,8 +78,11 @@ test("a browser sends what the other one's line takes, and more again when it he
   await Promise.all([waitForCall(alice, 'active'), waitForCall(bob, 'active')]);
   await waitForNewFrames(bob);
 
-  const free = await watch(alice, FREE_S);
-  link.downBps = NARROW_BPS;
+  const lastOf = (seconds: readonly Second[]) => mean(seconds.slice(-3).map((s) => s.sentBps));
+  const free = await watch(alice, FREE_S, (seconds) => seconds.length > 5 && lastOf(seconds) > ENOUGH_BPS);
+  const before = lastOf(free);
+  const narrowBps = NARROW * before;
+  link.downBps = narrowBps;
   const narrow = await watch(alice, REACTION_S);
   const droppedFirst = link.dropped;
   narrow.push(...(await watch(alice, NARROW_S - REACTION_S)));
@@ -79,15 +91,16 @@ test("a browser sends what the other one's line takes, and more again when it he
   const healed = await watch(alice, HEALED_S);
   for (const [name, seconds] of Object.entries({ free, narrow, healed }))
     t.diagnostic(`${name}, kb/s sent/available in each second: ${inWords(seconds)}`);
-  t.diagnostic(`lost on the line: ${droppedFirst} in the first ${REACTION_S} s, then ${droppedLater}`);
+  t.diagnostic(
+    `the narrow line carried ${Math.round(narrowBps / 1000)} kb/s; lost on it: ${droppedFirst} in the first ${REACTION_S} s, then ${droppedLater}`,
+  );
 
-  const before = Math.max(...free.slice(-5).map((s) => s.sentBps));
-  assert.ok(before > 1.1 * NARROW_BPS, `before it was narrow ${before} b/s were sent`);
+  assert.ok(before > LEAST_BPS, `before it was narrow ${Math.round(before)} b/s were sent`);
   const settled = narrow.slice(REACTION_S);
   const sent = mean(settled.map((s) => s.sentBps));
-  assert.ok(sent < NARROW_BPS && sent > 0.15 * NARROW_BPS, `on the narrow line ${Math.round(sent)} b/s were sent`);
+  assert.ok(sent < narrowBps && sent > 0.2 * narrowBps, `on the narrow line ${Math.round(sent)} b/s were sent`);
   const allowed = mean(settled.map((s) => s.availableBps));
-  assert.ok(allowed < 1.1 * NARROW_BPS, `on the narrow line ${Math.round(allowed)} b/s were allowed`);
+  assert.ok(allowed < 1.2 * narrowBps, `on the narrow line ${Math.round(allowed)} b/s were allowed`);
   assert.ok(droppedLater < 40, `${droppedLater} packets found no room on the line, though the sender had been told`);
   const back = healed.findIndex((s) => s.sentBps > 0.8 * before);
   assert.ok(back >= 0, `${HEALED_S} s after it healed the rate was not back: ${inWords(healed)}`);
