@@ -98,18 +98,24 @@ export function sequenceIdOf(ids: ReadonlyMap<string, number>): number {
 
 /**
  * How identifiers change from one leg to the other, 256 entries, 0 = the element is taken out: what the receiver hasn't agreed
- * on never reaches it under a number that means something else there. Undefined where all is the same.
+ * on never reaches it under a number that means something else there. Undefined where no number means two things.
  */
 export function extensionMap(
   from: ReadonlyMap<string, number>,
   to: ReadonlyMap<string, number>,
   sameMids: boolean,
 ): Uint8Array | undefined {
-  if (to.size === 0) return undefined; // nothing has a meaning there
+  if (![...from].some(([meaning, id]) => isChanged(meaning, id, to, sameMids))) return undefined;
   const map = new Uint8Array(256);
   for (const [meaning, id] of from) {
     map[id] = meaning === MID && !sameMids ? 0 : (to.get(meaning) ?? 0);
   }
-  const known = new Set([...from.values(), ...to.values()]);
-  return [...known].every((id) => map[id] === id) ? undefined : map;
+  return map;
+}
+
+/** Whether what one leg knows by that number is something else on the other one, or known there by another number. */
+function isChanged(meaning: string, id: number, to: ReadonlyMap<string, number>, sameMids: boolean): boolean {
+  const there = to.get(meaning);
+  if (there === undefined) return [...to.values()].includes(id);
+  return there !== id || (meaning === MID && !sameMids);
 }

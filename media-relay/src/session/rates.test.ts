@@ -60,6 +60,11 @@ test('without pictures everything passes as it was, and no packet is looked at',
   bench.answer('a', 'b', golden('chromium-audio-answer'));
   assert.deepEqual(rates(bench), [[false], [false]]);
   bench.end();
+  const withPhone = new Bench();
+  withPhone.offer('a', offer, PLAIN);
+  withPhone.answer('a', 'b', plainAnswer(5000));
+  assert.deepEqual(rates(withPhone), [[false], [false]]);
+  withPhone.end();
 });
 
 test('a browser that calls a video phone: its hop has feedback, REMB and RTX; the phone hears nothing of it', () => {

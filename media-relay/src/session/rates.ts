@@ -64,7 +64,8 @@ export function configureRates(host: MediaHost, call: Call, leg: Leg): void {
   for (const transport of leg.transports()) {
     const agreed = agreedSections(leg, far, transport);
     const pictures = agreed.find(({ section }) => section.media === 'video');
-    const needsMap = speaksWebRtc(leg.kind) && agreed.length > 0;
+    // A phone's elements mean nothing here: there is one number that is looked at, and what stands there is replaced.
+    const needsMap = speaksWebRtc(leg.kind) && speaksWebRtc(far.kind) && agreed.length > 0;
     const extensions = needsMap ? mapTo(leg, far, pictures !== undefined) : undefined;
     if (call.opaque || call.echo || !transport.reports || (!pictures && !extensions && !transport.rates)) {
       forget(host, transport);
@@ -148,7 +149,7 @@ function openRates(host: MediaHost, transport: Transport): HopRates {
 }
 
 function mapTo(leg: Leg, far: Leg, hasPictures: boolean): Uint8Array | undefined {
-  const from = speaksWebRtc(far.kind) ? identifiers(activeMedia(far)) : new Map<string, number>();
+  const from = identifiers(activeMedia(far));
   const to = identifiers(activeMedia(leg));
   if (hasPictures && sequenceIdOf(to) === 0) to.delete(TRANSPORT_SEQUENCE);
   const sameMids = leg.sections.every((s, i) => !s.active || s.mid === far.sections[i]?.mid);
