@@ -98,23 +98,10 @@ after(async () => {
 
 const count = (event: string) => relay.metrics()[`offhook_media_rates_total{event="${event}"}`]!;
 
-/** A picture of Alice's with her number, and a level under what is Bob's number of the numbers. */
-function picture(sequence: number): Uint8Array {
-  const plain = rtp({ ssrc: OF_ALICE, sequence, payloadType: 96, fill: sequence & 255, length: 800 });
-  const extension = [
-    0xbe,
-    0xde,
-    0,
-    2,
-    (ALICES_ID << 4) | 1,
-    sequence >> 8,
-    sequence & 255,
-    (BOBS_ID << 4) | 1,
-    9,
-    9,
-    0,
-    0,
-  ];
+/** A picture, of Alice's with her number, and a level under what is Bob's number of the numbers. */
+function picture(sequence: number, { ssrc, id } = { ssrc: OF_ALICE, id: ALICES_ID }): Uint8Array {
+  const plain = rtp({ ssrc, sequence, payloadType: 96, fill: sequence & 255, length: 800 });
+  const extension = [0xbe, 0xde, 0, 2, (id << 4) | 1, sequence >> 8, sequence & 255, (BOBS_ID << 4) | 1, 9, 9, 0, 0];
   const bytes = new Uint8Array([...plain.subarray(0, 12), ...extension, ...plain.subarray(12)]);
   bytes[0]! |= 0x10;
   return bytes;
@@ -223,6 +210,12 @@ test("a NACK of the receiver is answered by RTX; the sender's RTX arrives as wha
   assert.ok(numberOf(again, BOBS_ID) > numberOf(sent[2]!, BOBS_ID), 'numbered like any other');
   const length = restoreFromRtx(again, 0, again.length, { payloadType: 96, ssrc: OF_ALICE });
   assert.deepEqual([rtpSequence(again, 0), payload(again.slice(0, length))], [110, payload(picture(110))]);
+  // What is sent again costs nothing that later reports of ours would need.
+  const own = picture(1, { ssrc: OF_BOB, id: BOBS_ID });
+  bob.sendRtp(own);
+  const arrivals = new TransportCcReport();
+  await told(bob, (bytes, at) => readTransportCc(bytes, at, arrivals) || undefined);
+  assert.deepEqual([arrivals.baseSequence, arrivals.count], [1, 1]);
   // What Alice has lost is asked for with her next packets.
   const read = (bytes: Uint8Array, at: number) => {
     const wanted = readNack(bytes, at);
