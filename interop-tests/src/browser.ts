@@ -18,6 +18,8 @@ export interface ChromiumOptions {
   readonly anyCertificate?: boolean;
   /** Its HOME, where it looks for the authorities that a person has imported (see `homeTrusting`). */
   readonly home?: string;
+  /** What its camera sees, YUV4MPEG2; else the browser's own fake picture. */
+  readonly cameraPath?: string;
   /** A name that it may resolve beside localhost. */
   readonly hostName?: string;
 }
@@ -42,6 +44,7 @@ export async function openChromium(microphonePath: string, options: ChromiumOpti
       '--use-fake-device-for-media-stream',
       '--use-fake-ui-for-media-stream',
       `--use-file-for-fake-audio-capture=${microphonePath}`,
+      ...(options.cameraPath === undefined ? [] : [`--use-file-for-fake-video-capture=${options.cameraPath}`]),
       ...(options.loopbackCandidates === false ? [] : ['--allow-loopback-in-peer-connection']),
       `--host-resolver-rules=MAP * ~NOTFOUND${names.map((name) => ` , EXCLUDE ${name}`).join('')}`,
     ],

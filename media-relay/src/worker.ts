@@ -10,6 +10,7 @@ import {
   systemRingProblem,
   type UdpPort,
 } from '@offhook/core/node';
+import { noRates, sendRates } from './congestion/index.ts';
 import {
   type ControlContext,
   type ControlCounters,
@@ -79,6 +80,8 @@ export type MediaRelayConfig = PartConfig & MediaRelaySettings & { readonly work
 const PORT_TRIES = 20;
 /** A leg that was heard of within this time keeps its address against checks of another leg. */
 const OWNER_MS = 30_000;
+/** The rates of one transport are looked at no oftener: probes are paced so finely. */
+const RATES_MS = 1;
 /** How long the list of this machine's addresses is believed. */
 const ADDRESSES_MS = 5000;
 /** Calls whose statistics are asked for at once. */
@@ -106,6 +109,8 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   const dtlsCounters: DtlsCounters = { connected: 0, failed: 0, fingerprintMismatch: 0 };
   const dtlsDeadlines = new Deadlines<Transport>();
   const reportDeadlines = new Deadlines<Transport>();
+  const rateDeadlines = new Deadlines<Transport>();
+  const rateCounters = noRates();
   const loop = new PacketLoop({ ice, transports, rearm });
   const isOwn = ownAddresses();
   const addressCounters = { loops: 0 };
@@ -132,6 +137,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
     isOwn,
     isRelayPort,
     addressCounters,
+    rateCounters,
     transports,
     openSrtp: (keys, direction) => new SrtpContext(keys, direction),
     dtlsCounters,
@@ -152,6 +158,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
     onKey: ({ id }, { tag = '' }, { key, count }) => {
       hub.publish({ kind: 'dtmf', callId: id, tag, count, digit: key });
     },
+    onKeyFrameWish: ({ id }, { tag = '' }) => hub.publish({ kind: 'key-frame', callId: id, tag }),
   });
   const watch = new EventWatch({ hub, book, statisticsOf: liveStatistics });
   const timer = new MachineTimer((nowMs) => {
@@ -163,6 +170,10 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       loop.router.report(t, nowMs);
       if (t.reports) reportDeadlines.set(t, t.reports.nextTimeout());
     }
+    for (let t = rateDeadlines.expire(nowMs); t; t = rateDeadlines.expire(nowMs)) {
+      sendRates(t, rateCounters, nowMs);
+      if (t.rates) rateDeadlines.set(t, Math.max(t.rates.nextTimeout(), nowMs + RATES_MS));
+    }
     book.handleTimeout(nowMs);
     watch.handleTimeout(nowMs);
     armTimer();
@@ -170,12 +181,15 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   function armTimer(): void {
     watch.handleSubscribers(monotonicMs());
     let next = earlier(dtlsDeadlines.next(), reportDeadlines.next());
+    next = earlier(next, rateDeadlines.next());
     next = earlier(next, book.nextTimeout());
     timer.arm(earlier(next, watch.nextTimeout()));
   }
   function rearm(transport: Transport): void {
     if (transport.reports) reportDeadlines.set(transport, transport.reports.nextTimeout());
     else reportDeadlines.delete(transport);
+    if (transport.rates) rateDeadlines.set(transport, transport.rates.nextTimeout());
+    else rateDeadlines.delete(transport);
     const atMs = transport.dtls?.nextTimeout();
     if (atMs === undefined) dtlsDeadlines.delete(transport);
     else dtlsDeadlines.set(transport, atMs);
@@ -273,6 +287,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       ...labelled('offhook_media_packets_dropped_total', 'reason', loop.router.drops),
       ...labelled('offhook_media_red_total', 'event', loop.router.red),
       ...labelled('offhook_media_repair_total', 'event', loop.router.repairs),
+      ...labelled('offhook_media_rates_total', 'event', rateCounters),
       ...labelled('offhook_media_ice_total', 'event', ice.counters),
       ...labelled('offhook_media_dtls_total', 'event', dtlsCounters),
       ...labelled('offhook_media_ng_total', 'event', counters),

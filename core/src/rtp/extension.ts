@@ -42,6 +42,26 @@ export function findRtpExtension(bytes: Uint8Array, offset: number, headerLength
   return at;
 }
 
+/**
+ * Gives each element the identifier that stands at its own in `ids` (256 entries), in place: between two legs identifiers are
+ * different worlds (RFC 8285 5). One with 0 there, or whose new identifier has no place in the form used, becomes padding.
+ */
+export function mapRtpExtensions(bytes: Uint8Array, offset: number, headerLength: number, ids: Uint8Array): void {
+  for (let at = firstRtpExtension(bytes, offset, headerLength); at >= 0; ) {
+    const next = nextRtpExtension(bytes, offset, headerLength, at);
+    const one = oneByte(bytes, offset);
+    const id = ids[rtpExtensionId(bytes, offset, at)]!;
+    if (id === 0 || (one && id > 14)) eraseRtpExtension(bytes, offset, at);
+    else bytes[at] = one ? (id << 4) | (bytes[at]! & 15) : id;
+    at = next;
+  }
+}
+
+/** Makes padding of the element at `at`; one that follows it has to be found before (RFC 8285 4.2, 4.3: zeros are skipped). */
+export function eraseRtpExtension(bytes: Uint8Array, offset: number, at: number): void {
+  bytes.fill(0, at, rtpExtensionData(bytes, offset, at) + rtpExtensionLength(bytes, offset, at));
+}
+
 function start(bytes: Uint8Array, offset: number): number {
   return offset + RTP_HEADER + (bytes[offset]! & 15) * 4;
 }

@@ -158,6 +158,11 @@ export class GoogleCongestionControl {
     return videoShare(this.targetBps, this.#rates, capBps, nowMs);
   }
 
+  /** What of it the sound takes that is numbered, bits a second. */
+  audioBps(nowMs: number): number {
+    return this.#rates.bps(PacketUse.audio, nowMs);
+  }
+
   /** For statistics: what arrives, loss of the last seconds (0–1), and who holds the rate. */
   describe(): Readonly<Record<string, number | string | undefined>> {
     return {
@@ -178,6 +183,7 @@ export class GoogleCongestionControl {
     this.#backoffAtMs = nowMs + SILENCE_MS;
     if (!Number.isNaN(results.newestSendMs)) this.#measureRtt(nowMs - results.newestSendMs);
     const probeBps = this.#readArrivals(nowMs);
+    this.#delay.rate.sentBps = this.#rates.mediaBps(nowMs);
     this.#delay.handleFeedback(results, { ackedBps: this.#acked.bps, probeBps }, nowMs);
     // What an outage has swallowed is no sign of congestion.
     if (!wasSilent) this.#loss.handleFeedback(results, this.#delay.rate.bps, this.#acked.bps);
@@ -213,6 +219,7 @@ export class GoogleCongestionControl {
       this.#acked.handleArrival(bytes, arrivalMs);
       const cluster = results.cluster[i]!;
       if (cluster === 0) continue;
+      if (this.#found.isGrowth(cluster)) this.#delay.rate.handleGrowthProbe(nowMs);
       const bps = this.#found.handlePacket(cluster, bytes, results.sendMs[i]!, arrivalMs);
       if (bps !== undefined && this.#counts(cluster, nowMs)) probeBps = bps;
     }

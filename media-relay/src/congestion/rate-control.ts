@@ -16,6 +16,12 @@ const ABOVE_ACKED_BPS = 10_000;
 const RESPONSE_MS = 100;
 /** So long after a probe what arrives lags behind what the probe has shown to pass. */
 const PROBE_TRUST_MS = 600;
+/**
+ * An encoder that uses less than this share of its rate, and whose packets all arrive (within the noise of two estimates),
+ * shows nothing of what the line carries. libwebrtc goes to 85 % of what arrives all the same; then queues that somebody else
+ * made, or a probe of our own, take the rate down again and again to the part that happens to be used.
+ */
+const PARTLY_USED = { share: 0.9, noise: 1.25 };
 const FRAMES_PER_S = 30;
 const PACKET_BITS = 1200 * 8;
 /**
@@ -33,9 +39,12 @@ export class RateControl {
   #lastDecreaseMs = Number.NaN;
   #probeBps = 0;
   #probeMs = Number.NEGATIVE_INFINITY;
+  #growthMs = Number.NEGATIVE_INFINITY;
   bps: number;
   maxBps: number;
   rttMs = 200;
+  /** What is sent, without padding, bits a second; set before `update`. */
+  sentBps = Number.POSITIVE_INFINITY;
   /** Set by `update`: more arrives than the line was known to carry. */
   hasOutgrown = false;
 
@@ -48,7 +57,8 @@ export class RateControl {
   /** Steps with the detector's word. @param ackedBps what arrives, where it is known: not much more is allowed. */
   update(usage: BandwidthUsage, ackedBps: number | undefined, nowMs: number): void {
     this.hasOutgrown = false;
-    if (usage === 'overusing') this.#decrease(this.#passed(ackedBps, nowMs), nowMs);
+    if (usage === 'overusing' && this.#isNoMeasure(ackedBps, nowMs)) this.#giveWay(BETA * this.bps, nowMs);
+    else if (usage === 'overusing') this.#decrease(this.#passed(ackedBps, nowMs), nowMs);
     else if (usage === 'underusing') this.#isIncreasing = false;
     else if (this.#isIncreasing) this.#increase(ackedBps, nowMs);
     else {
@@ -68,6 +78,11 @@ export class RateControl {
     this.#probeBps = bps;
     this.#probeMs = nowMs;
     this.setEstimate(bps, nowMs);
+  }
+
+  /** A packet of a growth cluster has arrived: what is behind it waits in the queue that the cluster may have made. */
+  handleGrowthProbe(nowMs: number): void {
+    this.#growthMs = nowMs;
   }
 
   /** What is kept to for another reason. */
@@ -101,12 +116,23 @@ export class RateControl {
     let wanted = BETA * ackedBps;
     if (wanted > 2 * BELOW_BPS) wanted -= BELOW_BPS;
     if (wanted > this.bps && this.#capacity.isKnown) wanted = BETA * this.#capacity.bps;
-    this.bps = this.#within(Math.min(wanted, this.bps));
     if (ackedBps < this.#capacity.lowerBps) this.#capacity.reset();
     this.#capacity.handleOveruse(ackedBps);
+    this.#giveWay(Math.min(wanted, this.bps), nowMs);
+  }
+
+  #giveWay(bps: number, nowMs: number): void {
+    this.bps = this.#within(bps);
     this.#isIncreasing = false;
     this.#lastChangeMs = nowMs;
     this.#lastDecreaseMs = nowMs;
+  }
+
+  /** Whether what arrives says nothing of what the line carries. */
+  #isNoMeasure(ackedBps: number | undefined, nowMs: number): boolean {
+    const { share, noise } = PARTLY_USED;
+    if (nowMs - this.#growthMs < PROBE_TRUST_MS) return true;
+    return ackedBps !== undefined && this.sentBps < share * this.bps && ackedBps * noise > this.sentBps;
   }
 
   /** An average packet per double response time. */

@@ -22,6 +22,11 @@ export class UseRates {
     return (this.#decayed(use, nowMs) * 1000) / weight;
   }
 
+  /** Everything but padding. */
+  mediaBps(nowMs: number): number {
+    return this.bps(PacketUse.audio, nowMs) + this.bps(PacketUse.video, nowMs) + this.bps(PacketUse.repair, nowMs);
+  }
+
   #decayed(use: PacketUse, nowMs: number): number {
     return this.#bits[use]! * Math.exp(-(nowMs - this.#atMs[use]!) / TIME_CONSTANT_MS);
   }

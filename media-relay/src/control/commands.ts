@@ -10,7 +10,7 @@ import { subscribeEvents } from './subscribe.ts';
 import { CONTROL_LIMITS, numberOf, optionsOf, textOf } from './words.ts';
 
 /** Our own verbs beyond rtpengine's, announced at ping. */
-export const OFFHOOK_VERBS = ['echo', 'connect', 'events'] as const;
+export const OFFHOOK_VERBS = ['echo', 'connect', 'events', 'key-frame'] as const;
 /** The longest delay of a `delete`, seconds. */
 const MAX_DELAY_S = 3600;
 /** As rtpengine: a call that a client's `delete` doesn't find. */
@@ -81,6 +81,8 @@ async function run(
       return describe(context, command, message);
     case 'connect':
       return connect(context, message);
+    case 'key-frame':
+      return keyFrame(context, message);
     case 'delete':
       return remove(context, message);
     case 'query':
@@ -153,6 +155,15 @@ function connect({ book, monotonicMs }: ControlContext, message: NgDictionary): 
   if (typeof tag !== 'string') return failure('from-tag is missing or too long');
   const problem = book.connect({ callId, fromCallId, tag }, monotonicMs());
   return problem ? failure(problem.error) : { result: 'ok' };
+}
+
+function keyFrame({ book, monotonicMs }: ControlContext, message: NgDictionary): NgDictionary {
+  const callId = textOf(message, 'call-id', CONTROL_LIMITS.callId);
+  const tag = textOf(message, 'from-tag', CONTROL_LIMITS.tag);
+  if (typeof callId !== 'string') return failure('call-id is missing or too long');
+  if (typeof tag !== 'string') return failure('from-tag is missing or too long');
+  const problem = book.requestKeyFrame(callId, tag, monotonicMs());
+  return problem === undefined ? { result: 'ok' } : failure(problem);
 }
 
 function remove({ book, monotonicMs, wallMs }: ControlContext, message: NgDictionary): NgDictionary {

@@ -148,6 +148,7 @@ function pushed(event: MediaEvent, lost: number): NgDictionary {
     case 'media-lost':
       return { ...head, tag: event.tag, 'silent-ms': Math.round(event.silentMs) };
     case 'media-returned':
+    case 'key-frame':
       return { ...head, tag: event.tag };
     case 'dtmf':
       return { ...head, tag: event.tag, count: event.count, ...(event.digit === '' ? {} : { digit: event.digit }) };

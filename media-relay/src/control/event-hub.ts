@@ -14,6 +14,8 @@ export type MediaEvent =
       readonly count: number;
       readonly digit: string;
     }
+  /** Somebody needs a key frame of that peer, which has named no RTCP feedback: INFO may reach it (RFC 5168). */
+  | { readonly kind: 'key-frame'; readonly callId: string; readonly tag: string }
   /** Once a second. */
   | { readonly kind: 'statistics'; readonly callId: string; readonly statistics: NgDictionary };
 
@@ -23,6 +25,7 @@ export const MEDIA_EVENT_KINDS: readonly MediaEventKind[] = [
   'media-lost',
   'media-returned',
   'dtmf',
+  'key-frame',
   'statistics',
 ];
 

@@ -8,6 +8,7 @@ import {
   setRtpSsrc,
 } from '@offhook/core';
 import type { UdpEndpoint, UdpPort } from '@offhook/core/node';
+import { PacketUse } from '../congestion/index.ts';
 import { type HopRecovery, NO_RED, NOT_DELIVERED } from '../recovery/index.ts';
 import { observeCompound, relayCompound } from '../rtcp/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
@@ -81,6 +82,10 @@ export class Router {
     const { latest } = t;
     if (latest?.isOf(bytes, offset)) latest.handlePacket(bytes, offset, length, this.nowMs);
     else if (t.reports !== undefined) t.latest = t.reports.received.handlePacket(bytes, offset, length, this.nowMs);
+    if (t.rates !== undefined) {
+      length = t.rates.received(bytes, offset, length, this.nowMs);
+      if (length <= 0) return this.drop(t, length === 0 ? 'repeated' : 'malformed');
+    }
     if (t.repair?.received(bytes, offset, this.nowMs)) this.#ask(t);
     if (t.recovery !== undefined) return this.#recover(t, t.recovery, bytes, offset, length);
     return this.#forward(t, bytes, offset, length);
@@ -112,6 +117,7 @@ export class Router {
     if (far.splice !== undefined) far.splice.follow(bytes, offset);
     let out = far.recovery === undefined ? length : far.recovery.send(bytes, offset, length);
     if (out > length) this.red.sent++;
+    if (far.rates !== undefined) out = far.rates.send(bytes, offset, out, this.nowMs);
     if (far.secured) {
       if (far.tx === undefined) return this.drop(t, 'unready');
       out = far.tx.protect(bytes, offset, out);
@@ -164,12 +170,19 @@ export class Router {
       length = t.repair!.resend(this.#scratch, time)
     ) {
       if (!t.port || !t.remote || t.sendBudget <= 0) return;
-      t.sendBudget--;
-      if (!t.port.send(this.#scratch.subarray(0, length), t.remote)) return;
+      t.spend();
+      const out = t.repair!.sendsRtx ? this.#finish(t, length) : length;
+      if (out < 0 || !t.port.send(this.#scratch.subarray(0, out), t.remote)) return;
       t.packetsOut++;
-      t.bytesOut += length;
+      t.bytesOut += out;
       this.repairs.resent++;
     }
+  }
+
+  /** An RTX packet is numbered and protected like any other. */
+  #finish(t: Transport, length: number): number {
+    const out = t.rates?.sendOwn(PacketUse.repair, this.#scratch, length, this.nowMs) ?? length;
+    return t.tx!.protect(this.#scratch, 0, out);
   }
 
   /** Asks a transport's peer for packets that are missing, or for a key frame. */
@@ -179,8 +192,8 @@ export class Router {
     if (length === 0) return;
     const out = t.secured ? t.tx!.protectRtcp(this.#scratch, 0, length) : length;
     if (out < 0 || !t.rtcpPort!.send(this.#scratch.subarray(0, out), t.rtcpRemote!)) return;
-    if (t.rtcpPort === t.port) t.sendBudget--;
-    else t.rtcpBudget--;
+    if (t.rtcpPort === t.port) t.spend();
+    else if (t.rtcpBudget !== UNLIMITED) t.rtcpBudget--;
     t.rtcpOut++;
     t.packetsOut++;
     t.bytesOut += out;

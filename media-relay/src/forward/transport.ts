@@ -1,5 +1,6 @@
 import { readS32, rtpPayloadType, rtpSsrc } from '@offhook/core';
 import type { PacketBatch, UdpEndpoint, UdpPort } from '@offhook/core/node';
+import type { HopRates } from '../congestion/index.ts';
 import type { HopRecovery, VideoRepair } from '../recovery/index.ts';
 import type { HopReports, ReceivedStream } from '../rtcp/index.ts';
 import type { DtlsSession } from '../session/dtls.ts';
@@ -59,6 +60,8 @@ export class Transport {
   recovery: HopRecovery | undefined;
   /** The same for pictures: retransmission and key frames. */
   repair: VideoRepair | undefined;
+  /** Rates between this peer and us, where pictures pass; none on the opaque path. */
+  rates: HopRates | undefined;
 
   /** Where RTP, DTLS and (muxed) RTCP leave, undefined until an address is known. */
   port: UdpPort | undefined;

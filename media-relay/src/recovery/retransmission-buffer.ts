@@ -1,10 +1,12 @@
-import { copyAsRtx, rtpPayloadType, rtpSequence } from '@offhook/core';
+import { copyAsRtx, RTP_HEADER, rtpPayloadType, rtpSequence, writeRtpHeader } from '@offhook/core';
 import { PacketCopy } from './copy.ts';
 
 /** A request within this time after the last answer is for what is still on its way, when the round trip isn't known. */
 const UNKNOWN_RTT_MS = 100;
 /** NACKs of one packet answered: as often as receivers ask (mediasoup's and our own limit of tries). */
 const MAX_RESENDS = 10;
+/** As many bytes as a padding's length can name. */
+const MAX_PADDING = 255;
 
 export interface RetransmissionOptions {
   /** Packets kept, a power of two up to 32,768. */
@@ -48,6 +50,8 @@ export class RetransmissionBuffer {
   readonly #resentAtMs: Float64Array;
   readonly #resends: Uint8Array;
   #end = 0;
+  /** The newest packet's place, -1 = none. */
+  #newest = -1;
   #rtxSequence: number;
   /** Answers, and why there was none. */
   resent = 0;
@@ -72,9 +76,15 @@ export class RetransmissionBuffer {
     this.#resends = new Uint8Array(packets);
   }
 
+  /** The number of the next RTX packet. */
+  get rtxSequence(): number {
+    return this.#rtxSequence;
+  }
+
   /** Another stream begins: nothing of the last one is sent again. */
   forget(): void {
     this.#sequence.fill(-1);
+    this.#newest = -1;
   }
 
   /** Keeps a packet that was sent. */
@@ -87,6 +97,7 @@ export class RetransmissionBuffer {
     this.#kept.put(bytes, offset, at, length);
     const sequence = rtpSequence(bytes, offset);
     const place = sequence & (this.#sequence.length - 1);
+    this.#newest = place;
     this.#sequence[place] = sequence;
     this.#start[place] = this.#end;
     this.#length[place] = length;
@@ -131,6 +142,36 @@ export class RetransmissionBuffer {
     this.#resends[place]!++;
     this.resent++;
     return length;
+  }
+
+  /**
+   * Something of about that size to measure the bandwidth with, by RTX only: the newest packet once more (RFC 4588 lets a
+   * receiver have it twice), else, and where that is much longer, nothing but padding. Its length.
+   */
+  pad(bytes: number, to: Uint8Array): number {
+    const rtx = this.#rtx;
+    if (rtx === undefined) return 0;
+    const place = this.#newest;
+    if (place >= 0 && this.#length[place]! > bytes / 2 && this.#length[place]! < bytes * 2) {
+      this.#source.offset = this.#start[place]! % this.#kept.store.length;
+      this.#source.length = this.#length[place]!;
+      const length = this.#retransmission(rtx, to, 0);
+      if (length > 0) return length;
+    }
+    return this.#padding(rtx, bytes, to);
+  }
+
+  #padding({ ssrc, payloadTypes }: RtxStream, bytes: number, to: Uint8Array): number {
+    const payloadType = payloadTypes.find((one) => one !== 0);
+    if (payloadType === undefined) return 0;
+    // RFC 3550 5.1: the last byte says how much of it is padding.
+    const padding = Math.min(MAX_PADDING, Math.max(1, bytes - RTP_HEADER));
+    writeRtpHeader(to, 0, { payloadType, sequence: this.#rtxSequence, timestamp: 0, ssrc });
+    to[0]! |= 0x20;
+    to.fill(0, RTP_HEADER, RTP_HEADER + padding);
+    to[RTP_HEADER + padding - 1] = padding;
+    this.#rtxSequence = (this.#rtxSequence + 1) & 0xffff;
+    return RTP_HEADER + padding;
   }
 
   #plain(to: Uint8Array, at: number): number {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import {
+  encodeNg,
   isFeedback,
   PayloadFeedback,
   RtcpType,
@@ -30,7 +32,7 @@ let rtcpAt: SocketAddress;
 
 before(async () => {
   relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
+    ng: { address: '127.0.0.1', port: 0, tcpPort: 0 },
     mux: { addresses: ['127.0.0.1'], port: 0 },
     rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
     mediaTimeoutS: 60,
@@ -83,6 +85,11 @@ after(async () => {
 const picture = (ssrc: number, sequence: number) =>
   rtp({ ssrc, sequence, payloadType: 96, fill: sequence, length: 900 });
 const isRtcp = (bytes: Uint8Array) => bytes[1]! >= 200 && bytes[1]! <= 207;
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 400 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.ok(condition());
+}
 
 function sendRtcp(write: (w: RtcpWriter) => RtcpWriter): void {
   const { bytes, length } = write(new RtcpWriter(new Uint8Array(200)).receiverReport(OF_BROWSER));
@@ -170,4 +177,26 @@ test('many wishes for a key frame reach either side as one', async () => {
   assert.ok(first && isFeedback(first.bytes, first.at, RtcpType.payloadFeedback, PayloadFeedback.pli));
   assert.equal(rtcpMediaSsrc(first.bytes, first.at), OF_BROWSER);
   assert.equal(await nextFeedback(100), undefined);
+});
+
+test('signalling asks for a key frame by a verb of ours, and hears when a phone without feedback is to be asked by INFO', async () => {
+  const heard: string[] = [];
+  const socket = connect(relay.ports.ngTcp!, '127.0.0.1');
+  socket.on('data', (bytes) => heard.push(bytes.toString()));
+  socket.write(encodeNg('e1', { command: 'events', kinds: ['key-frame'] }, 'bencode'));
+  await until(() => heard.join('').includes('2:ok'));
+  await new Promise((resolve) => setTimeout(resolve, 3000)); // no oftener, and the last test asked
+  sendRtcp((w) => w.pli(OF_BROWSER, OF_PHONE));
+  sendRtcp((w) => w.pli(OF_BROWSER, OF_PHONE));
+  const event = '7:call-id1:v5:event9:key-frame3:tag1:b';
+  await until(() => heard.join('').includes(event));
+  assert.equal(heard.join('').split(event).length, 2, 'once');
+  socket.destroy();
+  const ask = (tag: string) => ng.call({ command: 'key-frame', 'call-id': 'v', 'from-tag': tag });
+  assert.equal((await ask('a')).result, 'ok');
+  browser.sendRtp(picture(OF_BROWSER, 9000));
+  const found = await nextFeedback(1000);
+  assert.ok(found && isFeedback(found.bytes, found.at, RtcpType.payloadFeedback, PayloadFeedback.pli));
+  assert.equal(rtcpMediaSsrc(found.bytes, found.at), OF_BROWSER);
+  assert.equal((await ask('nobody'))['error-reason'], 'Unknown call-id or tag');
 });

@@ -15,8 +15,12 @@ import {
 } from '@offhook/core';
 import { KeyFrameRequests, type KeyFrameSupport } from './key-frame-requests.ts';
 import { NackGenerator, VIDEO_NACK } from './nack-generator.ts';
-import { RetransmissionBuffer, VIDEO_RETRANSMISSION } from './retransmission-buffer.ts';
+import { RetransmissionBuffer, type RtxStream, VIDEO_RETRANSMISSION } from './retransmission-buffer.ts';
 
+/** Signalling is told of a wish for a key frame no oftener (as `KeyFrameRequests` of INFO). */
+const TELL_MS = 3000;
+/** Streams of retransmissions whose numbers are remembered: a peer that is transferred so often gets plain ones. */
+const MAX_RTX_STREAMS = 32;
 /** Numbers of one RTCP datagram that are answered or asked for. */
 const MAX_NUMBERS = 256;
 
@@ -27,6 +31,10 @@ export interface VideoRepairSettings {
   readonly nack: boolean;
   /** How the peer is asked for a key frame. */
   readonly keyFrames: KeyFrameSupport;
+  /** The peer has named no feedback at all: what it is asked for by RTCP it may not understand. */
+  readonly isMute?: boolean;
+  /** Retransmissions go to the peer as RTX, where its description and the far one's agree on it. */
+  readonly rtx?: RtxStream | undefined;
 }
 
 /**
@@ -42,13 +50,22 @@ export class VideoRepair {
   #nacks = false;
   #kept: RetransmissionBuffer | undefined;
   #keptSsrc = -1;
+  #rtx: RtxStream | undefined;
+  /** The next number of each RTX stream that was sent: SRTP may not use one twice. */
+  readonly #rtxSequences = new Map<number, number>();
   #gaps: NackGenerator | undefined;
   #gapsSsrc = -1;
   #wanted = 0;
   #far: VideoRepair | undefined;
   #inward: ((ssrc: number) => number) | undefined;
+  #isMute = false;
+  #toldMs = Number.NEGATIVE_INFINITY;
+  /** A key frame is wanted of a peer that may know no RTCP feedback: signalling can ask for it by INFO (RFC 5168). */
+  onKeyFrameWish: (() => void) | undefined;
 
-  configure({ payloadTypes, nack, keyFrames }: VideoRepairSettings): void {
+  /** @param random 16 bits, where a stream of RTX begins. */
+  configure({ payloadTypes, nack, keyFrames, rtx, isMute }: VideoRepairSettings, random = 0): void {
+    this.#isMute = isMute === true;
     this.#isVideo.fill(0);
     for (const payloadType of payloadTypes) this.#isVideo[payloadType & 0x7f] = 1;
     if (keyFrames.pli !== this.#support.pli || keyFrames.fir !== this.#support.fir) {
@@ -56,6 +73,7 @@ export class VideoRepair {
       this.#keyFrames = new KeyFrameRequests(keyFrames);
     }
     this.#nacks = nack;
+    this.#useRtx(nack ? rtx : undefined, random);
     if (nack) return;
     this.#kept = undefined;
     this.#keptSsrc = -1;
@@ -63,8 +81,36 @@ export class VideoRepair {
     this.#gapsSsrc = -1;
   }
 
+  #useRtx(rtx: RtxStream | undefined, random: number): void {
+    const known = this.#rtx;
+    if (known?.ssrc === rtx?.ssrc && known?.payloadTypes.join() === rtx?.payloadTypes.join()) return;
+    if (known && this.#kept) this.#rtxSequences.set(known.ssrc, this.#kept.rtxSequence);
+    this.#kept = undefined;
+    this.#keptSsrc = -1;
+    this.#rtx =
+      rtx && (this.#rtxSequences.has(rtx.ssrc) || this.#rtxSequences.size < MAX_RTX_STREAMS) ? rtx : undefined;
+    if (!this.#rtx) return;
+    const next = this.#rtxSequences.get(this.#rtx.ssrc) ?? random;
+    this.#rtxSequences.set(this.#rtx.ssrc, next);
+    this.#kept = new RetransmissionBuffer(VIDEO_RETRANSMISSION, this.#rtx, next);
+  }
+
+  /** What `resend` answers is RTX: to be protected before it is sent. */
+  get sendsRtx(): boolean {
+    return this.#rtx !== undefined;
+  }
+
+  /** A packet leaves for the peer, before it is protected: RTX is made of such. */
+  keep(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
+    if (this.#rtx !== undefined) this.#store(bytes, offset, length, nowMs);
+  }
+
   /** A packet leaves for the peer as it stands, protected: its header is readable all the same. */
   sent(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
+    if (this.#rtx === undefined) this.#store(bytes, offset, length, nowMs);
+  }
+
+  #store(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
     if (!this.#nacks || this.#isVideo[rtpPayloadType(bytes, offset)] === 0) return;
     const ssrc = rtpSsrc(bytes, offset);
     this.#kept ??= new RetransmissionBuffer(VIDEO_RETRANSMISSION);
@@ -127,6 +173,11 @@ export class VideoRepair {
     return 0;
   }
 
+  /** A packet of about that size to probe the peer's downlink with, by RTX only; its length, 0 = there is none. */
+  pad(bytes: number, to: Uint8Array): number {
+    return this.#rtx === undefined ? 0 : (this.#kept?.pad(bytes, to) ?? 0);
+  }
+
   /** Writes what is to be asked for now as RTCP, `sender` being our source; the answer is its length, 0 = nothing. */
   write(to: Uint8Array, sender: number, time: { readonly nowMs: number; readonly rttMs: number }): number {
     const { nowMs, rttMs } = time;
@@ -153,7 +204,15 @@ export class VideoRepair {
     return this.#inward ? this.#inward(ssrc) : ssrc;
   }
 
+  /** Somebody beside the far peer wants a key frame of that source; it is asked for with the peer's next packet. */
+  handleKeyFrameWish(ssrc: number, nowMs: number): void {
+    this.#wish(ssrc, nowMs);
+  }
+
   #wish(ssrc: number, nowMs: number): void {
     this.#keyFrames.handleRequest(ssrc, nowMs);
+    if (!this.#isMute || nowMs - this.#toldMs < TELL_MS) return;
+    this.#toldMs = nowMs;
+    this.onKeyFrameWish?.();
   }
 }

@@ -1,6 +1,6 @@
 import { Deadlines, isSdpError, parseSdp, readU32, type SessionDescription } from '@offhook/core';
 import { applyRemote, arrange, closeLeg, usableSections, wire } from './build.ts';
-import { Call, type OnKey } from './call.ts';
+import { Call, type OnKey, type OnKeyFrameWish } from './call.ts';
 import { connectLeg } from './connect.ts';
 import { mirror } from './echo.ts';
 import { activate, addFork, farLeg } from './fork.ts';
@@ -22,6 +22,7 @@ export interface BookOptions {
   readonly onEnded?: (call: Call, reason: 'deleted' | 'timeout') => void;
   /** A peer has pressed a key (RFC 4733). */
   readonly onKey?: OnKey;
+  readonly onKeyFrameWish?: OnKeyFrameWish;
 }
 
 /** An offer may ring this long without media: timer C of the SIP proxy (RFC 3261 16.6) and some. */
@@ -98,7 +99,7 @@ export class SessionBook {
     nameSections(to, from);
     decideAnswersMux(from, request);
     settleRtcpMux(call, to, { request, role: 'offer' });
-    wire(call);
+    wire(this.#host, call);
     if (call.answered) signalled(from, nowMs);
     const sdp = writeLocal(this.#host, call, to, { far: from.remote!, request, role: 'offer' });
     const warnings = [call.warning, ...plan.warnings].filter((words) => words !== undefined);
@@ -142,7 +143,7 @@ export class SessionBook {
     call.answered = true;
     settleRed(to, sd);
     settleRtcpMux(call, from, { request, role: 'answer' });
-    wire(call);
+    wire(this.#host, call);
     for (const leg of call.legs) signalled(leg, nowMs);
     return { sdp: writeLocal(this.#host, call, from, { far: sd, request, role: 'answer' }) };
   }
@@ -162,7 +163,7 @@ export class SessionBook {
     for (const transport of leg.transports()) transport.ssrcMask = mask;
     call.answered = true;
     settleRtcpMux(call, leg, { request, role: 'answer' });
-    wire(call);
+    wire(this.#host, call);
     signalled(leg, nowMs);
     return { sdp: writeLocal(this.#host, call, leg, { far: mirror(leg.remote!, mask), request, role: 'answer' }) };
   }
@@ -176,6 +177,19 @@ export class SessionBook {
     if (problem !== undefined) return { error: problem };
     to.lastSignalMs = nowMs;
     from.lastSignalMs = nowMs;
+    return undefined;
+  }
+
+  /** The peer is asked for a key frame, once a second as for anybody. The words why not, or undefined. */
+  requestKeyFrame(callId: string, tag: string, nowMs: number): string | undefined {
+    const call = this.#calls.get(callId);
+    const leg = call?.leg(tag);
+    if (!call || !leg) return 'Unknown call-id or tag';
+    if (call.opaque) return 'this call passes unread';
+    const video = leg.sections.find((s) => s.active && s.media === 'video')?.transport;
+    const source = video?.rates?.pictureSource;
+    if (!video?.repair || source === undefined) return 'that peer sends no pictures';
+    video.repair.handleKeyFrameWish(source, nowMs);
     return undefined;
   }
 
@@ -205,7 +219,7 @@ export class SessionBook {
     if (leg === call.legs[1]) activate(call, call.forks[0]!);
     call.forks.splice(call.forks.indexOf(leg), 1);
     closeLeg(this.#host, leg);
-    wire(call);
+    wire(this.#host, call);
   }
 
   nextTimeout(): number | undefined {
@@ -256,6 +270,7 @@ export class SessionBook {
       nowMs,
     });
     call.onKey = this.#options.onKey;
+    call.onKeyFrameWish = this.#options.onKeyFrameWish;
     this.#calls.set(call.id, call);
     this.#deadlines.set(call, nowMs + this.#sweepMs());
     this.created++;

@@ -17,9 +17,11 @@ import { sameAddress, UNCONFIRMED_PACKETS, UNLIMITED } from '../forward/index.ts
 import { plainAddresses } from './address.ts';
 import type { Call } from './call.ts';
 import { DtlsSession } from './dtls.ts';
+import { configureFeedback } from './feedback.ts';
 import type { MediaHost } from './host.ts';
 import { kindOf, type LegKind, sameKind } from './kind.ts';
 import { type Leg, type PortPair, Section } from './leg.ts';
+import { configureRates } from './rates.ts';
 import { configureRepair } from './repair.ts';
 import { configureReports, openReports } from './reports.ts';
 import { SdesKeys } from './sdes.ts';
@@ -143,6 +145,7 @@ function releaseSection(host: MediaHost, section: Section): void {
   if (pair && transport) {
     transport.dtls?.close();
     transport.reports = undefined;
+    transport.rates = undefined;
     host.rearm(transport);
     transport.dropKeys();
     host.transports.close(transport);
@@ -161,6 +164,7 @@ export function closeLeg(host: MediaHost, leg: Leg): void {
   if (bundle) {
     bundle.dtls?.close();
     bundle.reports = undefined;
+    bundle.rates = undefined;
     host.rearm(bundle);
     bundle.dropKeys();
     bundle.opaquePeer = undefined;
@@ -175,6 +179,7 @@ export function closeLeg(host: MediaHost, leg: Leg): void {
 export function applyRemote(host: MediaHost, call: Call, leg: Leg, input: RemoteInput): string | undefined {
   const { sd, role } = input;
   leg.remote = sd;
+  leg.extensions.learn(sd);
   leg.bundledMids = bundleOf(sd);
   const first = leg.sections.find((s) => s.active);
   if (!first) return undefined;
@@ -301,7 +306,7 @@ export function unwire(leg: Leg): void {
 }
 
 /** Connects the sections of both legs, and tells apart what one transport carries. */
-export function wire(call: Call): void {
+export function wire(host: MediaHost, call: Call): void {
   const [a, b] = [call.legs[0]!, call.legs[1] ?? call.legs[0]!];
   for (const [i, section] of a.sections.entries()) {
     const far = b.sections[i];
@@ -316,8 +321,12 @@ export function wire(call: Call): void {
   for (const leg of call.legs) {
     demultiplex(leg, call.other(leg));
     configureReports(leg, call.other(leg));
-    configureRepair(call, leg);
+    configureRepair(host, call, leg);
     applyBlocks(call, leg);
+  }
+  for (const leg of call.legs) {
+    configureRates(host, call, leg);
+    configureFeedback(leg);
   }
 }
 

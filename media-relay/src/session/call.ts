@@ -3,6 +3,9 @@ import type { Leg } from './leg.ts';
 /** A leg's peer has pressed a key; `count` of them so far. */
 export type OnKey = (call: Call, leg: Leg, press: { readonly key: string; readonly count: number }) => void;
 
+/** The far side of a leg's peer wants a key frame, and the peer may understand INFO only (RFC 5168). */
+export type OnKeyFrameWish = (call: Call, leg: Leg) => void;
+
 /** Two legs, or one with its own echo. */
 export class Call {
   readonly id: string;
@@ -26,6 +29,7 @@ export class Call {
   blocksMedia = false;
   blocksDtmf = false;
   onKey: OnKey | undefined;
+  onKeyFrameWish: OnKeyFrameWish | undefined;
   /** Why the path is not what was asked for, in words. */
   warning: string | undefined;
 

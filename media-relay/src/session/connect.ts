@@ -37,6 +37,7 @@ export function connectLeg(host: MediaHost, tag: string, from: Call, to: Call): 
       transport.dtls = undefined;
       transport.recovery = undefined;
       transport.repair = undefined;
+      transport.rates = undefined;
       transport.reports = undefined;
       transport.dropKeys();
       transport.secured = false;
@@ -44,7 +45,7 @@ export function connectLeg(host: MediaHost, tag: string, from: Call, to: Call): 
     } else if (from.opaque) secure(host, leg, transport);
   }
   leg.holds = false;
-  wire(to);
+  wire(host, to);
   return undefined;
 }
 

@@ -17,6 +17,7 @@ import {
 } from '@offhook/core';
 import type { RedFormat } from '../recovery/index.ts';
 import { type LegKind, parseProtocol, protocolOf, speaksWebRtc } from './kind.ts';
+import type { RateLines } from './rates.ts';
 import { addRed } from './red.ts';
 
 /** What we say of ourselves in one section. */
@@ -35,6 +36,8 @@ export interface LocalSection {
   readonly rtcpPort?: number;
   /** Sound goes as RED between this peer and us. */
   readonly red?: RedFormat;
+  /** What of rates is between this peer and us. */
+  readonly rates?: RateLines;
   /** Video payload types for which PLI may be said although the far side's protocol has no feedback. */
   readonly pictureLossTypes?: (payloadType: string) => boolean;
   /** Those that we send again ourselves when the peer asks, and ask for: the far side can't. */
@@ -94,6 +97,16 @@ const WEBRTC: ReadonlySet<string> = new Set([
   'simulcast',
   'x-google-flag',
 ]);
+/** Formats that feedback isn't said of: it is about what they carry. */
+const AUXILIARY: ReadonlySet<string> = new Set([
+  'rtx',
+  'red',
+  'ulpfec',
+  'flexfec-03',
+  'flexfec',
+  'telephone-event',
+  'cn',
+]);
 /** Redundancy and retransmission formats that a peer without feedback and SSRC groups can't use. */
 const WEBRTC_FORMATS: ReadonlySet<string> = new Set(['rtx', 'red', 'ulpfec', 'flexfec-03', 'flexfec']);
 
@@ -123,6 +136,7 @@ export function describe(far: SessionDescription, local: LocalDescription): Sess
   const isForeign = (a: SdpAttribute) =>
     ICE.has(a.name) ||
     DIRECTIONS.has(a.name) ||
+    (a.name === 'extmap' && local.sections.some((s) => s.rates)) || // those of the sections count
     (!local.opaque && (HOP.has(a.name) || a.name === 'group')) ||
     (!local.opaque && !isWebRtc(local) && WEBRTC.has(a.name));
   removeAttributes(sd, isForeign);
@@ -202,6 +216,7 @@ function ownSection(far: MediaDescription, local: LocalSection, toward: Directio
       if (local.pictureLossTypes(format)) addAttribute(m, 'rtcp-fb', `${format} nack pli`);
     }
   }
+  if (local.rates) addRates(m, local.rates);
   addIce(m, local);
   if (local.dtls) {
     addAttribute(m, 'fingerprint', local.dtls.fingerprint);
@@ -209,6 +224,22 @@ function ownSection(far: MediaDescription, local: LocalSection, toward: Directio
   }
   for (const { tag, suite, key } of local.cryptos) addAttribute(m, 'crypto', `${tag} ${suite} inline:${key}`);
   return m;
+}
+
+/** In place of the far peer's: extensions under this leg's numbers, feedback of this hop, retransmissions by us. */
+function addRates(m: MediaDescription, { extmaps, ends, feedback, rtx }: RateLines): void {
+  const isOver = (value = '') => ends.includes(value.slice(value.indexOf(' ') + 1).trim());
+  removeAttributes(m, ({ name, value }) => name === 'extmap' || (name === 'rtcp-fb' && isOver(value)));
+  for (const extmap of extmaps) addAttribute(m, 'extmap', extmap);
+  const media = rtpMaps(m).filter(({ encoding }) => !AUXILIARY.has(encoding.toLowerCase()));
+  for (const { payloadType } of media) {
+    for (const one of feedback) addAttribute(m, 'rtcp-fb', `${payloadType} ${one}`);
+  }
+  for (const { payloadType, original } of rtx) {
+    m.formats.push(String(payloadType));
+    addAttribute(m, 'rtpmap', `${payloadType} rtx/90000`);
+    addAttribute(m, 'fmtp', `${payloadType} apt=${original}`);
+  }
 }
 
 function addIce(m: MediaDescription, { ice }: LocalSection): void {

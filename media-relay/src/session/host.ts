@@ -1,4 +1,5 @@
 import type { Crypto, SocketAddress } from '@offhook/core';
+import type { RateCounters } from '../congestion/index.ts';
 import type { Transport } from '../forward/index.ts';
 import type { IceLite, MuxPort } from '../ice/index.ts';
 import type { DtlsCounters, DtlsFactory } from './dtls.ts';
@@ -24,6 +25,7 @@ export interface MediaHost {
   /** Whether this relay itself listens there: what is sent there comes round again. */
   readonly isRelayPort: (at: SocketAddress) => boolean;
   readonly addressCounters: AddressCounters;
+  readonly rateCounters: RateCounters;
   readonly transports: TransportTable;
   readonly openSrtp: OpenSrtp;
   readonly dtlsCounters: DtlsCounters;

@@ -3,8 +3,10 @@ import type { UdpPort } from '@offhook/core/node';
 import { MediaPath, type Transport } from '../forward/index.ts';
 import type { IceSession } from '../ice/index.ts';
 import type { RedFormat } from '../recovery/index.ts';
+import { ExtensionIds } from './extensions.ts';
 import type { RtpInterface } from './interfaces.ts';
 import type { LegKind } from './kind.ts';
+import type { RateLines } from './rates.ts';
 import type { SdesKeys } from './sdes.ts';
 
 /** An even RTP port and the odd RTCP port behind it. */
@@ -26,6 +28,8 @@ export class Section extends MediaPath {
   claims: readonly number[] = [];
   /** RED as we offered or answered it to this peer; none where the far side has it itself or can't use it. */
   red: RedFormat | undefined;
+  /** What we last offered or answered to this peer for the sake of rates. */
+  rates: RateLines | undefined;
   /** The peer offered or accepted rtcp-mux. */
   remoteMux = false;
   /** What an offer decided on our answer's rtcp-mux; undefined: as the far peer answers. */
@@ -55,6 +59,8 @@ export class Leg {
   originId: string | undefined;
   originVersion = 0;
   lastDescription = '';
+  /** Identifiers of header extensions between the peer and us. */
+  readonly extensions = new ExtensionIds();
   /** Where the peer's signalling came from, an IP address. */
   receivedFrom: string | undefined;
   trustAddress = false;

@@ -14,6 +14,7 @@ import { describe, type LocalDescription, type LocalSection } from './describe.t
 import type { MediaHost } from './host.ts';
 import { speaksWebRtc } from './kind.ts';
 import type { Leg, Section } from './leg.ts';
+import { planRates } from './rates.ts';
 import { planRed } from './red.ts';
 import type { DescribeRequest, ReplacedPart } from './request.ts';
 import { allowedSuites, SdesKeys } from './sdes.ts';
@@ -34,6 +35,7 @@ export function writeLocal(
   const { request, role } = options;
   const far = asAsked(options.far, request);
   planRed(call, leg, { far, role });
+  planRates(call, leg, { far, role });
   const sections = leg.sections.map((section) => localSection(host, call, leg, { section, request, role }));
   const sharing = leg.kind.ice
     ? leg.sections.filter(
@@ -140,6 +142,7 @@ function localSection(
     cryptos: section.active && kind.security === 'sdes' ? cryptos(host, call, leg, { section, request, role }) : [],
     rtcpMux,
     red: section.red,
+    rates: section.rates,
     rtcpPort: pair && saysRtcpPort({ request, role }, rtcpMux) ? pair.rtcp.local.port : undefined,
     pictureLossTypes: kind.ice && kind.feedback ? canSay('nack pli', leg, section, role) : undefined,
     retransmittedTypes: speaksWebRtc(kind) && !call.echo ? canSay('nack', leg, section, role) : undefined,

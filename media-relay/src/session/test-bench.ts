@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hex, isSdpError, parseSdp } from '@offhook/core';
 import { nodeCrypto, type UdpPort } from '@offhook/core/node';
+import { noRates } from '../congestion/index.ts';
 import type { Transport } from '../forward/index.ts';
 import { IceLite, MuxPort } from '../ice/index.ts';
 import { SrtpContext } from '../srtp/index.ts';
@@ -67,6 +68,7 @@ export class Bench {
         address === '192.0.2.2' &&
         [...this.attached.keys()].some((p) => p.rtp.local.port === port || p.rtcp.local.port === port),
       addressCounters: this.addressCounters,
+      rateCounters: noRates(),
       transports: this.transports,
       openSrtp: (keys, direction) => {
         if (direction === 'protect') this.senderKeys.push(hex(keys.key));

@@ -514,6 +514,30 @@ test('requests for calls that don’t exist get 481, old ones 500; INFO goes to 
   s.assertNothingLeft();
 });
 
+test('a phone that asks for a picture by INFO is helped by the relay; where that can’t, the INFO passes', () => {
+  const words =
+    '<media_control><vc_primitive><to_encoder><picture_fast_update/></to_encoder></vc_primitive></media_control>';
+  const body = { type: 'application/media_control+xml', bytes: words };
+  for (const sendsNoPictures of [false, true]) {
+    const s = stage({ sendsNoPictures });
+    const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+    bob.register();
+    const { ok } = established(alice, bob);
+    s.ng.length = 0;
+    alice.within(ok, 'INFO', { cseq: 2, body });
+    const asked = s.ng.filter((m) => m.command === 'key-frame');
+    assert.equal(asked.length, 1);
+    const passed = bob.take();
+    if (sendsNoPictures) bob.answer(passed[0]!, 415);
+    else assert.deepEqual(passed, []);
+    assert.deepEqual(alice.seen(), [sendsNoPictures ? '415 INFO' : '200 INFO']);
+    alice.within(ok, 'INFO', { cseq: 3, body: { ...body, bytes: '<media_control/>' } });
+    assert.equal(bob.take().length, 1, 'something else');
+    alice.within(ok, 'BYE', { cseq: 9 });
+    bob.take();
+  }
+});
+
 test('who may speak for whom: the session’s own account only', () => {
   const s = stage();
   const alice = s.phone('alice');

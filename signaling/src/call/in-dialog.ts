@@ -1,4 +1,4 @@
-import { createResponse, type SipMessage } from '@offhook/core';
+import { createResponse, type SipMessage, text } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import { type Call, type Leg, otherLeg, spoken } from './call.ts';
 import { type Credentials, credentialsFor, isChallenge, statusFor } from './challenge.ts';
@@ -6,6 +6,7 @@ import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } f
 import { changeByCaller } from './early-change.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, carryAnswer, sdpOf } from './exchange.ts';
+import { keyFrameCommand } from './media.ts';
 import { giveUp, tearDown } from './outcome.ts';
 import { startRenegotiation } from './renegotiate.ts';
 import { agreeAsServer, refuseInterval } from './session-timer.ts';
@@ -124,9 +125,38 @@ export function passOn(context: CallContext, leg: Leg, got: InDialog, nowMs: num
     context.respond(id, refusal(message, 415, words, leg.tag), nowMs);
     return;
   }
+  if (askForPicture(context, { leg, other, got }, nowMs)) return;
+  passAsItIs(context, { from: leg, to: other, got }, nowMs);
+}
+
+/**
+ * A phone that wants a key frame (RFC 5168): where our relay is between, it asks the other side in the way that side knows, for
+ * browsers know nothing of INFO. False where it can't.
+ */
+function askForPicture(
+  context: CallContext,
+  { leg, other, got }: { leg: Leg; other: Leg; got: InDialog },
+  nowMs: number,
+): boolean {
+  const { message, id } = got;
+  const { call } = leg;
+  const isRequest = /^application\/media_control\+xml\b/i.test(message.contentType ?? '') && message.method === 'INFO';
+  if (!isRequest || !/<picture_fast_update\b/.test(text(message.body)) || !context.options.relayOffers('key-frame')) {
+    return false;
+  }
+  if (call.ngCallId === undefined || call.isUnrelayed) return false;
+  context.media(call, keyFrameCommand({ ngCallId: call.ngCallId, tag: other.mediaTag }), nowMs, (result, now) => {
+    if ('error' in result) passAsItIs(context, { from: leg, to: other, got }, now);
+    else context.respond(id, createResponse(message, 200, undefined, { toTag: leg.tag }), now);
+  });
+  return true;
+}
+
+function passAsItIs(context: CallContext, what: { from: Leg; to: Leg; got: InDialog }, nowMs: number): void {
+  const { message } = what.got;
   const body =
     message.body.length > 0 ? { type: message.header('content-type') ?? 'text/plain', bytes: message.body } : undefined;
-  carry(context, { from: leg, to: other, got, body }, nowMs);
+  carry(context, { ...what, body }, nowMs);
 }
 
 function carry(

@@ -188,6 +188,11 @@ export function connectCommand(o: { ngCallId: string; fromNgCallId: string; tag:
   return { command: 'connect', 'call-id': o.ngCallId, 'from-call-id': o.fromNgCallId, 'from-tag': o.tag };
 }
 
+/** Our own verb: that peer is asked for a key frame in the way it knows. */
+export function keyFrameCommand(o: { ngCallId: string; tag: string }): NgDictionary {
+  return { command: 'key-frame', 'call-id': o.ngCallId, 'from-tag': o.tag };
+}
+
 export function deleteCommand(ngCallId: string): NgDictionary {
   return { command: 'delete', 'call-id': ngCallId };
 }

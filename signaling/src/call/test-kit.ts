@@ -39,6 +39,8 @@ export const VIDEO = `${OFFER}m=video 4002 RTP/AVP 96\r\n`;
 export function stage(
   options: {
     relayIsDown?: boolean;
+    /** Nobody sends pictures, so that nobody can be asked for a key frame. */
+    sendsNoPictures?: boolean;
     limits?: Partial<CallLimits>;
     seed?: number;
     settings?: Readonly<Record<string, Partial<UserSettings>>>;
@@ -129,10 +131,15 @@ export function stage(
   const reply = (message: NgDictionary): NgDictionary => {
     const callId = String(message['call-id']);
     if (message.command === 'ping')
-      return { result: 'pong', 'offhook-verbs': ['echo', 'connect'], 'offhook-instance': `${instance}` };
+      return { result: 'pong', 'offhook-verbs': ['echo', 'connect', 'key-frame'], 'offhook-instance': `${instance}` };
     ng.push(message);
     if (message.command === 'query')
       return alive.has(callId) ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
+    if (message.command === 'key-frame') {
+      return relayLegs.get(callId)?.has(String(message['from-tag'])) && !options.sendsNoPictures
+        ? { result: 'ok' }
+        : { result: 'error', 'error-reason': 'that peer sends no pictures' };
+    }
     if (message.command === 'delete') {
       alive.delete(callId);
       relayLegs.delete(callId);
@@ -245,7 +252,14 @@ export function stage(
       within: (
         of: SipMessage,
         method: string,
-        over: { cseq: number; sdp?: string; branch?: string; tag?: string; headers?: [string, string][] },
+        over: {
+          cseq: number;
+          sdp?: string;
+          body?: { type: string; bytes: string };
+          branch?: string;
+          tag?: string;
+          headers?: [string, string][];
+        },
       ) => {
         const mine = of.kind === 'response';
         return self.send(
@@ -257,7 +271,7 @@ export function stage(
             callId: of.callId,
             cseq: over.cseq,
             headers: [['Contact', self.contact], ...(over.headers ?? [])],
-            body: over.sdp === undefined ? undefined : { type: 'application/sdp', bytes: over.sdp },
+            body: over.sdp === undefined ? over.body : { type: 'application/sdp', bytes: over.sdp },
           })
             .set('max-forwards', 70)
             .prepend(
