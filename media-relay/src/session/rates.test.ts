@@ -84,6 +84,8 @@ test('a browser that calls a video phone: its hop has feedback, REMB and RTX; th
   ]);
   assert.match(toA, /^m=video \d+ UDP\/TLS\/RTP\/SAVPF 96 97\r/);
   assert.deepEqual(rates(bench), [[true], [false, true]]);
+  const undone = bench.book.find('call')!.legs.map((leg) => leg.transports().at(-1)!.rates!.rtx !== undefined);
+  assert.deepEqual(undone, [true, false], 'retransmissions of the browser alone');
   bench.end();
 });
 

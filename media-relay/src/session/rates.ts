@@ -84,7 +84,8 @@ export function configureRates(host: MediaHost, call: Call, leg: Leg): void {
       extensions,
       form: pictures && formOf(pictures.own),
       countsSound: sound !== undefined && numbered.includes(sound),
-      rtx: pictures && receiverOf(transport.rates.rtx, pictures.own, pictures.others),
+      rtx:
+        pictures && speaksWebRtc(leg.kind) ? receiverOf(transport.rates.rtx, pictures.own, pictures.others) : undefined,
       repair: transport.repair,
     });
   }
