@@ -33,6 +33,9 @@ test('between two browsers with pictures feedback and numbers are those of each 
   assert.deepEqual(rates(bench), [[true], [true]]);
   const [a, b] = bench.book.find('call')!.legs;
   assert.deepEqual([a!.bundle!.repair!.sendsRtx, b!.bundle!.repair!.sendsRtx], [true, true]);
+  bench.offer('a', golden('chromium-av-offer').replace(/m=video \d+/, 'm=video 0'), WEBRTC);
+  bench.answer('a', 'b', golden('chromium-av-answer').replace(/m=video \d+/, 'm=video 0'));
+  assert.deepEqual(rates(bench), [[false], [false]], 'pictures are over');
   bench.end();
 });
 
