@@ -140,6 +140,19 @@ test('what is sent carries rising numbers, in place or in a header that grows; w
   assert.equal(hop.send(long, 11).length, long.length, 'no room for it');
 });
 
+test("numbers begin where the sender's are, so that the receiver sees no jump", () => {
+  const far = new Hop();
+  const hop = new Hop();
+  for (let i = 0; i < 3; i++) far.send(picture(i), i);
+  const packets = [3, 4, 5].map((i) => far.send(picture(i), i));
+  assert.deepEqual(packets.map(sequenceOf), [65_533, 65_534, 65_535]);
+  assert.deepEqual(
+    packets.map((packet) => sequenceOf(hop.send(packet, 10))),
+    [65_533, 65_534, 65_535],
+  );
+  assert.equal(sequenceOf(hop.send(picture(6), 11)), 0);
+});
+
 test('an element of another length under our identifier is taken out, and a number put in its place', () => {
   const hop = new Hop();
   const colliding = new Uint8Array([

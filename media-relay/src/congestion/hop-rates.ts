@@ -3,6 +3,7 @@ import {
   findRtpExtension,
   mapRtpExtensions,
   readTransportSequence,
+  readU16,
   rtpExtensionData,
   rtpExtensionLength,
   rtpHeaderLength,
@@ -131,10 +132,7 @@ export class HopRates implements FeedbackTap {
     if (settings.sequenceId === 0) {
       this.#log = undefined;
       this.#control = undefined;
-    } else {
-      this.#log ??= new ArrivalLog(this.#reports.ssrc);
-      this.#control ??= new GoogleCongestionControl({ firstSequence: this.#random16, maxBps: MAX_BPS });
-    }
+    } else this.#log ??= new ArrivalLog(this.#reports.ssrc);
     this.requests.setForm(settings.form);
   }
 
@@ -182,7 +180,6 @@ export class HopRates implements FeedbackTap {
   #number(bytes: Uint8Array, offset: number, length: number, use: PacketUse, nowMs: number): number {
     const { id } = this.#element;
     if (id === 0) return length;
-    const control = this.#control!;
     let out = length;
     const header = rtpHeaderLength(bytes, offset, length);
     if (header < 0) return length;
@@ -193,6 +190,7 @@ export class HopRates implements FeedbackTap {
       at = -1;
     }
     if (!isAgreed) return length;
+    const control = this.#control ?? this.#begin(at < 0 ? -1 : readU16(bytes, rtpExtensionData(bytes, offset, at)));
     if (at < 0) {
       out = this.#makeRoom(bytes, offset, length, header);
       if (out === length) return length;
@@ -202,6 +200,16 @@ export class HopRates implements FeedbackTap {
     const sequence = control.handleSent(use, out + TAG_BYTES, nowMs);
     writeU16(bytes, rtpExtensionData(bytes, offset, at), sequence);
     return out;
+  }
+
+  /**
+   * Our numbers go on where the sender's are: before there were pictures those have passed from end to end, and a jump would make
+   * the receiver tell of thousands of packets that were lost.
+   */
+  #begin(theirs: number): GoogleCongestionControl {
+    const firstSequence = theirs < 0 ? this.#random16 : theirs;
+    this.#control = new GoogleCongestionControl({ firstSequence, maxBps: MAX_BPS });
+    return this.#control;
   }
 
   /** Puts an empty element into a header that has none, behind the packet's beginning; the new length, or the old one without room. */
@@ -239,7 +247,8 @@ export class HopRates implements FeedbackTap {
   }
 
   #learn(bytes: Uint8Array, at: number, nowMs: number): void {
-    if (this.#control === undefined || !this.#control.handleFeedback(bytes, at, nowMs)) {
+    if (this.#control === undefined && this.#element.id !== 0) return; // about what passed before there were pictures
+    if (!this.#control?.handleFeedback(bytes, at, nowMs)) {
       this.#counters.badFeedback++;
       return;
     }

@@ -11,6 +11,8 @@ import {
   rtcpEnd,
   rtcpMediaSsrc,
   rtcpType,
+  rtpSequence,
+  rtpSsrc,
 } from '@offhook/core';
 import { rtp } from '../test-kit.ts';
 import type { KeyFrameSupport } from './key-frame-requests.ts';
@@ -96,6 +98,31 @@ test('what a peer asks for is sent as it was sent, once a round trip; what it na
     true,
     'no longer ours',
   );
+});
+
+test('retransmissions as RTX go on with their numbers, also when pictures were gone in between', () => {
+  const sequences = new Map<number, number>();
+  const payloadTypes = new Uint8Array(128);
+  payloadTypes[96] = 97;
+  const settings = { payloadTypes: [96], nack: true, keyFrames: PLI };
+  const to = new Uint8Array(1500);
+  const numbers: number[] = [];
+  for (const [round, ssrc] of [71, 72, 71].entries()) {
+    const peer = new VideoRepair(sequences);
+    peer.configure({ ...settings, rtx: { ssrc, payloadTypes } }, 500 * round + 65_535);
+    for (let i = 0; i < 3; i++) {
+      const bytes = picture(7, i);
+      peer.keep(bytes, 0, bytes.length, 0);
+    }
+    take(peer, (w) => w.nack(1, 7, [1]), 10);
+    assert.equal(peer.resend(to, { nowMs: 10, rttMs: 40 }), picture(7, 1).length + 2);
+    assert.deepEqual([rtpSsrc(to, 0), to[1]], [ssrc, 97]);
+    numbers.push(rtpSequence(to, 0));
+    assert.ok(peer.pad(200, to) > 0 && rtpSequence(to, 0) === ((numbers.at(-1)! + 1) & 0xffff));
+    peer.close();
+    assert.equal(peer.pad(200, to), 0);
+  }
+  assert.deepEqual(numbers, [65_535, (500 + 65_535) & 0xffff, 1]);
 });
 
 test('gaps are asked for with the next packets; a gap beyond hope becomes a wish for a key frame', () => {

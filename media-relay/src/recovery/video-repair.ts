@@ -52,7 +52,7 @@ export class VideoRepair {
   #keptSsrc = -1;
   #rtx: RtxStream | undefined;
   /** The next number of each RTX stream that was sent: SRTP may not use one twice. */
-  readonly #rtxSequences = new Map<number, number>();
+  readonly #rtxSequences: Map<number, number>;
   #gaps: NackGenerator | undefined;
   #gapsSsrc = -1;
   #wanted = 0;
@@ -62,6 +62,11 @@ export class VideoRepair {
   #toldMs = Number.NEGATIVE_INFINITY;
   /** A key frame is wanted of a peer that may know no RTCP feedback: signalling can ask for it by INFO (RFC 5168). */
   onKeyFrameWish: (() => void) | undefined;
+
+  /** @param rtxSequences the next number of each RTX stream, for as long as the keys live. */
+  constructor(rtxSequences = new Map<number, number>()) {
+    this.#rtxSequences = rtxSequences;
+  }
 
   /** @param random 16 bits, where a stream of RTX begins. */
   configure({ payloadTypes, nack, keyFrames, rtx, isMute }: VideoRepairSettings, random = 0): void {
@@ -79,6 +84,11 @@ export class VideoRepair {
     this.#keptSsrc = -1;
     this.#gaps = undefined;
     this.#gapsSsrc = -1;
+  }
+
+  /** Pictures are over, for now perhaps. */
+  close(): void {
+    this.#useRtx(undefined, 0);
   }
 
   #useRtx(rtx: RtxStream | undefined, random: number): void {

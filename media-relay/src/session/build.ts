@@ -302,7 +302,10 @@ function claim(host: MediaHost, section: Section, named: readonly SocketAddress[
 /** Nothing passes to or from that leg: another fork branch has taken its place. */
 export function unwire(leg: Leg): void {
   for (const section of leg.sections) section.peer = undefined;
-  for (const transport of leg.transports()) transport.opaquePeer = undefined;
+  for (const transport of leg.transports()) {
+    transport.opaquePeer = undefined;
+    transport.rates?.connect(undefined);
+  }
 }
 
 /** Connects the sections of both legs, and tells apart what one transport carries. */

@@ -56,6 +56,9 @@ function leave(call: Call, leg: Leg): void {
   if (call.offerer === leg) call.offerer = empty;
   for (const other of call.legs) {
     for (const section of other.sections) section.peer = undefined;
-    for (const transport of other.transports()) transport.opaquePeer = undefined;
+    for (const transport of other.transports()) {
+      transport.opaquePeer = undefined;
+      transport.rates?.connect(undefined);
+    }
   }
 }

@@ -61,6 +61,8 @@ export class Leg {
   lastDescription = '';
   /** Identifiers of header extensions between the peer and us. */
   readonly extensions = new ExtensionIds();
+  /** The next number of each stream of retransmissions that was sent to the peer. */
+  readonly rtxSequences = new Map<number, number>();
   /** Where the peer's signalling came from, an IP address. */
   receivedFrom: string | undefined;
   trustAddress = false;

@@ -33,6 +33,9 @@ test('between two browsers with pictures feedback and numbers are those of each 
   assert.deepEqual(rates(bench), [[true], [true]]);
   const [a, b] = bench.book.find('call')!.legs;
   assert.deepEqual([a!.bundle!.repair!.sendsRtx, b!.bundle!.repair!.sendsRtx], [true, true]);
+  bench.offer('a', golden('chromium-av-offer').replace(/m=video \d+/, 'm=video 0'), WEBRTC);
+  bench.answer('a', 'b', golden('chromium-av-answer').replace(/m=video \d+/, 'm=video 0'));
+  assert.deepEqual(rates(bench), [[false], [false]], 'pictures are over');
   bench.end();
 });
 
@@ -84,6 +87,8 @@ test('a browser that calls a video phone: its hop has feedback, REMB and RTX; th
   ]);
   assert.match(toA, /^m=video \d+ UDP\/TLS\/RTP\/SAVPF 96 97\r/);
   assert.deepEqual(rates(bench), [[true], [false, true]]);
+  const undone = bench.book.find('call')!.legs.map((leg) => leg.transports().at(-1)!.rates!.rtx !== undefined);
+  assert.deepEqual(undone, [true, false], 'retransmissions of the browser alone');
   bench.end();
 });
 

@@ -67,7 +67,7 @@ export function configureRates(host: MediaHost, call: Call, leg: Leg): void {
     // A phone's elements mean nothing here: there is one number that is looked at, and what stands there is replaced.
     const needsMap = speaksWebRtc(leg.kind) && speaksWebRtc(far.kind) && agreed.length > 0;
     const extensions = needsMap ? mapTo(leg, far, pictures !== undefined) : undefined;
-    if (call.opaque || call.echo || !transport.reports || (!pictures && !extensions && !transport.rates)) {
+    if (call.opaque || call.echo || !transport.reports || (!pictures && !extensions)) {
       forget(host, transport);
       continue;
     }
@@ -84,7 +84,8 @@ export function configureRates(host: MediaHost, call: Call, leg: Leg): void {
       extensions,
       form: pictures && formOf(pictures.own),
       countsSound: sound !== undefined && numbered.includes(sound),
-      rtx: pictures && receiverOf(transport.rates.rtx, pictures.own, pictures.others),
+      rtx:
+        pictures && speaksWebRtc(leg.kind) ? receiverOf(transport.rates.rtx, pictures.own, pictures.others) : undefined,
       repair: transport.repair,
     });
   }

@@ -17,10 +17,11 @@ export function configureRepair(host: MediaHost, call: Call, leg: Leg): void {
     const own = section && leg.remote?.media[section.index];
     const others = section && far.remote?.media[section.index];
     if (call.opaque || call.echo || !transport.reports || !own || !others) {
+      transport.repair?.close();
       transport.repair = undefined;
       continue;
     }
-    transport.repair ??= new VideoRepair();
+    transport.repair ??= new VideoRepair(leg.rtxSequences);
     const says = (feedback: string) => saysFeedback(own, feedback);
     transport.repair.onKeyFrameWish = () => call.onKeyFrameWish?.(call, leg);
     const endsHere = speaksWebRtc(far.kind) || attributes(others, 'rtcp-fb').length === 0;
