@@ -29,6 +29,8 @@ after(() => stage?.close());
 /** A relay that Kamailio can drive, whichever it is. */
 interface Relay {
   readonly ngPort: number;
+  /** Where Kamailio speaks the same over WebSocket. */
+  readonly webSocketPort?: number;
   stop(): Promise<void>;
 }
 
@@ -53,7 +55,11 @@ async function callThrough(relay: Relay): Promise<void> {
   const port = stage.freePorts();
   await using kamailio = await Kamailio.run(
     join(stage.folder, `controller-${port}`),
-    relayController({ port, ngPort: relay.ngPort }),
+    relayController(
+      relay.webSocketPort === undefined
+        ? { port, ngPort: relay.ngPort }
+        : { port, ngPort: relay.webSocketPort, ngOver: 'ws' },
+    ),
   );
   using ng = await NgClient.open(relay.ngPort);
   const [alice, bob] = await Promise.all([phone('sdes-alice', port, 'mediaenc=srtp-mand'), phone('bob', port, '')]);
@@ -84,29 +90,36 @@ async function callThrough(relay: Relay): Promise<void> {
   }
 }
 
-test('Kamailio leads a call between a phone with SRTP and one without through our relay', { skip }, async () => {
-  const part = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
+for (const over of ['UDP', 'WebSocket'] as const) {
+  test(`Kamailio leads a call between a phone with SRTP and one without through our relay, by NG over ${over}`, {
+    skip: skip || (over === 'WebSocket' && !existsSync(join(MODULES, 'lwsc.so')) && "not installed: kamailio's lwsc"),
+  }, async () => {
+    const part = await startMediaRelay({
+      // Kamailio's lwsc names the relay's host as its origin.
+      ng: { address: '127.0.0.1', port: 0, webSocketPort: 0, allowedOrigins: ['http://127.0.0.1'] },
+      mux: { addresses: ['127.0.0.1'], port: 0 },
+      rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
+      mediaTimeoutS: 60,
+    });
+    const { ng, ngWebSocket } = part.ports;
+    try {
+      const webSocketPort = over === 'WebSocket' ? ngWebSocket! : undefined;
+      await callThrough({ ngPort: ng!, webSocketPort, stop: () => part.stop() });
+      const m = part.metrics();
+      assert.deepEqual(
+        [
+          m.offhook_media_calls,
+          m.offhook_media_transports,
+          m.offhook_media_rtp_port_pairs,
+          m['offhook_media_ng_total{event="errors"}'],
+        ],
+        [0, 0, 0, 0],
+      );
+    } finally {
+      await part.stop();
+    }
   });
-  try {
-    await callThrough({ ngPort: part.ports.ng!, stop: () => part.stop() });
-    const m = part.metrics();
-    assert.deepEqual(
-      [
-        m.offhook_media_calls,
-        m.offhook_media_transports,
-        m.offhook_media_rtp_port_pairs,
-        m['offhook_media_ng_total{event="errors"}'],
-      ],
-      [0, 0, 0, 0],
-    );
-  } finally {
-    await part.stop();
-  }
-});
+}
 
 test("the same call through Debian's rtpengine, driven by the same script", {
   skip: skip || lacking('rtpengine'),

@@ -19,7 +19,7 @@ export const PEERS = [
   { command: 'rtpengine', package: 'rtpengine-daemon', use: 'media relay peer' },
   {
     command: 'kamailio',
-    package: 'kamailio kamailio-websocket-modules kamailio-tls-modules kamailio-outbound-modules',
+    package: 'kamailio kamailio-websocket-modules kamailio-lwsc-modules kamailio-tls-modules kamailio-outbound-modules',
     use: 'SIP provider and edge proxy',
   },
   { command: 'ip', package: 'iproute2', use: 'network namespaces' },

@@ -38,7 +38,7 @@ const GROUPS: Readonly<Record<string, readonly Pairing[]>> = {
     { from: 'linphone', to: 'baresip with SDES' },
     { from: 'baresip', to: 'linphone with DTLS-SRTP' },
     { from: 'baresip with SDES', to: 'linphone with SDES' },
-    { from: 'linphone with SDES', to: 'baresip with DTLS-SRTP' },
+    { from: 'linphone with SDES', to: 'baresip with DTLS-SRTP', isCalledAgain: true },
     { from: 'baresip with DTLS-SRTP', to: 'linphone with DTLS-SRTP' },
     { from: 'linphone with DTLS-SRTP', to: 'baresip' },
     { from: 'linphone with DTLS-SRTP', to: 'linphone with SDES' },

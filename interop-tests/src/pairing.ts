@@ -15,6 +15,8 @@ export interface Pairing {
   readonly from: Make;
   readonly to: Make;
   readonly meanwhile?: Change;
+  /** Its person has to answer twice: what it answered first could not be used. */
+  readonly isCalledAgain?: true;
   /** What the call's record says beside how it ended. */
   readonly note?: string;
 }

@@ -15,8 +15,10 @@ event_route[xhttp:request] {
 export interface ControllerOptions {
   /** Its SIP port on 127.0.0.1. */
   readonly port: number;
-  /** Of the relay's NG protocol, over UDP on loopback. */
+  /** Of the relay's NG protocol, on loopback. */
   readonly ngPort: number;
+  /** It is spoken over that (default: UDP). Over WebSocket by Kamailio's module lwsc. */
+  readonly ngOver?: 'udp' | 'ws';
   /** Where browsers come by `ws://127.0.0.1:<port>`. */
   readonly webSocketPort?: number;
 }
@@ -26,8 +28,13 @@ export interface ControllerOptions {
  * documentation shows: an offer for each branch, named apart, an answer for each reply with SDP, a delete at the end. Whoever
  * is called as `sdes-…` is offered SRTP, everybody else plain RTP; browsers call, over WebSocket.
  */
-export function relayController({ port, ngPort, webSocketPort }: ControllerOptions): string {
-  const modules = webSocketPort === undefined ? NEEDED : [...NEEDED, 'xhttp', 'websocket'];
+export function relayController({ port, ngPort, ngOver = 'udp', webSocketPort }: ControllerOptions): string {
+  const modules = [
+    ...(ngOver === 'ws' ? ['lwsc'] : []),
+    ...NEEDED,
+    ...(webSocketPort === undefined ? [] : ['xhttp', 'websocket']),
+  ];
+  const relay = ngOver === 'ws' ? `ws://127.0.0.1:${ngPort}/ng` : `udp:127.0.0.1:${ngPort}`;
   return `#!KAMAILIO
 debug=2
 log_stderror=yes
@@ -41,7 +48,8 @@ mpath="${MODULES}"
 ${modules.map((name) => `loadmodule "${name}.so"`).join('\n')}
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "gruu_enabled", 0)
-modparam("rtpengine", "rtpengine_sock", "udp:127.0.0.1:${ngPort}")
+${ngOver === 'ws' ? 'modparam("rtpengine", "wsapi", "lwsc")' : ''}
+modparam("rtpengine", "rtpengine_sock", "${relay}")
 modparam("rtpengine", "extra_id_pv", "$avp(branch)")
 modparam("rtpengine", "queried_nodes_limit", 1)
 

@@ -138,6 +138,7 @@ async function call(pairing: Pairing, i: number, heard: Heard[]): Promise<void> 
   };
   await from.call(to.user);
   await to.answer();
+  if (pairing.isCalledAgain) await to.answer();
   await Promise.all([from.talks(), to.talks()]);
   await listen();
   if (pairing.meanwhile) {

@@ -16,7 +16,7 @@ import { addressOf, type Destination } from './destination.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, goesWithout, prove, SDP, sdpOf } from './exchange.ts';
 import { goOn, redirected } from './hunt.ts';
-import { concession, deleteCommand, type MediaProfile, otherProfiles } from './media.ts';
+import { concession, deleteCommand, isOfOtherKeys, type MediaProfile, profilesFor } from './media.ts';
 import { abandon, accept, endGivenUp, provisional, tearDown } from './outcome.ts';
 import { adoptEarly, answerOf, earlyDialog, takeProvisional } from './prack.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
@@ -27,7 +27,7 @@ const NOT_ACCEPTABLE: ReadonlySet<number> = new Set([415, 488, 606]);
 const MAX_STRAYS = 8;
 
 /** What a phone is offered after it has refused something else, and what may follow. */
-type Instead = Pick<Branch, 'otherProfiles' | 'conceded'> & { readonly profile: MediaProfile };
+type Instead = Pick<Branch, 'otherProfiles' | 'conceded'> & { readonly offered: MediaProfile };
 
 /** Calls one destination, by a branch with a media path of its own. */
 export function startBranch(
@@ -79,19 +79,19 @@ function newBranch(context: CallContext, call: Call, destination: Destination, i
     mediaTag: context.newTag(),
   });
   leg.line = outgoing;
-  leg.profile = instead?.profile;
+  leg.profile = instead?.offered;
   context.addLeg(leg);
   const ngCallId = nextPath(call);
-  const { otherProfiles = firstProfiles(context, call, leg), conceded } = instead ?? {};
-  const said = { otherProfiles, conceded };
+  const said = instead ?? firstProfiles(context, call, leg);
   return { call, ngCallId, leg, destination, state: 'offering', abandoned: false, strays: new Map(), ...said };
 }
 
 /** None where the phone gets the caller's own description, or makes the offer itself. */
-function firstProfiles(context: CallContext, call: Call, leg: Leg): Branch['otherProfiles'] {
+function firstProfiles(context: CallContext, call: Call, leg: Leg): Pick<Branch, 'offered' | 'otherProfiles'> {
   const offer = sdpOf(call.invite);
-  if (offer === undefined || goesWithout(context, call, call.a, leg)) return [];
-  return otherProfiles(leg, offer, context.options.encryption);
+  if (offer === undefined || goesWithout(context, call, call.a, leg)) return {};
+  const [offered, ...others] = profilesFor(leg, offer, context.options.encryption);
+  return { offered, otherProfiles: others };
 }
 
 /** The relay's name of one more media path of a call. */
@@ -179,7 +179,9 @@ function refused(
   if (!branch.abandoned) {
     if (branch.destination?.isNoWay(status) && elsewhere(context, branch, now)) return;
     const words = reasonWords(message) ?? '';
-    if (NOT_ACCEPTABLE.has(status) && offeredInstead(context, branch, { status, words, nowMs: now })) return;
+    // Never once somebody has heard it ring.
+    const profiles = NOT_ACCEPTABLE.has(status) && !branch.hasRung ? (branch.otherProfiles ?? []) : [];
+    if (offerInstead(context, branch, { status, words, profiles, nowMs: now })) return;
     if (status >= 300 && status < 400) redirected(context, branch, message, now);
   }
   fail(context, branch, refusedWith(message), reasonWords(message) ?? '', now);
@@ -194,19 +196,31 @@ function elsewhere(context: CallContext, branch: Branch, nowMs: number): boolean
   return true;
 }
 
-/** The same phone is offered media of another kind; never once somebody has heard it ring. */
-function offeredInstead(
+/** An answer with DTLS to SDES, as baresip 1.0 gives it, would be a call in silence: its phone is called anew, with DTLS. */
+function hangUpUnfit(context: CallContext, branch: Branch, nowMs: number): void {
+  const words = 'the answer’s keys are of another kind than the offer’s';
+  context.counters.countRefused(branch, 488, nowMs);
+  context.bye(branch.leg, words, nowMs);
+  branch.state = 'inviting';
+  const shown = branch.otherProfiles?.filter(({ protocol }) => protocol.includes('TLS')) ?? [];
+  if (!offerInstead(context, branch, { status: 488, words, profiles: shown, nowMs }))
+    fail(context, branch, 488, words, nowMs);
+}
+
+/** The same phone is offered the first of these; whether it is. */
+function offerInstead(
   context: CallContext,
   branch: Branch,
-  { status, words, nowMs }: { status: number; words: string; nowMs: number },
+  how: { status: number; words: string; profiles: readonly MediaProfile[]; nowMs: number },
 ): boolean {
+  const { status, words, nowMs } = how;
   const { destination, call, leg } = branch;
-  const [profile, ...rest] = branch.otherProfiles ?? [];
-  if (!destination || !profile || call.finalSent || branch.hasRung) return false;
+  const [offered, ...otherProfiles] = how.profiles;
+  if (!destination || !offered || call.finalSent) return false;
   branch.failure ??= { status, reason: words };
   close(context, branch, nowMs);
-  const conceded = concession(profile, { offer: sdpOf(call.invite) ?? '', who: leg.party, status });
-  startBranch(context, call, destination, nowMs, { profile, otherProfiles: rest, conceded });
+  const conceded = concession(offered, { offer: sdpOf(call.invite) ?? '', who: leg.party, status });
+  startBranch(context, call, destination, nowMs, { offered, otherProfiles, conceded });
   return true;
 }
 
@@ -270,6 +284,10 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
     context.bye(leg, sdp === undefined ? 'the answer has no session description' : 'answered elsewhere', now);
     branch.state = 'inviting';
     fail(context, branch, sdp === undefined ? 488 : 487, 'no session description in the answer', now);
+    return;
+  }
+  if (!call.lateOffer && isOfOtherKeys(branch.offered, sdp)) {
+    hangUpUnfit(context, branch, now);
     return;
   }
   learnAsClient(context, leg, message, now);

@@ -114,6 +114,8 @@ export interface Branch {
   toldMs?: number;
   /** Nobody wants it any more: cancelled, or another branch was quicker. */
   abandoned: boolean;
+  /** What its phone is offered; not told where it gets the caller's own description, and of a browser. */
+  readonly offered?: MediaProfile;
   /** What its phone may be offered when it refuses what it was; none left in the end. */
   readonly otherProfiles?: readonly MediaProfile[];
   /** What was given up so that its phone takes the call, for the record. */

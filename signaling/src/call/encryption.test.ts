@@ -98,6 +98,30 @@ test('a phone that refuses everything is asked once for each kind, and the calle
   s.assertNothingLeft();
 });
 
+test('a phone that answers SDES with a DTLS fingerprint is hung up and called again with DTLS', () => {
+  const { s, alice, bob } = desks();
+  alice.request('INVITE', { sdp: SECURE });
+  const invite = last(bob.take());
+  bob.answer(invite, 180);
+  const fingerprint = `a=fingerprint:sha-256 ${Array(32).fill('AB').join(':')}\r\n`;
+  const answer = `${ANSWER.replace('RTP/AVP', 'RTP/SAVP')}${fingerprint}`;
+  bob.answer(invite, 200, answer);
+  const [ack, bye, again] = bob.take();
+  assert.deepEqual([ack?.method, bye?.method, again?.method], ['ACK', 'BYE', 'INVITE']);
+  bob.answer(bye!, 200);
+  assert.deepEqual(kinds(s), ['RTP/SAVP', 'UDP/TLS/RTP/SAVPF']);
+  bob.answer(again!, 200, answer.replace('RTP/SAVP', 'UDP/TLS/RTP/SAVPF'));
+  const ok = last(alice.take());
+  assert.equal(ok.status, 200);
+  alice.within(ok, 'ACK', { cseq: 1 });
+  assert.deepEqual(bob.seen(), ['ACK']);
+  assert.equal(s.core.calls.calls()[0]?.note, undefined);
+  alice.within(ok, 'BYE', { cseq: 2 });
+  bob.answer(last(bob.take()), 200);
+  s.advance(40_000);
+  s.assertNothingLeft();
+});
+
 test('nothing else is offered to a browser, after ringing, after another refusal, or once the caller has gone', () => {
   const { s, alice } = desks();
   const web = phone(s, 'carol', 'ws');

@@ -100,15 +100,20 @@ function profileFor(to: MediaSide, sdp: string, encryption: Encryption): MediaPr
 }
 
 /**
- * What a phone that has refused the first description may be offered instead, one after the other. DTLS before SDES: there
+ * What a phone is offered, and what instead when it refuses that, one after the other. DTLS before SDES: there
  * are phones (baresip 1.0) that answer SDES with a fingerprint, and none known that takes DTLS for SDES. Nothing unencrypted
  * but in the end.
  */
-export function otherProfiles(to: MediaSide, sdp: string, encryption: Encryption): readonly MediaProfile[] {
+export function profilesFor(to: MediaSide, sdp: string, encryption: Encryption): readonly MediaProfile[] {
   if (to.profile || isBrowser(to)) return [];
-  const first = profileFor(to, sdp, encryption).protocol;
+  const first = profileFor(to, sdp, encryption);
   const others = [DTLS, SDES, SDES_WITH_FEEDBACK, ...(encryption === 'required' ? [] : [PLAIN])];
-  return others.filter(({ protocol }) => protocol !== first);
+  return [first, ...others.filter(({ protocol }) => protocol !== first.protocol)];
+}
+
+/** Whether a phone has answered with DTLS what was offered without: there is no way from one's keys to the other's. */
+export function isOfOtherKeys(offered: MediaProfile | undefined, answer: string): boolean {
+  return offered?.protocol.includes('TLS') === false && profileOf(answer)?.protocol.includes('TLS') === true;
 }
 
 /** What the record says when a phone was offered that in the end; undefined where the offerer had asked for no more. */
