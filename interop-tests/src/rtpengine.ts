@@ -23,6 +23,7 @@ export class Rtpengine implements AsyncDisposable {
     const child = spawn(
       'rtpengine',
       [
+        '--config-file=none', // Debian's opens ports that another rtpengine may have
         '--foreground',
         '--log-stderr',
         '--log-level=5',
