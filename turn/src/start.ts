@@ -1,13 +1,7 @@
 import { createHash } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { isLoopback, parseAddressRange, rangeText, type SocketAddress } from '@offhook/core';
-import {
-  certificateInWords,
-  nodeCrypto,
-  type RunningPart,
-  ServerCertificate,
-  systemRingProblem,
-} from '@offhook/core/node';
+import { certificateInWords, nodeCrypto, type RunningPart, ServerCertificate } from '@offhook/core/node';
 import type { TurnConfig } from './config.ts';
 import { addressProblems, turnConfigProblems } from './config-problems.ts';
 import { openHttp } from './http.ts';
@@ -74,7 +68,6 @@ export async function startTurn(
   const warnings = () => [...resourceWarnings(current), ...(certificate?.warning ? [certificate.warning] : [])];
   for (const words of warnings()) warn(`warning: ${words}`);
   const { listening } = workers;
-  const ringProblem = await systemRingProblem();
   const details = async () => {
     const { isDraining: _, drainsTo, ...status } = await workers.status();
     const at = (kind: string, list: readonly SocketAddress[]) =>
@@ -84,7 +77,7 @@ export async function startTurn(
       ...(drainsTo ? { drainsTo: `${drainsTo.address} port ${drainsTo.port}` } : {}),
       listeners: [...at('udp', listening.udp), ...at('tcp', listening.tcp), ...at('tls', listening.tls)],
       udp: listening.implementation,
-      ring: ringProblem === undefined ? 'on' : `off: ${ringProblem}`,
+      ring: listening.ring,
       ...(certificate ? { certificate: certificateInWords(certificate.facts) } : {}),
       warnings: warnings(),
     };

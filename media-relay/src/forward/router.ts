@@ -108,19 +108,18 @@ export class Router {
   #forward(t: Transport, bytes: Uint8Array, offset: number, length: number): number {
     const far = t.farOf(bytes, offset);
     if (far === undefined) return this.drop(t, 'unroutable');
-    const { port, remote } = far;
-    if (port === undefined || remote === undefined) return this.drop(t, 'unready');
+    const { port, remote, tx } = far;
+    if (port === undefined || remote === undefined || (far.secured && tx === undefined)) return this.drop(t, 'unready');
     if (far.sendBudget <= 0) return this.drop(t, 'unconfirmed');
-    far.spend();
     if (!t.secured && far.secured && !t.sequences.follow(bytes, offset)) return this.drop(t, 'restarted');
+    far.spend();
     if (t.ssrcMask !== 0) setRtpSsrc(bytes, offset, (rtpSsrc(bytes, offset) ^ t.ssrcMask) >>> 0);
     if (far.splice !== undefined) far.splice.follow(bytes, offset);
     let out = far.recovery === undefined ? length : far.recovery.send(bytes, offset, length);
     if (out > length) this.red.sent++;
     if (far.rates !== undefined) out = far.rates.send(bytes, offset, out, this.nowMs);
-    if (far.secured) {
-      if (far.tx === undefined) return this.drop(t, 'unready');
-      out = far.tx.protect(bytes, offset, out);
+    if (tx !== undefined) {
+      out = tx.protect(bytes, offset, out);
       if (out < 0) return this.drop(t, 'srtp');
     }
     far.repair?.sent(bytes, offset, out, this.nowMs);

@@ -1,5 +1,5 @@
 import type { SocketAddress } from '@offhook/core';
-import { gatherPackets, monotonicMs, nodeCrypto, type UdpDescriptor } from '@offhook/core/node';
+import { gatherPackets, monotonicMs, nodeCrypto, systemRingProblem, type UdpDescriptor } from '@offhook/core/node';
 import type { RelayPorts } from '../allocation/allocation-table.ts';
 import type { SharedMemory } from '../allocation/shared.ts';
 import type { UserFigures } from '../allocation/user-use.ts';
@@ -34,6 +34,8 @@ export interface WorkerSettings {
 export interface Listening extends TurnListen {
   /** How UDP is done: `mmsg` (batched) or `dgram`. */
   readonly implementation: string;
+  /** Whether io_uring serves several ports by one system call: `on`, or `off` and why. */
+  readonly ring: string;
 }
 
 export interface WorkerStatus {
@@ -46,9 +48,11 @@ export interface WorkerStatus {
 /** One thread's share of the server. Every method takes and answers plain data. */
 export class TurnWorker {
   readonly #shell: TurnShell;
+  readonly #ring: string;
 
-  private constructor(shell: TurnShell) {
+  private constructor(shell: TurnShell, ring: string) {
     this.#shell = shell;
+    this.#ring = ring;
   }
 
   static async open(settings: WorkerSettings): Promise<TurnWorker> {
@@ -61,12 +65,19 @@ export class TurnWorker {
       listen: (connections) =>
         openListeners({ listen, descriptors, certificate, connections, implementation, sharing, fixedPorts }),
     });
-    return new TurnWorker(shell);
+    const problem = await systemRingProblem();
+    return new TurnWorker(shell, problem === undefined ? 'on' : `off: ${problem}`);
   }
 
   listening(): Listening {
     const { udp, tcp, tls } = this.#shell.listeners;
-    return { udp: udp.map(({ local }) => local), tcp, tls, implementation: udp[0]?.implementation ?? 'none' };
+    return {
+      udp: udp.map(({ local }) => local),
+      tcp,
+      tls,
+      implementation: udp[0]?.implementation ?? 'none',
+      ring: this.#ring,
+    };
   }
 
   status(): WorkerStatus {

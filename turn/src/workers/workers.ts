@@ -81,6 +81,8 @@ export class Workers {
   /** Rejects in words when something can't be listened on. */
   static async start(options: WorkersOptions): Promise<Workers> {
     const { workers, listen, fixedPorts, implementation } = options;
+    // This loads the foreign calls in the main thread too, and it has to: loaded by a thread alone they go with it when it is
+    // terminated, and the process with them.
     const isBatched = implementation !== 'dgram' && (await batchedUdpProblem()) === undefined;
     const bound = workers > 1 && isBatched ? await bindAll(listen.udp, workers, fixedPorts) : [];
     const descriptors = Array.from({ length: workers }, (_, worker) => bound.map((all) => all[worker]!));

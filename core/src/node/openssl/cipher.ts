@@ -77,10 +77,13 @@ function keyed(f: CipherFunctions, cipher: number, key: Uint8Array, encrypt: 0 |
   const { bytes, address } = sharedMemory();
   bytes.set(key.subarray(0, 16), KEY_AT);
   const context = f.newContext();
-  live++;
   const isKeyed = f.init(context, cipher, 0, address + KEY_AT, address, encrypt) === 1;
   bytes.fill(0, KEY_AT, KEY_AT + 16);
-  if (!isKeyed) throw new Error('AES-128 is not available');
+  if (!isKeyed) {
+    f.freeContext(context);
+    throw new Error('AES-128 is not available');
+  }
+  live++;
   return context;
 }
 

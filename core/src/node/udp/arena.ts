@@ -1,6 +1,7 @@
 import { monotonicMs } from '../clock.ts';
 import { BATCH, HEADROOM, type ReceivedBatch, SLOT_BYTES } from './port.ts';
 import type { SystemRing } from './ring.ts';
+import type { RingReads } from './ring-reads.ts';
 
 /** Slots that receive; a loop turn that reads more flushes in between. */
 export const RX_SLOTS = 512;
@@ -33,6 +34,8 @@ export class PacketArena implements ReceivedBatch {
   nowMs = 0;
   /** Sends for several stagers by one system call, where the system has such a thing. */
   ring: SystemRing | undefined;
+  /** Reads for several ports by one system call, in the same way. */
+  reads: RingReads | undefined;
   /** The first `#stagedCount` are staged. Kept from turn to turn: an array whose length is set to 0 has to be allocated anew. */
   readonly #staged: (Stager | undefined)[] = [];
   #stagedCount = 0;
@@ -74,9 +77,10 @@ export class PacketArena implements ReceivedBatch {
   /** Sends everything staged. Reserved slots stay so: one may be about to be staged. */
   flushStaged(): void {
     const staged = this.#staged;
-    if (this.ring !== undefined && this.#stagedCount > 1) {
-      for (let i = 0; i < this.#stagedCount; i++) staged[i]!.queueSends?.(this.ring);
-      this.ring.submit();
+    const { ring } = this;
+    if (ring !== undefined && !ring.isBroken && this.#stagedCount > 1) {
+      for (let i = 0; i < this.#stagedCount; i++) staged[i]!.queueSends?.(ring);
+      ring.submit();
     }
     for (let i = 0; i < this.#stagedCount; i++) staged[i]!.settle();
     // a port that is closed is held no longer

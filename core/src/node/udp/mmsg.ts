@@ -87,11 +87,8 @@ class MmsgPort extends ReceiveSize implements UdpPort, ChunkSender, UdpStats {
     const watched = this.#onReadable !== undefined;
     this.#onReadable = handler;
     if (this.fd < 0 || watched === (handler !== undefined)) return;
-    const readiness = threadReadiness();
-    if (handler) {
-      readiness.reads = this.#vectors.reads;
-      readiness.watch(this.fd, this, this.#holdsProcess);
-    } else readiness.unwatch(this.fd);
+    if (handler) threadReadiness().watch(this.fd, this, this.#holdsProcess);
+    else threadReadiness().unwatch(this.fd);
   }
 
   queueReads(reads: RingReads): void {
@@ -111,12 +108,14 @@ class MmsgPort extends ReceiveSize implements UdpPort, ChunkSender, UdpStats {
     rx.count = 0;
     if (this.fd < 0) return 0;
     const slot = this.#slot;
-    const { reads } = this.#vectors;
+    const { reads } = rx;
     if (slot >= 0 && reads?.look === this.#look) {
       this.#slot = NOT_READ;
       const n = reads.received(slot, this.#asked);
       if (this.observe(n, this.#asked, gathering.pass)) gathering.mayHaveMore = true;
-      return this.#take(slot, n);
+      gathering.packets += n;
+      gathering.worth += n;
+      return this.#take(slot, this.#asked);
     }
     const first = rx.receiveSlots();
     const asked = this.#hasFew ? this.in(gathering.pass) : BATCH;
@@ -125,23 +124,23 @@ class MmsgPort extends ReceiveSize implements UdpPort, ChunkSender, UdpStats {
     if (this.#hasFew && this.observe(n, asked, gathering.pass)) gathering.mayHaveMore = true;
     if (n <= 0) return 0; // EAGAIN; an ICMP error that waited on the socket is cleared by this call
     rx.advance(n);
+    gathering.packets += n;
+    gathering.worth += n;
     return this.#take(first, n);
   }
 
-  /** Makes the `n` messages that were received into the slots from `first` on the batch. */
-  #take(first: number, n: number): number {
+  /** Makes what was received into the `slots` slots from `first` on the batch; a negative length is an error's number. */
+  #take(first: number, slots: number): number {
     const { rx } = this;
     const vector = this.#vectors.receive;
     const { words, view } = vector;
-    gathering.packets += n;
-    gathering.worth += n;
     const six = this.family === 6;
     let count = 0;
     let bytes = 0;
-    for (let i = 0; i < n; i++) {
-      const slot = first + i;
+    for (let slot = first; slot < first + slots; slot++) {
       const header = slot * HEADER_WORDS;
-      const length = words[header + 14]!;
+      const length = words[header + 14]! | 0;
+      if (length < 0) continue;
       words[header + 2] = SOCKADDR_BYTES; // value-result
       if ((words[header + 12]! & MSG_TRUNC) !== 0) {
         this.stats.oversize++;
@@ -298,7 +297,7 @@ function startRing(): string | undefined {
 }
 
 /** Why packets that three ports sent each other in a circle by the ring did not arrive as they were. */
-function ringExchangeProblem({ arena, reads }: PacketVectors): string | undefined {
+function ringExchangeProblem({ arena }: PacketVectors): string | undefined {
   const open = () => openMmsgPort({ address: '127.0.0.1', port: 0, burst: 'few' });
   const ports = [open(), open(), open()];
   try {
@@ -306,8 +305,9 @@ function ringExchangeProblem({ arena, reads }: PacketVectors): string | undefine
       port.send(new Uint8Array(10 + i).fill(i), UdpEndpoint.from(ports[(i + 1) % 3]!.local)!);
     arena.flushAll();
     const before = gathering.packets;
-    for (const port of ports) port.readWith(reads!);
-    reads!.submit();
+    const reads = arena.reads!;
+    for (const port of ports) port.readWith(reads);
+    reads.submit();
     for (const [i, port] of ports.entries()) {
       const sender = (i + 2) % 3;
       const { rx } = port;

@@ -1,4 +1,4 @@
-import { takeNoted } from './descriptors.ts';
+import { takeMapped, takeNoted } from './descriptors.ts';
 import type { UdpDescriptor, UdpPort, UdpPortOptions } from './port.ts';
 
 type Fast = typeof import('./mmsg.ts');
@@ -65,9 +65,11 @@ export async function closeUdpDescriptors(descriptors: readonly UdpDescriptor[])
 /** Closes what a thread had open that has ended and noted it in this memory (`noteDescriptors`); how many those were. */
 export async function closeLeftDescriptors(memory: SharedArrayBuffer): Promise<number> {
   const left = takeNoted(memory);
-  if (left.length === 0) return 0;
+  const mapped = takeMapped(memory);
+  if (left.length === 0 && mapped.length === 0) return 0;
   const { libc } = await import('./libc.ts');
   for (const fd of left) libc.close(fd);
+  for (const { address, bytes } of mapped) libc.munmap(address, bytes);
   return left.length;
 }
 

@@ -14,8 +14,6 @@ export class PacketVectors {
   readonly arena: PacketArena = threadArena();
   readonly receive = new MessageVector(SLOTS, { nameLength: SOCKADDR_BYTES });
   readonly send: SendPool;
-  /** Where there is io_uring, since `useRing`. */
-  reads: RingReads | undefined;
 
   /** Its descriptor is the process's, see `Readiness`. */
   readonly #giveUp = () => this.giveUpRing();
@@ -34,14 +32,14 @@ export class PacketVectors {
   useRing(): void {
     const ring = new SystemRing();
     this.arena.ring = ring;
-    this.reads = new RingReads(ring, this.receive);
+    this.arena.reads = new RingReads(ring, this.receive);
     if (!isMainThread) process.on('exit', this.#giveUp);
   }
 
   giveUpRing(): void {
     this.arena.ring?.close();
     this.arena.ring = undefined;
-    this.reads = undefined;
+    this.arena.reads = undefined;
     process.off('exit', this.#giveUp);
   }
 }

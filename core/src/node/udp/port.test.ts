@@ -43,7 +43,7 @@ for (const [way, whyNot] of Object.entries(WAYS)) {
   // only ports of few packets at a time are read together
   const openUdpPort = async (options: UdpPortOptions) => {
     if (way === 'mmsg') threadVectors().giveUpRing();
-    else if (way === 'ring' && !threadVectors().reads) threadVectors().useRing();
+    else if (way === 'ring' && !threadVectors().arena.reads) threadVectors().useRing();
     return openPort({ burst: way === 'ring' ? 'few' : 'many', ...options });
   };
   for (const address of ['127.0.0.1', '::1']) {

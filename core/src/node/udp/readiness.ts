@@ -60,8 +60,6 @@ class Readiness {
    */
   readonly #serveSoon = () => void setImmediate(this.#serveNow);
   readonly #round = () => this.#handleReady();
-  /** Reads several sockets at once, where the system has such a thing. */
-  reads: RingReads | undefined;
   #count = 0;
   #ready = 0;
   #backlog = false;
@@ -168,9 +166,9 @@ class Readiness {
     // A handler may close a port whose event is still in the list and another may get its number: `fill` reads 0 then.
     const events = this.#events;
     const watched = this.#watched;
-    const { reads } = this;
+    const { reads } = threadArena();
     reads?.begin(this.#ready);
-    if (reads !== undefined && this.#ready > 1) {
+    if (reads !== undefined && !reads.isBroken && this.#ready > 1) {
       for (let i = 0, at = 0; i < this.#ready; i++, at += EPOLL_EVENT_BYTES) {
         // who has an error to be told reads that first
         if ((events.getUint32(at, true) & EPOLLERR) === 0)

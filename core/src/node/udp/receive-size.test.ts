@@ -31,6 +31,12 @@ test('what is asked for follows the bursts, up at once and down after some small
   assert.deepEqual(bursts.at(-1), [1]);
 });
 
+test('a socket that is ready and has nothing, again and again, is still asked for one', () => {
+  const size = new ReceiveSize();
+  for (let pass = 0; pass < 10; pass++) size.observe(-1, size.in(pass), pass);
+  assert.equal(size.in(20), 1);
+});
+
 test('a flood is read by whole batches', () => {
   assert.deepEqual(asked([1000])[0]!.slice(0, 5), [1, 4, 16, BATCH, BATCH]);
 });

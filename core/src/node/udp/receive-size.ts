@@ -36,7 +36,7 @@ export class ReceiveSize {
     this.#small = isSmall ? this.#small + 1 : 0;
     if (this.#small < SMALL_TIMES) return false;
     this.#small = 0;
-    this.packets = packets >> 1;
+    this.packets = Math.max(1, packets >> 1);
     return false;
   }
 }

@@ -1,5 +1,5 @@
 import { RING_SLOTS, RX_SLOTS } from './arena.ts';
-import { MMSGHDR_BYTES } from './libc.ts';
+import { MMSGHDR_BYTES, SOCKADDR_BYTES } from './libc.ts';
 import { HEADER_WORDS, type MessageVector } from './message-vector.ts';
 import { RingOperation, type SystemRing } from './ring.ts';
 
@@ -15,6 +15,8 @@ export class RingReads {
   #queued = 0;
   /** What one socket may be asked for, so that there is room for all that are ready. */
   share = 1;
+  /** Counts looks; what was read in an earlier one is no longer there. Below 2^30. */
+  look = 0;
 
   /** @param vector over the receive slots of the thread */
   constructor(ring: SystemRing, vector: MessageVector) {
@@ -25,8 +27,9 @@ export class RingReads {
     this.#high = Math.floor(headers / 0x100000000);
   }
 
-  /** Counts looks; what was read in an earlier one is no longer there. Below 2^30. */
-  look = 0;
+  get isBroken(): boolean {
+    return this.#ring.isBroken;
+  }
 
   /** So many sockets are ready to be asked. */
   begin(sockets: number): void {
@@ -41,6 +44,7 @@ export class RingReads {
     for (let i = first; i < first + count; i++) {
       const low = this.#low + i * MMSGHDR_BYTES;
       const carry = low >= 0x100000000 ? 1 : 0;
+      this.#vector.words[(RX_SLOTS + i) * HEADER_WORDS + 2] = SOCKADDR_BYTES; // value-result, and not every slot is taken
       this.#ring.queue(RingOperation.receiveMessage, fd, low | 0, this.#high + carry);
     }
     this.#queued = first + count;
@@ -56,11 +60,11 @@ export class RingReads {
     this.#queued = 0;
   }
 
-  /** How many of the `count` packets asked for have come. */
+  /** How many of the `count` packets asked for have come; between them there may be slots without one. */
   received(slot: number, count: number): number {
     const { words } = this.#vector;
     let n = 0;
-    while (n < count && (words[(slot + n) * HEADER_WORDS + 14]! | 0) >= 0) n++;
+    for (let i = slot; i < slot + count; i++) if ((words[i * HEADER_WORDS + 14]! | 0) >= 0) n++;
     return n;
   }
 }

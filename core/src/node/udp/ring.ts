@@ -1,5 +1,6 @@
+import { constants } from 'node:os';
 import koffi from 'koffi';
-import { noteOpened } from './descriptors.ts';
+import { noteMapped, noteOpened, noteUnmapped } from './descriptors.ts';
 import { addressOf, closeDescriptor, EINTR, lastErrorNumber, libc, MSG_DONTWAIT, systemError } from './libc.ts';
 
 /** Messages of one system call. */
@@ -36,6 +37,9 @@ const ENTRY_WORDS = 16;
 /** struct io_uring_cqe, in words: user data 0 and 1, result 2, flags 3. */
 const EVENT_WORDS = 4;
 
+/** ECANCELED negated. */
+export const NOT_DONE = -constants.errno.ECANCELED;
+
 export const RingOperation = { sendMessage: 9, receiveMessage: 10 } as const;
 type Operation = (typeof RingOperation)[keyof typeof RingOperation];
 
@@ -57,6 +61,8 @@ export class SystemRing {
   readonly #cqTail: number;
   readonly #cqMask: number;
   readonly #cqEvents: number;
+  /** The system has refused a call, out of memory mostly: this ring is not to be used any more. */
+  isBroken = false;
   #queued = 0;
   #tail = 0;
   #head = 0;
@@ -116,18 +122,22 @@ export class SystemRing {
     return number;
   }
 
-  /** Has everything queued done, in its order. @throws when the system refuses the call itself, which is a fault of ours */
+  /** Has everything queued done, in its order; when the system refuses, what is not done has the result `NOT_DONE`. */
   submit(): void {
     const rings = this.#rings;
     const wanted = this.#queued;
     if (wanted === 0) return;
     this.#queued = 0;
+    this.results.fill(NOT_DONE, 0, wanted);
     rings[this.#sqTail] = this.#tail;
     for (let done = 0; done < wanted; ) {
       const left = (this.#tail - rings[this.#sqHead]!) >>> 0;
       const taken = libc.syscall(IO_URING_ENTER, this.#fd, left, wanted - done, ENTER_GETEVENTS, 0, 0);
-      if (taken < 0 && lastErrorNumber() !== EINTR) throw systemError('io_uring_enter', '');
+      const isRefused = taken < 0 && lastErrorNumber() !== EINTR;
       done += this.#collect();
+      if (!isRefused) continue;
+      this.isBroken = true;
+      return;
     }
   }
 
@@ -147,12 +157,16 @@ export class SystemRing {
 
   close(): void {
     closeDescriptor(this.#fd);
-    for (const [address, bytes] of this.#maps) libc.munmap(address, bytes);
+    for (const [address, bytes] of this.#maps) {
+      noteUnmapped(address);
+      libc.munmap(address, bytes);
+    }
   }
 
   #map(offset: number, bytes: number): [number, number] {
     const address = libc.mmap(0, bytes, PROT_READ_WRITE, MAP_SHARED, this.#fd, offset);
     if (address === -1 || address > Number.MAX_SAFE_INTEGER) throw systemError('mmap', '');
+    noteMapped(address, bytes);
     return [address, bytes];
   }
 }

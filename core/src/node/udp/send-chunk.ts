@@ -229,7 +229,7 @@ export class SendChunk {
   /** One message that was refused for that reason. */
   #retry(sender: ChunkSender, message: number, packet: number, reason: number): void {
     const segments = this.#memory.words[this.#headers + message * HEADER_WORDS + 6]!;
-    if (sender.hasErrorQueue && this.#attempt(sender, message, 1) === 1)
+    if ((sender.hasErrorQueue || reason === errno.ECANCELED) && this.#attempt(sender, message, 1) === 1)
       for (let i = 0; i < segments; i++) this.#countSent(sender.stats, packet + i);
     else if (segments > 1) this.#flushSingly(sender, message, packet, { segments, reason });
     else sender.stats.sendErrors++;

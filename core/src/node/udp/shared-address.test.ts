@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import {
@@ -55,6 +55,9 @@ async function stop(worker: Worker): Promise<void> {
 
 if (isMainThread) {
   const problem = await batchedUdpProblem();
+  const systemRing = (await systemRingProblem()) === undefined;
+  /** Memory of this process that belongs to rings. */
+  const ringMaps = () => readFileSync('/proc/self/maps', 'utf8').match(/io_uring/g)?.length ?? 0;
   for (const address of ['127.0.0.1', '::1'])
     test(`${address}: every source stays with one of two threads, also when one of them is replaced`, {
       skip: problem ?? false,
@@ -100,8 +103,10 @@ if (isMainThread) {
       assert.deepEqual(
         await round(async () => {
           await new Promise((resolve) => setTimeout(resolve, 50));
-          const left = (await systemRingProblem()) === undefined ? 3 : 2;
+          const left = systemRing ? 3 : 2;
+          const mapped = ringMaps();
           assert.equal(await closeLeftDescriptors(memory), left, 'its epoll descriptor, its socket and its ring');
+          assert.equal(ringMaps(), mapped - (systemRing ? 2 : 0), 'and the memory of the ring');
           one = await startWorker(1, first, memory);
         }),
         names,
