@@ -113,7 +113,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   const rateCounters = noRates();
   const loop = new PacketLoop({ ice, transports, rearm });
   const isOwn = ownAddresses();
-  const addressCounters = { loops: 0 };
+  const addressCounters = { loops: 0, notUnicast: 0 };
   let ngPort = 0;
   /** Whether what is sent there reaches a socket that is bound so. */
   function reaches(to: string, bound: string): boolean {
@@ -284,6 +284,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       offhook_media_packets_oversize_total: muxes.reduce((sum, m) => sum + m.udp.stats.oversize, ports.oversize),
       offhook_media_dtls_available: dtlsProblem === undefined ? 1 : 0,
       offhook_media_address_loops_total: addressCounters.loops,
+      offhook_media_address_not_unicast_total: addressCounters.notUnicast,
       ...labelled('offhook_media_packets_dropped_total', 'reason', loop.router.drops),
       ...labelled('offhook_media_red_total', 'event', loop.router.red),
       ...labelled('offhook_media_repair_total', 'event', loop.router.repairs),

@@ -100,6 +100,15 @@ export function unmapped(address: string): string {
   return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(address) ? address.slice(7) : address;
 }
 
+/** Whether one host can be reached there: not multicast, reserved, broadcast or unspecified (RFC 6890, RFC 1112 4, RFC 4291 2.5.2, 2.7). */
+export function isUnicast(address: string): boolean {
+  const plain = unmapped(address);
+  const v4 = parseIPv4(plain);
+  if (v4 !== undefined) return v4 >>> 24 > 0 && v4 >>> 24 < 224;
+  const v6 = parseIPv6(plain);
+  return v6 !== undefined && v6[0] !== 0xff && v6.some((byte) => byte !== 0);
+}
+
 /** Whether the address is this machine's own alone: 127.0.0.0/8 (mapped too) or ::1. Names are not. */
 export function isLoopback(address: string): boolean {
   const plain = unmapped(address);

@@ -12,6 +12,7 @@ import {
   hex,
   ipFamily,
   isLoopback,
+  isUnicast,
   networkOf,
   parseIPv4,
   parseIPv6,
@@ -101,6 +102,23 @@ test('a seed gives the same numbers each time', () => {
   };
   assert.deepEqual(take(7), take(7));
   assert.notDeepEqual(take(7), take(8));
+});
+
+test('one host can be reached at unicast addresses only', () => {
+  for (const yes of ['192.0.2.1', '10.0.0.1', '127.0.0.1', '223.255.255.255', '2001:db8::1', '::1', '::ffff:192.0.2.1'])
+    assert.ok(isUnicast(yes), yes);
+  for (const no of [
+    '0.0.0.0',
+    '0.1.2.3',
+    '224.0.0.1',
+    '255.255.255.255',
+    '::',
+    'ff02::1',
+    '::ffff:239.1.1.1',
+    'host',
+    '',
+  ])
+    assert.equal(isUnicast(no), false, no);
 });
 
 test('loopback is an address, never a name that looks like one', () => {

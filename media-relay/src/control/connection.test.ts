@@ -59,6 +59,15 @@ test('what is idle, or never finishes a message, is cut off; a subscriber may be
   whole.connection.sweep(20_000);
   assert.equal(whole.wire.isCut, false);
 
+  const busy = bench();
+  for (let second = 0; second < 20; second++) {
+    busy.clock.nowMs = 1000 * second;
+    busy.connection.handle(new TextEncoder().encode(`${second} d7:command4:pinge`));
+    busy.connection.notePartial(true); // the next one is always on its way already
+    busy.connection.sweep(1000 * second);
+  }
+  assert.equal(busy.wire.isCut, false);
+
   const subscriber = bench();
   subscriber.connection.subscribe(ALL, { cookie: 'e', encoding: 'json' });
   subscriber.connection.sweep(10 * 600_000);

@@ -64,6 +64,7 @@ export class NgConnection implements NgLink {
   handle(bytes: Uint8Array): void {
     if (!this.#isOpen) return;
     this.#lastMs = this.#context.monotonicMs();
+    this.#partialSinceMs = undefined; // what waits now is another message's part
     const outcome = this.#dispatcher.handle(bytes, this, () => {
       this.#outstanding--;
       this.#press();

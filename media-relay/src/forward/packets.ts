@@ -90,10 +90,10 @@ export class PacketLoop {
       this.router.drop(transport, 'malformed');
       return;
     }
-    transport.lastInMs = nowMs;
     let out = 0;
     const far = transport.opaquePeer;
     if (far !== undefined) {
+      transport.lastInMs = nowMs;
       if (far.remote === undefined && kind === PacketKind.dtls) far.hold(bytes, offset, length);
       else out = this.router.pass(transport, bytes, offset, length, kind === PacketKind.rtp);
     } else if (kind === PacketKind.dtls) {
@@ -101,7 +101,10 @@ export class PacketLoop {
     } else {
       const isRtcp = kind === PacketKind.rtcp;
       const plain = this.router.open(transport, bytes, offset, length, isRtcp);
-      if (plain > 0) out = this.router.deliver(transport, bytes, offset, plain, isRtcp);
+      if (plain > 0) {
+        transport.lastInMs = nowMs; // its tag was good
+        out = this.router.deliver(transport, bytes, offset, plain, isRtcp);
+      }
     }
     if (out > 0) this.router.port!.stage(offset, out, this.router.to!);
   }

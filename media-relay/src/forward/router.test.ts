@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UdpEndpoint, type UdpPort } from '@offhook/core/node';
+import type { HopRecovery } from '../recovery/index.ts';
 import { rtp } from '../test-kit.ts';
 import { MediaPath } from './media-path.ts';
 import { Router } from './router.ts';
@@ -60,4 +61,20 @@ test('a packet goes where its section leads at that moment', () => {
   here!.peer = undefined;
   assert.equal(deliver(router, near, 5), 0);
   assert.deepEqual([router.drops.unroutable, far.packetsOut, other.packetsOut], [2, 2, 1]);
+});
+
+test('a telephone event inside of RED is blocked like one that is not', () => {
+  const { near } = connected();
+  const router = new Router();
+  near.watch(new Set([101]), { media: false, events: true });
+  const own = (bytes: Uint8Array, offset: number, length: number) => {
+    bytes[offset + 1] = 101;
+    return length;
+  };
+  const red = { format: { payloadType: 0 }, receive: () => 0, decoder: { own } };
+  near.recovery = red as unknown as HopRecovery;
+  assert.equal(deliver(router, near, 1), 0);
+  assert.equal(router.drops.blocked, 1);
+  near.watch(new Set([101]), { media: false, events: false });
+  assert.ok(deliver(router, near, 2) > 0);
 });

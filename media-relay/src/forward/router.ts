@@ -73,12 +73,6 @@ export class Router {
       t.recovery?.handleReport(bytes, offset, length);
       return this.#deliverRtcp(t, bytes, offset, length);
     }
-    const payloadType = rtpPayloadType(bytes, offset);
-    if (t.watches(payloadType)) {
-      const isEvent = t.events.has(bytes, offset);
-      if (isEvent) t.events.see(bytes, offset, length);
-      if (t.events.blocks(isEvent)) return this.drop(t, 'blocked');
-    }
     const { latest } = t;
     if (latest?.isOf(bytes, offset)) latest.handlePacket(bytes, offset, length, this.nowMs);
     else if (t.reports !== undefined) t.latest = t.reports.received.handlePacket(bytes, offset, length, this.nowMs);
@@ -86,6 +80,7 @@ export class Router {
       length = t.rates.received(bytes, offset, length, this.nowMs);
       if (length <= 0) return this.drop(t, length === 0 ? 'repeated' : 'malformed');
     }
+    if (this.#isBlocked(t, bytes, offset, length)) return this.drop(t, 'blocked');
     if (t.repair?.received(bytes, offset, this.nowMs)) this.#ask(t);
     if (t.recovery !== undefined) return this.#recover(t, t.recovery, bytes, offset, length);
     return this.#forward(t, bytes, offset, length);
@@ -102,7 +97,18 @@ export class Router {
     }
     if (recovered === NO_RED) return this.drop(t, 'malformed');
     const own = recovered === NOT_DELIVERED ? 0 : recovery.decoder.own(bytes, offset, length);
-    return own === 0 ? this.drop(t, 'repeated') : this.#forward(t, bytes, offset, own);
+    if (own === 0) return this.drop(t, 'repeated');
+    // what was inside may be a telephone event
+    if (this.#isBlocked(t, bytes, offset, own)) return this.drop(t, 'blocked');
+    return this.#forward(t, bytes, offset, own);
+  }
+
+  /** Looks for telephone events; whether the client has blocked the packet. */
+  #isBlocked(t: Transport, bytes: Uint8Array, offset: number, length: number): boolean {
+    if (!t.watches(rtpPayloadType(bytes, offset))) return false;
+    const isEvent = t.events.has(bytes, offset);
+    if (isEvent) t.events.see(bytes, offset, length);
+    return t.events.blocks(isEvent);
   }
 
   #forward(t: Transport, bytes: Uint8Array, offset: number, length: number): number {

@@ -465,6 +465,19 @@ test('writing a description changes no way of a packet: what was offered of rtcp
   bench.end();
 });
 
+test('a description that names nobody, or many, gets nothing sent there', () => {
+  for (const [i, address] of ['239.1.1.1', '255.255.255.255', '0.1.2.3'].entries()) {
+    const bench = new Bench();
+    bench.offer('a', golden('baresip-plain-offer'));
+    const answer = plainAnswer(4000).replace('c=IN IP4 192.0.2.9', `c=IN IP4 ${address}`);
+    assert.match(answer, new RegExp(`c=IN IP4 ${address}`), `${i}`);
+    bench.answer('a', 'b', answer);
+    const { remote, rtcpRemote } = bench.book.find('call')!.legs[1]!.sections[0]!.transport!;
+    assert.deepEqual([remote, rtcpRemote, bench.addressCounters.notUnicast], [undefined, undefined, 1]);
+    bench.end();
+  }
+});
+
 test('a description that names a port of this relay is held, whoever named it and whatever for, and counted', () => {
   const bench = new Bench();
   const at = (port: number, extra: string[] = []) =>

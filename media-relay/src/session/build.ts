@@ -5,6 +5,7 @@ import {
   cryptoLines,
   fingerprints,
   iceCredentials,
+  isUnicast,
   type MediaDescription,
   rtcpPort,
   rtpMaps,
@@ -258,8 +259,10 @@ function takeAddresses(
   });
   const loops = expected !== undefined && host.isRelayPort(expected);
   if (loops) host.addressCounters.loops++;
-  if (!expected || loops) {
-    transport.sendVia(undefined, undefined); // held the old way, or our own port
+  const isOneHost = expected !== undefined && isUnicast(expected.address);
+  if (expected && !isOneHost) host.addressCounters.notUnicast++;
+  if (!expected || loops || !isOneHost) {
+    transport.sendVia(undefined, undefined); // held the old way, our own port, or nobody's
     transport.rtcpPort = undefined;
     transport.rtcpRemote = undefined;
     return;

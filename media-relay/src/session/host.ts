@@ -11,6 +11,8 @@ import type { TransportTable } from './table.ts';
 export interface AddressCounters {
   /** Descriptions that named a port of this relay as their own. */
   loops: number;
+  /** Descriptions that named an address of no single host. */
+  notUnicast: number;
 }
 
 /** What calls stand on; handed in by the worker. */

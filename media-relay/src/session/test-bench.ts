@@ -37,7 +37,7 @@ export class Bench {
   readonly transports = new TransportTable();
   readonly ice = new IceLite(nodeCrypto, () => false);
   readonly book: SessionBook;
-  readonly addressCounters = { loops: 0 };
+  readonly addressCounters = { loops: 0, notUnicast: 0 };
   readonly claims: number[] = [];
   nowMs = 1000;
   #nextPort = 20_100;
