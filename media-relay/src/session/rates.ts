@@ -62,6 +62,7 @@ export function planRates(call: Call, leg: Leg, plan: { far: SessionDescription;
 export function configureRates(host: MediaHost, call: Call, leg: Leg): void {
   const far = call.other(leg);
   for (const transport of leg.transports()) {
+    transport.rates?.connect(undefined); // whoever was there before may speak to another peer, in another call, by now
     const agreed = agreedSections(leg, far, transport);
     const pictures = agreed.find(({ section }) => section.media === 'video');
     // A phone's elements mean nothing here: there is one number that is looked at, and what stands there is replaced.
@@ -132,7 +133,6 @@ function agreedSections(leg: Leg, far: Leg, transport: Transport): Agreed[] {
 
 function forget(host: MediaHost, transport: Transport): void {
   if (!transport.rates) return;
-  transport.rates.connect(undefined);
   transport.rates = undefined;
   host.rearm(transport);
 }
