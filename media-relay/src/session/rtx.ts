@@ -18,7 +18,8 @@ const NOT_MEDIA: ReadonlySet<string> = new Set(['rtx', 'red', 'ulpfec', 'flexfec
 export function rtxOf(media: MediaDescription): RtxMap[] {
   return rtpMaps(media).flatMap(({ payloadType, encoding, fmtp }) => {
     if (encoding.toLowerCase() !== 'rtx') return [];
-    const original = Number(/^apt=(\d{1,3})\b/.exec(fmtp ?? '')?.[1] ?? 0);
+    // RFC 4588 8.6: parameters come in any order.
+    const original = Number(/(?:^|;)\s*apt=(\d{1,3})\b/.exec(fmtp ?? '')?.[1] ?? 0);
     const isThere = original > 0 && original < 128 && media.formats.includes(String(original));
     return isThere && payloadType < 128 ? [{ payloadType, original }] : [];
   });
