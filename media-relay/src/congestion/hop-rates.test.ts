@@ -9,6 +9,7 @@ import {
   readTransportCc,
   readTransportSequence,
   rtcpEnd,
+  rtcpSsrc,
   rtpHeaderLength,
   seededRandom,
   type Tmmb,
@@ -89,7 +90,8 @@ class Hop {
         const remb = readRemb(bytes, at);
         if (remb) words.push(`remb ${remb.bitrateBps} ${remb.ssrcs}`);
         for (const { ssrc, bitrateBps } of readTmmbr(bytes, at)) words.push(`tmmbr ${bitrateBps} ${ssrc}`);
-        for (const { ssrc, bitrateBps } of readTmmbn(bytes, at) ?? []) words.push(`tmmbn ${bitrateBps} ${ssrc}`);
+        for (const { ssrc, bitrateBps } of readTmmbn(bytes, at) ?? [])
+          words.push(`tmmbn ${bitrateBps} ${ssrc} from ${rtcpSsrc(bytes, at)}`);
       }
     }
     return words;
@@ -267,7 +269,7 @@ test('TMMBR: asked until it is confirmed; that of the peer is a cap and is answe
   );
   assert.deepEqual([far.counters.caps, far.told(0)], [0, []]);
   far.feedback((b) => writeTmmbr(b, 0, 0x77, [entry(PICTURES, 250_000)]), 0);
-  assert.deepEqual(far.told(10), [`tmmbn 250000 ${0x77}`]);
+  assert.deepEqual(far.told(10), [`tmmbn 250000 ${0x77} from ${PICTURES}`]);
   assert.deepEqual(near.told(10), [`tmmbr 249856 ${PICTURES}`.replace('249856', String(rounded(250_000)))]);
   assert.equal(near.told(1010).length, 1, 'again');
   near.feedback((b) => writeTmmbn(b, 0, 0x55, [entry(1234, 250_000)]), 1020);

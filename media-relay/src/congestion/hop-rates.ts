@@ -312,7 +312,7 @@ export class HopRates implements FeedbackTap {
     const length = this.#log?.writeFeedback(bytes, at, nowMs) ?? 0;
     if (length > 0) this.#counters.feedbackSent++;
     let end = at + length;
-    end += this.feedback.writeNotification(bytes, end, ssrc);
+    end += this.feedback.writeNotification(bytes, end);
     if (this.#heard !== 0) end += this.requests.write(bytes, end, { sender: ssrc, media: this.#heard >>> 0 });
     return end;
   }

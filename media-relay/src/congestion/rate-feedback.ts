@@ -37,8 +37,9 @@ export class RateFeedback {
   readonly #counters: RateCounters;
   capBps = Number.POSITIVE_INFINITY;
   confirmedBps = 0;
-  /** Who asked last by TMMBR, and waits for the notification. */
+  /** Who asked last by TMMBR, and waits for the notification; whose pictures it was about. */
   #owner = 0;
+  #source = 0;
   #ownerBps = 0;
   #overheadBytes = 0;
   #isOwed = false;
@@ -81,17 +82,21 @@ export class RateFeedback {
     this.#counters.caps++;
     this.capBps = asked.bitrateBps;
     this.#owner = rtcpSsrc(bytes, at);
+    this.#source = sent;
     this.#ownerBps = asked.bitrateBps;
     this.#overheadBytes = asked.overheadBytes;
     this.#isOwed = true;
     return 'cap';
   }
 
-  /** RFC 5104 4.2.2.2: every TMMBR is answered by a notification of what holds; its length, or 0. */
-  writeNotification(bytes: Uint8Array, at: number, sender: number): number {
+  /**
+   * RFC 5104 4.2.2.2: every TMMBR is answered by a notification of what holds; its length, or 0. It comes from the media sender that
+   * was asked: receivers keep the last one of each media sender (4.2.1.2).
+   */
+  writeNotification(bytes: Uint8Array, at: number): number {
     if (!this.#isOwed) return 0;
     this.#isOwed = false;
     const entry = { ssrc: this.#owner, bitrateBps: this.#ownerBps, overheadBytes: this.#overheadBytes };
-    return writeTmmbn(bytes, at, sender, [entry]);
+    return writeTmmbn(bytes, at, this.#source, [entry]);
   }
 }

@@ -96,6 +96,7 @@ after(async () => {
   certificate.close();
 });
 
+type Counts = Record<'dropped' | 'totalstatistics', Record<string, number>>;
 const count = (event: string) => relay.metrics()[`offhook_media_rates_total{event="${event}"}`]!;
 
 /** A picture, of Alice's with her number, and a level under what is Bob's number of the numbers. */
@@ -240,6 +241,9 @@ test("a NACK of the receiver is answered by RTX; the sender's RTX arrives as wha
   );
   assert.deepEqual(payload(recovered), payload(picture(111)));
   assert.equal(await nextOfBob(100), undefined);
+  const { dropped, totalstatistics } = ((await ng.call({ command: 'statistics' })) as unknown as { statistics: Counts })
+    .statistics;
+  assert.deepEqual([dropped.repeated, totalstatistics.relayedpacketerrors], [1, 0], 'what comes twice is no error');
 });
 
 test('feedback of strangers, forged and garbled, is dropped or counted, and the call goes on', async () => {

@@ -20,7 +20,7 @@ export interface DropCounts {
   unconfirmed: number;
   /** The first packet after a jump of a plain stream's sequence numbers; the next one proves the new start. */
   restarted: number;
-  /** It was delivered before, by a copy in RED. */
+  /** It was delivered before, by a copy in RED or before it came as RTX, or is padding in RTX: nothing is wrong. */
   repeated: number;
   /** The client of the relay has blocked it. */
   blocked: number;

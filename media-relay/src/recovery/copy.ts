@@ -10,7 +10,7 @@ export class PacketCopy {
 
   constructor(bytes: number) {
     this.store = new Uint8Array(bytes);
-    this.#storeMemory = memoryOf(this.store);
+    this.#storeMemory = newMemory(this.store.buffer);
     this.#packets = this.store;
     this.#packetMemory = this.#storeMemory;
   }
@@ -29,7 +29,7 @@ export class PacketCopy {
     for (let i = length & ~3; i < length; i++) packet[offset + i] = this.store[at + i]!;
   }
 
-  /** Packets come from the same memory again and again. */
+  /** Packets lie in the same few memories again and again, mostly in that of the last one. */
   #look(packet: Uint8Array): void {
     if (packet === this.#packets) return;
     this.#packets = packet;
@@ -43,7 +43,19 @@ interface Memory {
   readonly view: DataView;
 }
 
+/** Those that packets were seen in: where packets come from one and go to another, nothing is made anew each time. */
+const known = new WeakMap<ArrayBufferLike, Memory>();
+
 function memoryOf({ buffer }: Uint8Array): Memory {
+  let memory = known.get(buffer);
+  if (memory === undefined) {
+    memory = newMemory(buffer);
+    known.set(buffer, memory);
+  }
+  return memory;
+}
+
+function newMemory(buffer: ArrayBufferLike): Memory {
   return { words: new Uint32Array(buffer, 0, buffer.byteLength >> 2), view: new DataView(buffer) };
 }
 

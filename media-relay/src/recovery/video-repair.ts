@@ -173,7 +173,10 @@ export class VideoRepair {
     return false;
   }
 
-  /** The next packet that the peer has asked for, into a buffer; its length, 0 = no more. Send it as it is. */
+  /**
+   * The next packet that the peer has asked for, into a buffer; its length, 0 = no more. It is as it was sent, SRTP included, and
+   * goes out like that; as RTX (`sendsRtx`) it is to be numbered and protected first.
+   */
   resend(to: Uint8Array, time: { readonly nowMs: number; readonly rttMs: number }): number {
     while (this.#wanted > 0 && this.#kept) {
       const length = this.#kept.take(this.#numbers[--this.#wanted]!, to, 0, time);

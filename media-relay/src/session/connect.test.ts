@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { RtcpWriter } from '@offhook/core';
 import { liveCipherContexts } from '@offhook/core/node';
 import { line, rtp } from '../test-kit.ts';
 import type { DescribeRequest } from './request.ts';
@@ -162,6 +163,34 @@ test('from an opaque call into a terminated one DTLS becomes ours, and back it i
   assert.deepEqual([a.opaquePeer, b.opaquePeer, b.secured, b.dtls, b.reports], [b, a, false, undefined, undefined]);
   bench.offer('a', offer, { callId: 'one', ...opaque });
   bench.answer('a', 'b', answer, { callId: 'one', opaque: true });
+  bench.end('one', 'two');
+});
+
+test('nobody is told what the downlink of who was there before takes, which is in another call now', () => {
+  const bench = new Bench();
+  const video = golden('chromium-av-offer');
+  const answer = golden('chromium-av-answer');
+  bench.offer('a', video, { callId: 'one', ...WEBRTC });
+  bench.answer('a', 'b', answer, { callId: 'one' });
+  bench.offer('c', video.replace(/m=video \d+/, 'm=video 0'), { callId: 'two', ...WEBRTC });
+  const rates = (callId: string, tag: string) => leg(bench, callId, tag).bundle!.rates!;
+  const [a, b] = [rates('one', 'a'), rates('one', 'b')];
+  const bytes = new Uint8Array(1200);
+  for (const [peer, ssrc] of [[a, 7] as const, [b, 8] as const]) {
+    peer.received(rtp({ ssrc, sequence: 1, payloadType: 96 }), 0, 112, 0);
+  }
+  /** What `to` is told when `from`'s peer says by REMB what it takes. */
+  const told = (from: typeof a, to: typeof a, bps: number, nowMs: number) => {
+    from.handleFeedback(bytes.subarray(0, new RtcpWriter(bytes).remb(9, bps, [7]).length), 0, nowMs);
+    to.handleTimeout(nowMs, true);
+    to.write(bytes, 0, nowMs);
+    return to.requests.toldBps;
+  };
+  assert.deepEqual([told(b, a, 300_000, 10), told(a, b, 400_000, 10)], [300_000, 400_000]);
+  assert.equal(move(bench, 'two', 'one'), undefined);
+  assert.equal(rates('two', 'b'), b);
+  assert.equal(told(b, a, 100_000, 2000), 300_000, 'who is left behind');
+  assert.equal(told(a, b, 100_000, 2000), 400_000, 'who has gone to a call without pictures');
   bench.end('one', 'two');
 });
 

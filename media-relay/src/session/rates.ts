@@ -1,4 +1,4 @@
-import { attributes, type MediaDescription, readU16, type SessionDescription } from '@offhook/core';
+import { type MediaDescription, readU16, type SessionDescription } from '@offhook/core';
 import { HopRates } from '../congestion/index.ts';
 import type { Transport } from '../forward/index.ts';
 import { RtxReceiver } from '../recovery/index.ts';
@@ -7,7 +7,8 @@ import { extensionMap, extmapLines, identifiers, sequenceIdOf, TRANSPORT_SEQUENC
 import type { MediaHost } from './host.ts';
 import { speaksWebRtc } from './kind.ts';
 import type { Leg, Section } from './leg.ts';
-import { mayRetransmit, offeredRtx, type RtxMap, rtxOf, rtxSources } from './rtx.ts';
+import { saysFeedback } from './rtcp-fb.ts';
+import { offeredRtx, type RtxMap, rtxOf, rtxSources } from './rtx.ts';
 
 /** What a section's description says beside what the far peer's says, for the sake of rates. */
 export interface RateLines {
@@ -62,6 +63,7 @@ export function planRates(call: Call, leg: Leg, plan: { far: SessionDescription;
 export function configureRates(host: MediaHost, call: Call, leg: Leg): void {
   const far = call.other(leg);
   for (const transport of leg.transports()) {
+    transport.rates?.connect(undefined); // whoever was there before may speak to another peer, in another call, by now
     const agreed = agreedSections(leg, far, transport);
     const pictures = agreed.find(({ section }) => section.media === 'video');
     // A phone's elements mean nothing here: there is one number that is looked at, and what stands there is replaced.
@@ -96,26 +98,6 @@ export function configureRates(host: MediaHost, call: Call, leg: Leg): void {
   other?.connect(near);
 }
 
-/** What a leg's repair sends its retransmissions as: under the SSRC that the far browser has announced for them. */
-export function rtxTowards(
-  leg: Leg,
-  far: Leg,
-  section: Section,
-): { ssrc: number; payloadTypes: Uint8Array } | undefined {
-  const own = leg.remote?.media[section.index];
-  const others = far.remote?.media[section.index];
-  if (!own || !others || !mayRetransmit(leg, far)) return undefined;
-  const ssrc = [...rtxSources(others).keys()][0];
-  const payloadTypes = new Uint8Array(128);
-  for (const { payloadType, original } of rtxOf(own)) payloadTypes[original] = payloadType;
-  return ssrc === undefined || payloadTypes.every((one) => one === 0) ? undefined : { ssrc, payloadTypes };
-}
-
-/** Whether a description names feedback of that kind for any payload type. */
-export function saysFeedback(media: MediaDescription, feedback: string): boolean {
-  return attributes(media, 'rtcp-fb').some((value) => value.slice(value.indexOf(' ') + 1).trim() === feedback);
-}
-
 interface Agreed {
   readonly section: Section;
   readonly own: MediaDescription;
@@ -132,7 +114,6 @@ function agreedSections(leg: Leg, far: Leg, transport: Transport): Agreed[] {
 
 function forget(host: MediaHost, transport: Transport): void {
   if (!transport.rates) return;
-  transport.rates.connect(undefined);
   transport.rates = undefined;
   host.rearm(transport);
 }

@@ -4,7 +4,8 @@ import type { Call } from './call.ts';
 import type { MediaHost } from './host.ts';
 import { speaksWebRtc } from './kind.ts';
 import type { Leg } from './leg.ts';
-import { rtxTowards, saysFeedback } from './rates.ts';
+import { saysFeedback } from './rtcp-fb.ts';
+import { rtxTowards } from './rtx.ts';
 
 /**
  * Tells the repair of pictures of a leg's transports what both descriptions say; called when either has changed. NACKs end here

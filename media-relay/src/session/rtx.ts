@@ -1,6 +1,6 @@
 import { attributes, type MediaDescription, rtpMaps, type SessionDescription } from '@offhook/core';
 import { speaksWebRtc } from './kind.ts';
-import type { Leg } from './leg.ts';
+import type { Leg, Section } from './leg.ts';
 
 /** A payload type of retransmissions and that of what they repeat (RFC 4588 8.1). */
 export interface RtxMap {
@@ -18,7 +18,8 @@ const NOT_MEDIA: ReadonlySet<string> = new Set(['rtx', 'red', 'ulpfec', 'flexfec
 export function rtxOf(media: MediaDescription): RtxMap[] {
   return rtpMaps(media).flatMap(({ payloadType, encoding, fmtp }) => {
     if (encoding.toLowerCase() !== 'rtx') return [];
-    const original = Number(/^apt=(\d{1,3})\b/.exec(fmtp ?? '')?.[1] ?? 0);
+    // RFC 4588 8.6: parameters come in any order.
+    const original = Number(/(?:^|;)\s*apt=(\d{1,3})\b/.exec(fmtp ?? '')?.[1] ?? 0);
     const isThere = original > 0 && original < 128 && media.formats.includes(String(original));
     return isThere && payloadType < 128 ? [{ payloadType, original }] : [];
   });
@@ -55,7 +56,22 @@ export function offeredRtx(
   });
 }
 
+/** What a leg's repair sends its retransmissions as: under the SSRC that the far browser has announced for them. */
+export function rtxTowards(
+  leg: Leg,
+  far: Leg,
+  section: Section,
+): { ssrc: number; payloadTypes: Uint8Array } | undefined {
+  const own = leg.remote?.media[section.index];
+  const others = far.remote?.media[section.index];
+  if (!own || !others || !mayRetransmit(leg, far)) return undefined;
+  const ssrc = [...rtxSources(others).keys()][0];
+  const payloadTypes = new Uint8Array(128);
+  for (const { payloadType, original } of rtxOf(own)) payloadTypes[original] = payloadType;
+  return ssrc === undefined || payloadTypes.every((one) => one === 0) ? undefined : { ssrc, payloadTypes };
+}
+
 /** Both ends announce the sources of retransmissions: RTX towards one of them has an SSRC that it knows. */
-export function mayRetransmit(leg: Leg, far: Leg): boolean {
+function mayRetransmit(leg: Leg, far: Leg): boolean {
   return speaksWebRtc(leg.kind) && speaksWebRtc(far.kind);
 }
