@@ -13,8 +13,12 @@ function phone(s: Stage, user: string, over: 'ws' | 'udp'): Phone {
   return made;
 }
 
-function desks(encryption: 'optional' | 'required' = 'optional', caller: 'ws' | 'udp' = 'udp') {
-  const s = stage({ core: { encryption } });
+function desks(
+  encryption: 'optional' | 'required' = 'optional',
+  caller: 'ws' | 'udp' = 'udp',
+  mediaPath: 'opaque' | 'none' = 'opaque',
+) {
+  const s = stage({ core: { encryption, mediaPath } });
   const [alice, bob] = [phone(s, 'alice', caller), phone(s, 'bob', 'udp')];
   bob.register();
   return { s, alice, bob };
@@ -177,5 +181,32 @@ test('where encryption is required plain RTP is refused in words: in an INVITE, 
     called.answer(last(called.take()), 200, OFFER);
     assert.ok(last(caller.take()).status >= 400);
     assert.deepEqual(called.seen(), ['ACK', 'BYE']);
+  }
+});
+
+test('where encryption is required only SRTP is taken, however a protocol is written, by the relay and without it', () => {
+  const offers = [
+    OFFER.replace('RTP/AVP', 'rtp/avp'),
+    OFFER.replace('RTP/AVP', 'RTP/avpf'),
+    OFFER.replace('RTP/AVP', 'TCP/RTP/AVP'),
+    OFFER.replace('RTP/AVP', 'udp'),
+    OFFER.replace('RTP/AVP', 'RTP/SAVPX'),
+    OFFER.replace('m=audio', 'm=application'),
+    `${SECURE}m=video 0 RTP/AVP 96\r\na=bundle-only\r\n`,
+    `${SECURE}m=video 5002 RTP/AVP 96\r\n`,
+  ];
+  for (const mediaPath of ['opaque', 'none'] as const) {
+    for (const offer of offers) {
+      const { s, alice, bob } = desks('required', 'udp', mediaPath);
+      alice.request('INVITE', { sdp: offer });
+      const refused = last(alice.take());
+      assert.equal(refused.status, 488, offer);
+      assert.match(refused.header('reason') ?? '', /encrypted media only/);
+      assert.deepEqual([bob.take(), s.ng], [[], []]);
+    }
+    const { alice, bob } = desks('required', 'udp', mediaPath);
+    const rejected = 'm=video 0 RTP/AVP 96\r\nm=application 5004 UDP/BFCP *\r\n';
+    alice.request('INVITE', { sdp: `${SECURE.replace('RTP/SAVP', 'rtp/savp')}${rejected}` });
+    assert.deepEqual(bob.seen(), ['INVITE'], 'SRTP in small letters, a rejected section, and what is no media');
   }
 });
