@@ -77,6 +77,42 @@ for (const status of [488, 415, 606]) {
   });
 }
 
+const WAYS = ['at once', 'with early media', 'in an ACK', 'without the relay', 'in a change'] as const;
+for (const way of WAYS) {
+  test(`the record says that SRTP or a browser’s offer was answered with plain RTP: ${way}`, () => {
+    const isDesk = way === 'without the relay' || way === 'in an ACK';
+    const { s, alice, bob } = desks('optional', isDesk ? 'udp' : 'ws', way === 'without the relay' ? 'none' : 'opaque');
+    const sdp = { 'in an ACK': undefined, 'without the relay': SECURE, 'in a change': OFFER }[way as string] ?? WEBRTC;
+    alice.request('INVITE', { sdp: way === 'in an ACK' ? undefined : sdp });
+    const invite = last(bob.take());
+    if (way === 'with early media') {
+      bob.answer(invite, 183, ANSWER);
+      assert.equal(last(alice.take()).status, 183);
+      assert.equal(s.core.calls.calls()[0]?.note, undefined, 'another phone may get the call yet');
+    }
+    bob.answer(invite, 200, way === 'in an ACK' ? SECURE : ANSWER);
+    const ok = last(alice.take());
+    assert.equal(ok.status, 200);
+    alice.within(ok, 'ACK', way === 'in an ACK' ? { cseq: 1, sdp: OFFER } : { cseq: 1 });
+    bob.take();
+    if (way === 'in a change') {
+      assert.equal(s.core.calls.calls()[0]?.note, undefined, 'the caller had asked for no more');
+      alice.within(ok, 'INVITE', { cseq: 2, sdp: WEBRTC });
+      bob.answer(last(bob.take()), 200, ANSWER);
+      alice.within(last(alice.take()), 'ACK', { cseq: 2 });
+      bob.take();
+    }
+    const who = way === 'in an ACK' ? 'alice' : 'bob';
+    const note = `${who}’s phone answered with plain RTP: its side of the call was not encrypted`;
+    assert.equal(s.core.calls.calls()[0]?.note, note);
+    alice.within(ok, 'BYE', { cseq: 3 });
+    bob.answer(last(bob.take()), 200);
+    assert.ok(s.ended[0]?.endsWith(`; ${note}`), s.ended[0]);
+    s.advance(40_000);
+    s.assertNothingLeft();
+  });
+}
+
 test('a phone that insists on SRTP gets it when a plain phone or a browser calls', () => {
   for (const [over, sdp] of [
     ['udp', OFFER],

@@ -122,13 +122,22 @@ export function isOfOtherKeys(offered: MediaProfile | undefined, answer: string)
   return offered?.protocol.includes('TLS') === false && profileOf(answer)?.protocol.includes('TLS') === true;
 }
 
-/** What the record says when a phone was offered that in the end; undefined where the offerer had asked for no more. */
-export function concession(
-  profile: MediaProfile,
-  of: { offer: string; who: string; status: number },
-): string | undefined {
-  if (isEncrypted(profile.protocol) || !isEncrypted(profileOf(of.offer)?.protocol ?? '')) return undefined;
-  return `${of.who}’s phone refused SRTP (${of.status}): its side of the call was not encrypted`;
+/** Whether a phone that refuses what it was offered, and is offered this instead, has refused SRTP. */
+export function givesUpSrtp({ protocol }: MediaProfile): boolean {
+  return !isEncrypted(protocol);
+}
+
+/**
+ * What the record says when an encrypted offer is answered in plain; undefined where the offerer had asked for no more.
+ * `refused` is the status with which the phone had refused SRTP before, if it was asked.
+ */
+export function concession(of: { offer: string; answer: string; who: string; refused?: number }): string | undefined {
+  const [offer, answer] = [parseSdp(of.offer), parseSdp(of.answer)];
+  if (isSdpError(offer) || isSdpError(answer)) return undefined;
+  const isGivenUp = answer.media.some((m, i) => isPlain(m) && isEncrypted(offer.media[i]?.protocol ?? ''));
+  if (!isGivenUp) return undefined;
+  const how = of.refused === undefined ? 'answered with plain RTP' : `refused SRTP (${of.refused})`;
+  return `${of.who}’s phone ${how}: its side of the call was not encrypted`;
 }
 
 function receivedFrom(flow: Flow): string[] {
@@ -250,8 +259,12 @@ function isActive(media: MediaDescription): boolean {
   return media.port !== 0 || attribute(media, 'bundle-only') !== undefined;
 }
 
+function isPlain(media: MediaDescription): boolean {
+  return isActive(media) && isMedia(media) && !isEncrypted(media.protocol);
+}
+
 function plainMedia({ media }: SessionDescription): string | undefined {
-  const plain = media.find((m) => isActive(m) && isMedia(m) && !isEncrypted(m.protocol));
+  const plain = media.find(isPlain);
   return (
     plain && `this server takes encrypted media only, and ${plain.kind} is offered as ${plain.protocol}: switch SRTP on`
   );
