@@ -36,8 +36,18 @@ async function main(): Promise<number> {
   return COMMANDS[name]!.run({ values, words: rest, data, page });
 }
 
+/** A pipe takes 64 kB at once: what its reader has not taken yet would be lost with this process. */
+function written(): Promise<unknown> {
+  return new Promise((resolve) => {
+    process.stdout.once('error', resolve); // the reader has gone
+    process.stdout.write('', resolve);
+  });
+}
+
 try {
-  process.exit(await main());
+  const code = await main();
+  await written();
+  process.exit(code);
 } catch (error) {
   const words = error instanceof Error ? error.message : String(error);
   process.stderr.write(

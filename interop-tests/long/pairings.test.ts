@@ -43,11 +43,7 @@ const GROUPS: Readonly<Record<string, readonly Pairing[]>> = {
     { from: 'linphone with DTLS-SRTP', to: 'baresip' },
     { from: 'linphone with DTLS-SRTP', to: 'linphone with SDES' },
     { from: CALLER, to: 'linphone' },
-    {
-      from: 'baresip with SDES',
-      to: 'baresip',
-      note: 'to9’s phone refused SRTP (488): its side of the call was not encrypted',
-    },
+    { from: 'baresip with SDES', to: 'baresip', isRefused: true },
   ],
   'calls that are changed': [
     { from: 'Chromium', to: 'linphone', meanwhile: 'hold and resume' },

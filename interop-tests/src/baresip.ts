@@ -168,6 +168,26 @@ export class Baresip {
     });
   }
 
+  /** Sends its description again by re-INVITE; the final status of that, as its own trace of SIP tells. */
+  async reinvite(): Promise<number> {
+    const from = this.output.length;
+    await this.command('reinvite');
+    let status = 0;
+    await waitUntil(
+      'baresip has sent a re-INVITE that is answered',
+      async () => {
+        const headers = this.output.slice(from).split('\r\n\r\n');
+        const cseq = headers.map((text) => /^INVITE sip:[\s\S]*^CSeq: (\d+) INVITE/m.exec(text)?.[1]).find(Boolean);
+        const answers = headers.filter((text) => new RegExp(`^CSeq: ${cseq} INVITE`, 'm').test(text));
+        status = Number(answers.map((text) => /^SIP\/2\.0 ([2-6]\d\d)/m.exec(text)?.[1]).find(Boolean) ?? 0);
+        return status > 0;
+      },
+      15_000,
+      () => this.output.slice(from),
+    );
+    return status;
+  }
+
   /** What it heard in its last call. */
   heard(): Sound {
     const files = readdirSync(this.#folder)

@@ -17,8 +17,8 @@ export interface Pairing {
   readonly meanwhile?: Change;
   /** Its person has to answer twice: what it answered first could not be used. */
   readonly isCalledAgain?: true;
-  /** What the call's record says beside how it ended. */
-  readonly note?: string;
+  /** The called phone is offered SRTP first, refuses it, and takes plain RTP. */
+  readonly isRefused?: true;
 }
 
 /** Done by a SIP phone of the call, but for `restart ICE`, which its browser does after an outage. */
@@ -28,6 +28,15 @@ export interface Outcome {
   /** Likeness of what was heard to what was said, of each hearing. */
   readonly heard: readonly { readonly who: string; readonly far: number; readonly own: number }[];
   readonly error?: string;
+}
+
+const PLAIN: ReadonlySet<Make> = new Set(['baresip', 'linphone']);
+
+/** What the call's record says beside how it ended: that an encrypted offer was answered in plain. */
+export function noteOf({ from, to, isRefused }: Pairing, user: string): string | undefined {
+  if (PLAIN.has(from) || !PLAIN.has(to)) return undefined;
+  const how = isRefused ? 'refused SRTP (488)' : 'answered with plain RTP';
+  return `${user}’s phone ${how}: its side of the call was not encrypted`;
 }
 
 export function nameOf({ from, to, meanwhile }: Pairing): string {

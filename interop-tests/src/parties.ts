@@ -23,8 +23,8 @@ export interface Party {
   over(): Promise<unknown>;
   readonly hold?: () => Promise<unknown>;
   readonly resume?: () => Promise<unknown>;
-  /** Sends its description again, by re-INVITE. */
-  readonly offerAgain?: () => Promise<unknown>;
+  /** Sends its description again, by re-INVITE; the final status of that. */
+  readonly offerAgain?: () => Promise<number>;
 }
 
 export function webParty(user: string, words: Sentence, phone: Phone): Party {
@@ -61,7 +61,7 @@ export function baresipParty(user: string, words: Sentence, domain: string, phon
     over: () => phone.waitFor('CALL_CLOSED'),
     hold: () => phone.command('hold'),
     resume: () => phone.command('resume'),
-    offerAgain: () => phone.command('reinvite'),
+    offerAgain: () => phone.reinvite(),
   };
 }
 

@@ -64,8 +64,9 @@ export interface SignalingConfig extends PartConfig {
      */
     readonly path: MediaPath;
     /**
-     * `required`: phones are offered SRTP alone, and one without is told so (488). `optional` (default): a phone that
-     * refuses SRTP is offered plain RTP, which the record of the call says.
+     * `required`: phones are offered SRTP alone, and one without is told so (488). `optional` (default): a SIP phone is
+     * offered plain RTP when a browser, or a phone with DTLS, calls it, and in the end when it refuses SRTP. The record of
+     * the call says when an encrypted offer was answered in plain.
      */
     readonly encryption?: Encryption;
   };

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { serveAdmin } from '@offhook/core/node';
 import type { LegStatistics } from '@offhook/media-relay';
@@ -102,4 +103,56 @@ test('each second, by the relay that has the call: --watch --json', async (t) =>
   child.kill();
   assert.ok(times[1]! - times[0]! >= 1000, `${times[1]! - times[0]!} ms between two`);
   assert.deepEqual(asked[0], ['c1-0']);
+});
+
+test('of a thousand calls each is asked for, and a relay that ends meanwhile is named while the rest is told', async (t) => {
+  const data = mkdtempSync(join(tmpdir(), 'oh-calls-'));
+  t.after(() => rmSync(data, { recursive: true, force: true }));
+  mkdirSync(join(data, 'run'));
+  const ids = Array.from({ length: 1001 }, (_, i) => `c${i}`);
+  const tags = [{ tag: 't1', party: 'alice' }];
+  const chunks: number[] = [];
+  const status = (name: string) => () => ({ name, pid: process.pid, ports: {} });
+  let isGone = false;
+  const serve = (name: string, verbs: Parameters<typeof serveAdmin>[1]) =>
+    serveAdmin(join(data, 'run', `${name}.sock`), { status: status(name), ...verbs });
+  const ending = await serve('media-relay-0', {
+    statistics: () => {
+      isGone = true;
+      void ending.close();
+      return new Promise(() => {});
+    },
+  });
+  const admins = [
+    await serve('signaling', {
+      calls: () => ids.map((id) => ({ ...CALL, id })),
+      relayed: () => ids.map((id) => ({ id, relayed: `${id}-0`, tags })),
+    }),
+    await serve('media-relay-1', {
+      statistics: ({ calls }) => {
+        const asked = calls as string[];
+        chunks.push(asked.length);
+        if (asked.length > 100) throw new Error('no more than 100 calls at once');
+        return asked.map((id) => ({ id, legs: [LEG] }));
+      },
+    }),
+  ];
+  t.after(() => Promise.all(admins.map((admin) => admin.close())));
+  const bin = join(import.meta.dirname, '../../bin/offhook.mjs');
+  const child = spawn(process.execPath, [bin, 'calls', '--json', '--data', data], { stdio: 'pipe' });
+  const [said, warned, code] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    new Promise((resolve) => child.once('exit', resolve)),
+  ]);
+  assert.equal(code, 0, warned);
+  assert.ok(isGone);
+  assert.match(warned, /^media-relay-0 does not say how its calls sound: /);
+  const told = JSON.parse(said) as LiveCall[];
+  assert.equal(told.length, ids.length);
+  assert.deepEqual(
+    told.filter(({ phones }) => phones?.length !== 1),
+    [],
+  );
+  assert.deepEqual(chunks, [...Array(10).fill(100), 1]);
 });

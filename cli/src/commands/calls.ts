@@ -6,7 +6,7 @@ import { ask, call, foundParts } from '../running.ts';
 
 const EACH_MS = 1000;
 /** As many as a relay tells of at once. */
-const MOST = 100;
+const AT_ONCE = 100;
 
 const out = (line: string) => process.stdout.write(`${line}\n`);
 
@@ -23,10 +23,11 @@ export interface LiveCall {
   readonly phones?: readonly (LegStatistics & { readonly party: string })[];
 }
 
-/** The calls of the moment, once or each second. */
+/** The calls of the moment, once or each second. A relay that says nothing of its own is named on standard error. */
 export async function calls(data: string, { watch = false, json = false }: Values): Promise<number> {
   for (;;) {
-    const live = await liveCalls(data);
+    const { live, problems } = await liveCalls(data);
+    for (const words of problems) process.stderr.write(`${words}\n`);
     if (json) out(watch ? JSON.stringify({ at: Date.now(), calls: live }) : JSON.stringify(live, undefined, 2));
     else for (const line of inWords(live)) out(line);
     if (!watch) return 0;
@@ -35,24 +36,41 @@ export async function calls(data: string, { watch = false, json = false }: Value
   }
 }
 
-async function liveCalls(data: string): Promise<LiveCall[]> {
+async function liveCalls(data: string): Promise<{ live: LiveCall[]; problems: string[] }> {
   const all = (await ask(data, 'signaling', 'calls')) as LiveCall[];
-  const relayed = ((await ask(data, 'signaling', 'relayed')) as RelayedCall[]).slice(0, MOST);
+  const relayed = new Map(
+    ((await ask(data, 'signaling', 'relayed')) as RelayedCall[]).map((one) => [one.id, one] as const),
+  );
+  const asked = [...relayed.values()].map((one) => one.relayed);
   const legs = new Map<string, readonly LegStatistics[]>();
-  const asked = relayed.map((one) => one.relayed);
-  for (const { name, status } of await foundParts(data)) {
-    if (!name.startsWith('media-relay-') || status === undefined || asked.length === 0) continue;
-    const told = (await call(data, name, 'statistics', { calls: asked })) as { id: string; legs: LegStatistics[] }[];
-    for (const one of told) legs.set(one.id, one.legs);
+  const problems: string[] = [];
+  for (const { name, status } of asked.length === 0 ? [] : await foundParts(data)) {
+    if (!name.startsWith('media-relay-')) continue;
+    try {
+      if (status === undefined) throw new Error('it does not answer');
+      for (const one of await statistics(data, name, asked)) legs.set(one.id, one.legs);
+    } catch (error) {
+      // It may have ended since it was found.
+      problems.push(`${name} does not say how its calls sound: ${(error as Error).message}`);
+    }
   }
-  return all.map((one) => {
-    const at = relayed.find(({ id }) => id === one.id);
+  const live = all.map((one) => {
+    const at = relayed.get(one.id);
     const phones = at?.tags.flatMap(({ tag, party }) => {
       const leg = legs.get(at.relayed)?.find((found) => found.tag === tag);
       return leg ? [{ ...leg, party }] : [];
     });
     return { ...one, phones };
   });
+  return { live, problems };
+}
+
+/** What one relay knows of these calls. */
+async function statistics(data: string, relay: string, ids: readonly string[]) {
+  const told: { id: string; legs: LegStatistics[] }[] = [];
+  for (let at = 0; at < ids.length; at += AT_ONCE)
+    told.push(...((await call(data, relay, 'statistics', { calls: ids.slice(at, at + AT_ONCE) })) as typeof told));
+  return told;
 }
 
 /** Lines for a person. */

@@ -14,9 +14,19 @@ import {
 } from './context.ts';
 import { addressOf, type Destination } from './destination.ts';
 import { endToEnd } from './end-to-end.ts';
-import { acknowledge, acknowledgedAgain, carryAnswer, carryOffer, goesWithout, prove, SDP, sdpOf } from './exchange.ts';
+import {
+  acknowledge,
+  acknowledgedAgain,
+  carryAnswer,
+  carryOffer,
+  concede,
+  goesWithout,
+  prove,
+  SDP,
+  sdpOf,
+} from './exchange.ts';
 import { goOn, redirected } from './hunt.ts';
-import { concession, deleteCommand, isOfOtherKeys, type MediaProfile, profilesFor } from './media.ts';
+import { deleteCommand, givesUpSrtp, isOfOtherKeys, type MediaProfile, profilesFor } from './media.ts';
 import { abandon, accept, endGivenUp, provisional, tearDown } from './outcome.ts';
 import { adoptEarly, answerOf, earlyDialog, takeProvisional } from './prack.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
@@ -27,7 +37,7 @@ const NOT_ACCEPTABLE: ReadonlySet<number> = new Set([415, 488, 606]);
 const MAX_STRAYS = 8;
 
 /** What a phone is offered after it has refused something else, and what may follow. */
-type Instead = Pick<Branch, 'otherProfiles' | 'conceded'> & { readonly offered: MediaProfile };
+type Instead = Pick<Branch, 'otherProfiles'> & Pick<Leg, 'refusedSrtp'> & { readonly offered: MediaProfile };
 
 /** Calls one destination, by a branch with a media path of its own. */
 export function startBranch(
@@ -80,10 +90,21 @@ function newBranch(context: CallContext, call: Call, destination: Destination, i
   });
   leg.line = outgoing;
   leg.profile = instead?.offered;
+  leg.refusedSrtp = instead?.refusedSrtp;
   context.addLeg(leg);
   const ngCallId = nextPath(call);
-  const said = instead ?? firstProfiles(context, call, leg);
-  return { call, ngCallId, leg, destination, state: 'offering', abandoned: false, strays: new Map(), ...said };
+  const { offered, otherProfiles } = instead ?? firstProfiles(context, call, leg);
+  return {
+    call,
+    ngCallId,
+    leg,
+    destination,
+    state: 'offering',
+    abandoned: false,
+    strays: new Map(),
+    offered,
+    otherProfiles,
+  };
 }
 
 /** None where the phone gets the caller's own description, or makes the offer itself. */
@@ -214,13 +235,13 @@ function offerInstead(
   how: { status: number; words: string; profiles: readonly MediaProfile[]; nowMs: number },
 ): boolean {
   const { status, words, nowMs } = how;
-  const { destination, call, leg } = branch;
+  const { destination, call } = branch;
   const [offered, ...otherProfiles] = how.profiles;
   if (!destination || !offered || call.finalSent) return false;
   branch.failure ??= { status, reason: words };
   close(context, branch, nowMs);
-  const conceded = concession(offered, { offer: sdpOf(call.invite) ?? '', who: leg.party, status });
-  startBranch(context, call, destination, nowMs, { offered, otherProfiles, conceded });
+  const refusedSrtp = givesUpSrtp(offered) ? status : undefined;
+  startBranch(context, call, destination, nowMs, { offered, otherProfiles, refusedSrtp });
   return true;
 }
 
@@ -293,7 +314,6 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   learnAsClient(context, leg, message, now);
   context.counters.countTaken(branch, now);
   call.b = leg;
-  call.note = branch.conceded;
   call.isUnrelayed = goesWithout(context, call, call.a, leg);
   call.ngCallId = branch.ngCallId;
   call.finalSent = true;
@@ -315,6 +335,7 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   }
   acknowledge(context, { leg }, cseq, undefined);
   if (sdp === branch.earlySdp && branch.earlyAnswer !== undefined) {
+    concede(call, { offer: sdpOf(call.invite) ?? '', answer: sdp, leg });
     accept(context, call, { sdp: branch.earlyAnswer, answer: message }, now);
     return;
   }

@@ -85,6 +85,8 @@ export interface Leg extends MediaSide {
   readonly party: string;
   /** The other side is not to be told who it is. */
   readonly isPrivate?: boolean;
+  /** The status with which its phone refused SRTP before it was called anew with plain RTP. */
+  refusedSrtp?: number;
   /** It goes to another server, not to a phone that registers here. */
   readonly isOutside?: boolean;
   /** The line of a trunk that it has. */
@@ -118,8 +120,6 @@ export interface Branch {
   readonly offered?: MediaProfile;
   /** What its phone may be offered when it refuses what it was; none left in the end. */
   readonly otherProfiles?: readonly MediaProfile[];
-  /** What was given up so that its phone takes the call, for the record. */
-  readonly conceded?: string;
   /** Its phone was heard of. */
   hasRung?: boolean;
   failure?: Failure;

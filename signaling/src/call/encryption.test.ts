@@ -13,8 +13,12 @@ function phone(s: Stage, user: string, over: 'ws' | 'udp'): Phone {
   return made;
 }
 
-function desks(encryption: 'optional' | 'required' = 'optional', caller: 'ws' | 'udp' = 'udp') {
-  const s = stage({ core: { encryption } });
+function desks(
+  encryption: 'optional' | 'required' = 'optional',
+  caller: 'ws' | 'udp' = 'udp',
+  mediaPath: 'opaque' | 'none' = 'opaque',
+) {
+  const s = stage({ core: { encryption, mediaPath } });
   const [alice, bob] = [phone(s, 'alice', caller), phone(s, 'bob', 'udp')];
   bob.register();
   return { s, alice, bob };
@@ -67,6 +71,42 @@ for (const status of [488, 415, 606]) {
     alice.within(ok, 'BYE', { cseq: 2 });
     bob.answer(last(bob.take()), 200);
     assert.equal(s.ended.length, 1);
+    assert.ok(s.ended[0]?.endsWith(`; ${note}`), s.ended[0]);
+    s.advance(40_000);
+    s.assertNothingLeft();
+  });
+}
+
+const WAYS = ['at once', 'with early media', 'in an ACK', 'without the relay', 'in a change'] as const;
+for (const way of WAYS) {
+  test(`the record says that SRTP or a browser’s offer was answered with plain RTP: ${way}`, () => {
+    const isDesk = way === 'without the relay' || way === 'in an ACK';
+    const { s, alice, bob } = desks('optional', isDesk ? 'udp' : 'ws', way === 'without the relay' ? 'none' : 'opaque');
+    const sdp = { 'in an ACK': undefined, 'without the relay': SECURE, 'in a change': OFFER }[way as string] ?? WEBRTC;
+    alice.request('INVITE', { sdp: way === 'in an ACK' ? undefined : sdp });
+    const invite = last(bob.take());
+    if (way === 'with early media') {
+      bob.answer(invite, 183, ANSWER);
+      assert.equal(last(alice.take()).status, 183);
+      assert.equal(s.core.calls.calls()[0]?.note, undefined, 'another phone may get the call yet');
+    }
+    bob.answer(invite, 200, way === 'in an ACK' ? SECURE : ANSWER);
+    const ok = last(alice.take());
+    assert.equal(ok.status, 200);
+    alice.within(ok, 'ACK', way === 'in an ACK' ? { cseq: 1, sdp: OFFER } : { cseq: 1 });
+    bob.take();
+    if (way === 'in a change') {
+      assert.equal(s.core.calls.calls()[0]?.note, undefined, 'the caller had asked for no more');
+      alice.within(ok, 'INVITE', { cseq: 2, sdp: WEBRTC });
+      bob.answer(last(bob.take()), 200, ANSWER);
+      alice.within(last(alice.take()), 'ACK', { cseq: 2 });
+      bob.take();
+    }
+    const who = way === 'in an ACK' ? 'alice' : 'bob';
+    const note = `${who}’s phone answered with plain RTP: its side of the call was not encrypted`;
+    assert.equal(s.core.calls.calls()[0]?.note, note);
+    alice.within(ok, 'BYE', { cseq: 3 });
+    bob.answer(last(bob.take()), 200);
     assert.ok(s.ended[0]?.endsWith(`; ${note}`), s.ended[0]);
     s.advance(40_000);
     s.assertNothingLeft();
@@ -177,5 +217,32 @@ test('where encryption is required plain RTP is refused in words: in an INVITE, 
     called.answer(last(called.take()), 200, OFFER);
     assert.ok(last(caller.take()).status >= 400);
     assert.deepEqual(called.seen(), ['ACK', 'BYE']);
+  }
+});
+
+test('where encryption is required only SRTP is taken, however a protocol is written, by the relay and without it', () => {
+  const offers = [
+    OFFER.replace('RTP/AVP', 'rtp/avp'),
+    OFFER.replace('RTP/AVP', 'RTP/avpf'),
+    OFFER.replace('RTP/AVP', 'TCP/RTP/AVP'),
+    OFFER.replace('RTP/AVP', 'udp'),
+    OFFER.replace('RTP/AVP', 'RTP/SAVPX'),
+    OFFER.replace('m=audio', 'm=application'),
+    `${SECURE}m=video 0 RTP/AVP 96\r\na=bundle-only\r\n`,
+    `${SECURE}m=video 5002 RTP/AVP 96\r\n`,
+  ];
+  for (const mediaPath of ['opaque', 'none'] as const) {
+    for (const offer of offers) {
+      const { s, alice, bob } = desks('required', 'udp', mediaPath);
+      alice.request('INVITE', { sdp: offer });
+      const refused = last(alice.take());
+      assert.equal(refused.status, 488, offer);
+      assert.match(refused.header('reason') ?? '', /encrypted media only/);
+      assert.deepEqual([bob.take(), s.ng], [[], []]);
+    }
+    const { alice, bob } = desks('required', 'udp', mediaPath);
+    const rejected = 'm=video 0 RTP/AVP 96\r\nm=application 5004 UDP/BFCP *\r\n';
+    alice.request('INVITE', { sdp: `${SECURE.replace('RTP/SAVP', 'rtp/savp')}${rejected}` });
+    assert.deepEqual(bob.seen(), ['INVITE'], 'SRTP in small letters, a rejected section, and what is no media');
   }
 });

@@ -6,6 +6,7 @@ import { ALLOW, type CallContext, SUPPORTED } from './context.ts';
 import { endToEnd } from './end-to-end.ts';
 import {
   answerCommand,
+  concession,
   encryptionProblem,
   isUnrelayed,
   type MediaPath,
@@ -154,6 +155,7 @@ export function carryAnswer(
   if (half.path === undefined && goesWithout(context, call, from, to)) {
     if (call.state === 'ended') return;
     call.agreed = { offerer: to, offer, answerer: from, answer: half.sdp };
+    concede(call, { offer, answer: half.sdp, leg: from });
     then({ sdp: half.sdp }, nowMs);
     return;
   }
@@ -161,11 +163,17 @@ export function carryAnswer(
   context.media(call, answerCommand({ ngCallId, from, to, sdp }), nowMs, (result, now) => {
     if ('ok' in result) {
       call.agreed = { offerer: to, offer, answerer: from, answer: half.sdp };
+      concede(call, { offer, answer: half.sdp, leg: from });
       to.profile = profileOf(offer) ?? to.profile;
       from.profile = profileOf(half.sdp) ?? from.profile;
     }
     then(carried(result, offer), now);
   });
+}
+
+/** The record says that an encrypted offer was answered in plain; not of early media, whose phone may not get the call. */
+export function concede(call: Call, { offer, answer, leg }: { offer: string; answer: string; leg: Leg }): void {
+  if (call.b) call.note ??= concession({ offer, answer, who: leg.party, refused: leg.refusedSrtp });
 }
 
 /** Leads the relay back to what was agreed upon before a change that came to nothing (RFC 3261 14.1). */

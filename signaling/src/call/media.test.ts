@@ -61,9 +61,23 @@ test('a phone that has described itself keeps its kind when the other side offer
   assert.equal(back['to-tag'], 'browser');
 });
 
+test('a plain profile from before encryption was required is not offered again', () => {
+  const required = (to: MediaSide, text: string) =>
+    offerCommand({ ngCallId: 'c', from: browser, to, sdp: text, path: 'opaque', encryption: 'required' });
+  const plain: MediaSide = { ...desk, profile: profileOf(PLAIN) };
+  assert.equal(required(plain, WEBRTC)['transport-protocol'], 'RTP/SAVP');
+  assert.equal(
+    required({ ...desk, profile: { protocol: 'rtp/avp', ice: false } }, SDES)['transport-protocol'],
+    'RTP/SAVP',
+  );
+  assert.equal(required({ ...browser, profile: profileOf(PLAIN) }, WEBRTC)['transport-protocol'], 'UDP/TLS/RTP/SAVPF');
+  assert.equal(required({ ...desk, profile: profileOf(WEBRTC) }, SDES)['transport-protocol'], 'UDP/TLS/RTP/SAVPF');
+});
+
 test('what a description shows of its phone', () => {
   assert.deepEqual(profileOf(PLAIN), { protocol: 'RTP/AVP', ice: false });
   assert.deepEqual(profileOf(sdp('RTP/SAVPF', FINGERPRINT)), { protocol: 'UDP/TLS/RTP/SAVPF', ice: false });
+  assert.deepEqual(profileOf(sdp('rtp/savpf', FINGERPRINT)), { protocol: 'UDP/TLS/RTP/SAVPF', ice: false });
   assert.deepEqual(profileOf(SDES), { protocol: 'RTP/SAVP', ice: false });
   assert.equal(profileOf('not a description'), undefined);
   assert.equal(profileOf(PLAIN.slice(0, PLAIN.indexOf('m='))), undefined);

@@ -2,6 +2,7 @@ import {
   attribute,
   fingerprints,
   isSdpError,
+  type MediaDescription,
   type NgDictionary,
   parseSdp,
   type SessionDescription,
@@ -51,8 +52,11 @@ const SDES_WITH_FEEDBACK: MediaProfile = { protocol: 'RTP/SAVPF', ice: false };
 /** Of a phone that has ICE too: it goes on without, for the offer has none. */
 const DTLS: MediaProfile = { protocol: 'UDP/TLS/RTP/SAVPF', ice: false };
 
+/** RTP/SAVP and RTP/SAVPF, plain or under DTLS or TCP (RFC 4568, 5764, 7850). SRTP is what these name, and nothing else is. */
+const SRTP = /^(?:[A-Z]+\/)*RTP\/SAVPF?$/;
+
 function isEncrypted(protocol: string): boolean {
-  return protocol.includes('SAVP');
+  return SRTP.test(protocol.toUpperCase());
 }
 
 function isBrowser({ flow, isWeb }: MediaSide): boolean {
@@ -82,16 +86,18 @@ export function profileOf(sdp: string): MediaProfile | undefined {
   if (!media) return undefined;
   const ice = attribute(media, 'ice-ufrag') !== undefined || attribute(parsed, 'ice-ufrag') !== undefined;
   // Older WebRTC peers write RTP/SAVPF where they mean DTLS.
+  const protocol = media.protocol.toUpperCase();
   const meansDtls =
-    media.protocol.startsWith('RTP/SAVP') &&
+    protocol.startsWith('RTP/SAVP') &&
     attribute(media, 'crypto') === undefined &&
     fingerprints(media, parsed).length > 0;
-  return { protocol: meansDtls ? WEBRTC.protocol : media.protocol, ice };
+  return { protocol: meansDtls ? WEBRTC.protocol : protocol, ice };
 }
 
 /** A browser gets WebRTC, another phone what the offer is if it can be carried on, else plain RTP; or SDES where that is not taken. */
 function profileFor(to: MediaSide, sdp: string, encryption: Encryption): MediaProfile {
-  if (to.profile) return to.profile;
+  // One from before SRTP was required, or of a call that a process before this one has begun, may be plain.
+  if (to.profile && (encryption === 'optional' || isEncrypted(to.profile.protocol))) return to.profile;
   if (isBrowser(to)) return WEBRTC;
   const offered = profileOf(sdp);
   const isCarriedOn = offered !== undefined && !offered.protocol.includes('TLS') && !offered.ice;
@@ -116,13 +122,22 @@ export function isOfOtherKeys(offered: MediaProfile | undefined, answer: string)
   return offered?.protocol.includes('TLS') === false && profileOf(answer)?.protocol.includes('TLS') === true;
 }
 
-/** What the record says when a phone was offered that in the end; undefined where the offerer had asked for no more. */
-export function concession(
-  profile: MediaProfile,
-  of: { offer: string; who: string; status: number },
-): string | undefined {
-  if (isEncrypted(profile.protocol) || !isEncrypted(profileOf(of.offer)?.protocol ?? '')) return undefined;
-  return `${of.who}’s phone refused SRTP (${of.status}): its side of the call was not encrypted`;
+/** Whether a phone that refuses what it was offered, and is offered this instead, has refused SRTP. */
+export function givesUpSrtp({ protocol }: MediaProfile): boolean {
+  return !isEncrypted(protocol);
+}
+
+/**
+ * What the record says when an encrypted offer is answered in plain; undefined where the offerer had asked for no more.
+ * `refused` is the status with which the phone had refused SRTP before, if it was asked.
+ */
+export function concession(of: { offer: string; answer: string; who: string; refused?: number }): string | undefined {
+  const [offer, answer] = [parseSdp(of.offer), parseSdp(of.answer)];
+  if (isSdpError(offer) || isSdpError(answer)) return undefined;
+  const isGivenUp = answer.media.some((m, i) => isPlain(m) && isEncrypted(offer.media[i]?.protocol ?? ''));
+  if (!isGivenUp) return undefined;
+  const how = of.refused === undefined ? 'answered with plain RTP' : `refused SRTP (${of.refused})`;
+  return `${of.who}’s phone ${how}: its side of the call was not encrypted`;
 }
 
 function receivedFrom(flow: Flow): string[] {
@@ -234,8 +249,22 @@ export function encryptionProblem(sdp: string, encryption: Encryption): string |
   return isSdpError(parsed) ? undefined : plainMedia(parsed);
 }
 
+/** What is neither RTP by its name nor sound or pictures by its kind is no media. */
+function isMedia({ kind, protocol }: MediaDescription): boolean {
+  return /^(?:audio|video|text|image)$/i.test(kind) || protocol.toUpperCase().includes('RTP/');
+}
+
+/** Bundle-only sections have port 0, and are wanted (RFC 9143 6). */
+function isActive(media: MediaDescription): boolean {
+  return media.port !== 0 || attribute(media, 'bundle-only') !== undefined;
+}
+
+function isPlain(media: MediaDescription): boolean {
+  return isActive(media) && isMedia(media) && !isEncrypted(media.protocol);
+}
+
 function plainMedia({ media }: SessionDescription): string | undefined {
-  const plain = media.find(({ port, protocol }) => port !== 0 && /^RTP\/AVPF?$/.test(protocol));
+  const plain = media.find(isPlain);
   return (
     plain && `this server takes encrypted media only, and ${plain.kind} is offered as ${plain.protocol}: switch SRTP on`
   );
