@@ -1,6 +1,14 @@
-import type { DtlsCommand, DtlsMachine, DtlsRole } from '../dtls/index.ts';
+import {
+  clientRandom,
+  type DtlsCommand,
+  type DtlsMachine,
+  type DtlsRole,
+  hasClientRandom,
+  isClientHello,
+} from '../dtls/index.ts';
 import type { Transport } from '../forward/index.ts';
 import type { SrtpProfile } from '../srtp/index.ts';
+import { HandshakeBudget } from './handshake-budget.ts';
 import type { OpenSrtp } from './sdes.ts';
 
 /** DTLS of this worker: its certificate and how an endpoint is made. */
@@ -14,8 +22,8 @@ export interface DtlsFactory {
 
 export type DtlsState = 'waiting' | 'handshake' | 'connected' | 'failed' | 'closed';
 
-/** Handshakes one transport may start: an outsider who can send from the validated address must not keep us busy. */
-const MAX_ATTEMPTS = 8;
+/** A handshake whose client said nothing but hello for this long gives way to another hello from the same source. */
+const STALLED_MS = 1000;
 
 type Connected = Extract<DtlsCommand, { kind: 'connected' }>;
 
@@ -28,7 +36,8 @@ export interface DtlsCounters {
 
 /**
  * The DTLS association of one transport (RFC 5764, RFC 8842). Packets reach it only from the transport's validated
- * address, without ICE only from that of its `HandshakeSource`. Keys are used only after the certificate matched the fingerprint of the SDP, whichever comes later.
+ * address, without ICE only from that of its `HandshakeSource`. Keys are used only after the certificate matched the
+ * fingerprint of the SDP, whichever comes later.
  */
 export class DtlsSession {
   readonly transport: Transport;
@@ -43,7 +52,12 @@ export class DtlsSession {
   #machine: DtlsMachine | undefined;
   #machineRole: DtlsRole | undefined;
   #unchecked: Connected | undefined;
-  #attempts = 0;
+  #budget = new HandshakeBudget();
+  /** Without ICE: for sources other than the very address and port of the SDP. */
+  #budgetOfOthers = new HandshakeBudget();
+  /** As the server: the hello that the handshake at hand began with, and when its client last went on. */
+  #clientRandom: Uint8Array | undefined;
+  #wentOnAtMs = 0;
 
   constructor(
     transport: Transport,
@@ -85,17 +99,19 @@ export class DtlsSession {
   /** As the client: says hello as soon as there is an address. */
   start(nowMs: number): void {
     if (this.#role !== 'client' || this.#machine || this.state !== 'waiting' || !this.transport.remote) return;
-    this.#begin('client')?.handleStart(nowMs);
+    this.#begin('client', nowMs)?.handleStart(nowMs);
     this.#drain();
   }
 
   /** One datagram of the DTLS range from the transport's validated address. */
   handlePacket(bytes: Uint8Array, nowMs: number): void {
+    const isHello = isClientHello(bytes);
+    if (isHello && this.#isStalled(bytes, nowMs)) this.giveUpServer();
     if (!this.#machine) {
-      // Only a ClientHello in a handshake record opens a server (RFC 6347 4.3.1: type 22; message type 1).
-      if (this.#role === 'client' || bytes.length < 14 || bytes[0] !== 22 || bytes[13] !== 1) return;
-      if (!this.#begin('server')) return;
+      if (this.#role === 'client' || !isHello || !this.#begin('server', nowMs)) return;
+      this.#clientRandom = clientRandom(bytes);
     }
+    if (!isHello) this.#wentOnAtMs = nowMs;
     this.#machine!.handlePacket(bytes, nowMs);
     this.#drain();
   }
@@ -115,9 +131,17 @@ export class DtlsSession {
     this.reason = 'the leg has ended';
   }
 
-  #begin(role: DtlsRole): DtlsMachine | undefined {
-    if (this.#attempts >= MAX_ATTEMPTS) return undefined;
-    this.#attempts++;
+  /** Whether this hello is another client's, or the client's next attempt, and the handshake at hand came to nothing. */
+  #isStalled(hello: Uint8Array, nowMs: number): boolean {
+    if (!this.#machine || this.#machineRole !== 'server' || this.isComplete) return false;
+    return nowMs - this.#wentOnAtMs >= STALLED_MS && !hasClientRandom(hello, this.#clientRandom!);
+  }
+
+  #begin(role: DtlsRole, nowMs: number): DtlsMachine | undefined {
+    const { handshake } = this.transport;
+    const budget = handshake?.at && !handshake.isExpected ? this.#budgetOfOthers : this.#budget;
+    if (!budget.take(nowMs)) return undefined;
+    this.#wentOnAtMs = nowMs;
     this.#machineRole = role;
     this.#machine = this.#factory.create(role);
     this.state = 'handshake';
@@ -184,7 +208,8 @@ export class DtlsSession {
     this.#dropMachine();
     this.transport.dropKeys();
     this.#unchecked = undefined;
-    this.#attempts = 0;
+    this.#budget = new HandshakeBudget();
+    this.#budgetOfOthers = new HandshakeBudget();
     this.transport.handshake?.clear();
     this.state = 'waiting';
     this.reason = 'the peer has not started the handshake';
