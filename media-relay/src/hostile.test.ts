@@ -108,3 +108,39 @@ test('a thousand sources that each send the beginnings of streams to a plain por
   await injector.close();
   await talk.hangUp();
 });
+
+test('a neighbour at the address of the phone that sends a thousand streams leaves room for that of the phone', async () => {
+  const talk = await call('churn');
+  const { desk, at, web } = talk;
+  const neighbour = await Peer.open();
+  for (let sequence = 1; sequence <= 5; sequence++) neighbour.send(rtp({ ssrc: 5, sequence }), at);
+  assert.ok(await web.nextRtp(), 'it has passed the probation');
+  for (let ssrc = 1000; ssrc < 2200; ssrc++) {
+    neighbour.send(rtp({ ssrc, sequence: 1 }), at);
+    if (ssrc % 100 === 0) await breathe();
+  }
+  await breathe();
+  while (await web.peer.nextIn(128, 191, 0));
+  desk.send(rtp({ ssrc: 22, sequence: 1 }), at);
+  assert.deepEqual(await web.nextRtp(), rtp({ ssrc: 22, sequence: 1 }).slice());
+  await assertTalk(talk, 2);
+  assert.equal(desk.waiting, 0);
+  await neighbour.close();
+  await talk.hangUp();
+});
+
+test('a phone that changes its SSRC with each packet is heard again as soon as it stays with one', async () => {
+  const talk = await call('changes');
+  const { desk, at, web } = talk;
+  for (let ssrc = 1000; ssrc < 2200; ssrc++) {
+    desk.send(rtp({ ssrc, sequence: 1 }), at);
+    if (ssrc % 100 === 0) await breathe();
+  }
+  await breathe();
+  while (await web.peer.nextIn(128, 191, 0));
+  for (let sequence = 1; sequence <= 5; sequence++) desk.send(rtp({ ssrc: 77, sequence, fill: sequence }), at);
+  for (let sequence = 2; sequence <= 5; sequence++) {
+    assert.deepEqual((await web.nextRtp())?.subarray(12), new Uint8Array(160).fill(sequence));
+  }
+  await talk.hangUp();
+});
