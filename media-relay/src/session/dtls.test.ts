@@ -90,17 +90,27 @@ test('what other ports of an allowed address start takes nothing from the addres
   assert.deepEqual([begun.length, session.state], [HANDSHAKES_AT_ONCE + 1, 'handshake']);
 });
 
-test('a hello that leads nowhere gives way to another one after a second, a handshake that goes on does not', () => {
+test('a handshake of hellos alone gives way to another hello at once, one that goes on after ten seconds', () => {
   const { session, begun } = world(false);
+  const [alert, certificate] = [Uint8Array.of(21), Uint8Array.of(22)];
   session.handlePacket(hello(1), 0);
-  session.handlePacket(hello(2), 999);
-  session.handlePacket(hello(1), 1000); // the same one said again
+  session.handlePacket(alert, 5);
+  session.handlePacket(hello(1), 10); // the same one said again
   assert.deepEqual(begun, [{ role: 'server', packets: 3 }]);
-  session.handlePacket(hello(2), 1000);
+  session.handlePacket(hello(2), 10);
   assert.equal(begun.length, 2);
-  session.handlePacket(Uint8Array.of(22), 1900);
-  session.handlePacket(hello(3), 2899);
+  session.handlePacket(certificate, 1100);
+  session.handlePacket(hello(3), 10_009);
   assert.equal(begun.length, 2);
-  session.handlePacket(hello(3), 2900);
+  session.handlePacket(hello(3), 10_010);
   assert.equal(begun.length, 3);
+});
+
+test('a hello too many gets no answer, not even that to another one, and is answered when it comes again', () => {
+  const { session, begun } = world(false);
+  for (let i = 0; i < 100; i++) session.handlePacket(hello(i), 10);
+  assert.deepEqual([begun.length, session.state], [HANDSHAKES_AT_ONCE, 'waiting']);
+  session.handlePacket(hello(200), 900);
+  session.handlePacket(hello(200), 1010);
+  assert.deepEqual([begun.length, session.state], [HANDSHAKES_AT_ONCE + 1, 'handshake']);
 });

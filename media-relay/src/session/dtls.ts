@@ -22,8 +22,14 @@ export interface DtlsFactory {
 
 export type DtlsState = 'waiting' | 'handshake' | 'connected' | 'failed' | 'closed';
 
-/** A handshake whose client said nothing but hello for this long gives way to another hello from the same source. */
-const STALLED_MS = 1000;
+/**
+ * A handshake whose client said only hello gives way to another hello from the same source at once: the answer to a forged
+ * one would spoil that of the peer. A client that went on doesn't say hello again, so nobody may put another in its place
+ * before this time.
+ */
+const WENT_ON_MS = 10_000;
+/** ChangeCipherSpec and handshake (RFC 5246 6.2.1): what a client goes on with. */
+const GOES_ON: ReadonlySet<number | undefined> = new Set([20, 22]);
 
 type Connected = Extract<DtlsCommand, { kind: 'connected' }>;
 
@@ -55,9 +61,10 @@ export class DtlsSession {
   #budget = new HandshakeBudget();
   /** Without ICE: for sources other than the very address and port of the SDP. */
   #budgetOfOthers = new HandshakeBudget();
-  /** As the server: the hello that the handshake at hand began with, and when its client last went on. */
+  /** As the server: the hello that the handshake at hand began with, when that was, and whether its client went on. */
   #clientRandom: Uint8Array | undefined;
-  #wentOnAtMs = 0;
+  #begunAtMs = 0;
+  #wentOn = false;
 
   constructor(
     transport: Transport,
@@ -75,11 +82,12 @@ export class DtlsSession {
     return this.state === 'connected' || this.#unchecked !== undefined;
   }
 
-  /** Without ICE: a handshake that another source began, and that came to nothing, is forgotten. */
+  /** A handshake that another client or source began, and that came to nothing, is forgotten. */
   giveUpServer(): void {
     if (this.isComplete || this.#machineRole !== 'server' || !this.#machine) return;
     this.#dropMachine();
     this.state = 'waiting';
+    this.reason = 'a handshake that was begun came to nothing';
   }
 
   /** What the peer's SDP says. Another fingerprint or the other role means a new association (RFC 8842 5.3). */
@@ -106,12 +114,12 @@ export class DtlsSession {
   /** One datagram of the DTLS range from the transport's validated address. */
   handlePacket(bytes: Uint8Array, nowMs: number): void {
     const isHello = isClientHello(bytes);
-    if (isHello && this.#isStalled(bytes, nowMs)) this.giveUpServer();
+    if (isHello && this.#givesWay(bytes, nowMs)) this.giveUpServer();
     if (!this.#machine) {
       if (this.#role === 'client' || !isHello || !this.#begin('server', nowMs)) return;
       this.#clientRandom = clientRandom(bytes);
     }
-    if (!isHello) this.#wentOnAtMs = nowMs;
+    if (!isHello && GOES_ON.has(bytes[0])) this.#wentOn = true;
     this.#machine!.handlePacket(bytes, nowMs);
     this.#drain();
   }
@@ -131,17 +139,19 @@ export class DtlsSession {
     this.reason = 'the leg has ended';
   }
 
-  /** Whether this hello is another client's, or the client's next attempt, and the handshake at hand came to nothing. */
-  #isStalled(hello: Uint8Array, nowMs: number): boolean {
+  /** Whether this hello is another client's, or the client's next attempt, and ends the handshake at hand. */
+  #givesWay(hello: Uint8Array, nowMs: number): boolean {
     if (!this.#machine || this.#machineRole !== 'server' || this.isComplete) return false;
-    return nowMs - this.#wentOnAtMs >= STALLED_MS && !hasClientRandom(hello, this.#clientRandom!);
+    if (this.#wentOn && nowMs - this.#begunAtMs < WENT_ON_MS) return false;
+    return !hasClientRandom(hello, this.#clientRandom!);
   }
 
   #begin(role: DtlsRole, nowMs: number): DtlsMachine | undefined {
     const { handshake } = this.transport;
     const budget = handshake?.at && !handshake.isExpected ? this.#budgetOfOthers : this.#budget;
     if (!budget.take(nowMs)) return undefined;
-    this.#wentOnAtMs = nowMs;
+    this.#begunAtMs = nowMs;
+    this.#wentOn = false;
     this.#machineRole = role;
     this.#machine = this.#factory.create(role);
     this.state = 'handshake';
