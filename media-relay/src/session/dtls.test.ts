@@ -106,6 +106,16 @@ test('a handshake of hellos alone gives way to another hello at once, one that g
   assert.equal(begun.length, 3);
 });
 
+test('the fragments of one hello are no hellos of several clients, in whatever order', () => {
+  const { session, begun } = world(false);
+  const rest = hello(9); // at the place of the random are other bytes
+  rest[21] = 200; // fragment offset
+  for (const fragment of [rest, hello(1), rest, hello(1), rest]) session.handlePacket(fragment, 10);
+  assert.deepEqual(begun, [{ role: 'server', packets: 5 }]);
+  session.handlePacket(hello(2), 20);
+  assert.equal(begun.length, 2);
+});
+
 test('a hello too many gets no answer, not even that to another one, and is answered when it comes again', () => {
   const { session, begun } = world(false);
   for (let i = 0; i < 100; i++) session.handlePacket(hello(i), 10);

@@ -1,11 +1,4 @@
-import {
-  clientRandom,
-  type DtlsCommand,
-  type DtlsMachine,
-  type DtlsRole,
-  hasClientRandom,
-  isClientHello,
-} from '../dtls/index.ts';
+import { clientRandom, type DtlsCommand, type DtlsMachine, type DtlsRole, isClientHello } from '../dtls/index.ts';
 import type { Transport } from '../forward/index.ts';
 import type { SrtpProfile } from '../srtp/index.ts';
 import { HandshakeBudget } from './handshake-budget.ts';
@@ -114,13 +107,12 @@ export class DtlsSession {
   /** One datagram of the DTLS range from the transport's validated address. */
   handlePacket(bytes: Uint8Array, nowMs: number): void {
     const isHello = isClientHello(bytes);
-    if (isHello && this.#givesWay(bytes, nowMs)) this.giveUpServer();
-    if (!this.#machine) {
-      if (this.#role === 'client' || !isHello || !this.#begin('server', nowMs)) return;
-      this.#clientRandom = clientRandom(bytes);
-    }
+    const random = isHello ? clientRandom(bytes) : undefined;
+    if (random && this.#givesWay(random, nowMs)) this.giveUpServer();
+    if (!this.#machine && (this.#role === 'client' || !isHello || !this.#begin('server', nowMs))) return;
+    this.#clientRandom ??= random;
     if (!isHello && GOES_ON.has(bytes[0])) this.#wentOn = true;
-    this.#machine!.handlePacket(bytes, nowMs);
+    this.#machine?.handlePacket(bytes, nowMs);
     this.#drain();
   }
 
@@ -140,10 +132,11 @@ export class DtlsSession {
   }
 
   /** Whether this hello is another client's, or the client's next attempt, and ends the handshake at hand. */
-  #givesWay(hello: Uint8Array, nowMs: number): boolean {
-    if (!this.#machine || this.#machineRole !== 'server' || this.isComplete) return false;
+  #givesWay(random: Uint8Array, nowMs: number): boolean {
+    const known = this.#clientRandom;
+    if (!this.#machine || this.#machineRole !== 'server' || this.isComplete || !known) return false;
     if (this.#wentOn && nowMs - this.#begunAtMs < WENT_ON_MS) return false;
-    return !hasClientRandom(hello, this.#clientRandom!);
+    return random.some((byte, i) => byte !== known[i]);
   }
 
   #begin(role: DtlsRole, nowMs: number): DtlsMachine | undefined {
@@ -152,6 +145,7 @@ export class DtlsSession {
     if (!budget.take(nowMs)) return undefined;
     this.#begunAtMs = nowMs;
     this.#wentOn = false;
+    this.#clientRandom = undefined;
     this.#machineRole = role;
     this.#machine = this.#factory.create(role);
     this.state = 'handshake';
