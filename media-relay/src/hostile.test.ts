@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { readU32 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
 import { type DtlsCertificate, liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
 import { mediaAt, NgClient, Peer, plainSdp, rtp, WebRtcPeer } from './test-kit.ts';
@@ -106,5 +107,51 @@ test('a thousand sources that each send the beginnings of streams to a plain por
   await assertTalk(talk, 2);
   assert.equal(desk.waiting, 0);
   await injector.close();
+  await talk.hangUp();
+});
+
+test('a neighbour at the address of the phone that sends a thousand streams leaves room for that of the phone', async () => {
+  const talk = await call('churn');
+  const { desk, at, web } = talk;
+  const neighbour = await Peer.open();
+  for (let sequence = 1; sequence <= 5; sequence++) neighbour.send(rtp({ ssrc: 5, sequence }), at);
+  assert.ok(await web.nextRtp(), 'it has passed the probation');
+  for (let ssrc = 1000; ssrc < 2200; ssrc++) {
+    neighbour.send(rtp({ ssrc, sequence: 1 }), at);
+    if (ssrc % 100 === 0) await breathe();
+  }
+  await breathe();
+  while (await web.peer.nextIn(128, 191, 0));
+  desk.send(rtp({ ssrc: 22, sequence: 1 }), at);
+  assert.deepEqual(await web.nextRtp(), rtp({ ssrc: 22, sequence: 1 }).slice());
+  await assertTalk(talk, 2);
+  assert.equal(desk.waiting, 0);
+  await neighbour.close();
+  await talk.hangUp();
+});
+
+test('a phone that changes its SSRC with each packet is heard again as soon as it stays with one', async () => {
+  const talk = await call('changes');
+  const { desk, at, web } = talk;
+  for (let ssrc = 1000; ssrc < 2200; ssrc++) {
+    desk.send(rtp({ ssrc, sequence: 1 }), at);
+    if (ssrc % 100 === 0) await breathe();
+  }
+  await breathe();
+  while (await web.peer.nextIn(128, 191, 0));
+  for (let sequence = 1; sequence <= 5; sequence++) desk.send(rtp({ ssrc: 77, sequence, fill: sequence }), at);
+  let shared = 0;
+  for (let sequence = 2; sequence <= 5; sequence++) {
+    const heard = await web.nextRtp();
+    assert.deepEqual(heard?.subarray(12), new Uint8Array(160).fill(sequence));
+    shared = readU32(heard!, 8);
+  }
+  assert.notEqual(shared, 77);
+  const report = new Uint8Array(28);
+  report.set([0x80, 200, 0, 6, 0, 0, 0, 77]);
+  desk.send(report, { ...at, port: at.port + 1 });
+  const about = await web.peer.nextIn(128, 191);
+  assert.ok(about && web.rx!.unprotectRtcp(about, 0, about.length) > 0);
+  assert.deepEqual([about[1], readU32(about, 4)], [200, shared], 'its sender report speaks of the same stream');
   await talk.hangUp();
 });

@@ -579,6 +579,25 @@ test('DTLS without ICE from another port of the allowed address is followed once
   await gone('q2');
 });
 
+test('DTLS without ICE: hellos and alerts from another port of the allowed address keep no peer from its handshake', async () => {
+  const a = await WebRtcPeer.open(certificate);
+  const sdp = bareDtls(a);
+  const answer = await ng.sdp({ command: 'echo', 'call-id': 'q3', 'from-tag': 'a', 'to-tag': 'e', sdp });
+  a.remote = { ...a.remote, at: mediaAt(answer) };
+  const forger = await Peer.open();
+  for (let round = 0; round < 9; round++) {
+    const endpoint = new DtlsEndpoint({ role: 'client', certificate: otherCertificate });
+    endpoint.handleStart(0);
+    for (let c = endpoint.poll(); c; c = endpoint.poll()) if (c.kind === 'send') forger.send(c.bytes, a.remote.at);
+    endpoint.close();
+    forger.send(Buffer.from('15fefd000000000000000f00020228', 'hex'), a.remote.at);
+  }
+  assert.ok(await forger.nextIn(20, 63));
+  assert.ok(await a.handshake('client'), a.failure);
+  await Promise.all([a.close(), forger.close()]);
+  await gone('q3');
+});
+
 test('garbage on every port is dropped and counted, and the next call works', async () => {
   const a = await Peer.open();
   const answer = await ng.sdp({ command: 'echo', 'call-id': 'g1', 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });

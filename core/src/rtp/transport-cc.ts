@@ -40,13 +40,17 @@ export class TransportCcReport {
 
 const symbols = new Uint8Array(TRANSPORT_CC_LIMIT);
 
+/** How many numbers the feedback at `at` of a compound packet says it covers, before any of it is read; 0 when it is none. */
+export function transportCcCount(bytes: Uint8Array, at: number): number {
+  if (!isFeedback(bytes, at, RtcpType.transportFeedback, TransportFeedback.transportCc)) return 0;
+  return rtcpContentEnd(bytes, at) < at + HEADER + 2 ? 0 : readU16(bytes, at + 14);
+}
+
 /** Reads the feedback at `at` of a compound packet; false when it is none, runs over its end or covers too many numbers. */
 export function readTransportCc(bytes: Uint8Array, at: number, report: TransportCcReport): boolean {
-  if (!isFeedback(bytes, at, RtcpType.transportFeedback, TransportFeedback.transportCc)) return false;
-  const end = rtcpContentEnd(bytes, at);
-  if (end < at + HEADER + 2) return false;
-  const count = readU16(bytes, at + 14);
+  const count = transportCcCount(bytes, at);
   if (count === 0 || count > TRANSPORT_CC_LIMIT) return false;
+  const end = rtcpContentEnd(bytes, at);
   const deltas = readChunks(bytes, at + HEADER, end, count);
   if (deltas < 0 || !readDeltas(bytes, deltas, end, count, report.arrivalMs)) return false;
   report.baseSequence = readU16(bytes, at + 12);

@@ -196,3 +196,24 @@ test('any bytes as feedback are refused or taken, the target stays between its l
     { numRuns: 50 },
   );
 });
+
+test('feedback that speaks of far more than was sent is not read, until there is more to speak of', () => {
+  const control = new GoogleCongestionControl({ firstSequence: 0 });
+  // 4,096 numbers, all lost, in 24 bytes.
+  const bytes = Uint8Array.from(Buffer.from('8fcd0005000000010000000200001000000000001fff0000', 'hex'));
+  const send = (count: number) => {
+    for (let i = 0; i < count; i++) control.handleSent(PacketUse.video, 1000, 0);
+  };
+  send(1000);
+  for (let i = 0; i < 1000; i++) control.handleFeedback(bytes, 0, 10);
+  assert.deepEqual([control.feedbackPackets, control.badFeedback], [1, 999]);
+  send(1000);
+  for (let i = 0; i < 1000; i++) control.handleFeedback(bytes, 0, 20);
+  assert.deepEqual([control.feedbackPackets, control.badFeedback], [2, 1998]);
+  const cut = bytes.slice();
+  cut.fill(0, 20); // a run of no packet
+  send(1000);
+  assert.equal(control.handleFeedback(cut, 0, 30), false);
+  for (let i = 0; i < 1000; i++) control.handleFeedback(bytes, 0, 30);
+  assert.deepEqual([control.feedbackPackets, control.badFeedback], [2, 2999], 'what can not be read costs the same');
+});

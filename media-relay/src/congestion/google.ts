@@ -1,4 +1,4 @@
-import { readTransportCc, TransportCcReport } from '@offhook/core';
+import { readTransportCc, TransportCcReport, transportCcCount } from '@offhook/core';
 import { AckedBitrate } from './acked-bitrate.ts';
 import { Alr } from './alr.ts';
 import { DelayBased } from './delay-based.ts';
@@ -66,7 +66,7 @@ export class GoogleCongestionControl {
   targetBps: number;
   /** Smoothed, or undefined before the first feedback. */
   rttMs: number | undefined;
-  /** Feedback taken, and feedback that couldn't be read. */
+  /** Feedback taken, and feedback that couldn't be read, or spoke of more than was sent. */
   feedbackPackets = 0;
   badFeedback = 0;
 
@@ -105,7 +105,7 @@ export class GoogleCongestionControl {
 
   /** The RTCP packet at `at` of a compound that `isRtcpCompound` accepted; false when it is no feedback that can be read. */
   handleFeedback(bytes: Uint8Array, at: number, nowMs: number): boolean {
-    if (!readTransportCc(bytes, at, report)) {
+    if (!this.#history.mayTell(transportCcCount(bytes, at)) || !readTransportCc(bytes, at, report)) {
       this.badFeedback++;
       return false;
     }

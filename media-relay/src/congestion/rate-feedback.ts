@@ -14,7 +14,7 @@ import {
 
 /** What became of rates in a worker, for its metrics. */
 export interface RateCounters {
-  /** Transport-wide feedback that was taken, that couldn't be read, and that we sent. */
+  /** Transport-wide feedback that was taken, that couldn't be read or spoke of more than was sent, and that we sent. */
   feedback: number;
   badFeedback: number;
   feedbackSent: number;

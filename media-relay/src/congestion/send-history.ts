@@ -6,6 +6,13 @@ export type PacketUse = (typeof PacketUse)[keyof typeof PacketUse];
 
 /** Power of two: at 1,000 packets a second, two seconds, which is more than any feedback takes. */
 const SLOTS = 2048;
+/**
+ * Times that feedback may speak of each packet sent. A receiver does so once, and again from a late packet on; but 24 bytes
+ * can speak of 4,096 numbers, and somebody who repeats them must not keep us busy.
+ */
+const TOLD_PER_SENT = 4;
+/** What of that is saved up. */
+const MOST_TOLD = TOLD_PER_SENT * SLOTS;
 const FREE = 0;
 const IN_FLIGHT = 1;
 const LOST = 2;
@@ -35,6 +42,8 @@ export class SendHistory {
   #reference = 0;
   #referenceMs = 0;
   #hasReference = false;
+  /** Numbers that feedback may still speak of. */
+  #tellable = SLOTS;
   /** Bytes sent that nothing was heard of. */
   inFlightBytes = 0;
 
@@ -47,6 +56,7 @@ export class SendHistory {
   /** Takes note of a packet and answers its transport-wide number, 16 bits. */
   add(bytes: number, cluster: number, nowMs: number): number {
     const sequence = this.#next++;
+    if (this.#tellable < MOST_TOLD) this.#tellable += TOLD_PER_SENT;
     const slot = sequence & (SLOTS - 1);
     if (this.#state[slot] === IN_FLIGHT) this.inFlightBytes -= this.#bytes[slot]!;
     this.#sendMs[slot] = nowMs;
@@ -61,6 +71,13 @@ export class SendHistory {
   forget(): void {
     this.#state.fill(FREE);
     this.inFlightBytes = 0;
+  }
+
+  /** Whether feedback may speak of so many numbers, to be asked before it is read; then they count as told. */
+  mayTell(count: number): boolean {
+    if (count > this.#tellable) return false;
+    this.#tellable -= count;
+    return true;
   }
 
   /** Looks up what a report says. Each packet counts as lost once and as arrived once, late arrivals after a loss too. */

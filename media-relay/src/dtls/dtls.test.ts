@@ -287,13 +287,29 @@ test('no byte a stranger sends makes an endpoint throw', () => {
   );
 });
 
-test('a handshake the peer breaks off fails in words', () => {
+test('a plaintext alert, which anybody can forge, ends no handshake, whoever it comes to and whenever', () => {
+  for (const alert of ['15fefd000000000000000f00020228', '15fefd000000000000000f00020100']) {
+    const forged = Buffer.from(alert, 'hex');
+    const ends = pair();
+    const { client, server } = connect(ends, (datagram) => {
+      ends.client.handlePacket(forged, monotonicMs());
+      return [forged, datagram, forged];
+    });
+    assertConnected(client);
+    assertConnected(server);
+    ends.client.close();
+    ends.server.close();
+  }
+});
+
+test('a handshake that goes wrong fails in words', () => {
   const end = new DtlsEndpoint({ role: 'client', certificate: alice });
   end.handleStart(monotonicMs());
-  end.handlePacket(Buffer.from('15fefd000000000000000000020228', 'hex'), monotonicMs());
+  // A ServerHello of two bytes.
+  end.handlePacket(Buffer.from('16fefd000000000000000f000e0200000200000000000000020303', 'hex'), monotonicMs());
   const { said } = drain(end);
   assert.equal(said.length, 1);
-  assert.match((said[0] as Of<'failed'>).reason, /alert handshake failure/);
+  assert.match((said[0] as Of<'failed'>).reason, /^DTLS: .*length/);
   assert.equal(end.nextTimeout(), undefined);
 });
 
@@ -401,14 +417,15 @@ test('fingerprints: other hash functions, letter case, several lines, and nothin
   assert.notEqual(alice.fingerprint, bob.fingerprint);
 });
 
-test('records that are too short for any cipher, and torn ones, are screened out; the others stay', () => {
-  const record = (epoch: number, body: number) =>
+test('records that are too short for any cipher, plaintext alerts and torn ones are screened out; the others stay', () => {
+  const record = (epoch: number, body: number, type = 23) =>
     Buffer.concat([
-      Buffer.from([23, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 1, body >> 8, body & 255]),
+      Buffer.from([type, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 1, body >> 8, body & 255]),
       Buffer.alloc(body, body),
     ]);
-  const good = [record(0, 2), record(1, 25), record(2, 300)];
-  const run = Buffer.concat([good[0]!, record(1, 24), good[1]!, record(9, 0), good[2]!, record(1, 40).subarray(0, 30)]);
+  const good = [record(0, 2), record(1, 25), record(2, 300), record(1, 26, 21)];
+  const bad = [record(1, 24), record(9, 0), record(0, 2, 21), record(1, 40).subarray(0, 30)];
+  const run = Buffer.concat(good.flatMap((one, i) => [one, bad[i]!]));
   const kept = screenRecords(run, run.length, SHORTEST_GCM_RECORD);
   assert.deepEqual(run.subarray(0, kept), Buffer.concat(good));
   assert.equal(screenRecords(Buffer.alloc(12), 12, SHORTEST_GCM_RECORD), 0);

@@ -18,7 +18,10 @@ export interface DropCounts {
   dtlsStranger: number;
   /** More than 50 packets to an address that was named by SDP only and never answered, RTP and RTCP each. */
   unconfirmed: number;
-  /** The first packet after a jump of a plain stream's sequence numbers; the next one proves the new start. */
+  /**
+   * The first packet after a jump of a plain stream's sequence numbers, or of one more source than may have an SSRC of
+   * their own as SRTP; the next one proves the new start.
+   */
   restarted: number;
   /** It was delivered before, by a copy in RED or before it came as RTX, or is padding in RTX: nothing is wrong. */
   repeated: number;

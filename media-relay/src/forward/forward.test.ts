@@ -5,7 +5,7 @@ import { MAX_KNOWN_SSRCS } from '../srtp/index.ts';
 import { rtp } from '../test-kit.ts';
 import { HandshakeSource, SENT_PER_RECEIVED, SILENT_MS } from './handshake-source.ts';
 import { LATE_PROBATION_PACKETS, Latch, PROBATION_MS, PROBATION_PACKETS, Verdict } from './latch.ts';
-import { SequenceMap } from './sequence-map.ts';
+import { DOUBTFUL_SSRCS, OWN_SSRCS, SequenceMap } from './sequence-map.ts';
 import { Splice } from './splice.ts';
 import { SsrcTable } from './ssrc-table.ts';
 
@@ -172,14 +172,53 @@ test('a plain stream that starts again lower goes on upwards, whatever else is l
 test('each stream of a transport has its own numbers, the 33rd as well', () => {
   const map = new SequenceMap();
   const follow = (ssrc: number, sequence: number) => map.follow(rtp({ ssrc, sequence }), 0);
-  for (let ssrc = 1; ssrc <= 100; ssrc++) assert.equal(follow(ssrc, 300 * ssrc), true);
+  for (let ssrc = 1; ssrc <= OWN_SSRCS; ssrc++) assert.equal(follow(ssrc, 300 * ssrc), true);
   assert.equal(follow(2, 601), true);
-  for (const ssrc of [30, 99]) {
+  for (const ssrc of [30, 63]) {
     assert.equal(follow(ssrc, 5), false);
     const packet = rtp({ ssrc, sequence: 6 });
     assert.equal(map.follow(packet, 0), true);
     assert.equal((packet[2]! << 8) | packet[3]!, 300 * ssrc + 1);
   }
+});
+
+/** SSRC and sequence number as sent, or undefined. */
+function sent(map: SequenceMap, ssrc: number, sequence: number): [number, number] | undefined {
+  const packet = rtp({ ssrc, sequence });
+  const view = new DataView(packet.buffer);
+  return map.follow(packet, 0) ? [view.getUint32(8), view.getUint16(2)] : undefined;
+}
+
+test('more sources than may have an SSRC of their own share one, whose numbers go upwards', () => {
+  const map = new SequenceMap();
+  for (let ssrc = 1; ssrc <= OWN_SSRCS; ssrc++) assert.deepEqual(sent(map, ssrc, 9), [ssrc, 9]);
+  assert.deepEqual(
+    [sent(map, 70, 50_000), sent(map, 70, 50_001)],
+    [
+      [70, 50_000],
+      [70, 50_001],
+    ],
+  );
+  const strays = Array.from({ length: 5000 }, (_, i) => sent(map, 1000 + i, 1));
+  assert.deepEqual(new Set(strays), new Set([undefined]), 'a source of one packet is none');
+  assert.equal(map.count, OWN_SSRCS + 1);
+  assert.deepEqual([sent(map, 80, 7), sent(map, 80, 8), sent(map, 80, 10)], [undefined, [70, 50_002], [70, 50_004]]);
+  assert.deepEqual([sent(map, 70, 50_002), sent(map, 70, 50_003)], [undefined, [70, 50_005]], 'the first one again');
+  assert.deepEqual(
+    [sent(map, 80, 9000), sent(map, 80, 9001), sent(map, 80, 9002)],
+    [undefined, [70, 50_006], [70, 50_007]],
+  );
+  assert.deepEqual([sent(map, 80, 5), sent(map, 80, 6), sent(map, 80, 7)], [undefined, [70, 50_008], [70, 50_009]]);
+  assert.deepEqual(sent(map, 3, 10), [3, 10], 'those with an SSRC of their own go on');
+});
+
+test('a sender that is doubted takes no room of the phone that comes after it', () => {
+  const lock = { isDoubtful: true };
+  const map = new SequenceMap(lock);
+  for (let ssrc = 1; ssrc <= 5000; ssrc++) sent(map, ssrc, 1);
+  assert.equal(map.count, DOUBTFUL_SSRCS + 1);
+  lock.isDoubtful = false;
+  assert.deepEqual(sent(map, 9000, 1), [9000, 1]);
 });
 
 test('behind a splice another source goes on as the same stream, across wraps, late packets and a third source', () => {

@@ -21,6 +21,11 @@ export class HandshakeSource {
   #lastMs = 0;
   #isExpected = false;
 
+  /** Its source is the very address and port of the SDP. */
+  get isExpected(): boolean {
+    return this.#isExpected;
+  }
+
   /** Where the handshake's datagrams come from and go to. */
   get at(): UdpEndpoint | undefined {
     return this.#at;

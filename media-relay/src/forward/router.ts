@@ -156,8 +156,10 @@ export class Router {
       this.#mask = t.ssrcMask;
       rewriteRtcpSsrc(bytes, offset, plain, this.#xor);
     }
+    t.shared?.followRtcp(bytes, offset, plain);
     if (far.splice?.isOn) far.splice.followRtcp(bytes, offset, plain);
     if (t.splice?.isOn) rewriteRtcpSsrc(bytes, offset, plain, t.splice.inward);
+    if (far.shared !== undefined) rewriteRtcpSsrc(bytes, offset, plain, far.shared.inward);
     const out = far.secured ? far.tx!.protectRtcp(bytes, offset, plain) : plain;
     if (out < 0) return this.drop(t, 'srtp');
     this.port = far.rtcpPort;

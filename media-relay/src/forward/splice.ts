@@ -43,6 +43,11 @@ export class Splice {
     return this.#isOn;
   }
 
+  /** Whether a source is the one that goes to the phone now. */
+  carries(ssrc: number): boolean {
+    return this.#hasFrom && (ssrc | 0) === this.#from;
+  }
+
   /** The SSRC under which a source goes to the phone, and the source behind an SSRC that the phone names. */
   readonly outward = (ssrc: number): number => (this.#hasFrom && (ssrc | 0) === this.#from ? this.#ssrc >>> 0 : ssrc);
   readonly inward = (ssrc: number): number => (this.#hasFrom && (ssrc | 0) === this.#ssrc ? this.#from >>> 0 : ssrc);

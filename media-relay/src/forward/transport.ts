@@ -160,8 +160,13 @@ export class Transport {
 
   /** Of what comes in plain and leaves as SRTP. */
   get sequences(): SequenceMap {
-    this.#sequences ??= new SequenceMap();
+    this.#sequences ??= new SequenceMap(this.latch);
     return this.#sequences;
+  }
+
+  /** Where sources that come in plain share an SSRC as SRTP. */
+  get shared(): Splice | undefined {
+    return this.#sequences?.splice;
   }
 
   /** Whether RTP of that source came here. */

@@ -1,6 +1,7 @@
-import type { DtlsCommand, DtlsMachine, DtlsRole } from '../dtls/index.ts';
+import { clientRandom, type DtlsCommand, type DtlsMachine, type DtlsRole, isClientHello } from '../dtls/index.ts';
 import type { Transport } from '../forward/index.ts';
 import type { SrtpProfile } from '../srtp/index.ts';
+import { HandshakeBudget } from './handshake-budget.ts';
 import type { OpenSrtp } from './sdes.ts';
 
 /** DTLS of this worker: its certificate and how an endpoint is made. */
@@ -14,8 +15,14 @@ export interface DtlsFactory {
 
 export type DtlsState = 'waiting' | 'handshake' | 'connected' | 'failed' | 'closed';
 
-/** Handshakes one transport may start: an outsider who can send from the validated address must not keep us busy. */
-const MAX_ATTEMPTS = 8;
+/**
+ * A handshake whose client said only hello gives way to another hello from the same source at once: the answer to a forged
+ * one would spoil that of the peer. A client that went on doesn't say hello again, so nobody may put another in its place
+ * before this time.
+ */
+const WENT_ON_MS = 10_000;
+/** ChangeCipherSpec and handshake (RFC 5246 6.2.1): what a client goes on with. */
+const GOES_ON: ReadonlySet<number | undefined> = new Set([20, 22]);
 
 type Connected = Extract<DtlsCommand, { kind: 'connected' }>;
 
@@ -28,7 +35,8 @@ export interface DtlsCounters {
 
 /**
  * The DTLS association of one transport (RFC 5764, RFC 8842). Packets reach it only from the transport's validated
- * address, without ICE only from that of its `HandshakeSource`. Keys are used only after the certificate matched the fingerprint of the SDP, whichever comes later.
+ * address, without ICE only from that of its `HandshakeSource`. Keys are used only after the certificate matched the
+ * fingerprint of the SDP, whichever comes later.
  */
 export class DtlsSession {
   readonly transport: Transport;
@@ -43,7 +51,13 @@ export class DtlsSession {
   #machine: DtlsMachine | undefined;
   #machineRole: DtlsRole | undefined;
   #unchecked: Connected | undefined;
-  #attempts = 0;
+  #budget = new HandshakeBudget();
+  /** Without ICE: for sources other than the very address and port of the SDP. */
+  #budgetOfOthers = new HandshakeBudget();
+  /** As the server: the hello that the handshake at hand began with, when that was, and whether its client went on. */
+  #clientRandom: Uint8Array | undefined;
+  #begunAtMs = 0;
+  #wentOn = false;
 
   constructor(
     transport: Transport,
@@ -61,11 +75,12 @@ export class DtlsSession {
     return this.state === 'connected' || this.#unchecked !== undefined;
   }
 
-  /** Without ICE: a handshake that another source began, and that came to nothing, is forgotten. */
+  /** A handshake that another client or source began, and that came to nothing, is forgotten. */
   giveUpServer(): void {
     if (this.isComplete || this.#machineRole !== 'server' || !this.#machine) return;
     this.#dropMachine();
     this.state = 'waiting';
+    this.reason = 'a handshake that was begun came to nothing';
   }
 
   /** What the peer's SDP says. Another fingerprint or the other role means a new association (RFC 8842 5.3). */
@@ -85,18 +100,19 @@ export class DtlsSession {
   /** As the client: says hello as soon as there is an address. */
   start(nowMs: number): void {
     if (this.#role !== 'client' || this.#machine || this.state !== 'waiting' || !this.transport.remote) return;
-    this.#begin('client')?.handleStart(nowMs);
+    this.#begin('client', nowMs)?.handleStart(nowMs);
     this.#drain();
   }
 
   /** One datagram of the DTLS range from the transport's validated address. */
   handlePacket(bytes: Uint8Array, nowMs: number): void {
-    if (!this.#machine) {
-      // Only a ClientHello in a handshake record opens a server (RFC 6347 4.3.1: type 22; message type 1).
-      if (this.#role === 'client' || bytes.length < 14 || bytes[0] !== 22 || bytes[13] !== 1) return;
-      if (!this.#begin('server')) return;
-    }
-    this.#machine!.handlePacket(bytes, nowMs);
+    const isHello = isClientHello(bytes);
+    const random = isHello ? clientRandom(bytes) : undefined;
+    if (random && this.#givesWay(random, nowMs)) this.giveUpServer();
+    if (!this.#machine && (this.#role === 'client' || !isHello || !this.#begin('server', nowMs))) return;
+    this.#clientRandom ??= random;
+    if (!isHello && GOES_ON.has(bytes[0])) this.#wentOn = true;
+    this.#machine?.handlePacket(bytes, nowMs);
     this.#drain();
   }
 
@@ -115,9 +131,21 @@ export class DtlsSession {
     this.reason = 'the leg has ended';
   }
 
-  #begin(role: DtlsRole): DtlsMachine | undefined {
-    if (this.#attempts >= MAX_ATTEMPTS) return undefined;
-    this.#attempts++;
+  /** Whether this hello is another client's, or the client's next attempt, and ends the handshake at hand. */
+  #givesWay(random: Uint8Array, nowMs: number): boolean {
+    const known = this.#clientRandom;
+    if (!this.#machine || this.#machineRole !== 'server' || this.isComplete || !known) return false;
+    if (this.#wentOn && nowMs - this.#begunAtMs < WENT_ON_MS) return false;
+    return random.some((byte, i) => byte !== known[i]);
+  }
+
+  #begin(role: DtlsRole, nowMs: number): DtlsMachine | undefined {
+    const { handshake } = this.transport;
+    const budget = handshake?.at && !handshake.isExpected ? this.#budgetOfOthers : this.#budget;
+    if (!budget.take(nowMs)) return undefined;
+    this.#begunAtMs = nowMs;
+    this.#wentOn = false;
+    this.#clientRandom = undefined;
     this.#machineRole = role;
     this.#machine = this.#factory.create(role);
     this.state = 'handshake';
@@ -184,7 +212,8 @@ export class DtlsSession {
     this.#dropMachine();
     this.transport.dropKeys();
     this.#unchecked = undefined;
-    this.#attempts = 0;
+    this.#budget = new HandshakeBudget();
+    this.#budgetOfOthers = new HandshakeBudget();
     this.transport.handshake?.clear();
     this.state = 'waiting';
     this.reason = 'the peer has not started the handshake';
