@@ -29,6 +29,7 @@ import {
   interfaceProblem,
   liveStatistics,
   type MediaHost,
+  muxAddresses,
   PortPools,
   type RtpAddressSettings,
   rtpInterfaces,
@@ -122,7 +123,8 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   }
   function isRelayPort({ address, port }: SocketAddress): boolean {
     if (port === ngPort && reaches(address, config.ng.address)) return true;
-    const isMux = (m: MuxPort) => reaches(address, m.udp.local.address) || address === m.address;
+    const isMux = (m: MuxPort) =>
+      reaches(address, m.udp.local.address) || muxAddresses(m, interfaces).includes(address);
     if (muxes.some((m) => port === m.udp.local.port && isMux(m))) return true;
     const at = interfaces.filter((i) => reaches(address, i.address) || address === i.advertised);
     if (at.length === 0) return false;

@@ -85,6 +85,8 @@ export class SessionBook {
     to.dtlsRole = request.dtlsRole ?? to.dtlsRole;
     from.interface ??= plan.fromInterface;
     to.interface ??= plan.toInterface;
+    from.network ??= plan.fromNetwork;
+    to.network ??= plan.toNetwork;
     call.endsAtMs = undefined;
     if (!sameKind(from.kind, plan.fromKind)) closeLeg(this.#host, from);
     if (!sameKind(to.kind, plan.toKind)) closeLeg(this.#host, to);
@@ -155,6 +157,7 @@ export class SessionBook {
     const call = plan.call ?? this.#open(request, plan, nowMs);
     const leg = call.legs[0]!;
     leg.interface ??= plan.fromInterface;
+    leg.network ??= plan.fromNetwork;
     if (!sameKind(leg.kind, plan.fromKind)) closeLeg(this.#host, leg);
     leg.kind = plan.fromKind;
     const problem = this.#take(call, leg, { request, plan, pairs, nowMs, role: 'offer' });

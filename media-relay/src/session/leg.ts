@@ -68,6 +68,8 @@ export class Leg {
   trustAddress = false;
   /** Where its plain ports are; undefined before the first one. */
   interface: RtpInterface | undefined;
+  /** Name of the interfaces that the client asked for, where there are such. */
+  network: string | undefined;
   /** The fork branch that leads to the peer, and what the client calls it. */
   branch: string | undefined;
   label: string | undefined;

@@ -61,7 +61,7 @@ export class Bench {
     const host: MediaHost = {
       crypto: nodeCrypto,
       ice: this.ice,
-      muxes: ['127.0.0.1', '192.0.2.2'].map((a, i) => new MuxPort(fakePort(20_000), a, i)),
+      muxes: ['127.0.0.1', '192.0.2.2'].map((a, i) => new MuxPort(fakePort(20_000, a), a, i)),
       interfaces: options.interfaces ?? [{ name: 'default', address: '192.0.2.2' }],
       isOwn: (address) => address === '192.0.2.2' || address === '127.0.0.1',
       isRelayPort: ({ address, port }) =>
