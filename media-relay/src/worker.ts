@@ -18,6 +18,7 @@ import {
   EventWatch,
   listenControl,
   NameCounts,
+  WarningLog,
 } from './control/index.ts';
 import { type DtlsCertificate, DtlsEndpoint, dtlsSelfTest, makeCertificate, matchesFingerprint } from './dtls/index.ts';
 import { PacketLoop, type Transport } from './forward/index.ts';
@@ -92,8 +93,11 @@ const MUX_BUFFER = 4 * 1024 * 1024;
 /** Its metrics are at hand at once. */
 export type MediaPart = Omit<RunningPart, 'metrics'> & { metrics(): Record<string, number> };
 
-/** Starts a media worker: its shared ports, its NG server, and everything between. */
-export async function startMediaRelay(config: MediaRelaySettings): Promise<MediaPart> {
+/** Starts a media worker: its shared ports, its NG server, and everything between. `log` takes lines for its operator. */
+export async function startMediaRelay(
+  config: MediaRelaySettings,
+  log: (line: string) => void = toStderr,
+): Promise<MediaPart> {
   const transports = new TransportTable();
   const ice = new IceLite(nodeCrypto, (id, nowMs) => {
     const owner = transports.at(id);
@@ -153,6 +157,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   };
   const hub = new EventHub();
   const unknown = new NameCounts();
+  const warnings = new WarningLog(log);
   const book = new SessionBook(host, {
     mediaTimeoutMs: config.mediaTimeoutS * 1000,
     maxCalls: config.maxCalls ?? 5000,
@@ -215,6 +220,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
     ports,
     hub,
     unknown,
+    warnings,
     counters,
     monotonicMs,
     wallMs: Date.now,
@@ -248,6 +254,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       dtls: { ...dtlsCounters },
       control: { ...counters },
       unknown: unknown.toObject(),
+      warnings: { ...warnings.counts },
       events: { subscribers: hub.size, ...hub.counters },
     };
   }
@@ -293,6 +300,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       ...labelled('offhook_media_ice_total', 'event', ice.counters),
       ...labelled('offhook_media_dtls_total', 'event', dtlsCounters),
       ...labelled('offhook_media_ng_total', 'event', counters),
+      ...labelled('offhook_media_ng_warnings_total', 'about', warnings.counts),
     }),
     drain: () => {
       isDraining = true;
@@ -333,6 +341,10 @@ async function openMuxes({ addresses, port }: MediaRelaySettings['mux']): Promis
       if (!isInUse(error) || tries + 1 >= PORT_TRIES) throw error;
     }
   }
+}
+
+function toStderr(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 function earlier(a: number | undefined, b: number | undefined): number | undefined {

@@ -1,5 +1,14 @@
 import type { NgDictionary, NgValue } from '@offhook/core';
-import { type Call, NO_PORTS, NO_ROOM, type PortPools, queryCall, type SessionBook } from '../session/index.ts';
+import {
+  type Call,
+  type DescribeResult,
+  NO_PORTS,
+  NO_ROOM,
+  type PortPools,
+  queryCall,
+  type SessionBook,
+  type Warning,
+} from '../session/index.ts';
 import { BLOCK_COMMANDS, block } from './blocking.ts';
 import type { NgLink, PushedAs } from './dispatcher.ts';
 import type { EventHub } from './event-hub.ts';
@@ -7,6 +16,7 @@ import type { NameCounts } from './name-counts.ts';
 import { knowsLoadLimit, parametersOf, unknownNames } from './parameters.ts';
 import { REFUSED } from './refused.ts';
 import { subscribeEvents } from './subscribe.ts';
+import type { WarningLog } from './warning-log.ts';
 import { CONTROL_LIMITS, numberOf, optionsOf, textOf } from './words.ts';
 
 /** Our own verbs beyond rtpengine's, announced at ping. */
@@ -38,6 +48,7 @@ export interface ControlContext {
   readonly hub: EventHub;
   /** Keys, flags and commands that nobody here reads. */
   readonly unknown: NameCounts;
+  readonly warnings: WarningLog;
   readonly counters: ControlCounters;
   readonly monotonicMs: () => number;
   readonly wallMs: () => number;
@@ -130,7 +141,7 @@ async function describe(
   if ('error' in parameters) return failure(parameters.error);
   const { request } = parameters;
   const { warnings } = parameters;
-  if (command === 'answer') return outcome(context.book.answer(request, context.monotonicMs()), warnings);
+  if (command === 'answer') return outcome(context, context.book.answer(request, context.monotonicMs()), warnings);
   if (!context.book.find(request.callId)) {
     if (context.isDraining()) return busy(message, 'this relay is draining and takes no new calls');
     if (context.book.isFull) return busy(message, NO_ROOM);
@@ -143,7 +154,7 @@ async function describe(
   const described =
     command === 'offer' ? context.book.offer(request, pairs, now) : context.book.echo(request, pairs, now);
   for (const pair of pairs) context.ports.give(pair);
-  return outcome(described, warnings);
+  return outcome(context, described, warnings);
 }
 
 function connect({ book, monotonicMs }: ControlContext, message: NgDictionary): NgDictionary {
@@ -220,12 +231,15 @@ function query({ book, monotonicMs, wallMs }: ControlContext, message: NgDiction
 }
 
 function outcome(
-  described: { sdp: string; warning?: string } | { error: string },
-  warnings: readonly string[],
+  { warnings, monotonicMs }: ControlContext,
+  described: DescribeResult,
+  ofRequest: readonly Warning[],
 ): NgDictionary {
   if ('error' in described) return failure(described.error);
-  const all = [...(described.warning === undefined ? [] : [described.warning]), ...warnings];
-  return { result: 'ok', sdp: described.sdp, ...(all.length === 0 ? {} : { warning: all.join('; ') }) };
+  const all = [...(described.warnings ?? []), ...ofRequest];
+  for (const warning of all) warnings.add(warning, monotonicMs());
+  const said = all.map(({ words }) => words).join('; ');
+  return { result: 'ok', sdp: described.sdp, ...(all.length === 0 ? {} : { warning: said }) };
 }
 
 /** A client that knows `load limit` asks the next relay; others get an error. */

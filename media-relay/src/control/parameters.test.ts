@@ -97,7 +97,7 @@ for (const [keys, words] of REFUSED) {
 test('what is passed over is warned of where somebody may count on it', () => {
   const { warnings } = read({ 'record call': 'yes', flags: ['inject DTMF', 'always-transcode'], ptime: 20 });
   assert.deepEqual(
-    warnings.map((words) => words.split(':')[0]),
+    warnings.map(({ about }) => about),
     ['record-call', 'inject-DTMF', 'always-transcode', 'ptime'],
   );
   assert.deepEqual(read({ 'record-call': 'no' }).warnings, []);

@@ -12,7 +12,7 @@ import { Leg, type PortPair } from './leg.ts';
 import { decideAnswersMux, type LocalOptions, saysRtcpMux, writeLocal } from './local.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { settleRed } from './red.ts';
-import type { DescribeRequest, DescribeResult } from './request.ts';
+import type { DescribeRequest, DescribeResult, Warning } from './request.ts';
 
 export interface BookOptions {
   /** A call without any packet (and signalling) for this long is deleted. */
@@ -104,8 +104,7 @@ export class SessionBook {
     wire(this.#host, call);
     if (call.answered) signalled(from, nowMs);
     const sdp = writeLocal(this.#host, call, to, { far: from.remote!, request, role: 'offer' });
-    const warnings = [call.warning, ...plan.warnings].filter((words) => words !== undefined);
-    return warnings.length === 0 ? { sdp } : { sdp, warning: warnings.join('; ') };
+    return { sdp, warnings: warningsOf(plan) };
   }
 
   /** The peer `toTag` answers the standing offer of `fromTag`: the answer is the description for the offerer. */
@@ -168,7 +167,8 @@ export class SessionBook {
     settleRtcpMux(call, leg, { request, role: 'answer' });
     wire(this.#host, call);
     signalled(leg, nowMs);
-    return { sdp: writeLocal(this.#host, call, leg, { far: mirror(leg.remote!, mask), request, role: 'answer' }) };
+    const far = mirror(leg.remote!, mask);
+    return { sdp: writeLocal(this.#host, call, leg, { far, request, role: 'answer' }), warnings: plan.warnings };
   }
 
   /** Moves a leg into another call; see `connectLeg`. */
@@ -318,6 +318,10 @@ interface TakeInput {
   readonly pairs: PortPair[];
   readonly nowMs: number;
   readonly role: 'offer' | 'answer';
+}
+
+function warningsOf({ warning, warnings }: Plan): readonly Warning[] {
+  return warning === undefined ? warnings : [{ about: 'opaque', words: warning }, ...warnings];
 }
 
 /** An answer with fewer sections than the offer rejects the others. */

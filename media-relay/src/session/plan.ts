@@ -7,7 +7,7 @@ import type { MediaHost } from './host.ts';
 import { chooseInterface, type InterfaceChoice, type RtpInterface } from './interfaces.ts';
 import { type LegKind, parseProtocol } from './kind.ts';
 import type { Leg } from './leg.ts';
-import type { DescribeRequest } from './request.ts';
+import type { DescribeRequest, Warning } from './request.ts';
 
 interface Places {
   readonly fromInterface: RtpInterface;
@@ -15,8 +15,7 @@ interface Places {
   /** What `direction` named of it, where a leg is new. */
   readonly fromNetwork: string | undefined;
   readonly toNetwork: string | undefined;
-  /** About the SDP's answer, in words. */
-  readonly warnings: readonly string[];
+  readonly warnings: readonly Warning[];
 }
 
 /** What an offer leads to. */
@@ -104,7 +103,7 @@ function placeLegs(
     toInterface: b.chosen,
     fromNetwork: a.network,
     toNetwork: b.network,
-    warnings: [...new Set(said)],
+    warnings: [...new Set(said)].map((words) => ({ about: 'direction', words })),
   };
 }
 

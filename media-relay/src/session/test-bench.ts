@@ -173,6 +173,12 @@ export function text(result: DescribeResult): string {
   return result.sdp;
 }
 
+/** The warnings of an answer, joined. */
+export function wordsOf(result: DescribeResult): string {
+  assert.ok('sdp' in result, 'error' in result ? result.error : '');
+  return (result.warnings ?? []).map(({ words }) => words).join('; ');
+}
+
 export const WEBRTC = { protocol: 'UDP/TLS/RTP/SAVPF', ice: 'force' } as const;
 export const PLAIN = { protocol: 'RTP/AVP', ice: 'remove' } as const;
 
