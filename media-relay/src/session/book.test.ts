@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { seededRandom } from '@offhook/core';
 import { liveCipherContexts } from '@offhook/core/node';
 import { line } from '../test-kit.ts';
+import { queryCall } from './query.ts';
 import type { DescribeRequest, DescribeResult } from './request.ts';
 import { Bench, golden, OWN_FINGERPRINT, PLAIN, plainAnswer, request, WEBRTC, wordsOf } from './test-bench.ts';
 
@@ -112,6 +113,28 @@ test('data channels pass on the opaque path and are rejected on the terminated o
   const toB = bench.offer('a', golden('chromium-av-data-offer'), WEBRTC);
   assert.match(toB, /m=application 0 UDP\/DTLS\/SCTP webrtc-datachannel/);
   assert.equal(line(toB, 'a=group:'), 'BUNDLE 0 1');
+  bench.end();
+});
+
+test('an answer of another protocol than was offered says so, in the answer and in query', () => {
+  const bench = new Bench();
+  bench.offer('a', plainAnswer(4000), { protocol: 'RTP/SAVP' });
+  for (const _ of ['183', '200']) {
+    const answered = bench.tryAnswer('a', 'b', plainAnswer(5000));
+    assert.equal(wordsOf(answered), 'section 1: the answer is RTP/AVP where RTP/SAVP was offered');
+    assert.match('sdp' in answered ? answered.sdp : '', /^m=audio 0 /m);
+  }
+  const { tags } = queryCall(bench.book.find('call')!, bench.nowMs, 0) as { tags: Record<string, { medias: unknown }> };
+  const reason = 'the answer is RTP/AVP where RTP/SAVP was offered';
+  for (const tag of ['a', 'b']) {
+    assert.deepEqual(tags[tag]!.medias, [{ index: 1, type: 'audio', state: 'rejected', reason }]);
+  }
+  // A new offer that both can take has no trace of it.
+  bench.offer('a', plainAnswer(4000), { toTag: 'b', protocol: 'RTP/AVP' });
+  assert.equal(wordsOf(bench.tryAnswer('a', 'b', plainAnswer(5000))), '');
+  assert.equal(bench.book.find('call')!.legs[0]!.sections[0]!.rejection, undefined);
+  bench.offer('a', plainAnswer(4000), { toTag: 'b' });
+  assert.equal(wordsOf(bench.tryAnswer('a', 'b', plainAnswer(0))), '', 'a peer may say no');
   bench.end();
 });
 

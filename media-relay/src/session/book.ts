@@ -12,6 +12,7 @@ import { Leg, type PortPair } from './leg.ts';
 import { decideAnswersMux, type LocalOptions, saysRtcpMux, writeLocal } from './local.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { settleRed } from './red.ts';
+import { rejectionOf } from './rejection.ts';
 import type { DescribeRequest, DescribeResult, Warning } from './request.ts';
 
 export interface BookOptions {
@@ -132,6 +133,7 @@ export class SessionBook {
     }
     call.lastSignalMs = nowMs;
     const media = sd.media.map((m) => m.kind);
+    const warnings = noteRejections([from, to], sd, usable);
     arrange(this.#host, call, from, { active, media, pairs: [] });
     arrange(this.#host, call, to, { active, media, pairs: [] });
     for (const section of to.sections) {
@@ -146,7 +148,7 @@ export class SessionBook {
     settleRtcpMux(call, from, { request, role: 'answer' });
     wire(this.#host, call);
     for (const leg of call.legs) signalled(leg, nowMs);
-    return { sdp: writeLocal(this.#host, call, from, { far: sd, request, role: 'answer' }) };
+    return { sdp: writeLocal(this.#host, call, from, { far: sd, request, role: 'answer' }), warnings };
   }
 
   /** The peer offers and hears itself, or nothing (`silent`): the answer is ours. */
@@ -322,6 +324,18 @@ interface TakeInput {
 
 function warningsOf({ warning, warnings }: Plan): readonly Warning[] {
   return warning === undefined ? warnings : [{ about: 'opaque', words: warning }, ...warnings];
+}
+
+/** Keeps for `query`, and tells, why sections of an answer are turned off that its peer wants. */
+function noteRejections([from, to]: [Leg, Leg], sd: SessionDescription, usable: readonly boolean[]): Warning[] {
+  return to.sections.flatMap((section, i) => {
+    const wasOffered = section.active || section.rejection !== undefined;
+    const reason = wasOffered && !usable[i] ? rejectionOf(sd.media[i]!, sd, to.kind) : undefined;
+    if (reason === undefined) return [];
+    section.rejection = reason;
+    from.sections[i]!.rejection = reason;
+    return [{ about: 'answer', words: `section ${i + 1}: ${reason}` }];
+  });
 }
 
 /** An answer with fewer sections than the offer rejects the others. */

@@ -21,6 +21,8 @@ export class Section extends MediaPath {
   media: string;
   /** Negotiated or being negotiated; a rejected section has no transport. */
   active = false;
+  /** Why what the peers wanted came to nothing. */
+  rejection: string | undefined;
   mid: string | undefined;
   pair: PortPair | undefined;
   sdes: SdesKeys | undefined;

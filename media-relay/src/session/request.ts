@@ -56,6 +56,7 @@ export type DescribeResult =
 export const WARNING_KINDS = [
   'direction',
   'opaque',
+  'answer',
   'record-call',
   'inject-DTMF',
   'always-transcode',
