@@ -212,6 +212,9 @@ const CODECS: readonly (readonly [Partial<CodecChange>, string])[] = [
   [{ strip: ['all'] }, '111 9 0 8 13 110 126'],
   [{ strip: ['all'], transcode: ['opus'] }, '111'],
   [{ strip: ['nothing-of-this'] }, '111 9 0 8 13 110 126'],
+  [{ strip: ['PCMA/8000/1', 'opus/48000/1'] }, '111 9 0 13 110 126'],
+  [{ strip: ['all'], except: ['pcma/8000/1'] }, '8'],
+  [{ strip: ['PCMA/8000/2'] }, '111 9 0 8 13 110 126'],
 ];
 test('codecs are taken out, kept and put first by name, rate or payload type', () => {
   const offer = parsed(golden('chromium-audio-offer'));
