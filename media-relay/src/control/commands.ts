@@ -17,7 +17,7 @@ import { knowsLoadLimit, parametersOf, unknownNames } from './parameters.ts';
 import { REFUSED } from './refused.ts';
 import { subscribeEvents } from './subscribe.ts';
 import type { WarningLog } from './warning-log.ts';
-import { CONTROL_LIMITS, numberOf, optionsOf, textOf } from './words.ts';
+import { CONTROL_LIMITS, numberOf, optionsOf, textOf, wordsOf } from './words.ts';
 
 /** Our own verbs beyond rtpengine's, announced at ping. */
 export const OFFHOOK_VERBS = ['echo', 'connect', 'events', 'key-frame'] as const;
@@ -125,7 +125,12 @@ function further(context: ControlContext, command: NgValue | undefined, message:
   if (reason !== undefined) return failure(`${command}: ${reason}`);
   if (BLOCK_COMMANDS.has(command)) {
     const problem = block(context.book, command, message);
-    return problem === undefined ? { result: 'ok' } : failure(problem);
+    if (problem !== undefined) return failure(problem);
+    const way = wordsOf(optionsOf(message).keys['DTMF-security'])[0] ?? 'drop';
+    if (command !== 'block DTMF' || way === 'drop') return { result: 'ok' };
+    return withWarnings(context, { result: 'ok' }, [
+      { about: 'DTMF-security', words: 'DTMF-security: keys are dropped, nothing is made in their place' },
+    ]);
   }
   context.counters.unknownCommands++;
   context.unknown.add(`command ${command}`);
@@ -230,16 +235,18 @@ function query({ book, monotonicMs, wallMs }: ControlContext, message: NgDiction
   return call ? { result: 'ok', ...queryCall(call, monotonicMs(), wallMs()) } : failure('Unknown call-id');
 }
 
-function outcome(
-  { warnings, monotonicMs }: ControlContext,
-  described: DescribeResult,
-  ofRequest: readonly Warning[],
-): NgDictionary {
+function outcome(context: ControlContext, described: DescribeResult, ofRequest: readonly Warning[]): NgDictionary {
   if ('error' in described) return failure(described.error);
-  const all = [...(described.warnings ?? []), ...ofRequest];
+  return withWarnings(context, { result: 'ok', sdp: described.sdp }, [...(described.warnings ?? []), ...ofRequest]);
+}
+
+function withWarnings(
+  { warnings, monotonicMs }: ControlContext,
+  answer: NgDictionary,
+  all: readonly Warning[],
+): NgDictionary {
   for (const warning of all) warnings.add(warning, monotonicMs());
-  const said = all.map(({ words }) => words).join('; ');
-  return { result: 'ok', sdp: described.sdp, ...(all.length === 0 ? {} : { warning: said }) };
+  return all.length === 0 ? answer : { ...answer, warning: all.map(({ words }) => words).join('; ') };
 }
 
 /** A client that knows `load limit` asks the next relay; others get an error. */

@@ -108,7 +108,23 @@ function warningsOf({ keys, flags, lists }: Options, ptimeMs: number | undefined
   if (flags.has('always-transcode')) warn('always-transcode', 'this relay does not transcode yet');
   if (ptimeMs !== undefined) warn('ptime', 'the SDP asks for it; packets that come otherwise are not made anew');
   if (lists['sdp-attr'].length > 0 || keys['sdp-attr'] !== undefined) warn('sdp-attr', 'not read here');
+  for (const [about, words] of NOT_DONE) {
+    const value = keys[about] ?? (flags.has(about) ? 'on' : undefined);
+    if (value !== undefined && value !== 0 && !wordsOf(value).some(isNone)) warn(about, words);
+  }
   return warnings;
+}
+
+/** Keys and flags that want something of sound, or that the relay call somebody. */
+const NOT_DONE: readonly (readonly [WarningKind, string])[] = [
+  ['DTMF-security', "keys pass as they come; 'block DTMF' takes them out"],
+  ['audio-player', 'this relay cannot play audio yet'],
+  ['delay-buffer', 'packets are not delayed here'],
+  ['xmlrpc-callback', 'nobody is called at a timeout; `events` tells of it'],
+];
+
+function isNone(word: string): boolean {
+  return isOff(word) || word === '0' || word === 'default';
 }
 
 function iceOf(value: NgValue | undefined): 'force' | 'remove' | undefined {

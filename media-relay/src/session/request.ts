@@ -62,6 +62,10 @@ export const WARNING_KINDS = [
   'always-transcode',
   'ptime',
   'sdp-attr',
+  'DTMF-security',
+  'audio-player',
+  'delay-buffer',
+  'xmlrpc-callback',
 ] as const;
 export type WarningKind = (typeof WARNING_KINDS)[number];
 
