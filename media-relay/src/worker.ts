@@ -210,10 +210,12 @@ export async function startMediaRelay(
     unknownCommands: 0,
     unknownFlags: 0,
     overload: 0,
+    rejected: 0,
     refusedClients: 0,
     idleConnections: 0,
   };
   let isDraining = false;
+  const startedMs = monotonicMs();
   const context: ControlContext = {
     instance: hex(nodeCrypto.randomBytes(8)),
     book,
@@ -243,8 +245,11 @@ export async function startMediaRelay(
     return {
       currentstatistics: { sessionsown: book.size, sessionstotal: book.size, portsused: ports.used * 2 },
       totalstatistics: {
+        uptime: String(Math.floor((monotonicMs() - startedMs) / 1000)), // a text, as rtpengine's
         managedsessions: book.created,
+        rejectedsessions: counters.rejected,
         timeoutsessions: book.timedOut,
+        regularterminatedsessions: book.deleted,
         relayedpackets: loop.router.forwarded,
         relayedbytes: loop.router.forwardedBytes,
         relayedpacketerrors: Object.values(loop.router.drops).reduce((sum, n) => sum + n, 0),

@@ -34,6 +34,8 @@ export interface ControlCounters {
   unknownCommands: number;
   unknownFlags: number;
   overload: number;
+  /** Calls refused because this relay is full or draining. */
+  rejected: number;
   /** From an address that may not command this relay; not answered. */
   refusedClients: number;
   /** Cut off because they said nothing, or never the rest of what they began to say. */
@@ -148,13 +150,13 @@ async function describe(
   const { warnings } = parameters;
   if (command === 'answer') return outcome(context, context.book.answer(request, context.monotonicMs()), warnings);
   if (!context.book.find(request.callId)) {
-    if (context.isDraining()) return busy(message, 'this relay is draining and takes no new calls');
-    if (context.book.isFull) return busy(message, NO_ROOM);
+    if (context.isDraining()) return busy(context, message, 'this relay is draining and takes no new calls');
+    if (context.book.isFull) return busy(context, message, NO_ROOM);
   }
   const needed = context.book.pairsFor(request, command === 'echo');
   if ('error' in needed) return failure(needed.error);
   const pairs = await context.ports.take(needed);
-  if (!pairs) return busy(message, NO_PORTS);
+  if (!pairs) return busy(context, message, NO_PORTS);
   const now = context.monotonicMs();
   const described =
     command === 'offer' ? context.book.offer(request, pairs, now) : context.book.echo(request, pairs, now);
@@ -250,7 +252,8 @@ function withWarnings(
 }
 
 /** A client that knows `load limit` asks the next relay; others get an error. */
-function busy(message: NgDictionary, reason: string): NgDictionary {
+function busy({ counters }: ControlContext, message: NgDictionary, reason: string): NgDictionary {
+  counters.rejected++;
   return knowsLoadLimit(message) ? { result: 'load limit', message: reason } : failure(reason);
 }
 

@@ -43,6 +43,8 @@ export class SessionBook {
   readonly #deadlines = new Deadlines<Call>();
   created = 0;
   timedOut = 0;
+  /** Ended by `delete`. */
+  deleted = 0;
 
   constructor(host: MediaHost, options: BookOptions) {
     this.#host = host;
@@ -202,14 +204,14 @@ export class SessionBook {
   delete(callId: string, tag: string | undefined): boolean {
     const call = this.#calls.get(callId);
     if (!call || (tag !== undefined && !call.leg(tag))) return false;
-    this.#close(call, 'deleted');
+    this.#delete(call);
     return true;
   }
 
   /** Ends a fork branch, or the call when that is its last one; with a delay all of it later, unless it is offered anew. */
   end(call: Call, leg: Leg | undefined, delayMs: number, nowMs: number): void {
     if (leg && call.forks.length > 0 && leg !== call.legs[0]) this.#endFork(call, leg);
-    else if (delayMs <= 0) this.#close(call, 'deleted');
+    else if (delayMs <= 0) this.#delete(call);
     else {
       call.endsAtMs = nowMs + delayMs;
       this.#deadlines.set(call, Math.min(call.endsAtMs, nowMs + this.#sweepMs()));
@@ -235,7 +237,7 @@ export class SessionBook {
     for (let call = this.#deadlines.expire(nowMs); call; call = this.#deadlines.expire(nowMs)) {
       for (const leg of call.everyLeg()) if (leg.ice) this.#host.ice.checkConsent(leg.ice, nowMs);
       const endsAtMs = call.endsAtMs ?? Number.POSITIVE_INFINITY;
-      if (nowMs >= endsAtMs) this.#close(call, 'deleted');
+      if (nowMs >= endsAtMs) this.#delete(call);
       else if (nowMs - Math.max(call.lastSignalMs, call.lastPacketMs()) >= this.#patience(call)) {
         this.timedOut++;
         this.#close(call, 'timeout');
@@ -251,6 +253,11 @@ export class SessionBook {
     const { mediaTimeoutMs } = this.#options;
     if (!call.answered) return Math.max(mediaTimeoutMs, UNANSWERED_MS);
     return isHeld(call) ? Math.max(mediaTimeoutMs, HELD_MS) : mediaTimeoutMs;
+  }
+
+  #delete(call: Call): void {
+    this.deleted++;
+    this.#close(call, 'deleted');
   }
 
   #close(call: Call, reason: 'deleted' | 'timeout'): void {
