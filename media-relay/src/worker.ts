@@ -18,6 +18,7 @@ import {
   EventWatch,
   listenControl,
   NameCounts,
+  WarningLog,
 } from './control/index.ts';
 import { type DtlsCertificate, DtlsEndpoint, dtlsSelfTest, makeCertificate, matchesFingerprint } from './dtls/index.ts';
 import { PacketLoop, type Transport } from './forward/index.ts';
@@ -29,6 +30,7 @@ import {
   interfaceProblem,
   liveStatistics,
   type MediaHost,
+  muxAddresses,
   PortPools,
   type RtpAddressSettings,
   rtpInterfaces,
@@ -91,8 +93,11 @@ const MUX_BUFFER = 4 * 1024 * 1024;
 /** Its metrics are at hand at once. */
 export type MediaPart = Omit<RunningPart, 'metrics'> & { metrics(): Record<string, number> };
 
-/** Starts a media worker: its shared ports, its NG server, and everything between. */
-export async function startMediaRelay(config: MediaRelaySettings): Promise<MediaPart> {
+/** Starts a media worker: its shared ports, its NG server, and everything between. `log` takes lines for its operator. */
+export async function startMediaRelay(
+  config: MediaRelaySettings,
+  log: (line: string) => void = toStderr,
+): Promise<MediaPart> {
   const transports = new TransportTable();
   const ice = new IceLite(nodeCrypto, (id, nowMs) => {
     const owner = transports.at(id);
@@ -122,7 +127,8 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   }
   function isRelayPort({ address, port }: SocketAddress): boolean {
     if (port === ngPort && reaches(address, config.ng.address)) return true;
-    const isMux = (m: MuxPort) => reaches(address, m.udp.local.address) || address === m.address;
+    const isMux = (m: MuxPort) =>
+      reaches(address, m.udp.local.address) || muxAddresses(m, interfaces).includes(address);
     if (muxes.some((m) => port === m.udp.local.port && isMux(m))) return true;
     const at = interfaces.filter((i) => reaches(address, i.address) || address === i.advertised);
     if (at.length === 0) return false;
@@ -151,6 +157,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
   };
   const hub = new EventHub();
   const unknown = new NameCounts();
+  const warnings = new WarningLog(log);
   const book = new SessionBook(host, {
     mediaTimeoutMs: config.mediaTimeoutS * 1000,
     maxCalls: config.maxCalls ?? 5000,
@@ -203,16 +210,19 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
     unknownCommands: 0,
     unknownFlags: 0,
     overload: 0,
+    rejected: 0,
     refusedClients: 0,
     idleConnections: 0,
   };
   let isDraining = false;
+  const startedMs = monotonicMs();
   const context: ControlContext = {
     instance: hex(nodeCrypto.randomBytes(8)),
     book,
     ports,
     hub,
     unknown,
+    warnings,
     counters,
     monotonicMs,
     wallMs: Date.now,
@@ -238,8 +248,11 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
     return {
       currentstatistics: { sessionsown: book.size, sessionstotal: book.size, portsused: ports.used * 2 },
       totalstatistics: {
+        uptime: String(Math.floor((monotonicMs() - startedMs) / 1000)), // a text, as rtpengine's
         managedsessions: book.created,
+        rejectedsessions: counters.rejected,
         timeoutsessions: book.timedOut,
+        regularterminatedsessions: book.deleted,
         relayedpackets: loop.router.forwarded,
         relayedbytes: loop.router.forwardedBytes,
         relayedpacketerrors: errors,
@@ -249,6 +262,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       dtls: { ...dtlsCounters },
       control: { ...counters },
       unknown: unknown.toObject(),
+      warnings: { ...warnings.counts },
       events: { subscribers: hub.size, ...hub.counters },
     };
   }
@@ -295,6 +309,7 @@ export async function startMediaRelay(config: MediaRelaySettings): Promise<Media
       ...labelled('offhook_media_ice_total', 'event', ice.counters),
       ...labelled('offhook_media_dtls_total', 'event', dtlsCounters),
       ...labelled('offhook_media_ng_total', 'event', counters),
+      ...labelled('offhook_media_ng_warnings_total', 'about', warnings.counts),
     }),
     drain: () => {
       isDraining = true;
@@ -335,6 +350,10 @@ async function openMuxes({ addresses, port }: MediaRelaySettings['mux']): Promis
       if (!isInUse(error) || tries + 1 >= PORT_TRIES) throw error;
     }
   }
+}
+
+function toStderr(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 function earlier(a: number | undefined, b: number | undefined): number | undefined {

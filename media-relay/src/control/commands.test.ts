@@ -109,6 +109,8 @@ test('block DTMF drops keys alone, and a new description keeps it', async () => 
   assert.equal(await passes(key(2, 3200)), undefined);
   const told = await ng.call({ command: 'statistics' });
   assert.ok(Number((told.statistics as { dropped: NgDictionary }).dropped.blocked) >= 2);
+  const silenced = { command: 'block DTMF', 'call-id': 'keys', 'from-tag': 'A', 'DTMF-security': 'silence' };
+  assert.match(String((await ng.call(silenced)).warning), /^DTMF-security: keys are dropped/);
   await ng.call({ command: 'unblock DTMF', 'call-id': 'keys', 'from-tag': 'A' });
   assert.equal(await passes(key(2, 4800)), 101);
   await end('keys');

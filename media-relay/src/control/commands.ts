@@ -1,5 +1,14 @@
 import type { NgDictionary, NgValue } from '@offhook/core';
-import { type Call, NO_PORTS, NO_ROOM, type PortPools, queryCall, type SessionBook } from '../session/index.ts';
+import {
+  type Call,
+  type DescribeResult,
+  NO_PORTS,
+  NO_ROOM,
+  type PortPools,
+  queryCall,
+  type SessionBook,
+  type Warning,
+} from '../session/index.ts';
 import { BLOCK_COMMANDS, block } from './blocking.ts';
 import type { NgLink, PushedAs } from './dispatcher.ts';
 import type { EventHub } from './event-hub.ts';
@@ -7,7 +16,8 @@ import type { NameCounts } from './name-counts.ts';
 import { knowsLoadLimit, parametersOf, unknownNames } from './parameters.ts';
 import { REFUSED } from './refused.ts';
 import { subscribeEvents } from './subscribe.ts';
-import { CONTROL_LIMITS, numberOf, optionsOf, textOf } from './words.ts';
+import type { WarningLog } from './warning-log.ts';
+import { CONTROL_LIMITS, numberOf, optionsOf, textOf, wordsOf } from './words.ts';
 
 /** Our own verbs beyond rtpengine's, announced at ping. */
 export const OFFHOOK_VERBS = ['echo', 'connect', 'events', 'key-frame'] as const;
@@ -24,6 +34,8 @@ export interface ControlCounters {
   unknownCommands: number;
   unknownFlags: number;
   overload: number;
+  /** Calls refused because this relay is full or draining. */
+  rejected: number;
   /** From an address that may not command this relay; not answered. */
   refusedClients: number;
   /** Cut off because they said nothing, or never the rest of what they began to say. */
@@ -38,6 +50,7 @@ export interface ControlContext {
   readonly hub: EventHub;
   /** Keys, flags and commands that nobody here reads. */
   readonly unknown: NameCounts;
+  readonly warnings: WarningLog;
   readonly counters: ControlCounters;
   readonly monotonicMs: () => number;
   readonly wallMs: () => number;
@@ -114,7 +127,12 @@ function further(context: ControlContext, command: NgValue | undefined, message:
   if (reason !== undefined) return failure(`${command}: ${reason}`);
   if (BLOCK_COMMANDS.has(command)) {
     const problem = block(context.book, command, message);
-    return problem === undefined ? { result: 'ok' } : failure(problem);
+    if (problem !== undefined) return failure(problem);
+    const way = wordsOf(optionsOf(message).keys['DTMF-security'])[0] ?? 'drop';
+    if (command !== 'block DTMF' || way === 'drop') return { result: 'ok' };
+    return withWarnings(context, { result: 'ok' }, [
+      { about: 'DTMF-security', words: 'DTMF-security: keys are dropped, nothing is made in their place' },
+    ]);
   }
   context.counters.unknownCommands++;
   context.unknown.add(`command ${command}`);
@@ -130,20 +148,20 @@ async function describe(
   if ('error' in parameters) return failure(parameters.error);
   const { request } = parameters;
   const { warnings } = parameters;
-  if (command === 'answer') return outcome(context.book.answer(request, context.monotonicMs()), warnings);
+  if (command === 'answer') return outcome(context, context.book.answer(request, context.monotonicMs()), warnings);
   if (!context.book.find(request.callId)) {
-    if (context.isDraining()) return busy(message, 'this relay is draining and takes no new calls');
-    if (context.book.isFull) return busy(message, NO_ROOM);
+    if (context.isDraining()) return busy(context, message, 'this relay is draining and takes no new calls');
+    if (context.book.isFull) return busy(context, message, NO_ROOM);
   }
   const needed = context.book.pairsFor(request, command === 'echo');
   if ('error' in needed) return failure(needed.error);
   const pairs = await context.ports.take(needed);
-  if (!pairs) return busy(message, NO_PORTS);
+  if (!pairs) return busy(context, message, NO_PORTS);
   const now = context.monotonicMs();
   const described =
     command === 'offer' ? context.book.offer(request, pairs, now) : context.book.echo(request, pairs, now);
   for (const pair of pairs) context.ports.give(pair);
-  return outcome(described, warnings);
+  return outcome(context, described, warnings);
 }
 
 function connect({ book, monotonicMs }: ControlContext, message: NgDictionary): NgDictionary {
@@ -219,17 +237,23 @@ function query({ book, monotonicMs, wallMs }: ControlContext, message: NgDiction
   return call ? { result: 'ok', ...queryCall(call, monotonicMs(), wallMs()) } : failure('Unknown call-id');
 }
 
-function outcome(
-  described: { sdp: string; warning?: string } | { error: string },
-  warnings: readonly string[],
-): NgDictionary {
+function outcome(context: ControlContext, described: DescribeResult, ofRequest: readonly Warning[]): NgDictionary {
   if ('error' in described) return failure(described.error);
-  const all = [...(described.warning === undefined ? [] : [described.warning]), ...warnings];
-  return { result: 'ok', sdp: described.sdp, ...(all.length === 0 ? {} : { warning: all.join('; ') }) };
+  return withWarnings(context, { result: 'ok', sdp: described.sdp }, [...(described.warnings ?? []), ...ofRequest]);
+}
+
+function withWarnings(
+  { warnings, monotonicMs }: ControlContext,
+  answer: NgDictionary,
+  all: readonly Warning[],
+): NgDictionary {
+  for (const warning of all) warnings.add(warning, monotonicMs());
+  return all.length === 0 ? answer : { ...answer, warning: all.map(({ words }) => words).join('; ') };
 }
 
 /** A client that knows `load limit` asks the next relay; others get an error. */
-function busy(message: NgDictionary, reason: string): NgDictionary {
+function busy({ counters }: ControlContext, message: NgDictionary, reason: string): NgDictionary {
+  counters.rejected++;
   return knowsLoadLimit(message) ? { result: 'load limit', message: reason } : failure(reason);
 }
 

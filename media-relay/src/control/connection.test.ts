@@ -25,6 +25,10 @@ function bench() {
     cut: () => {
       wire.isCut = true;
     },
+    isEnded: false,
+    end: () => {
+      wire.isEnded = true;
+    },
   };
   const clock = { nowMs: 0 };
   const hub = new EventHub();

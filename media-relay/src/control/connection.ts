@@ -2,6 +2,7 @@ import { encodeNg, type NgDictionary, type NgEncoding } from '@offhook/core';
 import type { ControlContext } from './commands.ts';
 import type { NgDispatcher, NgLink, PushedAs } from './dispatcher.ts';
 import type { EventFilter, MediaEvent, Subscription } from './event-hub.ts';
+import { malformedAnswer } from './malformed.ts';
 
 /** Clients connected at one time, over TCP and over WebSocket each. */
 export const MAX_CONNECTIONS = 64;
@@ -18,7 +19,7 @@ const IDLE_MS = 600_000;
 /** How often connections are looked at for that. */
 export const SWEEP_MS = 5_000;
 
-/** At the end of the relay a client may take this long to read what was answered. */
+/** At the end of the relay, or of a connection that can't be read, a client may take this long to read what was answered. */
 export const FAREWELL_MS = 500;
 
 /** The socket of a connection. */
@@ -29,6 +30,8 @@ export interface Wire {
   pause(): void;
   resume(): void;
   cut(): void;
+  /** Closes once the client has read what was written, or after `FAREWELL_MS`. */
+  end(): void;
 }
 
 /** One client over TCP or WebSocket: its requests under back-pressure, its events. */
@@ -42,6 +45,7 @@ export class NgConnection implements NgLink {
   #outstanding = 0;
   #isPaused = false;
   #isOpen = true;
+  #isTaking = true;
   #lastMs: number;
   #partialSinceMs: number | undefined;
   /** Called when requests may come again. */
@@ -57,12 +61,12 @@ export class NgConnection implements NgLink {
 
   /** No further request should be handed over now; `onReady` says when. */
   get isBusy(): boolean {
-    return this.#outstanding >= MAX_OUTSTANDING || this.#wire.unwritten > HIGH_WATER;
+    return !this.#isTaking || this.#outstanding >= MAX_OUTSTANDING || this.#wire.unwritten > HIGH_WATER;
   }
 
-  /** One whole message; a malformed one ends the connection. */
+  /** One whole message; a malformed one is answered and ends the connection. */
   handle(bytes: Uint8Array): void {
-    if (!this.#isOpen) return;
+    if (!this.#isOpen || !this.#isTaking) return;
     this.#lastMs = this.#context.monotonicMs();
     this.#partialSinceMs = undefined; // what waits now is another message's part
     const outcome = this.#dispatcher.handle(bytes, this, () => {
@@ -70,8 +74,20 @@ export class NgConnection implements NgLink {
       this.#press();
     });
     if (outcome === 'accepted') this.#outstanding++;
-    else if (outcome === 'malformed') this.#wire.cut();
+    else if (outcome === 'malformed') this.refuse(bytes);
     this.#press();
+  }
+
+  /** Bytes that are no message, or that none begins with: after what was asked before they are answered, and it ends. */
+  refuse(bytes: Uint8Array): void {
+    this.#isTaking = false;
+    this.#press();
+    void this.#dispatcher.settled().then(() => {
+      const refusal = malformedAnswer(bytes);
+      if (refusal) this.#write(refusal.answer, refusal.encoding);
+      this.closed();
+      this.#wire.end();
+    });
   }
 
   send(answer: Uint8Array, encoding: NgEncoding): void {

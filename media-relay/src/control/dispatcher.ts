@@ -33,13 +33,17 @@ export class NgDispatcher {
     this.#context = context;
   }
 
-  /** One message. `accepted`: its answer is sent later, `done`: it was sent, or none will be. */
+  /** One message. `accepted`: its answer is sent later, `done`: it was sent, or none will be; `malformed`: see `malformedAnswer`. */
   handle(bytes: Uint8Array, link: NgLink, onAnswered?: () => void): 'accepted' | 'done' | 'malformed' {
     const { counters } = this.#context;
     const decoded = decodeNg(bytes);
     if (!decoded) {
       counters.malformed++;
       return 'malformed';
+    }
+    if (decoded.message.command === undefined && decoded.message.result !== undefined) {
+      counters.malformed++; // an answer; answering it could go on for ever between two relays
+      return 'done';
     }
     if (this.#waiting >= MAX_WAITING) {
       counters.overload++;

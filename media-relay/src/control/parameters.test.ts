@@ -97,10 +97,18 @@ for (const [keys, words] of REFUSED) {
 test('what is passed over is warned of where somebody may count on it', () => {
   const { warnings } = read({ 'record call': 'yes', flags: ['inject DTMF', 'always-transcode'], ptime: 20 });
   assert.deepEqual(
-    warnings.map((words) => words.split(':')[0]),
+    warnings.map(({ about }) => about),
     ['record-call', 'inject-DTMF', 'always-transcode', 'ptime'],
   );
   assert.deepEqual(read({ 'record-call': 'no' }).warnings, []);
+  const asked = read({ 'DTMF security': 'silence', 'delay-buffer': 100, flags: ['audio player'] }).warnings;
+  assert.deepEqual(
+    asked.map(({ about }) => about),
+    ['DTMF-security', 'audio-player', 'delay-buffer'],
+  );
+  const words = { 'rtpp-flags': 'audio-player=transcoding DTMF-security=drop xmlrpc-callback=192.0.2.1' };
+  assert.equal(read(words).warnings.length, 3);
+  assert.deepEqual(read({ 'audio-player': 'off', 'delay-buffer': 0, 'DTMF-security': 'off' }).warnings, []);
 });
 
 test('unknown keys and flags are named, known ones not', () => {

@@ -1,13 +1,12 @@
 import type { NgDictionary, NgValue } from '@offhook/core';
-import type { DescribeRequest } from '../session/index.ts';
+import type { DescribeRequest, Warning, WarningKind } from '../session/index.ts';
 import { isKnownFlag, isKnownKey } from './known-names.ts';
 import { addressOf, CONTROL_LIMITS, numberOf, type Options, optionsOf, textOf, wordsOf } from './words.ts';
 
 export type Parameters =
   | {
       readonly request: DescribeRequest;
-      /** What was asked for and isn't done, in words. */
-      readonly warnings: readonly string[];
+      readonly warnings: readonly Warning[];
     }
   | { readonly error: string };
 
@@ -98,17 +97,34 @@ function unavailable({ keys, lists, codecs }: Options): string | undefined {
   return undefined;
 }
 
-function warningsOf({ keys, flags, lists }: Options, ptimeMs: number | undefined): string[] {
-  const warnings: string[] = [];
+function warningsOf({ keys, flags, lists }: Options, ptimeMs: number | undefined): Warning[] {
+  const warnings: Warning[] = [];
+  const warn = (about: WarningKind, words: string) => warnings.push({ about, words: `${about}: ${words}` });
   const record = wordsOf(keys['record-call'])[0];
   if (flags.has('record-call') || record === 'yes' || record === 'on') {
-    warnings.push('record-call: the call is not recorded, this relay cannot record yet');
+    warn('record-call', 'the call is not recorded, this relay cannot record yet');
   }
-  if (flags.has('inject-DTMF')) warnings.push('inject-DTMF: this relay cannot play DTMF yet');
-  if (flags.has('always-transcode')) warnings.push('always-transcode: this relay does not transcode yet');
-  if (ptimeMs !== undefined) warnings.push('ptime: the SDP asks for it; packets that come otherwise are not made anew');
-  if (lists['sdp-attr'].length > 0 || keys['sdp-attr'] !== undefined) warnings.push('sdp-attr is not read here');
+  if (flags.has('inject-DTMF')) warn('inject-DTMF', 'this relay cannot play DTMF yet');
+  if (flags.has('always-transcode')) warn('always-transcode', 'this relay does not transcode yet');
+  if (ptimeMs !== undefined) warn('ptime', 'the SDP asks for it; packets that come otherwise are not made anew');
+  if (lists['sdp-attr'].length > 0 || keys['sdp-attr'] !== undefined) warn('sdp-attr', 'not read here');
+  for (const [about, words] of NOT_DONE) {
+    const value = keys[about] ?? (flags.has(about) ? 'on' : undefined);
+    if (value !== undefined && value !== 0 && !wordsOf(value).some(isNone)) warn(about, words);
+  }
   return warnings;
+}
+
+/** Keys and flags that want something of sound, or that the relay call somebody. */
+const NOT_DONE: readonly (readonly [WarningKind, string])[] = [
+  ['DTMF-security', "keys pass as they come; 'block DTMF' takes them out"],
+  ['audio-player', 'this relay cannot play audio yet'],
+  ['delay-buffer', 'packets are not delayed here'],
+  ['xmlrpc-callback', 'nobody is called at a timeout; `events` tells of it'],
+];
+
+function isNone(word: string): boolean {
+  return isOff(word) || word === '0' || word === 'default';
 }
 
 function iceOf(value: NgValue | undefined): 'force' | 'remove' | undefined {

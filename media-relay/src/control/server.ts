@@ -1,6 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import type { ControlContext } from './commands.ts';
 import type { NgDispatcher } from './dispatcher.ts';
+import { malformedAnswer } from './malformed.ts';
 
 const RECEIVE_BUFFER = 4 * 1024 * 1024;
 
@@ -59,11 +60,11 @@ export class NgServer {
       counters.refusedClients++;
       return;
     }
-    this.#dispatcher.handle(bytes, {
-      key: `${from.address} ${from.port}`,
-      send: (answer) => {
-        if (this.#isOpen) this.#socket.send(answer, from.port, from.address);
-      },
-    });
+    const send = (answer: Uint8Array) => {
+      if (this.#isOpen) this.#socket.send(answer, from.port, from.address);
+    };
+    const outcome = this.#dispatcher.handle(bytes, { key: `${from.address} ${from.port}`, send });
+    const refusal = outcome === 'malformed' ? malformedAnswer(bytes) : undefined;
+    if (refusal) send(refusal.answer);
   }
 }

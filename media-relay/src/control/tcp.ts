@@ -86,20 +86,31 @@ export class NgTcpServer {
         pause: () => socket.pause(),
         resume: () => socket.resume(),
         cut: () => socket.destroy(),
+        end: () => {
+          socket.removeAllListeners('data');
+          socket.resume(); // with bytes unread the system would reset the connection, and the answer be lost
+          socket.end();
+          setTimeout(() => socket.destroy(), FAREWELL_MS).unref();
+        },
       },
       { context: this.#context, dispatcher: this.#dispatcher },
     );
     this.#open.set(socket, connection);
     let rest = new Uint8Array(0);
+    /** From the beginning of the message on that is being read, as far as it came in one piece. */
+    let head: Uint8Array = rest;
     const pump = () => {
       while (!connection.isBusy && !socket.destroyed) {
+        if (!reader.isWithin) head = pastSpace(rest);
         rest = rest.subarray(reader.push(rest));
         const item = reader.next();
         if (item === 'malformed') {
           this.#context.counters.malformed++;
-          socket.destroy();
-        } else if (item !== 'incomplete') connection.handle(item);
-        else if (rest.length === 0) break;
+          connection.refuse(head);
+        } else if (item !== 'incomplete') {
+          head = pastSpace(head.subarray(item.length));
+          connection.handle(item);
+        } else if (rest.length === 0) break;
       }
       connection.notePartial(reader.isWithin);
     };
@@ -114,4 +125,10 @@ export class NgTcpServer {
       connection.closed();
     });
   }
+}
+
+/** White space between messages belongs to none. */
+function pastSpace(bytes: Uint8Array): Uint8Array {
+  const start = bytes.findIndex((byte) => byte !== 0x20 && (byte < 0x09 || byte > 0x0d));
+  return start < 0 ? bytes.subarray(bytes.length) : bytes.subarray(start);
 }

@@ -61,13 +61,22 @@ for (const over of ['TCP', 'WebSocket'] as const) {
     await Promise.all([client.close(), other.close(), phone.close()]);
   });
 
-  test(`${over}: what is no message ends the connection, and no other`, async () => {
+  test(`${over}: what is no message is answered, and ends the connection and no other`, async () => {
     const [client, other] = [await open(over), await open(over)];
     const malformed = count('malformed');
-    client.raw('nonsense');
-    client.raw(' and more');
+    client.raw(encodeNg('good', { command: 'ping' }, 'json'));
+    client.raw('bad {"command":}');
+    assert.equal((await client.next()).cookie, 'good');
+    const { cookie, message } = await client.next();
+    assert.deepEqual(
+      [cookie, message.result, message['error-reason']],
+      ['bad', 'error', 'Failed to parse JSON document'],
+    );
     await client.closed;
-    assert.ok(count('malformed') > malformed);
+    assert.equal(count('malformed'), malformed + 1);
+    const silent = await open(over);
+    silent.raw('\u0001nonsense');
+    await silent.closed;
     assert.equal((await other.ask({ command: 'ping' })).result, 'pong');
     await other.close();
   });
@@ -105,6 +114,49 @@ test('TCP: a message in pieces and two in one piece', async () => {
   client.raw('"ping"}three d7:command4:pinge');
   for (const cookie of ['one', 'two', 'three']) assert.equal((await client.next()).cookie, cookie);
   await client.close();
+});
+
+test('TCP: what no message begins with is answered where its beginning is known', async () => {
+  const rows: [string, string, string][] = [
+    ['one d7:command4:pinge\r\ntwo what', 'two', 'Invalid NG data format'],
+    ['three d7:command99999:', 'three', 'Could not decode bencode dictionary'],
+  ];
+  for (const [bytes, cookie, reason] of rows) {
+    const client = await tcpClient(relay.ports.ngTcp!);
+    client.raw(bytes);
+    let last = await client.next();
+    if (last.cookie === 'one') last = await client.next();
+    assert.deepEqual([last.cookie, last.message['error-reason']], [cookie, reason]);
+    await client.closed;
+  }
+});
+
+test('UDP: what is no message is answered in at most 103 bytes where it has a cookie; an answer never is', async () => {
+  const peer = await Peer.open();
+  const ask = async (bytes: string, waitMs = 2000) => {
+    peer.send(utf8(bytes), { address: '127.0.0.1', port: relay.ports.ng! });
+    const answer = await peer.next(waitMs);
+    return answer && Buffer.from(answer).toString();
+  };
+  const bencoded = (cookie: string, reason: string) =>
+    `${cookie} d12:error-reason${reason.length}:${reason}6:result5:errore`;
+  const malformed = count('malformed');
+  assert.equal(await ask('abc {bad'), 'abc {"result":"error","error-reason":"Failed to parse JSON document"}');
+  assert.equal(await ask('q2 d7:commande'), bencoded('q2', 'Could not decode bencode dictionary'));
+  assert.equal(await ask('q3 i5e'), bencoded('q3', 'Invalid NG data format'));
+  assert.equal((await ask(`${'c'.repeat(32)} dx${'y'.repeat(60_000)}`))!.length, 103);
+  for (const silent of [
+    'hello',
+    `${'c'.repeat(33)} d`,
+    'c\u0000d d',
+    '',
+    'a d6:result4:ponge',
+    'b {"result":"error"}',
+  ]) {
+    assert.equal(await ask(silent, 100), undefined, silent);
+  }
+  assert.equal(count('malformed') - malformed, 10);
+  await peer.close();
 });
 
 test('a message longer than the limit is refused over each', async () => {

@@ -146,6 +146,11 @@ export class NgWebSocketServer {
         pause: () => ws.pause(),
         resume: () => ws.resume(),
         cut: () => ws.terminate(),
+        end: () => {
+          ws.resume();
+          ws.close(1007); // RFC 6455 7.4.1: data that is not what it should be
+          setTimeout(() => ws.terminate(), FAREWELL_MS).unref();
+        },
       },
       { context: this.#context, dispatcher: this.#dispatcher },
     );

@@ -26,6 +26,8 @@ export class QualityHistory {
   #loss = 0;
   #jitter = 0;
   #roundTrip = 0;
+  /** Samples that have one. */
+  #roundTrips = 0;
   #progress: QualitySample[] = [];
   /** One in so many samples is kept. */
   #every = 1;
@@ -42,7 +44,7 @@ export class QualityHistory {
       mos: this.#mos / n,
       lossPercent: this.#loss / n,
       jitterMs: this.#jitter / n,
-      roundTripMs: this.#roundTrip / n,
+      roundTripMs: this.#roundTrips === 0 ? 0 : this.#roundTrip / this.#roundTrips,
     };
   }
 
@@ -53,7 +55,10 @@ export class QualityHistory {
     this.#mos += sample.mos;
     this.#loss += sample.lossPercent;
     this.#jitter += sample.jitterMs;
-    this.#roundTrip += sample.roundTripMs;
+    if (sample.roundTripMs > 0) {
+      this.#roundTrip += sample.roundTripMs;
+      this.#roundTrips++;
+    }
     if (this.count++ % this.#every !== 0) return;
     this.#progress.push(sample);
     if (this.#progress.length < MAX_PROGRESS) return;
@@ -70,6 +75,7 @@ export class QualityHistory {
     this.#loss = 0;
     this.#jitter = 0;
     this.#roundTrip = 0;
+    this.#roundTrips = 0;
     this.#progress = [];
     this.#every = 1;
   }

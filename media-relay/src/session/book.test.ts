@@ -3,8 +3,9 @@ import { test } from 'node:test';
 import { seededRandom } from '@offhook/core';
 import { liveCipherContexts } from '@offhook/core/node';
 import { line } from '../test-kit.ts';
+import { queryCall } from './query.ts';
 import type { DescribeRequest, DescribeResult } from './request.ts';
-import { Bench, golden, OWN_FINGERPRINT, PLAIN, plainAnswer, request, WEBRTC } from './test-bench.ts';
+import { Bench, golden, OWN_FINGERPRINT, PLAIN, plainAnswer, request, WEBRTC, wordsOf } from './test-bench.ts';
 
 /** The lines without what is random. */
 function stable(sdp: string): string[] {
@@ -48,21 +49,21 @@ test("a phone's answer becomes WebRTC: ICE-lite on every mux address, DTLS passi
   bench.offer('a', golden('chromium-audio-offer'), PLAIN);
   assert.deepEqual(stable(bench.answer('a', 'b', plainAnswer(4000), WEBRTC)), [
     'v=0',
-    'o=- ID 1 IN IP4 127.0.0.1',
+    'o=- ID 1 IN IP4 192.0.2.2',
     's=-',
     't=0 0',
     'a=ice-lite',
     'a=group:BUNDLE 0',
     'm=audio 20000 UDP/TLS/RTP/SAVPF 0 126',
-    'c=IN IP4 127.0.0.1',
+    'c=IN IP4 192.0.2.2',
     'a=mid:0',
     'a=rtpmap:126 telephone-event/8000',
     'a=sendrecv',
     'a=rtcp-mux',
     'a=ice-ufrag:UFRAG',
     'a=ice-pwd:PWD',
-    'a=candidate:1 1 udp 2130706431 127.0.0.1 20000 typ host',
-    'a=candidate:2 1 udp 2130706175 192.0.2.2 20000 typ host',
+    'a=candidate:1 1 udp 2130706431 192.0.2.2 20000 typ host',
+    'a=candidate:2 1 udp 2130706175 127.0.0.1 20000 typ host',
     'a=end-of-candidates',
     `a=fingerprint:${OWN_FINGERPRINT}`,
     'a=setup:passive',
@@ -115,10 +116,32 @@ test('data channels pass on the opaque path and are rejected on the terminated o
   bench.end();
 });
 
+test('an answer of another protocol than was offered says so, in the answer and in query', () => {
+  const bench = new Bench();
+  bench.offer('a', plainAnswer(4000), { protocol: 'RTP/SAVP' });
+  for (const _ of ['183', '200']) {
+    const answered = bench.tryAnswer('a', 'b', plainAnswer(5000));
+    assert.equal(wordsOf(answered), 'section 1: the answer is RTP/AVP where RTP/SAVP was offered');
+    assert.match('sdp' in answered ? answered.sdp : '', /^m=audio 0 /m);
+  }
+  const { tags } = queryCall(bench.book.find('call')!, bench.nowMs, 0) as { tags: Record<string, { medias: unknown }> };
+  const reason = 'the answer is RTP/AVP where RTP/SAVP was offered';
+  for (const tag of ['a', 'b']) {
+    assert.deepEqual(tags[tag]!.medias, [{ index: 1, type: 'audio', state: 'rejected', reason }]);
+  }
+  // A new offer that both can take has no trace of it.
+  bench.offer('a', plainAnswer(4000), { toTag: 'b', protocol: 'RTP/AVP' });
+  assert.equal(wordsOf(bench.tryAnswer('a', 'b', plainAnswer(5000))), '');
+  assert.equal(bench.book.find('call')!.legs[0]!.sections[0]!.rejection, undefined);
+  bench.offer('a', plainAnswer(4000), { toTag: 'b' });
+  assert.equal(wordsOf(bench.tryAnswer('a', 'b', plainAnswer(0))), '', 'a peer may say no');
+  bench.end();
+});
+
 test('opaque is refused in words where a leg is not WebRTC, and the call is terminated', () => {
   const bench = new Bench();
   const result = bench.tryOffer('a', golden('chromium-audio-offer'), { ...PLAIN, opaque: true });
-  assert.ok('warning' in result && /needs WebRTC on both legs/.test(result.warning!));
+  assert.match(wordsOf(result), /needs WebRTC on both legs/);
   bench.end();
 });
 

@@ -12,7 +12,8 @@ import { Leg, type PortPair } from './leg.ts';
 import { decideAnswersMux, type LocalOptions, saysRtcpMux, writeLocal } from './local.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { settleRed } from './red.ts';
-import type { DescribeRequest, DescribeResult } from './request.ts';
+import { rejectionOf } from './rejection.ts';
+import type { DescribeRequest, DescribeResult, Warning } from './request.ts';
 
 export interface BookOptions {
   /** A call without any packet (and signalling) for this long is deleted. */
@@ -42,6 +43,8 @@ export class SessionBook {
   readonly #deadlines = new Deadlines<Call>();
   created = 0;
   timedOut = 0;
+  /** Ended by `delete`. */
+  deleted = 0;
 
   constructor(host: MediaHost, options: BookOptions) {
     this.#host = host;
@@ -85,6 +88,8 @@ export class SessionBook {
     to.dtlsRole = request.dtlsRole ?? to.dtlsRole;
     from.interface ??= plan.fromInterface;
     to.interface ??= plan.toInterface;
+    from.network ??= plan.fromNetwork;
+    to.network ??= plan.toNetwork;
     call.endsAtMs = undefined;
     if (!sameKind(from.kind, plan.fromKind)) closeLeg(this.#host, from);
     if (!sameKind(to.kind, plan.toKind)) closeLeg(this.#host, to);
@@ -102,8 +107,7 @@ export class SessionBook {
     wire(this.#host, call);
     if (call.answered) signalled(from, nowMs);
     const sdp = writeLocal(this.#host, call, to, { far: from.remote!, request, role: 'offer' });
-    const warnings = [call.warning, ...plan.warnings].filter((words) => words !== undefined);
-    return warnings.length === 0 ? { sdp } : { sdp, warning: warnings.join('; ') };
+    return { sdp, warnings: warningsOf(plan) };
   }
 
   /** The peer `toTag` answers the standing offer of `fromTag`: the answer is the description for the offerer. */
@@ -131,6 +135,7 @@ export class SessionBook {
     }
     call.lastSignalMs = nowMs;
     const media = sd.media.map((m) => m.kind);
+    const warnings = noteRejections([from, to], sd, usable);
     arrange(this.#host, call, from, { active, media, pairs: [] });
     arrange(this.#host, call, to, { active, media, pairs: [] });
     for (const section of to.sections) {
@@ -145,7 +150,7 @@ export class SessionBook {
     settleRtcpMux(call, from, { request, role: 'answer' });
     wire(this.#host, call);
     for (const leg of call.legs) signalled(leg, nowMs);
-    return { sdp: writeLocal(this.#host, call, from, { far: sd, request, role: 'answer' }) };
+    return { sdp: writeLocal(this.#host, call, from, { far: sd, request, role: 'answer' }), warnings };
   }
 
   /** The peer offers and hears itself, or nothing (`silent`): the answer is ours. */
@@ -155,6 +160,7 @@ export class SessionBook {
     const call = plan.call ?? this.#open(request, plan, nowMs);
     const leg = call.legs[0]!;
     leg.interface ??= plan.fromInterface;
+    leg.network ??= plan.fromNetwork;
     if (!sameKind(leg.kind, plan.fromKind)) closeLeg(this.#host, leg);
     leg.kind = plan.fromKind;
     const problem = this.#take(call, leg, { request, plan, pairs, nowMs, role: 'offer' });
@@ -165,7 +171,8 @@ export class SessionBook {
     settleRtcpMux(call, leg, { request, role: 'answer' });
     wire(this.#host, call);
     signalled(leg, nowMs);
-    return { sdp: writeLocal(this.#host, call, leg, { far: mirror(leg.remote!, mask), request, role: 'answer' }) };
+    const far = mirror(leg.remote!, mask);
+    return { sdp: writeLocal(this.#host, call, leg, { far, request, role: 'answer' }), warnings: plan.warnings };
   }
 
   /** Moves a leg into another call; see `connectLeg`. */
@@ -197,14 +204,14 @@ export class SessionBook {
   delete(callId: string, tag: string | undefined): boolean {
     const call = this.#calls.get(callId);
     if (!call || (tag !== undefined && !call.leg(tag))) return false;
-    this.#close(call, 'deleted');
+    this.#delete(call);
     return true;
   }
 
   /** Ends a fork branch, or the call when that is its last one; with a delay all of it later, unless it is offered anew. */
   end(call: Call, leg: Leg | undefined, delayMs: number, nowMs: number): void {
     if (leg && call.forks.length > 0 && leg !== call.legs[0]) this.#endFork(call, leg);
-    else if (delayMs <= 0) this.#close(call, 'deleted');
+    else if (delayMs <= 0) this.#delete(call);
     else {
       call.endsAtMs = nowMs + delayMs;
       this.#deadlines.set(call, Math.min(call.endsAtMs, nowMs + this.#sweepMs()));
@@ -230,7 +237,7 @@ export class SessionBook {
     for (let call = this.#deadlines.expire(nowMs); call; call = this.#deadlines.expire(nowMs)) {
       for (const leg of call.everyLeg()) if (leg.ice) this.#host.ice.checkConsent(leg.ice, nowMs);
       const endsAtMs = call.endsAtMs ?? Number.POSITIVE_INFINITY;
-      if (nowMs >= endsAtMs) this.#close(call, 'deleted');
+      if (nowMs >= endsAtMs) this.#delete(call);
       else if (nowMs - Math.max(call.lastSignalMs, call.lastPacketMs()) >= this.#patience(call)) {
         this.timedOut++;
         this.#close(call, 'timeout');
@@ -246,6 +253,11 @@ export class SessionBook {
     const { mediaTimeoutMs } = this.#options;
     if (!call.answered) return Math.max(mediaTimeoutMs, UNANSWERED_MS);
     return isHeld(call) ? Math.max(mediaTimeoutMs, HELD_MS) : mediaTimeoutMs;
+  }
+
+  #delete(call: Call): void {
+    this.deleted++;
+    this.#close(call, 'deleted');
   }
 
   #close(call: Call, reason: 'deleted' | 'timeout'): void {
@@ -315,6 +327,22 @@ interface TakeInput {
   readonly pairs: PortPair[];
   readonly nowMs: number;
   readonly role: 'offer' | 'answer';
+}
+
+function warningsOf({ warning, warnings }: Plan): readonly Warning[] {
+  return warning === undefined ? warnings : [{ about: 'opaque', words: warning }, ...warnings];
+}
+
+/** Keeps for `query`, and tells, why sections of an answer are turned off that its peer wants. */
+function noteRejections([from, to]: [Leg, Leg], sd: SessionDescription, usable: readonly boolean[]): Warning[] {
+  return to.sections.flatMap((section, i) => {
+    const wasOffered = section.active || section.rejection !== undefined;
+    const reason = wasOffered && !usable[i] ? rejectionOf(sd.media[i]!, sd, to.kind) : undefined;
+    if (reason === undefined) return [];
+    section.rejection = reason;
+    from.sections[i]!.rejection = reason;
+    return [{ about: 'answer', words: `section ${i + 1}: ${reason}` }];
+  });
 }
 
 /** An answer with fewer sections than the offer rejects the others. */

@@ -81,6 +81,7 @@ export function arrange(host: MediaHost, call: Call, leg: Leg, plan: Arrangement
     leg.sections[i] = section;
     section.media = plan.media[i]!;
     section.active = isActive;
+    if (isActive) section.rejection = undefined;
     if (!isActive) releaseSection(host, section);
     else if (leg.kind.ice) section.transport = bundleTransport(host, call, leg);
     else if (!section.transport && !openPlain(host, leg, section, plan.pairs)) return false;

@@ -73,8 +73,13 @@ function formatsOf(media: MediaDescription): Format[] {
   });
 }
 
+/** RFC 8866 6.6: a rtpmap without channels is of one channel. */
+const ONE_CHANNEL = /^([^/]+\/\d+)\/1$/;
+
 /** Whether the format is the one of that name: as much of name/rate/channels as is said, or the payload type. */
 function isNamed({ payloadType, full }: Format, name: string): boolean {
   const wanted = name.toLowerCase();
+  const ofOneChannel = ONE_CHANNEL.exec(wanted)?.[1];
+  if (ofOneChannel !== undefined) return full === ofOneChannel;
   return wanted === String(payloadType) || wanted === full || (full !== '' && full.startsWith(`${wanted}/`));
 }

@@ -5,7 +5,7 @@ import { type CodecChange, changeCodecs, missingCodecs } from './codecs.ts';
 import type { RtpInterface } from './interfaces.ts';
 import type { DescribeRequest } from './request.ts';
 import { allowedSuites, SDES_SUITES } from './sdes.ts';
-import { Bench, golden, plainAnswer, WEBRTC } from './test-bench.ts';
+import { Bench, golden, plainAnswer, WEBRTC, wordsOf } from './test-bench.ts';
 
 const linesOf = (sdp: string, start: string) => sdp.split('\r\n').filter((line) => line.startsWith(start));
 const muxed = plainAnswer(4000, ['a=rtcp-mux']);
@@ -55,14 +55,41 @@ test('address-family, and the family of the offer where nobody says one', () => 
   assert.equal(bench.book.size, 0);
 });
 
-test('an interface that is not there is told of; the legacy names are not', () => {
+test('over ICE direction chooses the candidates; loopback is named last, and to no other network', () => {
+  const ice = (interfaces: readonly RtpInterface[] | undefined, r: Partial<DescribeRequest>) => {
+    const bench = new Bench(interfaces ? { interfaces } : {});
+    const toB = bench.offer('a', plainAnswer(4000), { ...WEBRTC, ...r });
+    const answered = bench.answer('a', 'b', golden('chromium-audio-answer'), r);
+    assert.match(answered, /^m=audio \d+ RTP\/AVP /m);
+    bench.end();
+    const named = linesOf(toB, 'a=candidate:').map((line) => line.split(' ')[4]);
+    assert.deepEqual(linesOf(toB, 'c='), [`c=IN IP4 ${named[0]}`], 'the default candidate is the best one');
+    return named;
+  };
+  const both: readonly RtpInterface[] = [...INTERFACES, { name: 'lo', address: '127.0.0.1' }];
+  assert.deepEqual(ice(undefined, {}), ['192.0.2.2', '127.0.0.1']);
+  assert.deepEqual(ice(both, {}), ['203.0.113.9', '192.0.2.2', '127.0.0.1'], 'behind a NAT and in front of it');
+  assert.deepEqual(ice(both, { interfaces: ['priv', 'pub'] }), ['203.0.113.9']);
+  assert.deepEqual(ice(both, { interfaces: ['pub', 'lo'] }), ['127.0.0.1']);
+  assert.deepEqual(ice(both, { interfaces: ['pub', 'priv'] }), ['203.0.113.9', '192.0.2.2'], 'no mux port is there');
+  assert.deepEqual(ice(both, { interfaces: ['moon', 'moon'] }), ['203.0.113.9', '192.0.2.2', '127.0.0.1']);
+});
+
+test('an interface that is not there is told of; the legacy names only where interfaces are configured', () => {
   const bench = new Bench({ interfaces: INTERFACES });
   const made = bench.tryOffer('a', plainAnswer(4000), { interfaces: ['pub', 'moon'] });
-  assert.equal('warning' in made && made.warning, "there is no interface 'moon'; 'pub' is used");
+  assert.equal(wordsOf(made), "there is no interface 'moon'; 'pub' is used");
   bench.end();
   const legacy = bench.tryOffer('a', plainAnswer(4000), { interfaces: ['internal', 'external'] });
-  assert.ok('sdp' in legacy && legacy.warning === undefined);
+  assert.equal(
+    wordsOf(legacy),
+    "there is no interface 'internal'; 'pub' is used; there is no interface 'external'; 'pub' is used",
+  );
   bench.end();
+  const single = new Bench();
+  const silent = single.tryOffer('a', plainAnswer(4000), { interfaces: ['internal', 'external'] });
+  assert.equal(wordsOf(silent), '');
+  single.end();
 });
 
 test('media-address stands in the SDP in place of ours', () => {
@@ -185,6 +212,9 @@ const CODECS: readonly (readonly [Partial<CodecChange>, string])[] = [
   [{ strip: ['all'] }, '111 9 0 8 13 110 126'],
   [{ strip: ['all'], transcode: ['opus'] }, '111'],
   [{ strip: ['nothing-of-this'] }, '111 9 0 8 13 110 126'],
+  [{ strip: ['PCMA/8000/1', 'opus/48000/1'] }, '111 9 0 13 110 126'],
+  [{ strip: ['all'], except: ['pcma/8000/1'] }, '8'],
+  [{ strip: ['PCMA/8000/2'] }, '111 9 0 8 13 110 126'],
 ];
 test('codecs are taken out, kept and put first by name, rate or payload type', () => {
   const offer = parsed(golden('chromium-audio-offer'));

@@ -1,6 +1,7 @@
 export * from './book.ts';
 export { applyBlocks } from './build.ts';
 export type { Call } from './call.ts';
+export { muxAddresses } from './candidates.ts';
 export * from './dtls.ts';
 export { isHeld } from './hold.ts';
 export type { MediaHost } from './host.ts';

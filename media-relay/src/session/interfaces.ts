@@ -15,11 +15,14 @@ export interface RtpAddressSettings {
   readonly interfaces?: readonly RtpInterface[];
 }
 
+/** What the single address is called where no interfaces are configured. */
+const DEFAULT_NAME = 'default';
+
 /** All interfaces of the settings, the default one first; without any, what the single address says is one. */
 export function rtpInterfaces({ address, advertised, interfaces }: RtpAddressSettings): readonly RtpInterface[] {
   if (interfaces && interfaces.length > 0) return interfaces;
   if (address === undefined) throw new Error('rtp needs an address, or interfaces');
-  return [{ name: 'default', address, ...(advertised === undefined ? {} : { advertised }) }];
+  return [{ name: DEFAULT_NAME, address, ...(advertised === undefined ? {} : { advertised }) }];
 }
 
 /** Whether the settings can be used, in words. */
@@ -34,7 +37,7 @@ export function interfaceProblem(interfaces: readonly RtpInterface[]): string | 
   return undefined;
 }
 
-/** rtpengine's old names, which mean nothing where no interface is called so. */
+/** rtpengine's old names, which say nothing where there is a single address. */
 const LEGACY: ReadonlySet<string> = new Set(['internal', 'external']);
 
 export interface InterfaceWish {
@@ -45,11 +48,18 @@ export interface InterfaceWish {
   readonly liked?: 4 | 6 | undefined;
 }
 
+export interface InterfaceChoice {
+  readonly chosen: RtpInterface;
+  /** The wished name, where there is an interface of that name. */
+  readonly network?: string;
+  readonly warning?: string;
+}
+
 /** The interface for a leg. A name nobody has means the default one, as with rtpengine, and the words that say so. */
 export function chooseInterface(
   all: readonly RtpInterface[],
   { name, family, liked }: InterfaceWish,
-): { readonly chosen: RtpInterface; readonly warning?: string } | { readonly error: string } {
+): InterfaceChoice | { readonly error: string } {
   const named = name === undefined ? [] : all.filter((one) => one.name === name);
   const group = named.length > 0 ? named : all.filter((one) => one.name === all[0]!.name);
   const ofFamily = (wanted: 4 | 6 | undefined) => group.find((one) => ipFamily(one.address) === wanted);
@@ -57,6 +67,8 @@ export function chooseInterface(
     return { error: `address-family: interface '${group[0]!.name}' has no IPv${family} address` };
   }
   const chosen = ofFamily(family ?? liked) ?? group[0]!;
-  if (name === undefined || named.length > 0 || LEGACY.has(name)) return { chosen };
+  if (name === undefined) return { chosen };
+  if (named.length > 0) return { chosen, network: name };
+  if (LEGACY.has(name) && all[0]!.name === DEFAULT_NAME) return { chosen };
   return { chosen, warning: `there is no interface '${name.slice(0, 64)}'; '${chosen.name}' is used` };
 }

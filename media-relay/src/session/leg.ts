@@ -21,6 +21,8 @@ export class Section extends MediaPath {
   media: string;
   /** Negotiated or being negotiated; a rejected section has no transport. */
   active = false;
+  /** Why what the peers wanted came to nothing. */
+  rejection: string | undefined;
   mid: string | undefined;
   pair: PortPair | undefined;
   sdes: SdesKeys | undefined;
@@ -68,6 +70,8 @@ export class Leg {
   trustAddress = false;
   /** Where its plain ports are; undefined before the first one. */
   interface: RtpInterface | undefined;
+  /** Name of the interfaces that the client asked for, where there are such. */
+  network: string | undefined;
   /** The fork branch that leads to the peer, and what the client calls it. */
   branch: string | undefined;
   label: string | undefined;

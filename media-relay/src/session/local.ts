@@ -9,6 +9,7 @@ import {
   writeSdp,
 } from '@offhook/core';
 import type { Call } from './call.ts';
+import { candidatesOf } from './candidates.ts';
 import { changeCodecs } from './codecs.ts';
 import { describe, type LocalDescription, type LocalSection } from './describe.ts';
 import type { MediaHost } from './host.ts';
@@ -122,10 +123,10 @@ function localSection(
 ): LocalSection {
   const { kind } = leg;
   const pair = section.pair;
-  const mux = host.muxes[0];
+  const candidates = leg.ice ? candidatesOf(host.muxes, host.interfaces, leg.network) : [];
   const at: SocketAddress = pair
     ? { address: request.mediaAddress ?? shownAddress(leg, host), port: pair.rtp.local.port }
-    : { address: mux?.address ?? host.interfaces[0]!.address, port: mux?.udp.local.port ?? 9 };
+    : (candidates[0] ?? { address: shownAddress(leg, host), port: 9 });
   const rtcpMux = saysRtcpMux(call, leg, section, { request, role });
   const setup = role === 'offer' ? 'actpass' : (leg.setup ?? 'passive');
   const fingerprint = host.dtls?.fingerprint;
@@ -134,10 +135,7 @@ function localSection(
     kind,
     at,
     mid: kind.ice ? section.mid : undefined,
-    ice: leg.ice && {
-      ...leg.ice.current.local,
-      candidates: host.muxes.map((m) => ({ address: m.address, port: m.udp.local.port })),
-    },
+    ice: leg.ice && { ...leg.ice.current.local, candidates },
     dtls: kind.security === 'dtls' && !call.opaque && fingerprint ? { fingerprint, setup } : undefined,
     cryptos: section.active && kind.security === 'sdes' ? cryptos(host, call, leg, { section, request, role }) : [],
     rtcpMux,

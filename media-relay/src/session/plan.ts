@@ -4,16 +4,18 @@ import type { Call } from './call.ts';
 import { missingCodecs } from './codecs.ts';
 import { farLeg, MAX_FORKS } from './fork.ts';
 import type { MediaHost } from './host.ts';
-import { chooseInterface, type RtpInterface } from './interfaces.ts';
+import { chooseInterface, type InterfaceChoice, type RtpInterface } from './interfaces.ts';
 import { type LegKind, parseProtocol } from './kind.ts';
 import type { Leg } from './leg.ts';
-import type { DescribeRequest } from './request.ts';
+import type { DescribeRequest, Warning } from './request.ts';
 
 interface Places {
   readonly fromInterface: RtpInterface;
   readonly toInterface: RtpInterface;
-  /** About the SDP's answer, in words. */
-  readonly warnings: readonly string[];
+  /** What `direction` named of it, where a leg is new. */
+  readonly fromNetwork: string | undefined;
+  readonly toNetwork: string | undefined;
+  readonly warnings: readonly Warning[];
 }
 
 /** What an offer leads to. */
@@ -87,14 +89,22 @@ function placeLegs(
   const all = host.interfaces;
   const [near, far] = request.interfaces ?? [];
   const liked = ipFamily((sd.media[0]?.connection ?? sd.connection)?.address ?? '');
-  const a = from?.interface ? { chosen: from.interface } : chooseInterface(all, { name: near, liked });
+  const a: InterfaceChoice | { error: string } = from?.interface
+    ? { chosen: from.interface }
+    : chooseInterface(all, { name: near, liked });
   if ('error' in a) return a;
-  const b = to?.interface
+  const b: InterfaceChoice | { error: string } = to?.interface
     ? { chosen: to.interface }
     : chooseInterface(all, { name: far, family: request.addressFamily, liked });
   if ('error' in b) return b;
-  const warnings = [a, b].flatMap((one) => ('warning' in one && one.warning !== undefined ? [one.warning] : []));
-  return { fromInterface: a.chosen, toInterface: b.chosen, warnings };
+  const said = [a, b].flatMap(({ warning }) => warning ?? []);
+  return {
+    fromInterface: a.chosen,
+    toInterface: b.chosen,
+    fromNetwork: a.network,
+    toNetwork: b.network,
+    warnings: [...new Set(said)].map((words) => ({ about: 'direction', words })),
+  };
 }
 
 /** What the far leg speaks: as asked, else as it did, else as the offer. Words when it can't be. */

@@ -59,7 +59,8 @@ function dropped(t: Transport): number {
 function mediaOf(leg: Leg, section: Section, { nowMs, wallMs }: { nowMs: number; wallMs: number }): NgDictionary {
   const t = section.transport;
   const common = { index: section.index + 1, type: section.media };
-  if (!t) return { ...common, state: 'rejected' };
+  const { rejection } = section;
+  if (!t) return { ...common, state: 'rejected', ...(rejection === undefined ? {} : { reason: rejection }) };
   const selected = leg.ice?.selected;
   const local = section.pair?.rtp.local ?? selected?.mux.udp.local;
   const endpoint = endpointOf(t.remote);

@@ -47,5 +47,30 @@ export interface DescribeRequest {
   readonly silent: boolean;
 }
 
-/** An SDP, or why there is none. */
-export type DescribeResult = { readonly sdp: string; readonly warning?: string } | { readonly error: string };
+/** An SDP and what of it isn't as asked for, or why there is none. */
+export type DescribeResult =
+  | { readonly sdp: string; readonly warnings?: readonly Warning[] }
+  | { readonly error: string };
+
+/** What warnings are about; counted so. */
+export const WARNING_KINDS = [
+  'direction',
+  'opaque',
+  'answer',
+  'record-call',
+  'inject-DTMF',
+  'always-transcode',
+  'ptime',
+  'sdp-attr',
+  'DTMF-security',
+  'audio-player',
+  'delay-buffer',
+  'xmlrpc-callback',
+] as const;
+export type WarningKind = (typeof WARNING_KINDS)[number];
+
+/** Something that was asked for and isn't done, in words. */
+export interface Warning {
+  readonly about: WarningKind;
+  readonly words: string;
+}

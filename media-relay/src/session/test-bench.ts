@@ -61,7 +61,7 @@ export class Bench {
     const host: MediaHost = {
       crypto: nodeCrypto,
       ice: this.ice,
-      muxes: ['127.0.0.1', '192.0.2.2'].map((a, i) => new MuxPort(fakePort(20_000), a, i)),
+      muxes: ['127.0.0.1', '192.0.2.2'].map((a, i) => new MuxPort(fakePort(20_000, a), a, i)),
       interfaces: options.interfaces ?? [{ name: 'default', address: '192.0.2.2' }],
       isOwn: (address) => address === '192.0.2.2' || address === '127.0.0.1',
       isRelayPort: ({ address, port }) =>
@@ -171,6 +171,12 @@ export function text(result: DescribeResult): string {
   assert.ok('sdp' in result, 'error' in result ? result.error : '');
   assert.ok(!isSdpError(parseSdp(result.sdp)));
   return result.sdp;
+}
+
+/** The warnings of an answer, joined. */
+export function wordsOf(result: DescribeResult): string {
+  assert.ok('sdp' in result, 'error' in result ? result.error : '');
+  return (result.warnings ?? []).map(({ words }) => words).join('; ');
 }
 
 export const WEBRTC = { protocol: 'UDP/TLS/RTP/SAVPF', ice: 'force' } as const;
