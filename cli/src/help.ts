@@ -123,7 +123,8 @@ by the rules of routes.ts and what is built in. Nothing is called. Exit code 1 w
 ${COMMON}\n${JSON_TOO}`,
   calls: `offhook calls: the calls of the moment, and of each phone in them what comes from it and what it says of what goes to it:
 packets lost of the last interval, jitter, score (MOS 1 to 4.5) and round trip. Of calls that the relay passes unread, and of
-relays elsewhere, nothing of that is known.
+relays elsewhere, nothing of that is known. Calls that another program (Kamailio, OpenSIPS) leads through a relay of ours are
+shown by their call-ids, with the tags of their phones.
 
   --watch           again each second, until Ctrl-C; with --json one object a line
 ${COMMON}\n${JSON_TOO}`,
