@@ -51,7 +51,8 @@ ${COMMON}
   --public          plain RTP on this host's own address, not only on loopback
   --quiet           say only what goes wrong`,
   stop: `offhook stop: stops the supervisor and all parts, also those that hang.\n\n${COMMON}`,
-  status: `offhook status: the parts that run. Exit code 1 when one of them does not answer, 3 when none runs.
+  status: `offhook status: the parts that run. Exit code 1 when one of them is starting still, or does not answer,
+3 when none runs.
 
 ${COMMON}\n${JSON_TOO}`,
   user: `offhook user add <name> [--password <p>] [--name <display name>] [--digest SHA-256|MD5]

@@ -179,7 +179,7 @@ test('every problem of a configuration is said at once, exit code 2', () => {
 
 test('nothing runs: status says so with exit code 3, stop is content', () => {
   assert.equal(offhook('status').status, 3);
-  assert.deepEqual(JSON.parse(offhook('status', '--json').stdout), { parts: [], silent: [], down: [] });
+  assert.deepEqual(JSON.parse(offhook('status', '--json').stdout), { parts: [], starting: [], silent: [], down: [] });
   assert.equal(offhook('stop').status, 0);
 });
 

@@ -24,6 +24,7 @@ import { workerCount } from '../parts.ts';
 import { type FoundPart, type FoundSupervisor, foundParts, foundSupervisor, logOf, runningReach } from '../running.ts';
 import { command } from '../spelling.ts';
 import { banFindings } from './bans.ts';
+import { isStarting } from './control.ts';
 import { trunkFindings } from './trunks.ts';
 
 /** What runs with a data folder. */
@@ -178,6 +179,7 @@ interface Absent {
 function absentFinding(data: string, { name, found, supervisor }: Absent): Finding {
   const log = logOf(data, name);
   const watched = supervisor?.parts !== undefined;
+  if (isStarting(name, supervisor)) return { what: name, state: 'note', words: 'is starting', remedy: 'ask again' };
   if (found?.own)
     return {
       what: name,
