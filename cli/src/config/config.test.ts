@@ -382,3 +382,10 @@ test('where NG control and WebRTC media are: every mistake at once, and loopback
   ])
     assert.deepEqual(configProblems({ media }), []);
 });
+
+test('the configurations that the page about rtpengine shows are good', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/in-rtpengines-place.md'), 'utf8');
+  const shown = [...page.matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, text]) => JSON.parse(text!) as unknown);
+  assert.equal(shown.length, 2);
+  for (const config of shown) assert.deepEqual(configProblems(config), []);
+});
