@@ -23,10 +23,12 @@ const benches: Readonly<Record<string, { readonly about: string; readonly run: (
 };
 
 const [name, ...args] = process.argv.slice(2);
-const bench = name === undefined ? undefined : benches[name];
+const bench = name !== undefined && Object.hasOwn(benches, name) ? benches[name] : undefined;
+const list = Object.entries(benches).map(([known, { about }]) => `  ${known}  ${about}\n`);
+const usage = `usage: npm run bench -- <name>\n${list.join('')}`;
 if (bench) await bench.run(args);
+else if (name === '--help' || name === '-h') process.stdout.write(usage);
 else {
-  process.stderr.write('usage: npm run bench -- <name>\n');
-  for (const [known, { about }] of Object.entries(benches)) process.stderr.write(`  ${known}  ${about}\n`);
+  process.stderr.write(`${name === undefined ? '' : `'${name}' is no bench\n`}${usage}`);
   process.exitCode = 2;
 }

@@ -78,6 +78,7 @@ export type Values = { readonly [O in Option]?: Value<O> | undefined };
 /** The options of each command beside those of all. */
 const OWN: Readonly<Record<string, readonly Option[]>> = {
   start: ['port', 'public', 'quiet'],
+  relay: ['public', 'quiet'],
   status: ['json'],
   doctor: ['json'],
   trunks: ['json'],

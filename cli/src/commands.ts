@@ -37,6 +37,7 @@ const TURN_OPS = [
 
 export const COMMANDS: Readonly<Record<string, Command>> = {
   start: { run: async ({ values }) => (await import('./commands/start.ts')).start(values) },
+  relay: { run: async ({ values }) => (await import('./commands/relay.ts')).relay(values) },
   stop: { run: async ({ data }) => (await import('./commands/control.ts')).stop(data()) },
   status: {
     run: async ({ data, values }) => (await import('./commands/control.ts')).status(data(), values.json ?? false),

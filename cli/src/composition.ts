@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from './config/config.ts';
+import type { MediaSettings } from './config/media.ts';
 import type { Secrets } from './config/secrets.ts';
 import type { Ports } from './supervisor/spec.ts';
 
@@ -19,6 +20,9 @@ export interface Composition {
   readonly version: string;
 }
 
+/** What the media workers' settings are made of. */
+export type RelayComposition = Pick<Composition, 'config' | 'hostAddresses' | 'version'>;
+
 export interface At {
   readonly address: string;
   readonly port: number;
@@ -27,6 +31,21 @@ export interface At {
 /** Where calls and requests may come in: loopback, and with `public` the host's own addresses. */
 export function listenAddresses({ config, hostAddresses }: Composition): string[] {
   return config.public ? [LOOPBACK, ...hostAddresses] : [LOOPBACK];
+}
+
+/** Where programs of this machine reach the media workers' NG control. */
+export function controlAddress({ ngAddress = LOOPBACK }: Pick<MediaSettings, 'ngAddress'>): string {
+  return ngAddress === '0.0.0.0' ? LOOPBACK : ngAddress === '::' ? '::1' : ngAddress;
+}
+
+/** Where WebRTC media is. */
+export function muxAddresses({ config, hostAddresses }: RelayComposition): NonNullable<MediaSettings['muxAddresses']> {
+  return config.media.muxAddresses ?? [LOOPBACK, ...hostAddresses];
+}
+
+/** An address as URIs have it. */
+export function inUri(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
 }
 
 /** The i-th port from a first one; "any" stays "any". */

@@ -15,6 +15,7 @@ export const HELP: Readonly<Record<string, string>> = {
 Run it as 'npx offhook <command>' in the project's folder, or from anywhere as 'node <that folder>/cli/bin/offhook.mjs'.
 
   offhook start                 start everything and stay
+  offhook relay                 start the media relay alone, for Kamailio or OpenSIPS, and stay
   offhook stop                  stop everything
   offhook status [--json]       what runs, and where
   offhook user add <name>       also: list, passwd <name>, remove <name>, calls <name>
@@ -41,8 +42,17 @@ ${COMMON}
   --port <n>        HTTP port of the web phone (default 8080; 0 = any)
   --public          listen on this host's own addresses too, not only on loopback
   --quiet           say only what goes wrong`,
+  relay: `offhook relay: starts the media relay alone, in the place of rtpengine: for Kamailio, OpenSIPS, or an Offhook on another machine.
+It prints where it is and what kamailio.cfg has to say, restarts workers that die or hang, and stops them on Ctrl-C or SIGTERM.
+What counts of the configuration is media, public, hostAddresses and data; see docs/in-rtpengines-place.md. Exit code 1 when
+a worker can't start, another program has a control port, or Offhook runs already with this data folder.
+
+${COMMON}
+  --public          plain RTP on this host's own address, not only on loopback
+  --quiet           say only what goes wrong`,
   stop: `offhook stop: stops the supervisor and all parts, also those that hang.\n\n${COMMON}`,
-  status: `offhook status: the parts that run. Exit code 1 when one of them does not answer, 3 when none runs.
+  status: `offhook status: the parts that run. Exit code 1 when one of them is starting still, or does not answer,
+3 when none runs.
 
 ${COMMON}\n${JSON_TOO}`,
   user: `offhook user add <name> [--password <p>] [--name <display name>] [--digest SHA-256|MD5]
@@ -114,7 +124,8 @@ by the rules of routes.ts and what is built in. Nothing is called. Exit code 1 w
 ${COMMON}\n${JSON_TOO}`,
   calls: `offhook calls: the calls of the moment, and of each phone in them what comes from it and what it says of what goes to it:
 packets lost of the last interval, jitter, score (MOS 1 to 4.5) and round trip. Of calls that the relay passes unread, and of
-relays elsewhere, nothing of that is known.
+relays elsewhere, nothing of that is known. Calls that another program (Kamailio, OpenSIPS) leads through a relay of ours are
+shown by their call-ids, with the tags of their phones.
 
   --watch           again each second, until Ctrl-C; with --json one object a line
 ${COMMON}\n${JSON_TOO}`,

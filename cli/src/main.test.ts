@@ -179,7 +179,7 @@ test('every problem of a configuration is said at once, exit code 2', () => {
 
 test('nothing runs: status says so with exit code 3, stop is content', () => {
   assert.equal(offhook('status').status, 3);
-  assert.deepEqual(JSON.parse(offhook('status', '--json').stdout), { parts: [], silent: [], down: [] });
+  assert.deepEqual(JSON.parse(offhook('status', '--json').stdout), { parts: [], starting: [], silent: [], down: [] });
   assert.equal(offhook('stop').status, 0);
 });
 
@@ -355,6 +355,38 @@ test('signalling that is restarted on the ports it had is told all else as befor
   const again = signaling!.withPorts(told, { udp: 5070, tcp: 5071, tls: 5072 }) as typeof told;
   const at = (port: number) => [{ address: '127.0.0.1', port }];
   assert.deepEqual(again.sip, { ...(told.sip as object), udp: at(5070), tcp: at(5071), tls: at(5072) });
+});
+
+test('media control and WebRTC media on addresses of their own: signalling and TURN are told them, the workers obey us too', () => {
+  const media = {
+    ...CONFIG.media,
+    ngAddress: '10.0.0.7',
+    ngAllowedClients: ['10.0.0.2'],
+    muxAddresses: [{ address: '10.0.0.7', advertised: '198.51.100.7' }],
+  };
+  const parts = composeParts({
+    config: { ...CONFIG, media },
+    secrets: () => SECRETS,
+    hostAddresses: ['10.0.0.7'],
+    loopback: ['127.0.0.1'],
+    version: '0',
+  });
+  const told = new Map(
+    parts.map((spec) => [spec.name, spec.settings(PORTS) as Record<string, Record<string, unknown>>]),
+  );
+  assert.deepEqual(told.get('media-relay-1')?.ng, {
+    address: '10.0.0.7',
+    port: 2224,
+    fixedPorts: true,
+    allowedClients: ['10.0.0.2', '10.0.0.7'],
+  });
+  assert.deepEqual(told.get('media-relay-0')?.mux, { addresses: media.muxAddresses, port: 20000 });
+  assert.deepEqual(told.get('signaling')?.media?.relays, ['udp:10.0.0.7:2223', 'udp:10.0.0.7:2224']);
+  const allowed = (told.get('turn')!.peers as { allow: { address: string; portMin: number }[] }).allow;
+  assert.deepEqual(
+    allowed.map(({ address, portMin }) => `${address}:${portMin}`),
+    ['10.0.0.7:20000', '198.51.100.7:20000', '10.0.0.7:20005', '198.51.100.7:20005'],
+  );
 });
 
 test('another TURN secret, which can be told while they run, makes no other parts', () => {

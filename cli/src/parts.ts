@@ -1,6 +1,19 @@
 import { join } from 'node:path';
-import { type At, type Composition, countOf, LOOPBACK, nth, onPort, portOf } from './composition.ts';
-import type { Config, PortRange } from './config/config.ts';
+import {
+  type At,
+  type Composition,
+  controlAddress,
+  countOf,
+  inUri,
+  LOOPBACK,
+  muxAddresses,
+  nth,
+  onPort,
+  portOf,
+  type RelayComposition,
+} from './composition.ts';
+import type { Config } from './config/config.ts';
+import { ngPortOf, type PortRange } from './config/media.ts';
 import { ROOT } from './root.ts';
 import type { PartSpec, Ports } from './supervisor/spec.ts';
 import { tlsSettings, turnOnPorts, turnSettings, turnUris } from './turn-settings.ts';
@@ -14,10 +27,15 @@ const SERVER_FLAGS = ['--max-semi-space-size=4', '--v8-pool-size=1'];
 
 /** The parts in start order: media workers, TURN (which has to know their ports; unless it is turned off), signalling (which has to know all). */
 export function composeParts(composition: Composition): PartSpec[] {
-  const workers = Array.from({ length: workerCount(composition.config) }, (_, i) => mediaRelay(composition, i));
+  const workers = mediaRelays(composition, ngPortOf(composition.config.media).isFixed ? 'fixed' : 'near');
   const names = workers.map((worker) => worker.name);
   const relays = composition.config.turn.enabled ? [turn(composition, names)] : [];
   return [...workers, ...relays, signaling(composition, names)];
+}
+
+/** The media workers alone; `near`: on the next free control port where one is taken. */
+export function mediaRelays(composition: RelayComposition, controlPorts: 'fixed' | 'near'): PartSpec[] {
+  return Array.from({ length: workerCount(composition.config) }, (_, i) => mediaRelay(composition, i, controlPorts));
 }
 
 /** Own media workers; none where relays of elsewhere are used. */
@@ -44,7 +62,7 @@ function httpAddresses({ config, hostAddresses, loopback }: Composition): readon
   return loopback.includes('::1') ? ['0.0.0.0', '::'] : ['0.0.0.0'];
 }
 
-function mediaRelay(composition: Composition, worker: number): PartSpec {
+function mediaRelay(composition: RelayComposition, worker: number, controlPorts: 'fixed' | 'near'): PartSpec {
   const { config, hostAddresses, version } = composition;
   const { media } = config;
   const slice = portSlice(media.rtpPorts, worker, workerCount(config));
@@ -56,13 +74,16 @@ function mediaRelay(composition: Composition, worker: number): PartSpec {
       version,
       worker,
       ng: {
-        address: LOOPBACK,
-        port: nth(media.ngPort, worker),
+        address: media.ngAddress ?? LOOPBACK,
+        port: nth(ngPortOf(media).port, worker),
+        ...(controlPorts === 'fixed' ? { fixedPorts: true } : {}),
+        // with a list nobody else is obeyed: our own signalling has to be on it
+        ...(media.ngAllowedClients ? { allowedClients: [...media.ngAllowedClients, controlAddress(media)] } : {}),
         ...(media.ngTcpPort === undefined ? {} : { tcpPort: nth(media.ngTcpPort, worker) }),
         ...(media.ngWebSocketPort === undefined ? {} : { webSocketPort: nth(media.ngWebSocketPort, worker) }),
         ...(media.ngAllowedOrigins === undefined ? {} : { allowedOrigins: media.ngAllowedOrigins }),
       },
-      mux: { addresses: [LOOPBACK, ...hostAddresses], port: nth(media.muxPort, worker) },
+      mux: { addresses: muxAddresses(composition), port: nth(media.muxPort, worker) },
       rtp: {
         address: (config.public ? hostAddresses[0] : undefined) ?? LOOPBACK,
         ...(media.rtpInterfaces === undefined ? {} : { interfaces: media.rtpInterfaces }),
@@ -135,7 +156,9 @@ function signaling(composition: Composition, relays: readonly string[]): PartSpe
         trunks: config.trunks,
         routes: config.routes,
         media: {
-          relays: config.media.relays ?? relays.map((relay) => `udp:${LOOPBACK}:${portNamed(ports, relay, 'ng')}`),
+          relays:
+            config.media.relays ??
+            relays.map((relay) => `udp:${inUri(controlAddress(config.media))}:${portNamed(ports, relay, 'ng')}`),
           path: config.media.path,
           encryption: config.media.encryption,
         },

@@ -1,7 +1,17 @@
 import { isIP } from 'node:net';
 import { isLoopback } from '@offhook/core';
 import type { TurnConfig } from '@offhook/turn';
-import { type At, type Composition, countOf, LOOPBACK, listenAddresses, onPort, tlsFolder } from './composition.ts';
+import {
+  type At,
+  type Composition,
+  countOf,
+  inUri,
+  LOOPBACK,
+  listenAddresses,
+  muxAddresses,
+  onPort,
+  tlsFolder,
+} from './composition.ts';
 import type { Config } from './config/config.ts';
 import { peerRules } from './config/peers.ts';
 import { secretsPath } from './config/secrets.ts';
@@ -20,7 +30,10 @@ export function turnSettings(composition: Composition, muxPorts: readonly number
   const external = externalAddresses(composition);
   const listen = [...listenAddresses(composition), ...turn.ipv6Addresses];
   const on = (addresses: readonly string[], port: number): At[] => addresses.map((address) => ({ address, port }));
-  const relays = muxPorts.flatMap((port) => ipv4.map((address) => ({ address, portMin: port, portMax: port })));
+  const media = muxAddresses(composition).flatMap((one) =>
+    typeof one === 'string' ? [one] : [one.address, one.advertised],
+  );
+  const relays = muxPorts.flatMap((port) => media.map((address) => ({ address, portMin: port, portMax: port })));
   const http = turn.http === undefined ? undefined : parseSocketAddress(turn.http);
   const alternateServer = turn.alternateServer === undefined ? undefined : parseSocketAddress(turn.alternateServer);
   return {
@@ -134,8 +147,4 @@ function discoverable(listen: readonly string[], port: number): At[] {
   const near = listen.filter((address) => isLoopback(address));
   const second = port === 0 ? [] : far.map((address) => ({ address, port: port + 1 }));
   return [...far.map((address) => ({ address, port })), ...second, ...near.map((address) => ({ address, port }))];
-}
-
-function inUri(address: string): string {
-  return address.includes(':') ? `[${address}]` : address;
 }

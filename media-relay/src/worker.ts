@@ -57,6 +57,8 @@ export interface MediaRelaySettings {
     readonly webSocketPort?: number;
     /** Origins of web pages that may connect by WebSocket; none by default. */
     readonly allowedOrigins?: readonly string[];
+    /** A port in use is an error and not passed over. */
+    readonly fixedPorts?: boolean;
   };
   /**
    * The port shared by all WebRTC legs, the same on each address; each address becomes a host candidate, or what is
@@ -86,6 +88,8 @@ const OWNER_MS = 30_000;
 const RATES_MS = 1;
 /** How long the list of this machine's addresses is believed. */
 const ADDRESSES_MS = 5000;
+/** Call-ids in one answer. */
+const MAX_LISTED = 1000;
 /** Calls whose statistics are asked for at once. */
 const MAX_ASKED = 100;
 const MUX_BUFFER = 4 * 1024 * 1024;
@@ -270,6 +274,11 @@ export async function startMediaRelay(
   return {
     ports: { ...ng.ports, mux: muxes[0]?.udp.local.port ?? 0 },
     verbs: {
+      /** The call-ids that are here, from that one on. */
+      calls: ({ from = 0 }) => {
+        if (typeof from !== 'number') throw new Error('from: a number');
+        return [...book.calls()].slice(from, from + MAX_LISTED).map(({ id }) => id);
+      },
       /** How calls sound at each hop; of those that are not here there is nothing. */
       statistics: ({ calls }) => {
         if (!Array.isArray(calls)) throw new Error('calls: a list of call-ids');

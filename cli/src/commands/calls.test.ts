@@ -50,6 +50,14 @@ test('a call in words: how long, what was given up for it, and how each phone so
   assert.deepEqual(inWords([]), ['nobody is calling']);
 });
 
+test('a call that another program leads: its call-id and tags, which strangers choose, do a terminal no harm', () => {
+  const led = { id: 'x\u001b[2J@10.0.0.2', ledBy: 'another program', relay: 'media-relay-1' } as const;
+  assert.deepEqual(inWords([{ ...led, phones: [{ ...LEG, tag: 'a\u0007' }] }]).slice(0, 2), [
+    'x?[2J@10.0.0.2  led by another program, at media-relay-1',
+    '  a?             1750 packets in, 1749 out, round trip 12 ms',
+  ]);
+});
+
 test('each second, by the relay that has the call: --watch --json', async (t) => {
   const data = mkdtempSync(join(tmpdir(), 'oh-calls-'));
   t.after(() => rmSync(data, { recursive: true, force: true }));
@@ -77,10 +85,15 @@ test('each second, by the relay that has the call: --watch --json', async (t) =>
         asked.push(calls);
         return [];
       },
+      calls: () => [],
     }),
     await serveAdmin(join(data, 'run', 'media-relay-1.sock'), {
       status: status('media-relay-1'),
-      statistics: () => [{ id: 'c1-0', legs: [LEG, { ...LEG, tag: 't2' }] }],
+      // what is asked for is told of; `gone` has ended since it was listed
+      statistics: ({ calls }) =>
+        (calls as string[]).flatMap((id) => (id === 'gone' ? [] : [{ id, legs: [LEG, { ...LEG, tag: 't2' }] }])),
+      // a branch that only rings is signalling's too
+      calls: ({ from }) => (from === 0 ? ['c1-0', 'c1-7', 'gone', 'k1'] : []),
     }),
   ];
   t.after(() => Promise.all(admins.map((admin) => admin.close())));
@@ -91,6 +104,10 @@ test('each second, by the relay that has the call: --watch --json', async (t) =>
   const times: number[] = [];
   for await (const line of createInterface(child.stdout)) {
     const { at, calls } = JSON.parse(line) as { at: number; calls: LiveCall[] };
+    assert.deepEqual(
+      calls.slice(1).map((one) => ({ ...one, phones: one.phones?.map(({ tag }) => tag) })),
+      [{ id: 'k1', ledBy: 'another program', relay: 'media-relay-1', phones: ['t1', 't2'] }],
+    );
     assert.deepEqual(
       calls[0]?.phones?.map(({ party, tag }) => [party, tag]),
       [

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DirectionStatistics, LegStatistics } from '@offhook/media-relay';
 import type { RelayedCall } from '@offhook/signaling';
 import type { Values } from '../arguments.ts';
-import { ask, call, foundParts } from '../running.ts';
+import { ask, call, type FoundPart, foundParts, NotRunning } from '../running.ts';
+import { idsAt, type LedElsewhere, ledElsewhere } from './led-elsewhere.ts';
 
 const EACH_MS = 1000;
 /** As many as a relay tells of at once. */
@@ -26,7 +27,7 @@ export interface LiveCall {
 /** The calls of the moment, once or each second. A relay that says nothing of its own is named on standard error. */
 export async function calls(data: string, { watch = false, json = false }: Values): Promise<number> {
   for (;;) {
-    const { live, problems } = await liveCalls(data);
+    const { live, problems } = await allCalls(data);
     for (const words of problems) process.stderr.write(`${words}\n`);
     if (json) out(watch ? JSON.stringify({ at: Date.now(), calls: live }) : JSON.stringify(live, undefined, 2));
     else for (const line of inWords(live)) out(line);
@@ -34,6 +35,24 @@ export async function calls(data: string, { watch = false, json = false }: Value
     if (!json) out('');
     await sleep(EACH_MS);
   }
+}
+
+/** Those of signalling, and those that other programs lead at our relays. */
+async function allCalls(data: string): Promise<{ live: (LiveCall | LedElsewhere)[]; problems: string[] }> {
+  const parts = await foundParts(data);
+  const relays = parts.filter(({ name, status }) => name.startsWith('media-relay-') && status).map(({ name }) => name);
+  const ids = await idsAt(data, relays);
+  const own = await liveCalls(data).catch((error: unknown) => {
+    // `offhook relay` has no signalling
+    if (!(error instanceof NotRunning) || relays.length === 0 || hasSignaling(parts)) throw error;
+    return { live: [], problems: [] };
+  });
+  const led = await ledElsewhere(data, ids, new Set(own.live.map(({ id }) => id)));
+  return { live: [...own.live, ...led.live], problems: [...own.problems, ...led.problems] };
+}
+
+function hasSignaling(parts: readonly FoundPart[]): boolean {
+  return parts.some(({ name }) => name === 'signaling');
 }
 
 async function liveCalls(data: string): Promise<{ live: LiveCall[]; problems: string[] }> {
@@ -74,17 +93,37 @@ async function statistics(data: string, relay: string, ids: readonly string[]) {
 }
 
 /** Lines for a person. */
-export function inWords(live: readonly LiveCall[]): string[] {
+export function inWords(live: readonly (LiveCall | LedElsewhere)[]): string[] {
   if (live.length === 0) return ['nobody is calling'];
-  return live.flatMap(({ from, to, state, media, note, startedSecondsAgo, answeredSecondsAgo, phones = [] }) => {
-    const how =
-      answeredSecondsAgo === undefined ? `${state} for ${startedSecondsAgo} s` : `talking for ${answeredSecondsAgo} s`;
-    return [
-      `${from} → ${to}  ${how}${media === 'opaque' ? ', encrypted from end to end' : ''}`,
-      ...(note === undefined ? [] : [`  ${note}`]),
-      ...phones.flatMap(phoneInWords),
-    ];
-  });
+  return live.flatMap((one) => ('ledBy' in one ? ledElsewhereInWords(one) : ownInWords(one)));
+}
+
+/** Call-ids and tags are whatever a phone has made of them. */
+function ledElsewhereInWords({ id, relay, phones }: LedElsewhere): string[] {
+  const shown = (text: string) => text.replace(/\p{Cc}/gu, '?');
+  return [
+    `${shown(id)}  led by another program, at ${relay}`,
+    ...phones.flatMap((leg) => phoneInWords({ ...leg, party: shown(leg.tag ?? '') })),
+  ];
+}
+
+function ownInWords({
+  from,
+  to,
+  state,
+  media,
+  note,
+  startedSecondsAgo,
+  answeredSecondsAgo,
+  phones = [],
+}: LiveCall): string[] {
+  const how =
+    answeredSecondsAgo === undefined ? `${state} for ${startedSecondsAgo} s` : `talking for ${answeredSecondsAgo} s`;
+  return [
+    `${from} → ${to}  ${how}${media === 'opaque' ? ', encrypted from end to end' : ''}`,
+    ...(note === undefined ? [] : [`  ${note}`]),
+    ...phones.flatMap(phoneInWords),
+  ];
 }
 
 function phoneInWords({

@@ -79,11 +79,16 @@ function ownOf(pid: number | undefined): OwnProcess | undefined {
 
 const pidOf = ({ own, status }: FoundPart): number | undefined => status?.pid ?? own?.pid;
 
-/** What runs, since when, on which ports. Exit code 1: something of it does not answer; 3: nothing runs. */
+/** What runs, since when, on which ports. Exit code 1: something of it starts still, or does not answer; 3: nothing runs. */
 export async function status(data: string, json: boolean): Promise<number> {
   const [supervisor, parts] = await Promise.all([foundSupervisor(data), foundParts(data)]);
-  const silent = parts.filter((part) => part.status === undefined);
-  const down = (supervisor?.parts ?? []).filter(({ part }) => !parts.some(({ name }) => name === part));
+  const without = parts.filter((part) => part.status === undefined);
+  const absent = (supervisor?.parts ?? []).filter(({ part }) => !parts.some(({ name }) => name === part));
+  const starting = [...without.map(({ name }) => name), ...absent.map(({ part }) => part)].filter((name) =>
+    isStarting(name, supervisor),
+  );
+  const silent = without.filter(({ name }) => !starting.includes(name));
+  const down = absent.filter(({ part }) => !starting.includes(part));
   const nothing = !supervisor && parts.length === 0;
   if (json)
     out(
@@ -91,6 +96,7 @@ export async function status(data: string, json: boolean): Promise<number> {
         {
           supervisor: supervisor?.pid,
           parts: parts.flatMap((part) => part.status ?? []),
+          starting,
           silent: silent.map((part) => ({ part: part.name, pid: pidOf(part) })),
           down: down.map(({ part }) => part),
         },
@@ -102,15 +108,17 @@ export async function status(data: string, json: boolean): Promise<number> {
   else {
     out(supervisorWords(supervisor));
     for (const part of parts) {
+      if (starting.includes(part.name)) continue;
       out(part.status ? inWords(part.status, supervisor) : silentWords(part));
       const { certificate } = part.status?.details ?? {};
       if (typeof certificate === 'string') out(`  certificate ${certificate}`);
       for (const words of warningsOf(part.status)) out(`  warning: ${words}`);
     }
+    for (const name of starting) out(`${`${name}:`.padEnd(14)} starting`);
     for (const { part } of down) out(`${part.padEnd(14)} does not run; log: ${logOf(data, part)}`);
   }
   if (nothing) return 3;
-  return silent.length > 0 || down.length > 0 || (supervisor && !supervisor.parts) ? 1 : 0;
+  return starting.length > 0 || silent.length > 0 || down.length > 0 || (supervisor && !supervisor.parts) ? 1 : 0;
 }
 
 export function supervisorWords(supervisor: FoundSupervisor | undefined): string {
@@ -118,6 +126,11 @@ export function supervisorWords(supervisor: FoundSupervisor | undefined): string
   return supervisor.parts
     ? `supervisor (pid ${supervisor.pid})`
     : `supervisor: no answer (pid ${supervisor.pid}); parts that die are not restarted`;
+}
+
+/** The supervisor knows: a part that hangs is one that was ready before. */
+export function isStarting(name: string, supervisor: FoundSupervisor | undefined): boolean {
+  return supervisor?.parts?.some(({ part, state }) => part === name && state === 'starting') === true;
 }
 
 function silentWords(part: FoundPart): string {

@@ -1,8 +1,10 @@
 import type { PartStatus } from '@offhook/core/node';
+import { controlAddress } from '../composition.ts';
 import { type Config, type ConfigFlags, loadConfig } from '../config/config.ts';
 import { ConfigError } from '../config/config-error.ts';
 import { findData } from '../config/find-data.ts';
 import { certificateFinding, handshakeFinding } from '../doctor/certificate.ts';
+import { controlPortUsed } from '../doctor/control-port.ts';
 import { lastWords, obstacles } from '../doctor/data.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { machine } from '../doctor/machine.ts';
@@ -22,6 +24,7 @@ import { workerCount } from '../parts.ts';
 import { type FoundPart, type FoundSupervisor, foundParts, foundSupervisor, logOf, runningReach } from '../running.ts';
 import { command } from '../spelling.ts';
 import { banFindings } from './bans.ts';
+import { isStarting } from './control.ts';
 import { trunkFindings } from './trunks.ts';
 
 /** What runs with a data folder. */
@@ -136,10 +139,16 @@ async function system({ data, supervisor, parts }: Running, config: Config | und
   if (turn?.tls) findings.push(await handshakeFinding('TURN over TLS', turn.tls, ownCa));
   if (turn && config) findings.push(...turnPortFindings(config, turn));
   for (const { part, ports } of answering.filter(({ part }) => part.startsWith('media-relay'))) {
-    if (ports.ng) findings.push(await ngFinding(part, ports.ng));
-    if (ports.mux) findings.push(await muxFinding(part, ports.mux));
+    if (ports.ng) findings.push(await ngFinding(part, ports.ng, config && controlAddress(config.media)));
+    if (config) findings.push(...controlPortUsed(part, ports, config));
+    if (ports.mux) findings.push(await muxFinding(part, ports.mux, config && firstMux(config)));
   }
   return findings;
+}
+
+function firstMux({ media }: Config): string | undefined {
+  const [one] = media.muxAddresses ?? [];
+  return typeof one === 'object' ? one.address : one;
 }
 
 function supervisorFinding(supervisor: FoundSupervisor | undefined): Finding {
@@ -170,6 +179,7 @@ interface Absent {
 function absentFinding(data: string, { name, found, supervisor }: Absent): Finding {
   const log = logOf(data, name);
   const watched = supervisor?.parts !== undefined;
+  if (isStarting(name, supervisor)) return { what: name, state: 'note', words: 'is starting', remedy: 'ask again' };
   if (found?.own)
     return {
       what: name,

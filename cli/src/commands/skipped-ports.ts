@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import { ngPortOf } from '../config/media.ts';
 import { workerCount } from '../parts.ts';
 import type { Ports } from '../supervisor/spec.ts';
 
@@ -19,7 +20,8 @@ export function skippedPorts(config: Config, portsOf: (part: string) => Ports): 
     ['TURN over TLS', config.turn.tlsPort, turn.tls],
     ...workers.flatMap(({ i, ports }) => {
       const whose = several ? ` of worker ${i}` : '';
-      const { muxPort, ngPort, ngTcpPort = 0, ngWebSocketPort = 0 } = config.media;
+      const { muxPort, ngTcpPort = 0, ngWebSocketPort = 0 } = config.media;
+      const ngPort = ngPortOf(config.media).port;
       return [
         [`media${whose}`, muxPort && muxPort + i, ports.mux],
         [`media control${whose}`, ngPort && ngPort + i, ports.ng],

@@ -1,21 +1,16 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { type PartStatus, serveAdmin } from '@offhook/core/node';
+import type { PartStatus } from '@offhook/core/node';
 import { hostAddresses, loopbackAddresses } from '../addresses.ts';
 import { type Config, type ConfigFlags, loadConfig } from '../config/config.ts';
-import { ConfigError } from '../config/config-error.ts';
-import { pathProblem } from '../config/data-path.ts';
+import { ngPortOf } from '../config/media.ts';
 import { liveSecrets } from '../config/secrets.ts';
 import { turnFindings } from '../doctor/turn.ts';
 import { composeParts } from '../parts.ts';
 import { version } from '../root.ts';
-import { ask, reachOf, runDirOf, supervisorPidFile } from '../running.ts';
+import { ask, reachOf } from '../running.ts';
 import { command } from '../spelling.ts';
-import { processIdentity } from '../supervisor/identity.ts';
-import { takeLock } from '../supervisor/lock.ts';
-import { removePidFile, writePidFile } from '../supervisor/pid-file.ts';
-import { Supervisor } from '../supervisor/supervisor.ts';
+import type { Supervisor } from '../supervisor/supervisor.ts';
 import { httpsRemedy, ownCaPath, phoneWords } from '../words.ts';
+import { inForeground, refuseTakenControlPorts } from './foreground.ts';
 import { skippedPorts } from './skipped-ports.ts';
 import { tellTurnSecrets } from './turn-secret.ts';
 import { warningsOf } from './warnings.ts';
@@ -23,84 +18,32 @@ import { warningsOf } from './warnings.ts';
 /** The accounts that the first start makes. */
 const DEMO_ACCOUNTS = ['alice', 'bob'];
 
-/** npm passes on the Ctrl-C that the terminal has sent to everybody already: two signals, one wish. */
-const SAME_CTRL_C_MS = 500;
-
-const print = (line: string) => process.stdout.write(`${line}\n`);
-
 /** Starts everything, says where it is, and stays until it is told to stop. Answers the exit code. */
 export async function start(flags: ConfigFlags & { readonly quiet?: boolean | undefined }): Promise<number> {
-  const say = flags.quiet ? () => {} : print;
   const config = loadConfig(flags, process.cwd());
-  const runDir = runDirOf(config.data);
-  const tooLong = pathProblem(config.data);
-  if (tooLong) throw new ConfigError([tooLong]);
-  mkdirSync(runDir, { recursive: true, mode: 0o700 });
-  const lock = takeLock(runDir);
-  if (!lock) {
-    process.stderr.write(
-      `Offhook runs already with the data folder ${config.data}. See '${command('status')}', or stop it with '${command('stop')}'.\n`,
-    );
-    return 1;
-  }
-  writePidFile(supervisorPidFile(config.data), { pid: process.pid, identity: processIdentity(process.pid) ?? '' });
   const own = config.hostAddresses ?? hostAddresses();
-  for (const { state, words, remedy } of turnFindings(config, own))
-    if (state === 'bad') process.stderr.write(`warning: ${words}; ${remedy}\n`);
-  const secrets = liveSecrets(config.data);
-  const parts = composeParts({
-    config,
-    secrets,
-    hostAddresses: own,
-    loopback: loopbackAddresses(),
-    version: version(),
-  });
-  const supervisor = new Supervisor({ data: config.data, parts, say, warn: print });
-
-  let stop: () => void = () => {};
-  const told = new Promise<void>((resolve) => {
-    stop = resolve;
-  });
-  let toldAtMs: number | undefined;
-  const onSignal = () => {
-    const nowMs = performance.now();
-    if (toldAtMs === undefined) {
-      toldAtMs = nowMs;
-      say('stopping; Ctrl-C once more ends everything at once');
-      stop();
-    } else if (nowMs - toldAtMs > SAME_CTRL_C_MS) {
-      supervisor.kill();
-      process.exit(1);
-    }
-  };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
-  // a closed terminal or pipe must not end what still serves
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
-  const control = await serveAdmin(join(runDir, 'supervisor.sock'), {
-    status: () => ({ pid: process.pid, version: version(), parts: supervisor.report() }),
-    stop: () => stop(),
-  });
-  let code = 0;
-  try {
-    const started = async () => {
-      await supervisor.start();
-      // what was adopted has the secrets of its own start
-      const running = parts.map(({ name }) => name);
-      if (config.turn.enabled) await tellTurnSecrets(config.data, secrets().turn, running);
-      await greet({ config, own, supervisor, say });
+  return inForeground({ config, quiet: flags.quiet ?? false }, async () => {
+    for (const { state, words, remedy } of turnFindings(config, own))
+      if (state === 'bad') process.stderr.write(`warning: ${words}; ${remedy}\n`);
+    if (ngPortOf(config.media).isFixed) await refuseTakenControlPorts(config);
+    const secrets = liveSecrets(config.data);
+    const parts = composeParts({
+      config,
+      secrets,
+      hostAddresses: own,
+      loopback: loopbackAddresses(),
+      version: version(),
+    });
+    return {
+      parts,
+      ready: async (supervisor, say) => {
+        // what was adopted has the secrets of its own start
+        const running = parts.map(({ name }) => name);
+        if (config.turn.enabled) await tellTurnSecrets(config.data, secrets().turn, running);
+        await greet({ config, own, supervisor, say });
+      },
     };
-    await Promise.race([started(), told]);
-    await told;
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    code = 1;
-  }
-  await supervisor.stop();
-  await control.close();
-  removePidFile(supervisorPidFile(config.data));
-  lock.release();
-  say('stopped');
-  return code;
+  });
 }
 
 interface Greeting {

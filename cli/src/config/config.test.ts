@@ -30,7 +30,6 @@ test('without a file every key has its default, and the data folder is ./data', 
       path: 'opaque',
       encryption: 'optional',
       workers: 1,
-      ngPort: 2223,
       muxPort: 20000,
       rtpPorts: { min: 20100, max: 29999 },
       timeoutS: 60,
@@ -353,4 +352,40 @@ test('the files of a trunk are found beside the configuration', () => {
     register: { user: 'u', passwordFile: join(folder, 'secret') },
     tls: { ca: join(folder, 'ca.pem'), verify: 'authority' },
   });
+});
+
+test('where NG control and WebRTC media are: every mistake at once, and loopback needs no list of clients', () => {
+  assert.deepEqual(
+    configProblems({
+      media: {
+        ngAddress: '0.0.0.0',
+        ngAllowedClients: [],
+        muxAddresses: [7, { address: '10.0.0.7' }, 'here', { address: '10.0.0.7', advertised: '2001:db8::7' }],
+      },
+    }),
+    [
+      'media.muxAddresses[0] has to be a text in quotes or an object, { … }, not 7',
+      "media.muxAddresses[1]: 'advertised' is missing",
+      'media.ngAddress: whoever reaches 0.0.0.0 could command the media of all calls; name who may, by media.ngAllowedClients',
+      "media.muxAddresses[0]: 'here' is no IP address",
+      "media.muxAddresses[1]: '2001:db8::7' is no IPv4 address as 10.0.0.7 is",
+    ],
+  );
+  assert.deepEqual(configProblems({ media: { ngAddress: 'relay', ngAllowedClients: ['kamailio'] } }), [
+    "media.ngAddress: 'relay' is no IP address",
+    "media.ngAllowedClients[0]: 'kamailio' is no IP address",
+  ]);
+  for (const media of [
+    { ngAddress: '127.0.0.3' },
+    { ngAddress: '::1' },
+    { ngAddress: '10.0.0.7', ngAllowedClients: ['10.0.0.2', '2001:db8::2'], muxAddresses: ['10.0.0.7'] },
+  ])
+    assert.deepEqual(configProblems({ media }), []);
+});
+
+test('the configurations that the page about rtpengine shows are good', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/in-rtpengines-place.md'), 'utf8');
+  const shown = [...page.matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, text]) => JSON.parse(text!) as unknown);
+  assert.equal(shown.length, 2);
+  for (const config of shown) assert.deepEqual(configProblems(config), []);
 });

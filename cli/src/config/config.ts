@@ -5,6 +5,7 @@ import { Ajv } from 'ajv';
 import schema from '../../config.schema.json' with { type: 'json' };
 import { ROOT } from '../root.ts';
 import { ConfigError } from './config-error.ts';
+import { type MediaSettings, mediaProblems } from './media.ts';
 import { soundPart } from './sound-part.ts';
 import { type TrunkSettings, trunkProblems, withAbsolutePaths } from './trunks.ts';
 import { type TurnSettings, turnProblems } from './turn.ts';
@@ -41,37 +42,12 @@ export interface Config {
   readonly groups: Readonly<Record<string, { members: readonly string[]; ring: 'parallel' | 'serial'; ringS: number }>>;
   /** As signalling takes them (docs/trunks.md). Absolute paths. */
   readonly trunks: Readonly<Record<string, TrunkSettings>>;
-  readonly media: {
-    readonly path: 'opaque' | 'terminated' | 'none';
-    readonly encryption: 'optional' | 'required';
-    readonly workers: number | 'auto';
-    /** NG ports of relays elsewhere; undefined: own workers. */
-    readonly relays?: readonly string[];
-    readonly ngPort: number;
-    /** Undefined: NG over UDP alone. */
-    readonly ngTcpPort?: number;
-    readonly ngWebSocketPort?: number;
-    readonly ngAllowedOrigins?: readonly string[];
-    readonly muxPort: number;
-    readonly rtpPorts: PortRange;
-    /** Undefined: one, found by itself. */
-    readonly rtpInterfaces?: readonly {
-      readonly name: string;
-      readonly address: string;
-      readonly advertised?: string;
-    }[];
-    readonly timeoutS: number;
-  };
+  readonly media: MediaSettings;
   /** Absolute path of the user's routes; undefined: there are none. */
   readonly routes?: string;
   /** Alice and bob, made when there is no account, and links for them at each start. */
   readonly demoAccounts: boolean;
   readonly turn: TurnSettings;
-}
-
-export interface PortRange {
-  readonly min: number;
-  readonly max: number;
 }
 
 /** What the command line may say over the file. */
@@ -109,11 +85,6 @@ function furtherProblems(config: Config): string[] {
     if (min > max) problems.push(`${name}: min ${min} is above max ${max}`);
     else if (min === 0 && max !== 0) problems.push(`${name}: min 0 (any free port) needs max 0 too`);
   }
-  const workers = config.media.workers === 'auto' ? 64 : config.media.workers;
-  const { min, max } = config.media.rtpPorts;
-  if (min > 0 && max >= min && max - min + 1 < 4 * workers && config.media.workers !== 'auto') {
-    problems.push(`media.rtpPorts: ${max - min + 1} ports are too few for ${workers} workers (4 for each)`);
-  }
   for (const address of config.listen ?? []) {
     if (ipFamily(address) === undefined) problems.push(`listen: '${address}' is no IP address`);
   }
@@ -126,17 +97,7 @@ function furtherProblems(config: Config): string[] {
   if ((cert === undefined) !== (key === undefined))
     problems.push(`tls.${cert === undefined ? 'cert' : 'key'} is missing: a certificate and its key belong together`);
   problems.push(...trunkProblems(config.trunks), ...turnProblems(config.turn, config));
-  for (const name of ['ngPort', 'ngTcpPort', 'ngWebSocketPort', 'muxPort'] as const) {
-    const first = config.media[name] ?? 0;
-    const last = first + workers - 1;
-    if (first > 0 && last > 65535) problems.push(`media.${name}: the last worker's port would be ${last}`);
-  }
-  for (const [i, { address, advertised }] of (config.media.rtpInterfaces ?? []).entries()) {
-    const family = ipFamily(address);
-    if (family === undefined) problems.push(`media.rtpInterfaces[${i}]: '${address}' is no IP address`);
-    else if (advertised !== undefined && ipFamily(advertised) !== family)
-      problems.push(`media.rtpInterfaces[${i}]: '${advertised}' is no IPv${family} address as ${address} is`);
-  }
+  problems.push(...mediaProblems(config.media));
   return problems;
 }
 

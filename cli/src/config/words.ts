@@ -16,6 +16,7 @@ const TYPES: Readonly<Record<string, string>> = {
   boolean: 'true or false',
   object: 'an object, { … }',
   array: 'a list, [ … ]',
+  'string,object': 'a text in quotes or an object, { … }',
 };
 
 /** Ajv's errors as sentences: `http.port has to be a whole number, not "abc"`. */

@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { command } from '../spelling.ts';
+import { controlPortFinding } from './control-port.ts';
 import type { Finding } from './finding.ts';
 import { holderOf } from './holder.ts';
 import { turnRemedy } from './turn.ts';
@@ -25,7 +26,6 @@ export async function portsFree(config: Config): Promise<Finding[]> {
     ['SIP over TLS', 'tcp', config.sip.tlsPort],
     ...turnPorts(config),
     ['media', 'udp', config.media.muxPort],
-    ['media control', 'udp', config.media.ngPort],
     ...controlPorts(config),
   ] as const;
   const findings = await Promise.all(
@@ -49,7 +49,7 @@ export async function portsFree(config: Config): Promise<Finding[]> {
       };
     }),
   );
-  return findings;
+  return config.media.relays ? findings : [...findings, await controlPortFinding(config)];
 }
 
 function turnPorts({ turn }: Config): (readonly [string, 'udp' | 'tcp', number])[] {

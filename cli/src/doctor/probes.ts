@@ -64,15 +64,15 @@ export function turnFinding(port: number): Promise<Finding> {
 }
 
 /** The media port answers only who knows a call's ICE password; a refusal in STUN shows that it lives. */
-export function muxFinding(part: string, port: number): Promise<Finding> {
-  return probe(`${part} media`, port, stunBinding(), (bytes) =>
-    isStunAnswer(bytes) ? 'answers STUN, and refuses whoever has no call, as it should' : undefined,
-  );
+export function muxFinding(part: string, port: number, address?: string): Promise<Finding> {
+  const read = (bytes: Uint8Array) =>
+    isStunAnswer(bytes) ? 'answers STUN, and refuses whoever has no call, as it should' : undefined;
+  return probe(`${part} media`, port, stunBinding(), read, address);
 }
 
-export function ngFinding(part: string, port: number): Promise<Finding> {
+export function ngFinding(part: string, port: number, address?: string): Promise<Finding> {
   const ping = encodeNg('doctor', { command: 'ping' }, 'bencode');
-  return probe(`${part} control`, port, ping, (bytes) => (isPong(bytes) ? 'answers a ping' : undefined));
+  return probe(`${part} control`, port, ping, (bytes) => (isPong(bytes) ? 'answers a ping' : undefined), address);
 }
 
 function sipOptions(transport: string, port: number): Uint8Array {
@@ -119,9 +119,10 @@ function probe(
   port: number,
   request: Uint8Array,
   read: (bytes: Uint8Array) => string | undefined,
+  address = '127.0.0.1',
 ): Promise<Finding> {
   return new Promise((resolve) => {
-    const socket = createSocket('udp4');
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
     const done = (finding: Finding) => {
       clearTimeout(timer);
       socket.close();
@@ -146,7 +147,7 @@ function probe(
           : { what, state: 'bad', words: `something else answers on UDP port ${port}` },
       );
     });
-    socket.send(request, port, '127.0.0.1');
+    socket.send(request, port, address);
   });
 }
 

@@ -82,7 +82,10 @@ const successor = (w: World, part: string, pid: number) =>
 test('parts run in sessions of their own and are gone after stop', async (t) => {
   const w = world(t);
   const supervisor = w.supervise(fake('a'), fake('b', { needs: ['a'] }));
-  await supervisor.start();
+  const started = supervisor.start();
+  const states = () => supervisor.report().map(({ state }) => state);
+  assert.deepEqual(states(), ['starting', 'starting']);
+  await started;
   const reports = supervisor.report();
   assert.deepEqual(
     reports.map(({ part, state }) => [part, state]),
@@ -99,6 +102,7 @@ test('parts run in sessions of their own and are gone after stop', async (t) => 
     assert.equal(Number(session), pid);
   }
   await supervisor.stop();
+  assert.deepEqual(states(), ['down', 'down']);
   for (const { pid } of reports) assert.equal(processIdentity(pid!), undefined);
   assert.equal(await w.status('a'), undefined);
 });

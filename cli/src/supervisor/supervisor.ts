@@ -26,7 +26,8 @@ export interface SupervisorOptions {
 export interface PartReport {
   readonly part: string;
   readonly pid: number | undefined;
-  readonly state: 'ready' | 'draining' | 'down';
+  /** `starting`: it is being started, or waits for the ones before it at the first start. */
+  readonly state: 'ready' | 'draining' | 'starting' | 'down';
   readonly ports: Ports;
   readonly startedAt: string | undefined;
   readonly restarts: number;
@@ -179,10 +180,10 @@ export class Supervisor {
   }
 
   report(): PartReport[] {
-    return this.#watched.map(({ process: { spec, status, ports, restarts, lastEnd } }) => ({
+    return this.#watched.map(({ readySinceMs, process: { spec, pid, status, ports, restarts, lastEnd } }) => ({
       part: spec.name,
       pid: status?.pid,
-      state: status?.state ?? 'down',
+      state: status?.state ?? (pid !== undefined || readySinceMs === 0 ? 'starting' : 'down'),
       ports: ports ?? {},
       startedAt: status?.startedAt,
       restarts,

@@ -11,6 +11,8 @@ export interface ControlAddress {
   readonly tcpPort?: number;
   readonly webSocketPort?: number;
   readonly allowedOrigins?: readonly string[];
+  /** Whoever speaks to a port that was agreed on would reach another program on the next one. */
+  readonly fixedPorts?: boolean;
 }
 
 /** The real ports; `ngTcp` and `ngWebSocket` only where they were asked for. */
@@ -25,7 +27,7 @@ interface Listener {
   close(): Promise<void>;
 }
 
-/** A port in use is passed over, this many times. */
+/** A port in use is passed over, this many times, unless it is fixed. */
 const PORT_TRIES = 20;
 
 /** Opens the NG protocol's transports; all of them or none. */
@@ -40,7 +42,7 @@ export async function listenControl(
     await Promise.all(open.map((listener) => listener.close()));
   };
   const listen = async (port: number, start: (port: number) => Promise<Listener>): Promise<number> => {
-    const listener = await firstFree(port, start);
+    const listener = await firstFree(port, start, at.fixedPorts ? 1 : PORT_TRIES);
     open.push(listener);
     return listener.port;
   };
@@ -69,12 +71,12 @@ export async function listenControl(
   }
 }
 
-async function firstFree(port: number, start: (port: number) => Promise<Listener>): Promise<Listener> {
+async function firstFree(port: number, start: (port: number) => Promise<Listener>, most: number): Promise<Listener> {
   for (let tries = 0; ; tries++) {
     try {
       return await start(port === 0 ? 0 : port + tries);
     } catch (error) {
-      if (!isInUse(error) || tries + 1 >= PORT_TRIES) throw error;
+      if (!isInUse(error) || tries + 1 >= most) throw error;
     }
   }
 }
