@@ -27,6 +27,8 @@ function offhook(...args: string[]) {
 
 for (const command of [
   'start',
+  'relay',
+  'calls',
   'stop',
   'status',
   'user',
@@ -558,6 +560,7 @@ test("the media workers' NG over TCP and WebSocket, interfaces, and relays of el
   assert.deepEqual(settings.ng, {
     address: '127.0.0.1',
     port: 2224,
+    fixedPorts: true,
     tcpPort: 2224,
     webSocketPort: 0,
     allowedOrigins: ['https://ops.example'],

@@ -81,8 +81,9 @@ async function examine(flags: ConfigFlags): Promise<{ findings: Finding[]; nothi
   const running = { data, supervisor, parts };
   const nothingRuns = !supervisor && parts.length === 0;
   if (config) {
-    findings.push(...machine(config, nothingRuns ? undefined : runningReach(data)), ...obstacles(config));
-    findings.push(certificateFinding(config));
+    const host = [...machine(config, nothingRuns ? undefined : runningReach(data)), ...obstacles(config)];
+    const all = [...host, certificateFinding(config)];
+    findings.push(...(isRelayAlone(supervisor) ? all.filter(({ what }) => !OF_SIGNALING.includes(what)) : all));
   }
   if (!nothingRuns) findings.push(...(await system(running, config)));
   else {
@@ -96,6 +97,13 @@ async function examine(flags: ConfigFlags): Promise<{ findings: Finding[]; nothi
     if (config) findings.push(...(await routesFindings(config)), ...(await portsFree(config)));
   }
   return { findings, nothingRuns };
+}
+
+/** Nobody needs them where `offhook relay` runs. */
+const OF_SIGNALING = ['web phone', 'reach', 'certificate'];
+
+function isRelayAlone(supervisor: FoundSupervisor | undefined): boolean {
+  return supervisor?.parts?.every(({ part }) => part.startsWith('media-relay-')) === true;
 }
 
 function dataAnyway(flags: ConfigFlags): string | undefined {

@@ -90,6 +90,10 @@ test('the relay alone: its workers on their ports, what kamailio.cfg says, nothi
     [true, true, false, false],
   );
   assert.equal(existsSync(join(folder, 'data/secrets.json')), false);
+  const doctor = run(t, folder, 'doctor', '--json');
+  await once(doctor.child, 'close');
+  const bad = (JSON.parse(doctor.said.out) as { what: string; state: string }[]).filter(({ state }) => state === 'bad');
+  assert.deepEqual(bad, []);
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [0, null]);
   assert.match(said.out, /\nstopped\n$/);

@@ -203,3 +203,31 @@ test('without those ports there is UDP alone; at the end connections are closed'
   await stopped.stop();
   await Promise.all(clients.map((client) => client.closed));
 });
+
+test('a control port that somebody has: the next one, or with fixed ports an error', async () => {
+  const taken = await Peer.open();
+  const { port } = taken.socket.address();
+  const ng = { address: '127.0.0.1', port };
+  const near = await startMediaRelay({ ...SETTINGS, ng });
+  assert.ok(near.ports.ng! > port, `${near.ports.ng}`);
+  await near.stop();
+  await assert.rejects(startMediaRelay({ ...SETTINGS, ng: { ...ng, fixedPorts: true } }), { code: 'EADDRINUSE' });
+  await taken.close();
+});
+
+test('the admin verb tells the call-ids that are here, from one on', async () => {
+  const client = await open('TCP');
+  const phone = await Peer.open();
+  const ids = ['k1', 'k2', 'k3'];
+  for (const id of ids)
+    await client.ask({ command: 'offer', 'call-id': id, 'from-tag': 'a', sdp: plainSdp(phone) }, 'json');
+  const { calls } = relay.verbs!;
+  assert.deepEqual(
+    [{}, { from: 2 }, { from: 3 }].map((args) => calls!(args)),
+    [ids, ['k3'], []],
+  );
+  assert.throws(() => calls!({ from: 'k1' }), /from: a number/);
+  for (const id of ids) await client.ask({ command: 'delete', 'call-id': id });
+  await phone.close();
+  await client.close();
+});
