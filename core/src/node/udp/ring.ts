@@ -10,9 +10,9 @@ export const RING_ENTRIES = 256;
 const IO_URING_SETUP = 425;
 const IO_URING_ENTER = 426;
 const ENTER_GETEVENTS = 1;
-/** SUBMIT_ALL | COOP_TASKRUN | SINGLE_ISSUER: one thread, and one bad message doesn't stop the others. Linux 6.0. */
+/** SUBMIT_ALL | COOP_TASKRUN | SINGLE_ISSUER: one thread, and one bad message doesn't stop the others. A system that knows
+ * them (Linux 6.0) has both rings in one map. */
 const SETUP_FLAGS = (1 << 7) | (1 << 8) | (1 << 12);
-const FEATURE_SINGLE_MAP = 1;
 const OFFSET_RINGS = 0;
 const OFFSET_ENTRIES = 0x10000000;
 const PROT_READ_WRITE = 3;
@@ -22,7 +22,6 @@ const MAP_SHARED = 0x8001;
 const PARAMETERS_BYTES = 120;
 const Parameter = {
   flags: 2,
-  features: 5,
   sqHead: 10,
   sqTail: 11,
   sqArray: 16,
@@ -84,7 +83,6 @@ export class SystemRing {
     const array = at(Parameter.sqArray);
     const maps: [number, number][] = [];
     try {
-      if ((parameters[Parameter.features]! & FEATURE_SINGLE_MAP) === 0) throw new Error('io_uring of Linux before 5.4');
       const events = parameters[Parameter.cqEntries]! * EVENT_WORDS;
       const words = Math.max(array + RING_ENTRIES, this.#cqEvents + events);
       maps.push(this.#map(OFFSET_RINGS, words * 4));
