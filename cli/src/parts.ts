@@ -25,6 +25,9 @@ import { tlsSettings, turnOnPorts, turnSettings, turnUris } from './turn-setting
  */
 const SERVER_FLAGS = ['--max-semi-space-size=4', '--v8-pool-size=1'];
 
+/** A relay makes next to nothing, and while its nursery is collected every packet waits: up to 28 ms with one of 16 MB, less than one with this. */
+const RELAY_FLAGS = ['--max-semi-space-size=1', '--v8-pool-size=1'];
+
 /** The parts in start order: media workers, TURN (which has to know their ports; unless it is turned off), signalling (which has to know all). */
 export function composeParts(composition: Composition): PartSpec[] {
   const workers = mediaRelays(composition, ngPortOf(composition.config.media).isFixed ? 'fixed' : 'near');
@@ -69,6 +72,7 @@ function mediaRelay(composition: RelayComposition, worker: number, controlPorts:
   return {
     name: `media-relay-${worker}`,
     entry: join(ROOT, 'media-relay/src/main.ts'),
+    nodeFlags: RELAY_FLAGS,
     needs: [],
     settings: () => ({
       version,

@@ -6,6 +6,8 @@ import { untilAnswering } from './calls.ts';
 import { RELAY } from './rtpengine.ts';
 
 const MUX_PORT = 31_000;
+/** As `offhook start` gives them (cli/src/parts.ts). */
+const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=1', '--v8-pool-size=1'];
 
 /** Our media relay, one worker, started as `offhook start` does it. */
 export async function startOffhook(folder: string, flags: readonly string[]): Promise<Server> {
@@ -23,14 +25,15 @@ export async function startOffhook(folder: string, flags: readonly string[]): Pr
   };
   const file = join(own, 'media-relay.json');
   writeFileSync(file, JSON.stringify(settings));
+  const options = [...NODE_FLAGS, ...flags];
   const script = new URL('../../../media-relay/src/main.ts', import.meta.url).pathname;
-  const server = await Pinned.start([process.execPath, ...flags, script, '--config', file], {
+  const server = await Pinned.start([process.execPath, ...options, script, '--config', file], {
     cpu: SERVER_CPU,
     cwd: own,
     log: join(own, 'log'),
   });
   await untilAnswering(ngPort);
-  const command = ['node', ...flags, 'media-relay/src/main.ts', '--config', 'media-relay.json'].join(' ');
+  const command = ['node', ...options, 'media-relay/src/main.ts', '--config', 'media-relay.json'].join(' ');
   const pinned = `${command} (pinned with taskset -c ${SERVER_CPU})`;
   return { name: 'Offhook', process: server, command: pinned, settings: JSON.stringify(settings) };
 }

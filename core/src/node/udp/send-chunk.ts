@@ -26,6 +26,7 @@ const MOST_SEGMENTS = 40;
 const LONGEST_SEGMENT = 1472;
 /** Messages of one socket from which a system call of its own costs less than their places in the ring. */
 const MOST_IN_RING = 6;
+const SIGN = 1 << 31;
 const CONTROL_WORDS = SEGMENT_CONTROL_BYTES / 4;
 
 /** How systems and network cards say that they can't cut a message into segments. */
@@ -123,7 +124,7 @@ export class SendChunk {
     const iovec = this.#iovecs + packet * IOVEC_WORDS;
     const low = (this.#low + offset) | 0;
     words[iovec] = low;
-    words[iovec + 1] = low >>> 0 < this.#low >>> 0 ? this.#high + 1 : this.#high;
+    words[iovec + 1] = unsignedLess(low, this.#low) ? this.#high + 1 : this.#high;
     words[iovec + 2] = length;
     const start = nameStart(sender.family, port);
     if (length <= this.#segment && length > 0 && this.#isToLast(start, a, b, c, d)) this.#append(length);
@@ -188,7 +189,7 @@ export class SendChunk {
   #pointTo(header: number, packet: number): void {
     const low = (this.#iovecsLow + packet * IOVEC_BYTES) | 0;
     this.#memory.words[header + 4] = low;
-    this.#memory.words[header + 5] = low >>> 0 < this.#iovecsLow >>> 0 ? this.#iovecsHigh + 1 : this.#iovecsHigh;
+    this.#memory.words[header + 5] = unsignedLess(low, this.#iovecsLow) ? this.#iovecsHigh + 1 : this.#iovecsHigh;
   }
 
   /** Has the ring send what is staged with its next `submit`, unless it is so much that a system call of its own is cheaper. */
@@ -197,7 +198,7 @@ export class SendChunk {
     if (messages === 0 || messages > MOST_IN_RING || messages > ring.room) return;
     for (let message = 0; message < messages; message++) {
       const low = (this.#headersLow + message * MMSGHDR_BYTES) | 0;
-      const high = low >>> 0 < this.#headersLow >>> 0 ? this.#headersHigh + 1 : this.#headersHigh;
+      const high = unsignedLess(low, this.#headersLow) ? this.#headersHigh + 1 : this.#headersHigh;
       const number = ring.queue(RingOperation.sendMessage, sender.fd, low, high);
       if (message === 0) this.#ringFirst = number;
     }
@@ -320,6 +321,11 @@ export class SendChunk {
     stats.sent++;
     stats.sentBytes += this.#memory.words[this.#iovecs + packet * IOVEC_WORDS + 2]!;
   }
+}
+
+/** Of two words that are kept signed: as unsigned ones they would be objects wherever code is not yet optimised. */
+function unsignedLess(a: number, b: number): boolean {
+  return (a ^ SIGN) < (b ^ SIGN);
 }
 
 /** Family and port as they lie in a socket address: one little-endian word, signed. */
