@@ -1,5 +1,12 @@
 import type { SocketAddress } from '@offhook/core';
-import { gatherPackets, monotonicMs, nodeCrypto, systemRingProblem, type UdpDescriptor } from '@offhook/core/node';
+import {
+  gatherPackets,
+  monotonicMs,
+  nodeCrypto,
+  shortTimeSlices,
+  systemRingProblem,
+  type UdpDescriptor,
+} from '@offhook/core/node';
 import type { RelayPorts } from '../allocation/allocation-table.ts';
 import type { SharedMemory } from '../allocation/shared.ts';
 import type { UserFigures } from '../allocation/user-use.ts';
@@ -58,6 +65,7 @@ export class TurnWorker {
   static async open(settings: WorkerSettings): Promise<TurnWorker> {
     const { listen, descriptors, certificate, sharing, fixedPorts, implementation, rules } = settings;
     await gatherPackets(settings.gatherUs);
+    await shortTimeSlices();
     const shell = await TurnShell.open({
       ...settings,
       ...rules,

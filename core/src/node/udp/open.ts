@@ -85,6 +85,16 @@ export async function gatherPackets(intervalUs: number, minPackets = 4): Promise
   gathering.minPackets = minPackets;
 }
 
+/**
+ * Has this thread run in short slices of the processor, for packets that shouldn't wait until others have used up theirs; what
+ * the system gives then, nanoseconds, 0 where it knows none (before Linux 6.12, and for real-time threads).
+ */
+export async function shortTimeSlices(): Promise<number> {
+  if ((await batchedUdpProblem()) !== undefined) return 0;
+  const { askForShortSlices } = await import('./time-slice.ts');
+  return askForShortSlices();
+}
+
 /** How long this thread has slept to gather packets, milliseconds in all; what measures how busy its loop is must know. */
 export async function gatheringClock(): Promise<() => number> {
   if ((await batchedUdpProblem()) !== undefined) return () => 0;
