@@ -21,6 +21,7 @@ import { openTwoBrowsers, warmUpTwoBrowsers } from './src/two-browsers.ts';
 const skip = lacking(...SPEECH, 'chromium');
 
 let stage: Stage;
+let system: System;
 let alice: Phone;
 let bob: Phone;
 
@@ -28,13 +29,16 @@ before(async () => {
   if (skip) return;
   const browsers = await openTwoBrowsers();
   ({ stage, alice, bob } = browsers);
-  await warmUpTwoBrowsers(browsers);
+  system = await System.start({ folder: stage.folder });
+  await warmUpTwoBrowsers(browsers, system);
 });
 
-after(() => stage?.close());
+after(async () => {
+  await system?.stop();
+  await stage?.close();
+});
 
 test('a browser hears itself at 600, reports how, and is told in words who cannot be reached', { skip }, async () => {
-  await using system = await System.start({ folder: stage.folder });
   await using events = await EventStream.open(system, 'alice');
   await signIn(alice, await system.loginLink('alice'));
   await dial(alice, '600');
@@ -64,7 +68,6 @@ test('a browser hears itself at 600, reports how, and is told in words who canno
 });
 
 test('declining, cancelling and being busy reach the other side in words', { skip }, async () => {
-  await using system = await System.start({ folder: stage.folder });
   await signIn(alice, await system.loginLink('alice'));
   await signIn(bob, await system.loginLink('bob'));
   await dial(alice, 'bob');
@@ -85,7 +88,6 @@ test('declining, cancelling and being busy reach the other side in words', { ski
 });
 
 test('video is added in the middle of an audio call and mute silences it', { skip }, async () => {
-  await using system = await System.start({ folder: stage.folder });
   await signIn(alice, await system.loginLink('alice'));
   await signIn(bob, await system.loginLink('bob'));
   await dial(alice, 'bob');

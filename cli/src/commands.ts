@@ -14,7 +14,7 @@ export interface Invocation {
   /** The words after the command's name. */
   readonly words: readonly string[];
   /** The data folder; looked for when it is asked for. */
-  readonly data: () => string;
+  readonly data: () => Promise<string>;
 }
 
 interface Command {
@@ -38,21 +38,21 @@ const TURN_OPS = [
 export const COMMANDS: Readonly<Record<string, Command>> = {
   start: { run: async ({ values }) => (await import('./commands/start.ts')).start(values) },
   relay: { run: async ({ values }) => (await import('./commands/relay.ts')).relay(values) },
-  stop: { run: async ({ data }) => (await import('./commands/control.ts')).stop(data()) },
+  stop: { run: async ({ data }) => (await import('./commands/control.ts')).stop(await data()) },
   status: {
-    run: async ({ data, values }) => (await import('./commands/control.ts')).status(data(), values.json ?? false),
+    run: async ({ data, values }) => (await import('./commands/control.ts')).status(await data(), values.json ?? false),
   },
   doctor: { run: async ({ values }) => (await import('./commands/doctor.ts')).doctor(values, values.json ?? false) },
   trunks: {
-    run: async ({ data, values }) => (await import('./commands/trunks.ts')).trunks(data(), values.json ?? false),
+    run: async ({ data, values }) => (await import('./commands/trunks.ts')).trunks(await data(), values.json ?? false),
   },
-  calls: { run: async ({ data, values }) => (await import('./commands/calls.ts')).calls(data(), values) },
-  cdrs: { run: async ({ data, values }) => (await import('./commands/cdrs.ts')).cdrs(data(), values) },
+  calls: { run: async ({ data, values }) => (await import('./commands/calls.ts')).calls(await data(), values) },
+  cdrs: { run: async ({ data, values }) => (await import('./commands/cdrs.ts')).cdrs(await data(), values) },
   link: {
     words: 1,
     run: async ({ words, data }) => {
       const who = needed(words[0], 'whose link? offhook link <user>.', 'link');
-      return (await import('./commands/control.ts')).link(data(), who);
+      return (await import('./commands/control.ts')).link(await data(), who);
     },
   },
   user: {
@@ -62,12 +62,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async ({ words: [op = '', who], values, data, page }) => {
       const name = op === 'list' ? undefined : needed(who, `whom? offhook ${page} <name>.`, page);
       const { name: displayName, digest, json = false } = values;
-      if (op === 'calls') return (await import('./commands/user-calls.ts')).userCalls(data(), name!, values);
+      if (op === 'calls') return (await import('./commands/user-calls.ts')).userCalls(await data(), name!, values);
       if (digest !== undefined && !['MD5', 'SHA-256'].includes(digest))
         throw new UsageError(`--digest is MD5 or SHA-256, not '${digest}'. See: ${helpCommand(page)}`);
       const password = await givenPassword(values.password);
       const { user } = await import('./commands/user.ts');
-      return user(data(), op, { name, password, displayName, digest, json });
+      return user(await data(), op, { name, password, displayName, digest, json });
     },
   },
   bans: {
@@ -81,7 +81,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
           throw new UsageError(`'${given.slice(0, 60)}' is no IP address. See: ${helpCommand(page)}`);
       }
       const { bans } = await import('./commands/bans.ts');
-      return bans(data(), { op, address, json: values.json ?? false });
+      return bans(await data(), { op, address, json: values.json ?? false });
     },
   },
   route: {

@@ -19,9 +19,11 @@ writeFileSync(join(folder, 'offhook.config.json'), '{}');
 
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-function offhook(...args: string[]) {
-  const bin = join(import.meta.dirname, '../bin/offhook.mjs');
-  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { cwd: folder, encoding: 'utf8' });
+/** Without the shim, which is a second process: `version` and system.test.ts go through that. */
+const offhook = (...args: string[]) => run(join(import.meta.dirname, 'main.ts'), args);
+
+function run(program: string, args: readonly string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { cwd: folder, encoding: 'utf8' });
   return { status, stdout, stderr };
 }
 
@@ -240,9 +242,13 @@ test('route tries a file without a running system and says each step; a call tha
   assert.equal(wrong.status, 1);
 });
 
-test('version is that of package.json, on any Node that starts the shim', () => {
-  assert.match(offhook('version').stdout, /^\d+\.\d+\.\d+\n$/);
-  assert.equal(offhook('--version').stdout, offhook('version').stdout);
+test('the shim passes on words, output and exit code; version is that of package.json', () => {
+  const shim = (...args: string[]) => run(join(import.meta.dirname, '../bin/offhook.mjs'), args);
+  assert.match(shim('version').stdout, /^\d+\.\d+\.\d+\n$/);
+  assert.deepEqual(shim('--version'), offhook('version'));
+  const refused = shim('user', 'ad', 'x');
+  assert.deepEqual([refused.status, refused.stdout], [2, '']);
+  assert.deepEqual(refused, offhook('user', 'ad', 'x'));
 });
 
 test('RTP ports are shared out among workers without overlap, each slice beginning even', () => {

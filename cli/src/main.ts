@@ -31,8 +31,10 @@ async function main(): Promise<number> {
   }
   checkWords(name, rest);
   checkOptions(page, values);
-  const { findData } = await import('./config/find-data.ts');
-  const data = () => findData(values, cwd, (line) => process.stderr.write(`${line}\n`));
+  const data = async () => {
+    const { findData } = await import('./config/find-data.ts');
+    return findData(values, cwd, (line) => process.stderr.write(`${line}\n`));
+  };
   return COMMANDS[name]!.run({ values, words: rest, data, page });
 }
 

@@ -10,6 +10,7 @@ import { hostAddresses } from './addresses.ts';
 import { processIdentity } from './supervisor/identity.ts';
 
 const bin = join(import.meta.dirname, '../bin/offhook.mjs');
+const program = join(import.meta.dirname, 'main.ts');
 const LONG = { timeout: 120_000 };
 const folders: string[] = [];
 
@@ -64,7 +65,7 @@ class System {
   }
 
   run(...args: string[]) {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
       cwd: this.folder,
       encoding: 'utf8',
     });
@@ -131,31 +132,43 @@ test('with --public the greeting, doctor and user add name the host’s addresse
   });
 });
 
-test('one SIGINT to the shim counts once: everything stops in order, exit code 0', LONG, async () => {
-  await using system = new System();
-  await system.start();
-  system.signal('SIGINT');
-  assert.equal(await system.ended, 0);
-  assert.match(system.said, /stopping; Ctrl-C once more[\s\S]*stopped\n$/);
-  assert.equal(system.run('status').status, 3);
-});
-
-test('a media port that somebody has is said; a second start is refused in words, exit code 1', LONG, async () => {
-  const other = createSocket('udp4');
-  other.bind(0, '127.0.0.1');
-  await once(other, 'listening');
-  try {
+test(
+  'one system: a media port that somebody has, a second start, another data folder, and one SIGINT',
+  LONG,
+  async (t) => {
+    const other = createSocket('udp4');
+    other.bind(0, '127.0.0.1');
+    await once(other, 'listening');
+    t.after(() => other.close());
     const taken = other.address().port;
     await using system = new System({ media: { muxPort: taken } });
     await system.start();
-    assert.match(system.said, new RegExp(`port ${taken} is taken by another program; media uses \\d+ instead\n`));
-    const { status, stderr } = system.run('start');
-    assert.equal(status, 1);
-    assert.match(stderr, /^Offhook runs already with the data folder .*\. See 'node .*offhook\.mjs status'/);
-  } finally {
-    other.close();
-  }
-});
+
+    await t.test('the media port that somebody has is said; a second start is refused in words, exit code 1', () => {
+      assert.match(system.said, new RegExp(`port ${taken} is taken by another program; media uses \\d+ instead\n`));
+      const { status, stderr } = system.run('start');
+      assert.equal(status, 1);
+      assert.match(stderr, /^Offhook runs already with the data folder .*\. See 'node .*offhook\.mjs status'/);
+    });
+
+    await t.test('doctor names the Offhook of another data folder that has a port', () => {
+      const { http } = (
+        JSON.parse(system.run('status', '--json').stdout).parts as { part: string; ports: { http: number } }[]
+      ).find(({ part }) => part === 'signaling')!.ports;
+      const { stdout } = new System({ http: { port: http } }).run('doctor');
+      assert.ok(stdout.includes(`of the Offhook with the data folder ${system.folder}/data`), stdout);
+      assert.ok(stdout.includes(`offhook.mjs doctor --data ${system.folder}/data`), stdout);
+      assert.doesNotMatch(stdout, /Nothing is wrong/);
+    });
+
+    await t.test('one SIGINT to the shim counts once: everything stops in order, exit code 0', async () => {
+      system.signal('SIGINT');
+      assert.equal(await system.ended, 0);
+      assert.match(system.said, /stopping; Ctrl-C once more[\s\S]*stopped\n$/);
+      assert.equal(system.run('status').status, 3);
+    });
+  },
+);
 
 test(
   'a hung part: status and doctor name it and its pid; a dead supervisor is told; stop ends all, and a start follows',
@@ -209,16 +222,3 @@ test(
     );
   },
 );
-
-test('doctor names the Offhook of another data folder that has a port', LONG, async () => {
-  await using system = new System();
-  await system.start();
-  const { http } = (
-    JSON.parse(system.run('status', '--json').stdout).parts as { part: string; ports: { http: number } }[]
-  ).find(({ part }) => part === 'signaling')!.ports;
-  const other = new System({ http: { port: http } });
-  const { stdout } = other.run('doctor');
-  assert.ok(stdout.includes(`of the Offhook with the data folder ${system.folder}/data`), stdout);
-  assert.ok(stdout.includes(`offhook.mjs doctor --data ${system.folder}/data`), stdout);
-  assert.doesNotMatch(stdout, /Nothing is wrong/);
-});

@@ -25,7 +25,8 @@ before(async () => {
     stage.chromium(stage.alicesWords, { cameraPath }),
     stage.chromium(stage.bobsWords),
   ]);
-  await warmUpTwoBrowsers({ stage, alice, bob });
+  await using system = await System.start({ folder: stage.folder });
+  await warmUpTwoBrowsers({ stage, alice, bob }, system);
 });
 
 after(() => stage?.close());

@@ -28,7 +28,8 @@ before(async () => {
   if (skip) return;
   const browsers = await openTwoBrowsers();
   ({ stage, alice, bob } = browsers);
-  await warmUpTwoBrowsers(browsers);
+  await using system = await System.start({ folder: stage.folder });
+  await warmUpTwoBrowsers(browsers, system);
 });
 
 after(() => stage?.close());

@@ -1,6 +1,6 @@
 import { leave, type Phone, signIn, warmUp } from './browser.ts';
 import { Stage } from './stage.ts';
-import { System } from './system.ts';
+import type { System } from './system.ts';
 
 /** alice and bob with a Chromium each; closing the stage closes both. */
 export interface TwoBrowsers {
@@ -16,8 +16,7 @@ export async function openTwoBrowsers(): Promise<TwoBrowsers> {
 }
 
 /** A first call of no account, so that the calls that are measured find everything loaded. */
-export async function warmUpTwoBrowsers({ stage, alice, bob }: TwoBrowsers): Promise<void> {
-  await using system = await System.start({ folder: stage.folder });
+export async function warmUpTwoBrowsers({ alice, bob }: TwoBrowsers, system: System): Promise<void> {
   await signIn(alice, await system.loginLink('alice'));
   await signIn(bob, await system.loginLink('bob'));
   await warmUp(alice, bob);

@@ -2,50 +2,31 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { readU32 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
-import { type DtlsCertificate, liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
-import { mediaAt, NgClient, Peer, plainSdp, rtp, WebRtcPeer } from './test-kit.ts';
-import { type MediaPart, startMediaRelay } from './worker.ts';
+import { mediaAt, Peer, plainSdp, rtp, WebRtcPeer } from './test-kit.ts';
+import { PLAIN, TestRelay, WEBRTC } from './test-relay.ts';
 
 // A call between a WebRTC peer and a plain phone that somebody disturbs. Further ones: worker.test.ts.
 
-const WEBRTC = { 'transport-protocol': 'UDP/TLS/RTP/SAVPF', ICE: 'force', 'rtcp-mux': ['offer'], replace: ['origin'] };
-const PLAIN = { 'transport-protocol': 'RTP/AVP', ICE: 'remove', 'rtcp-mux': ['demux'], replace: ['origin'] };
-
-let relay: MediaPart;
-let ng: NgClient;
-let certificate: DtlsCertificate;
+let relay: TestRelay;
 
 before(async () => {
-  relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
-  });
-  ng = await NgClient.connect(relay.ports.ng!);
-  certificate = makeCertificate();
+  relay = await TestRelay.start();
 });
 
-after(async () => {
-  await ng.close();
-  await relay.stop();
-  certificate.close();
-});
+after(() => relay.stop());
 
-const dropped = (reason: string) => relay.metrics()[`offhook_media_packets_dropped_total{reason="${reason}"}`]!;
+const dropped = (reason: string) => relay.dropped(reason);
 
 async function call(id: string) {
-  const web = await WebRtcPeer.open(certificate);
+  const { ng } = relay;
+  const web = await WebRtcPeer.open(relay.certificate);
   const desk = await Peer.open();
   const of = { 'call-id': id, 'from-tag': 'a' };
   const toDesk = await ng.sdp({ command: 'offer', ...of, sdp: web.sdp('actpass'), ...PLAIN });
-  web.learn(await ng.sdp({ command: 'answer', ...of, 'to-tag': 'b', sdp: plainSdp(desk), ...WEBRTC }));
-  assert.equal(await web.check(), 0x0101);
-  assert.ok(await web.handshake('client'), web.failure);
+  await web.join(await ng.sdp({ command: 'answer', ...of, 'to-tag': 'b', sdp: plainSdp(desk), ...WEBRTC }));
   const hangUp = async () => {
-    await ng.call({ command: 'delete', 'call-id': id });
+    await relay.hangUp(id);
     await Promise.all([web.close(), desk.close()]);
-    assert.deepEqual([relay.metrics().offhook_media_calls, liveDtlsEndpoints()], [0, 0]);
   };
   return { web, desk, at: mediaAt(toDesk), hangUp };
 }

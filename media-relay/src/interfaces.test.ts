@@ -3,8 +3,8 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
-import { NgClient, Peer, plainSdp, rtp } from './test-kit.ts';
-import { startMediaRelay } from './worker.ts';
+import { Peer, plainSdp, rtp } from './test-kit.ts';
+import { TestRelay } from './test-relay.ts';
 
 const hasIPv6 = Object.values(networkInterfaces()).some((list) => list?.some((one) => one.address === '::1'));
 
@@ -20,16 +20,12 @@ async function next(socket: Socket): Promise<Uint8Array> {
   return bytes;
 }
 
-const SETTINGS = {
-  ng: { address: '127.0.0.1', port: 0 },
-  mux: { addresses: [{ address: '127.0.0.1', advertised: '203.0.113.5' }], port: 0 },
-  mediaTimeoutS: 60,
-};
+const SETTINGS = { mux: { addresses: [{ address: '127.0.0.1', advertised: '203.0.113.5' }], port: 0 } };
 
 test('a call from an IPv4 phone to an IPv6 one, over an interface with both', {
   skip: !hasIPv6 && 'this machine has no IPv6',
 }, async () => {
-  const relay = await startMediaRelay({
+  const relay = await TestRelay.start({
     ...SETTINGS,
     rtp: {
       interfaces: [
@@ -40,7 +36,7 @@ test('a call from an IPv4 phone to an IPv6 one, over an interface with both', {
       portMax: 0,
     },
   });
-  const ng = await NgClient.connect(relay.ports.ng!);
+  const { ng } = relay;
   const four = await Peer.open();
   const six = await open6();
   const call = { 'call-id': 'six', 'from-tag': 'a' };
@@ -59,16 +55,16 @@ test('a call from an IPv4 phone to an IPv6 one, over an interface with both', {
   assert.equal((await four.next())!.length, 172);
   await ng.call({ command: 'delete', 'call-id': 'six' });
   assert.equal(relay.metrics().offhook_media_rtp_port_pairs, 0);
-  await Promise.all([four.close(), ng.close(), new Promise<void>((done) => six.close(() => done()))]);
+  await Promise.all([four.close(), new Promise<void>((done) => six.close(() => done()))]);
   await relay.stop();
 });
 
 test('what is advertised stands in the SDP, and a description that names it is our own port', async () => {
-  const relay = await startMediaRelay({
+  const relay = await TestRelay.start({
     ...SETTINGS,
     rtp: { address: '127.0.0.1', advertised: '198.51.100.9', portMin: 0, portMax: 0 },
   });
-  const ng = await NgClient.connect(relay.ports.ng!);
+  const { ng } = relay;
   const phone = await Peer.open();
   const sdp = plainSdp(phone);
   const toB = await ng.sdp({ command: 'offer', 'call-id': 'x', 'from-tag': 'a', sdp });
@@ -85,13 +81,13 @@ test('what is advertised stands in the SDP, and a description that names it is o
   });
   assert.match(web, /^a=candidate:1 1 udp \d+ 203\.0\.113\.5 \d+ typ host\r$/m);
   for (const id of ['x', 'y', 'z']) await ng.call({ command: 'delete', 'call-id': id });
-  await Promise.all([phone.close(), ng.close()]);
+  await phone.close();
   await relay.stop();
 });
 
 test('interfaces that can be none are told of before anything is opened', async () => {
   const at = (address: string, advertised?: string) =>
-    startMediaRelay({
+    TestRelay.start({
       ...SETTINGS,
       rtp: { interfaces: [{ name: 'x', address, ...(advertised ? { advertised } : {}) }], portMin: 0, portMax: 0 },
     });

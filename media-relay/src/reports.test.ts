@@ -12,12 +12,8 @@ import {
   rtcpType,
 } from '@offhook/core';
 import { monotonicMs } from '@offhook/core/node';
-import { makeCertificate } from './dtls/index.ts';
-import { mediaAt, NgClient, Peer, plainSdp, rtp, WebRtcPeer } from './test-kit.ts';
-import { startMediaRelay } from './worker.ts';
-
-const WEBRTC = { 'transport-protocol': 'UDP/TLS/RTP/SAVPF', ICE: 'force', 'rtcp-mux': ['offer'] };
-const PLAIN = { 'transport-protocol': 'RTP/AVP', ICE: 'remove', 'rtcp-mux': ['demux'] };
+import { mediaAt, Peer, plainSdp, rtp, WebRtcPeer } from './test-kit.ts';
+import { PLAIN, TestRelay, WEBRTC } from './test-relay.ts';
 
 /** The packets of a compound. */
 function packetsOf(bytes: Uint8Array): number[] {
@@ -27,28 +23,19 @@ function packetsOf(bytes: Uint8Array): number[] {
 }
 
 test('over real sockets: a browser hears of its losses from the relay, under SRTCP, and query tells the round trip and the score', async (t) => {
-  const relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
-  });
-  const ng = await NgClient.connect(relay.ports.ng!);
-  const certificate = makeCertificate();
-  const a = await WebRtcPeer.open(certificate);
+  const relay = await TestRelay.start();
+  const { ng } = relay;
+  const a = await WebRtcPeer.open(relay.certificate);
   const b = await Peer.open();
   const bRtcp = await Peer.open();
   t.after(async () => {
-    await Promise.all([a.close(), b.close(), bRtcp.close(), ng.close()]);
+    await Promise.all([a.close(), b.close(), bRtcp.close()]);
     await relay.stop();
-    certificate.close();
   });
   const call = { 'call-id': 'r1', 'from-tag': 'a' };
   const toB = await ng.sdp({ command: 'offer', ...call, sdp: a.sdp('actpass'), ...PLAIN });
   const answer = plainSdp(b, [`a=rtcp:${bRtcp.at.port}`]);
-  a.learn(await ng.sdp({ command: 'answer', ...call, 'to-tag': 'b', sdp: answer, ...WEBRTC }));
-  assert.equal(await a.check(), 0x0101);
-  assert.ok(await a.handshake('client'), a.failure);
+  await a.join(await ng.sdp({ command: 'answer', ...call, 'to-tag': 'b', sdp: answer, ...WEBRTC }));
   const at = mediaAt(toB);
 
   /** The next SRTCP compound for the browser; media is skipped. */

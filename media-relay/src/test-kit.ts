@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import {
   decodeNg,
@@ -129,12 +130,33 @@ export function mediaAt(sdp: string): SocketAddress {
   return { address: line(sdp, 'c=IN IP4 '), port: Number(line(sdp, 'm=').split(' ')[1]) };
 }
 
+/** Until a thing in this process is true; two seconds at the most. */
+export async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 400 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.ok(condition());
+}
+
+/** A phone's description of one stream of plain RTP at the peer's port. */
+export function sdpOf(peer: Peer, kind: 'audio' | 'video', formats: string, lines: string[]): string {
+  return describe(peer.at, kind, formats, lines);
+}
+
 /** A phone's description: PCMU and telephone-event, at the peer's port. */
 export function plainSdp(peer: Peer, extra: string[] = [], address = peer.at.address): string {
-  const m = `m=audio ${peer.at.port} RTP/AVP 0 101`;
-  return ['v=0', 'o=- 7 7 IN IP4 127.0.0.1', 's=-', `c=IN IP4 ${address}`, 't=0 0', m, ...extra, 'a=sendrecv', ''].join(
-    '\r\n',
-  );
+  return describe({ address, port: peer.at.port }, 'audio', '0 101', extra);
+}
+
+function describe({ address, port }: SocketAddress, kind: string, formats: string, lines: string[]): string {
+  const session = ['v=0', 'o=- 7 7 IN IP4 127.0.0.1', 's=-', `c=IN IP4 ${address}`, 't=0 0'];
+  return [...session, `m=${kind} ${port} RTP/AVP ${formats}`, ...lines, 'a=sendrecv', ''].join('\r\n');
+}
+
+/** A browser's description of pictures in payload type 96, with RTX in 97. */
+export function videoSdp(peer: WebRtcPeer, setup: 'actpass' | 'active', lines: string[]): string {
+  return peer
+    .sdp(setup)
+    .replace('m=audio 9 UDP/TLS/RTP/SAVPF 111 0', 'm=video 9 UDP/TLS/RTP/SAVPF 96 97')
+    .replace(/a=rtpmap:111[\s\S]*PCMU\/8000/, [...lines, 'a=rtpmap:97 rtx/90000', 'a=fmtp:97 apt=96'].join('\r\n'));
 }
 
 /** An RTP packet with a payload of `fill` bytes. */
@@ -151,6 +173,9 @@ export function rtp(options: {
   writeRtpHeader(bytes, 0, { payloadType, sequence, timestamp, ssrc, marker: false });
   return bytes.subarray(0, 12 + length);
 }
+
+/** RTCP where both come to one port (RFC 5761 4): packet types 192 to 223. */
+export const isRtcp = (bytes: Uint8Array): boolean => bytes[1]! >= 192 && bytes[1]! <= 223;
 
 /** The browser's side: a full ICE agent's checks, DTLS as client or server, SRTP. */
 export class WebRtcPeer {
@@ -197,6 +222,13 @@ export class WebRtcPeer {
   /** Learns the relay's side from its SDP. */
   learn(sdp: string): void {
     this.remote = { ufrag: line(sdp, 'a=ice-ufrag:'), pwd: line(sdp, 'a=ice-pwd:'), at: mediaAt(sdp) };
+  }
+
+  /** Follows the relay's SDP as the controlling agent and the DTLS client, until packets may go. */
+  async join(sdp: string): Promise<void> {
+    this.learn(sdp);
+    assert.equal(await this.check(), 0x0101);
+    assert.ok(await this.handshake('client'), this.failure);
   }
 
   /** One connectivity check as bytes; `change` for hostile ones. */
@@ -255,9 +287,10 @@ export class WebRtcPeer {
     this.peer.send(room.slice(0, length), this.remote.at);
   }
 
-  /** The next RTP packet, decrypted; undefined when none comes or its tag is wrong. */
+  /** The next RTP packet, decrypted; undefined when none comes or its tag is wrong. The relay's own reports are passed over. */
   async nextRtp(waitMs = 2000): Promise<Uint8Array | undefined> {
-    const bytes = await this.peer.nextIn(128, 191, waitMs);
+    let bytes = await this.peer.nextIn(128, 191, waitMs);
+    while (bytes && isRtcp(bytes)) bytes = await this.peer.nextIn(128, 191, waitMs);
     if (!bytes) return undefined;
     const copy = Uint8Array.from(bytes);
     const length = this.rx!.unprotect(copy, 0, copy.length);

@@ -5,53 +5,28 @@ import { MAX_PACKET, nodeCrypto } from '@offhook/core/node';
 import { type DtlsCertificate, DtlsEndpoint, liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
 import type { LegStatistics } from './session/index.ts';
 import { SRTP_PROFILES, SrtpContext, type SrtpProfile } from './srtp/index.ts';
-import { line, mediaAt, NgClient, Peer, plainSdp, rtp, WebRtcPeer } from './test-kit.ts';
-import { type MediaPart, startMediaRelay } from './worker.ts';
+import { line, mediaAt, NgClient, Peer, plainSdp, rtp, until, WebRtcPeer } from './test-kit.ts';
+import { PLAIN, TestRelay, WEBRTC } from './test-relay.ts';
 
-let relay: MediaPart;
+let relay: TestRelay;
 let ng: NgClient;
 let certificate: DtlsCertificate;
 let otherCertificate: DtlsCertificate;
 
 before(async () => {
-  relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
-  });
-  ng = await NgClient.connect(relay.ports.ng!);
-  certificate = makeCertificate();
+  relay = await TestRelay.start();
+  ({ ng, certificate } = relay);
   otherCertificate = makeCertificate();
 });
 
 after(async () => {
-  await ng.close();
   await relay.stop();
-  certificate.close();
   otherCertificate.close();
 });
 
-const dropped = (reason: string) => relay.metrics()[`offhook_media_packets_dropped_total{reason="${reason}"}`]!;
+const dropped = (reason: string) => relay.dropped(reason);
 const iceCount = (event: string) => relay.metrics()[`offhook_media_ice_total{event="${event}"}`]!;
-
-/** After each call nothing is left: no call, transport, port or OpenSSL object. */
-async function gone(callId: string): Promise<void> {
-  assert.equal((await ng.call({ command: 'delete', 'call-id': callId })).result, 'ok');
-  const m = relay.metrics();
-  assert.deepEqual(
-    [m.offhook_media_calls, m.offhook_media_transports, m.offhook_media_rtp_port_pairs, liveDtlsEndpoints()],
-    [0, 0, 0, 0],
-  );
-}
-
-const WEBRTC = { 'transport-protocol': 'UDP/TLS/RTP/SAVPF', ICE: 'force', 'rtcp-mux': ['offer'], replace: ['origin'] };
-const PLAIN = { 'transport-protocol': 'RTP/AVP', ICE: 'remove', 'rtcp-mux': ['demux'], replace: ['origin'] };
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 400 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.ok(condition());
-}
+const gone = (callId: string) => relay.hangUp(callId);
 
 /** An RTCP packet (PLI) of a sender. */
 function report(sender: number): Uint8Array {
@@ -84,9 +59,7 @@ async function dtlsEcho(callId: string): Promise<WebRtcPeer> {
     sdp: a.sdp('actpass'),
   });
   assert.equal(line(answer, 'a=setup:'), 'passive');
-  a.learn(answer);
-  assert.equal(await a.check(), 0x0101);
-  assert.ok(await a.handshake('client'), a.failure);
+  await a.join(answer);
   return a;
 }
 
@@ -165,9 +138,9 @@ test('a WebRTC peer and a plain phone talk, RTCP included, and delete leaves not
   const toB = await ng.sdp({ command: 'offer', 'call-id': 't1', 'from-tag': 'a', sdp: a.sdp('actpass'), ...PLAIN });
   assert.match(toB, /m=audio \d+ RTP\/AVP 111 0\r\n/);
   const answer = plainSdp(b, [`a=rtcp:${bRtcp.at.port}`]);
-  a.learn(await ng.sdp({ command: 'answer', 'call-id': 't1', 'from-tag': 'a', 'to-tag': 'b', sdp: answer, ...WEBRTC }));
-  assert.equal(await a.check(), 0x0101);
-  assert.ok(await a.handshake('client'), a.failure);
+  await a.join(
+    await ng.sdp({ command: 'answer', 'call-id': 't1', 'from-tag': 'a', 'to-tag': 'b', sdp: answer, ...WEBRTC }),
+  );
   const at = mediaAt(toB);
 
   a.sendRtp(rtp({ ssrc: 11, sequence: 1 }));
@@ -187,7 +160,7 @@ test('a WebRTC peer and a plain phone talk, RTCP included, and delete leaves not
   a.peer.send(report.slice(0, length), a.remote.at);
   assert.deepEqual(await bRtcp.next(), Buffer.from(plain));
 
-  const statistics = relay.verbs!.statistics!;
+  const statistics = relay.part.verbs!.statistics!;
   const [told] = statistics({ calls: ['t1', 'not-here', 7] }) as { id: string; legs: LegStatistics[] }[];
   assert.equal(told?.id, 't1');
   const counts = told.legs.map(({ tag, packetsIn, packetsOut }) => [tag, packetsIn, packetsOut]);
@@ -674,20 +647,15 @@ test('requests that can not be served are refused in words', async () => {
 });
 
 test('a call without packets is deleted after the media timeout and its ports return', async () => {
-  const quick = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 0.1,
-  });
-  const client = await NgClient.connect(quick.ports.ng!);
+  const quick = await TestRelay.start({ mediaTimeoutS: 0.1 });
+  const client = quick.ng;
   const a = await Peer.open();
   await client.sdp({ command: 'echo', 'call-id': 'm1', 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });
   assert.equal(quick.metrics().offhook_media_rtp_port_pairs, 1);
   await until(() => quick.metrics().offhook_media_calls === 0);
   assert.equal(quick.metrics().offhook_media_rtp_port_pairs, 0);
   assert.equal(quick.metrics().offhook_media_calls_timed_out_total, 1);
-  quick.drain!();
+  quick.part.drain!();
   const refused = await client.call({
     command: 'echo',
     'call-id': 'm2',
@@ -704,7 +672,7 @@ test('a call without packets is deleted after the media timeout and its ports re
     supports: ['load limit'],
   });
   assert.deepEqual({ ...next }, { result: 'load limit', message: 'this relay is draining and takes no new calls' });
-  await Promise.all([a.close(), client.close()]);
+  await a.close();
   await quick.stop();
 });
 
@@ -712,13 +680,8 @@ test('an exhausted range of ports is said, and what was taken comes back', async
   const probe = await Peer.open();
   const portMin = 61_000 + (probe.at.port % 400) * 8;
   await probe.close();
-  const small = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin, portMax: portMin + 3 },
-    mediaTimeoutS: 60,
-  });
-  const client = await NgClient.connect(small.ports.ng!);
+  const small = await TestRelay.start({ rtp: { address: '127.0.0.1', portMin, portMax: portMin + 3 } });
+  const client = small.ng;
   const a = await Peer.open();
   const echo = (id: string) =>
     client.call({ command: 'echo', 'call-id': id, 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) });
@@ -732,7 +695,7 @@ test('an exhausted range of ports is said, and what was taken comes back', async
   assert.equal((await client.call(offer)).result, 'load limit');
   await client.call({ command: 'delete', 'call-id': 'x1' });
   assert.equal((await echo('x3')).result, 'ok');
-  await Promise.all([a.close(), client.close()]);
+  await a.close();
   await small.stop();
 });
 
@@ -781,14 +744,11 @@ test("a phone's port on this machine is not opened for another call, so that no 
   const probe = await Peer.open();
   const portMin = 61_000 + (probe.at.port % 400) * 8;
   await probe.close();
-  const small = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
+  const small = await TestRelay.start({
     rtp: { address: '127.0.0.1', portMin, portMax: portMin + 5 },
     otherWorkers: [{ portMin: portMin + 6, portMax: portMin + 7 }],
-    mediaTimeoutS: 60,
   });
-  const client = await NgClient.connect(small.ports.ng!);
+  const client = small.ng;
   const echo = (id: string, port: number) =>
     client.call({
       command: 'echo',
@@ -810,7 +770,6 @@ test("a phone's port on this machine is not opened for another call, so that no 
   assert.equal((await echo('x3', 4000)).result, 'ok');
   assert.equal((await echo('x2', portMin + 7)).result, 'ok');
   assert.ok(loops() >= 1, 'the port of another worker');
-  await client.close();
   await small.stop();
 });
 
@@ -888,18 +847,11 @@ test('RTCP from another port is refused, even with an SSRC of the phone, unless 
 });
 
 test('only the allowed clients command a relay, without a list those of this machine', async () => {
-  const start = (allowedClients?: string[]) =>
-    startMediaRelay({
-      ng: { address: '127.0.0.1', port: 0, ...(allowedClients ? { allowedClients } : {}) },
-      mux: { addresses: ['127.0.0.1'], port: 0 },
-      rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-      mediaTimeoutS: 60,
-    });
-  const open = await start();
-  const closed = await start(['127.0.0.9']);
+  const open = await TestRelay.start();
+  const closed = await TestRelay.start({ ng: { address: '127.0.0.1', port: 0, allowedClients: ['127.0.0.9'] } });
   const ping = new TextEncoder().encode('c1 d7:command4:pinge');
   const [friend, other] = [await Peer.open('127.0.0.9'), await Peer.open('127.0.0.8')];
-  const to = (part: MediaPart) => ({ address: '127.0.0.1', port: part.ports.ng! });
+  const to = ({ ports }: TestRelay) => ({ address: '127.0.0.1', port: ports.ng! });
   const refused = () => closed.metrics()['offhook_media_ng_total{event="refusedClients"}'];
   for (const peer of [friend, other]) {
     peer.send(ping, to(open));

@@ -18,7 +18,7 @@ export interface Asked {
   /** Path of a CA's certificate. */
   readonly ca: string | undefined;
   /** The data folder of the system that may run here. */
-  readonly data: () => string;
+  readonly data: () => Promise<string>;
 }
 
 export interface Where {
@@ -49,7 +49,7 @@ export async function findServer(asked: Asked): Promise<Where> {
       domain: served,
       ca: ca ?? (isThis ? ownCa(local.reach) : undefined),
     };
-    return { user, wire, folder: folderOf(isThis ? asked.data() : undefined, user, served), isLocal: isThis };
+    return { user, wire, folder: folderOf(isThis ? await asked.data() : undefined, user, served), isLocal: isThis };
   }
   if (isLocal) {
     const { reach, ports } = local;
@@ -57,7 +57,7 @@ export async function findServer(asked: Asked): Promise<Where> {
     if (port === undefined) throw new Error(`the system that runs here does not listen for SIP over ${transport}`);
     const host = reach.addresses.find((one) => one.startsWith('127.')) ?? reach.addresses[0] ?? '127.0.0.1';
     const wire = { transport, host, port, domain: reach.domain, ca: ca ?? ownCa(reach) };
-    return { user, wire, folder: folderOf(asked.data(), user, reach.domain), isLocal };
+    return { user, wire, folder: folderOf(await asked.data(), user, reach.domain), isLocal };
   }
   if (domain === undefined)
     throw new Error(`${why}\nFor an account elsewhere say where: offhook chat ${user}@example.org, or --server <host>`);
@@ -71,7 +71,7 @@ async function localSystem(
   domain: string | undefined,
 ): Promise<{ local?: { reach: Reach; ports: PartStatus['ports'] }; why: string }> {
   try {
-    const folder = data();
+    const folder = await data();
     const { ports } = (await ask(folder, 'signaling', 'status')) as PartStatus;
     const reach = runningReach(folder);
     return reach ? { local: { reach, ports }, why: '' } : { why: `${folder} does not say how its system is reached` };

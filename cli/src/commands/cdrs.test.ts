@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { serveAdmin } from '@offhook/core/node';
 import type { Cdr } from '@offhook/signaling';
 
-const bin = join(import.meta.dirname, '../../bin/offhook.mjs');
+const program = join(import.meta.dirname, '../main.ts');
 const AT = new Date(2026, 11, 24, 20, 0, 5).getTime();
 const RECORDS: Cdr[] = Array.from({ length: 700 }, (_, i) => ({
   id: `c${i}`,
@@ -42,7 +42,7 @@ test('records in words, as JSON and as CSV, page after page; mistakes are told o
   });
   t.after(() => admin.close());
   const run = async (...args: string[]) => {
-    const child = spawn(process.execPath, [bin, 'cdrs', '--data', data, ...args], {
+    const child = spawn(process.execPath, [program, 'cdrs', '--data', data, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const said = { out: '', err: '' };

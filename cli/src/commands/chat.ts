@@ -14,7 +14,7 @@ import { ask } from '../running.ts';
 import { command } from '../spelling.ts';
 
 /** A chat from sign-in to farewell. Exit code 1: not signed in, or (of a script) a text that did not arrive. */
-export async function chat(who: string, values: Values, data: () => string): Promise<number> {
+export async function chat(who: string, values: Values, data: () => Promise<string>): Promise<number> {
   const { server, transport, ca, to, json = false } = values;
   const script = process.stdin.isTTY ? undefined : openScript();
   if (to === undefined) await checkFirstLine(who, script);
@@ -22,7 +22,7 @@ export async function chat(who: string, values: Values, data: () => string): Pro
   const { domain } = wire;
   const first = to === undefined ? undefined : parsePerson(to, domain);
   if (to !== undefined && !first) throw new UsageError(`--to: '${to}' is no address: bob, or bob@example.org`);
-  if (isLocal) await checkUser(user, data());
+  if (isLocal) await checkUser(user, await data());
   const hint = isLocal ? `A new one is made by: ${command(`user passwd ${user}`)}` : '';
   const account = `${user}@${domain}`;
   const password = await findPassword({ file: values['password-file'], account, hint }, (words) =>

@@ -15,7 +15,7 @@ export interface RouteQuestion {
   readonly file: string | undefined;
   readonly json: boolean;
   /** The data folder of the running system; not asked for with `file`. */
-  readonly data: () => string;
+  readonly data: () => Promise<string>;
 }
 
 const out = (line: string) => process.stdout.write(`${line}\n`);
@@ -33,7 +33,7 @@ export async function route(question: RouteQuestion): Promise<number> {
 
 async function asked({ from, to, trunk, at, data }: RouteQuestion): Promise<RouteReport> {
   try {
-    return (await ask(data(), 'signaling', 'route', { from, to, trunk, at })) as RouteReport;
+    return (await ask(await data(), 'signaling', 'route', { from, to, trunk, at })) as RouteReport;
   } catch (error) {
     const { message } = error as Error;
     if (!message.startsWith('Offhook does not run')) throw error;

@@ -9,11 +9,11 @@ import { processIdentity } from '../supervisor/identity.ts';
 import { writePidFile } from '../supervisor/pid-file.ts';
 import type { PartReport } from '../supervisor/supervisor.ts';
 
-const bin = join(import.meta.dirname, '../../bin/offhook.mjs');
+const program = join(import.meta.dirname, '../main.ts');
 
 function status(data: string, ...words: string[]): Promise<{ code: number; out: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [bin, 'status', '--data', data, ...words], (error, out) =>
+    execFile(process.execPath, [program, 'status', '--data', data, ...words], (error, out) =>
       resolve({ code: Number(error?.code ?? 0), out }),
     );
   });

@@ -20,7 +20,7 @@ import { type TestContext, test } from 'node:test';
 import { type AdminHandler, type PartStatus, ServerCertificate, serveAdmin } from '@offhook/core/node';
 import { readCoturnConf } from '@offhook/turn';
 
-const bin = join(import.meta.dirname, '../../bin/offhook.mjs');
+const program = join(import.meta.dirname, '../main.ts');
 
 /** A data folder, the words of an admin socket in it, and the command line beside. */
 function system(t: TestContext) {
@@ -52,7 +52,7 @@ function system(t: TestContext) {
   };
 
   async function called(input: string | undefined, ...args: string[]) {
-    const child = spawn(process.execPath, [bin, ...args], { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [program, ...args], { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] });
     child.stdin.on('error', () => {}); // it need not be read
     child.stdin.end(input);
     const said = { out: '', err: '' };

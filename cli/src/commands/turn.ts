@@ -13,7 +13,7 @@ export async function turn(call: Invocation): Promise<number> {
     return await run(call);
   } catch (error) {
     if (!(error instanceof NotRunning)) throw error;
-    const words = await (await import('./turn-absent.ts')).turnAbsence(call.data(), call.values);
+    const words = await (await import('./turn-absent.ts')).turnAbsence(await call.data(), call.values);
     throw words === undefined ? error : new Error(words);
   }
 }
@@ -23,22 +23,22 @@ async function run({ words: [op = 'status', first, second], values, data }: Invo
   const { json = false } = values;
   switch (op) {
     case 'status':
-      return (await import('./turn-status.ts')).turnStatus(data(), json);
+      return (await import('./turn-status.ts')).turnStatus(await data(), json);
     case 'users':
-      return (await import('./turn-users.ts')).turnUsers(data(), await usersRequest(first, second, values));
+      return (await import('./turn-users.ts')).turnUsers(await data(), await usersRequest(first, second, values));
     case 'drain':
-      return (await import('./turn-drain.ts')).turnDrain(data(), {
+      return (await import('./turn-drain.ts')).turnDrain(await data(), {
         to: drainTo(values.to),
         wait: values.wait ?? false,
       });
     case 'undrain':
-      return (await import('./turn-drain.ts')).turnUndrain(data());
+      return (await import('./turn-drain.ts')).turnUndrain(await data());
     case 'rotate-secret':
-      return (await import('./turn-secret.ts')).rotateSecret(data(), values);
+      return (await import('./turn-secret.ts')).rotateSecret(await data(), values);
     case 'credentials': {
       const user = needed(first, 'for whom? offhook turn credentials <user>.', 'turn credentials');
       const ttlS = numberOption(values, 'ttl', { min: 1, max: WEEK_S, otherwise: 3600, kind: 'whole' });
-      return (await import('./turn-credentials.ts')).turnCredentials(data(), { user, ttlS, json });
+      return (await import('./turn-credentials.ts')).turnCredentials(await data(), { user, ttlS, json });
     }
     case 'coturn-conf':
       return (await import('./turn-coturn-conf.ts')).coturnConf(values);

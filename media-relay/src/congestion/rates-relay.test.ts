@@ -18,9 +18,8 @@ import {
   TransportCcReport,
   writeTransportCc,
 } from '@offhook/core';
-import { type DtlsCertificate, makeCertificate } from '../dtls/index.ts';
-import { NgClient, Peer, rtp, WebRtcPeer } from '../test-kit.ts';
-import { type MediaPart, startMediaRelay } from '../worker.ts';
+import { type NgClient, Peer, rtp, videoSdp, WebRtcPeer } from '../test-kit.ts';
+import { TestRelay } from '../test-relay.ts';
 
 const EXTENSION = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
 const LEVEL = 'urn:ietf:params:rtp-hdrext:ssrc-audio-level';
@@ -31,40 +30,25 @@ const OF_BOB = 0xb0b;
 const ALICES_ID = 3;
 const BOBS_ID = 5;
 
-let relay: MediaPart;
+let relay: TestRelay;
 let ng: NgClient;
-let certificate: DtlsCertificate;
 let alice: WebRtcPeer;
 let bob: WebRtcPeer;
 
 function pictures(peer: WebRtcPeer, setup: 'actpass' | 'active', extmaps: string[], ssrcs: string[]): string {
-  return peer
-    .sdp(setup)
-    .replace('m=audio 9 UDP/TLS/RTP/SAVPF 111 0', 'm=video 9 UDP/TLS/RTP/SAVPF 96 97')
-    .replace(
-      /a=rtpmap:111[\s\S]*PCMU\/8000/,
-      [
-        ...extmaps.map((one) => `a=extmap:${one}`),
-        'a=rtpmap:96 VP8/90000',
-        ...['nack', 'nack pli', 'transport-cc', 'goog-remb'].map((one) => `a=rtcp-fb:96 ${one}`),
-        'a=rtpmap:97 rtx/90000',
-        'a=fmtp:97 apt=96',
-        ...ssrcs,
-      ].join('\r\n'),
-    );
+  return videoSdp(peer, setup, [
+    ...extmaps.map((one) => `a=extmap:${one}`),
+    'a=rtpmap:96 VP8/90000',
+    ...['nack', 'nack pli', 'transport-cc', 'goog-remb'].map((one) => `a=rtcp-fb:96 ${one}`),
+    ...ssrcs,
+  ]);
 }
 
 before(async () => {
-  relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
-  });
-  ng = await NgClient.connect(relay.ports.ng!);
-  certificate = makeCertificate();
-  alice = await WebRtcPeer.open(certificate);
-  bob = await WebRtcPeer.open(certificate);
+  relay = await TestRelay.start();
+  ng = relay.ng;
+  alice = await WebRtcPeer.open(relay.certificate);
+  bob = await WebRtcPeer.open(relay.certificate);
   const common = { 'call-id': 'r', 'from-tag': 'a', replace: ['origin'] };
   const offer = pictures(
     alice,
@@ -89,11 +73,9 @@ before(async () => {
 });
 
 after(async () => {
-  await ng.call({ command: 'delete', 'call-id': 'r' });
-  assert.deepEqual([relay.metrics().offhook_media_calls, relay.metrics().offhook_media_transports], [0, 0]);
-  await Promise.all([alice.close(), bob.close(), ng.close()]);
+  await relay.hangUp('r');
+  await Promise.all([alice.close(), bob.close()]);
   await relay.stop();
-  certificate.close();
 });
 
 type Counts = Record<'dropped' | 'totalstatistics', Record<string, number>>;

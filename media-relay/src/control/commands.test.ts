@@ -1,30 +1,25 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { NgDictionary } from '@offhook/core';
-import { mediaAt, NgClient, Peer, plainSdp, rtp } from '../test-kit.ts';
-import { type MediaPart, startMediaRelay } from '../worker.ts';
+import { mediaAt, type NgClient, Peer, plainSdp, rtp } from '../test-kit.ts';
+import { TestRelay } from '../test-relay.ts';
 import { REFUSED } from './refused.ts';
 import { type StreamClient, tcpClient, webSocketClient } from './stream-clients.ts';
 
-let relay: MediaPart;
+let relay: TestRelay;
 let ng: NgClient;
 let a: Peer;
 let b: Peer;
 
 before(async () => {
-  relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0, tcpPort: 0, webSocketPort: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
-  });
-  ng = await NgClient.connect(relay.ports.ng!);
+  relay = await TestRelay.start({ ng: { address: '127.0.0.1', port: 0, tcpPort: 0, webSocketPort: 0 } });
+  ng = relay.ng;
   a = await Peer.open();
   b = await Peer.open();
 });
 
 after(async () => {
-  await Promise.all([a.close(), b.close(), ng.close()]);
+  await Promise.all([a.close(), b.close()]);
   await relay.stop();
 });
 
@@ -42,11 +37,7 @@ async function callUp(callId: string): Promise<{ fromA: { address: string; port:
   });
   return { fromA: mediaAt(toA), fromB: mediaAt(toB) };
 }
-const end = async (callId: string) => {
-  assert.equal((await ng.call({ command: 'delete', 'call-id': callId })).result, 'ok');
-  const m = relay.metrics();
-  assert.deepEqual([m.offhook_media_calls, m.offhook_media_transports, m.offhook_media_rtp_port_pairs], [0, 0, 0]);
-};
+const end = (callId: string) => relay.hangUp(callId);
 let sequence = 0;
 const voice = () => rtp({ ssrc: 1, sequence: ++sequence });
 /** An RFC 4733 packet of a key: event, end bit, volume, duration. */

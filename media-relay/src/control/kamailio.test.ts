@@ -2,47 +2,24 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { decodeNg, type NgDictionary } from '@offhook/core';
 import { line, mediaAt, NgClient, Peer, plainSdp, rtp } from '../test-kit.ts';
-import { type MediaPart, startMediaRelay } from '../worker.ts';
+import { TestRelay } from '../test-relay.ts';
+import { bencodeUnsorted, type Unsorted } from './bencode-unsorted.ts';
 
-let relay: MediaPart;
+let relay: TestRelay;
 let ng: NgClient;
 
 before(async () => {
-  relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
-  });
-  ng = await NgClient.connect(relay.ports.ng!);
+  relay = await TestRelay.start();
+  ng = relay.ng;
 });
 
-after(async () => {
-  await ng.close();
-  await relay.stop();
-});
-
-async function gone(callId: string): Promise<void> {
-  assert.equal((await ng.call({ command: 'delete', 'call-id': callId })).result, 'ok');
-  const m = relay.metrics();
-  assert.deepEqual([m.offhook_media_calls, m.offhook_media_transports, m.offhook_media_rtp_port_pairs], [0, 0, 0]);
-}
-
-/** Bencode as Kamailio writes it: keys in the order they were added. */
-function bencode(value: string | number | object): string {
-  if (typeof value === 'string') return `${Buffer.byteLength(value)}:${value}`;
-  if (typeof value === 'number') return `i${value}e`;
-  if (Array.isArray(value)) return `l${value.map(bencode).join('')}e`;
-  return `d${Object.entries(value)
-    .map(([key, v]) => bencode(key) + bencode(v))
-    .join('')}e`;
-}
+after(() => relay.stop());
 
 test("a call as Kamailio's rtpengine module drives it: offer, answer, re-INVITE of the callee, query, BYE", async () => {
   const [a, b, client] = [await Peer.open(), await Peer.open(), await NgClient.connect(relay.ports.ng!)];
   let count = 0;
-  const ask = async (message: object, cookie = `1_3735928559_${++count}`) => {
-    client.peer.send(Buffer.from(`${cookie} ${bencode(message)}`), client.to);
+  const ask = async (message: { readonly [key: string]: Unsorted }, cookie = `1_3735928559_${++count}`) => {
+    client.peer.send(Buffer.from(`${cookie} ${bencodeUnsorted(message)}`), client.to);
     const text = Buffer.from((await client.peer.next())!).toString();
     assert.ok(text.startsWith(`${cookie} d`));
     return decodeNg(Buffer.from(text))!.message;
@@ -103,7 +80,7 @@ test("a call as Kamailio's rtpengine module drives it: offer, answer, re-INVITE 
   const twice = await ask({ supports: ['load limit'], ...common('request'), ...tags('A'), command: 'delete' });
   assert.deepEqual([twice.result, typeof twice.warning], ['ok', 'string']);
   await Promise.all([a.close(), b.close(), client.close()]);
-  await gone('kam@host');
+  await relay.hangUp('kam@host');
 });
 
 test('a late offer in the 200 and its answer in the ACK, as Kamailio tags them', async () => {
@@ -115,7 +92,7 @@ test('a late offer in the 200 and its answer in the ACK, as Kamailio tags them',
   b.send(rtp({ ssrc: 2, sequence: 1 }), mediaAt(toB));
   assert.ok(await a.next());
   await Promise.all([a.close(), b.close()]);
-  await gone('late');
+  await relay.hangUp('late');
 });
 
 test("rtpp-flags, the script's words unread, mean what the keys mean", async () => {
@@ -128,5 +105,5 @@ test("rtpp-flags, the script's words unread, mean what the keys mean", async () 
   assert.equal(line(sdp, 'm=').split(' ')[2], 'UDP/TLS/RTP/SAVPF');
   assert.ok(sdp.includes('a=ice-lite') && sdp.includes('a=rtcp-mux'));
   await a.close();
-  await gone('w1');
+  await relay.hangUp('w1');
 });

@@ -1,44 +1,28 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { decodeNg } from '@offhook/core';
-import { line, mediaAt, NgClient, Peer, plainSdp, rtp } from '../test-kit.ts';
-import { type MediaPart, startMediaRelay } from '../worker.ts';
+import { line, mediaAt, type NgClient, Peer, plainSdp, rtp } from '../test-kit.ts';
+import { TestRelay } from '../test-relay.ts';
+import { bencodeUnsorted, type Unsorted } from './bencode-unsorted.ts';
 
 // What OpenSIPS' rtpengine module sends, after its source (modules/rtpengine/rtpengine.c): one datagram a command, the keys
 // in the order in which they are added there and not sorted, `command` the last, `address family` with a space.
 
-let relay: MediaPart;
+let relay: TestRelay;
 let client: NgClient;
 let count = 0;
 
 before(async () => {
-  relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
-  });
-  client = await NgClient.connect(relay.ports.ng!);
+  relay = await TestRelay.start();
+  client = relay.ng;
 });
 
-after(async () => {
-  await client.close();
-  await relay.stop();
-});
-
-type Value = string | readonly Value[] | { readonly [key: string]: Value };
-
-function bencode(value: Value): string {
-  if (typeof value === 'string') return `${Buffer.byteLength(value)}:${value}`;
-  if (Array.isArray(value)) return `l${value.map(bencode).join('')}e`;
-  const pairs = Object.entries(value as { readonly [key: string]: Value });
-  return `d${pairs.map(([key, v]) => bencode(key) + bencode(v)).join('')}e`;
-}
+after(() => relay.stop());
 
 /** One command under a cookie as OpenSIPS makes them: process, then a count. */
-async function ask(message: { readonly [key: string]: Value }) {
+async function ask(message: { readonly [key: string]: Unsorted }) {
   const cookie = `2101_${++count}`;
-  client.peer.send(Buffer.from(`${cookie} ${bencode(message)}`), client.to);
+  client.peer.send(Buffer.from(`${cookie} ${bencodeUnsorted(message)}`), client.to);
   const answer = decodeNg((await client.peer.next())!)!;
   assert.equal(answer.cookie, cookie);
   return answer.message;
@@ -99,8 +83,7 @@ test("a call as OpenSIPS' rtpengine module drives it: ping, offer, answer, re-IN
   // The BYE has both tags; by default the To tag is not sent, which means the whole call.
   const ended = await ask({ ...within, 'from-tag': 'callee', command: 'delete' });
   assert.equal(ended.result, 'ok');
-  const m = relay.metrics();
-  assert.deepEqual([m.offhook_media_calls, m.offhook_media_transports, m.offhook_media_rtp_port_pairs], [0, 0, 0]);
+  relay.assertNothingLeft();
   assert.equal((await ask({ ...within, 'from-tag': 'callee', command: 'delete' })).result, 'ok', 'a repeated BYE');
   await Promise.all([a.close(), b.close()]);
 });

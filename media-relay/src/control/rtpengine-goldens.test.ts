@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { decodeNg, isSdpError, type NgDictionary, parseSdp, rtpMaps, utf8 } from '@offhook/core';
-import { NgClient } from '../test-kit.ts';
-import { type MediaPart, startMediaRelay } from '../worker.ts';
+import type { NgClient } from '../test-kit.ts';
+import { TestRelay } from '../test-relay.ts';
 
 /**
  * Bytes of Kamailio 5.6's rtpengine module, recorded between it and Debian's rtpengine 10.5, with what that answered
@@ -15,13 +15,11 @@ interface Exchange {
   readonly rtpengine: string;
 }
 
-let relay: MediaPart;
+let relay: TestRelay;
 let client: NgClient;
 
 before(async () => {
-  relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
+  relay = await TestRelay.start({
     rtp: {
       interfaces: [
         { name: 'pub', address: '127.0.0.1' },
@@ -30,15 +28,11 @@ before(async () => {
       portMin: 0,
       portMax: 0,
     },
-    mediaTimeoutS: 60,
   });
-  client = await NgClient.connect(relay.ports.ng!);
+  client = relay.ng;
 });
 
-after(async () => {
-  await client.close();
-  await relay.stop();
-});
+after(() => relay.stop());
 
 const golden = (name: string): readonly Exchange[] =>
   JSON.parse(readFileSync(join(import.meta.dirname, 'goldens', `${name}.json`), 'utf8')) as Exchange[];

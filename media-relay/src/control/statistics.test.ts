@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NgClient, Peer, plainSdp } from '../test-kit.ts';
-import { startMediaRelay } from '../worker.ts';
+import { Peer, plainSdp } from '../test-kit.ts';
+import { TestRelay } from '../test-relay.ts';
 
 test("statistics has rtpengine's counts of calls: managed, rejected, ended", async () => {
-  const relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
-    maxCalls: 1,
-  });
-  const [ng, phone] = [await NgClient.connect(relay.ports.ng!), await Peer.open()];
+  const relay = await TestRelay.start({ maxCalls: 1 });
+  const { ng } = relay;
+  const phone = await Peer.open();
   const offer = (id: string, more = {}) =>
     ng.call({ command: 'offer', 'call-id': id, 'from-tag': 'a', sdp: plainSdp(phone), ...more });
   assert.equal((await offer('one')).result, 'ok');
@@ -25,6 +20,6 @@ test("statistics has rtpengine's counts of calls: managed, rejected, ended", asy
   assert.match(String(uptime), /^\d+$/);
   assert.deepEqual([managedsessions, rejectedsessions, timeoutsessions, regularterminatedsessions], [1, 2, 0, 1]);
   assert.equal(relay.metrics()['offhook_media_ng_total{event="rejected"}'], 2);
-  await Promise.all([phone.close(), ng.close()]);
+  await phone.close();
   await relay.stop();
 });

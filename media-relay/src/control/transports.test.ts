@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { encodeNg, NG_LIMITS, utf8 } from '@offhook/core';
 import { Peer, plainSdp } from '../test-kit.ts';
+import { ANY_PORTS } from '../test-relay.ts';
 import { type MediaPart, startMediaRelay } from '../worker.ts';
 import { MAX_CONNECTIONS } from './connection.ts';
 import { tcpClient, webSocketClient } from './stream-clients.ts';
@@ -9,10 +10,8 @@ import { tcpClient, webSocketClient } from './stream-clients.ts';
 let relay: MediaPart;
 
 const SETTINGS = {
+  ...ANY_PORTS,
   ng: { address: '127.0.0.1', port: 0, tcpPort: 0, webSocketPort: 0, allowedOrigins: ['https://ops.example'] },
-  mux: { addresses: ['127.0.0.1'], port: 0 },
-  rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-  mediaTimeoutS: 60,
 };
 
 before(async () => {

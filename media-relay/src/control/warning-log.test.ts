@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NgClient, Peer, plainSdp } from '../test-kit.ts';
-import { startMediaRelay } from '../worker.ts';
+import { Peer, plainSdp } from '../test-kit.ts';
+import { TestRelay } from '../test-relay.ts';
 import { WarningLog } from './warning-log.ts';
 
 test('a warning is logged once per text and hour, no more than twenty a minute, without control characters', () => {
@@ -25,16 +25,12 @@ test('a warning is logged once per text and hour, no more than twenty a minute, 
 
 test('what is asked for and not done is in the log, the metrics and statistics, whoever reads the answer', async () => {
   const lines: string[] = [];
-  const relay = await startMediaRelay(
-    {
-      ng: { address: '127.0.0.1', port: 0 },
-      mux: { addresses: ['127.0.0.1'], port: 0 },
-      rtp: { interfaces: [{ name: 'inside', address: '127.0.0.1' }], portMin: 0, portMax: 0 },
-      mediaTimeoutS: 60,
-    },
+  const relay = await TestRelay.start(
+    { rtp: { interfaces: [{ name: 'inside', address: '127.0.0.1' }], portMin: 0, portMax: 0 } },
     (line) => lines.push(line),
   );
-  const [ng, phone] = [await NgClient.connect(relay.ports.ng!), await Peer.open()];
+  const { ng } = relay;
+  const phone = await Peer.open();
   for (const id of ['x', 'y']) {
     const answer = await ng.call({
       command: 'offer',
@@ -58,6 +54,6 @@ test('what is asked for and not done is in the log, the metrics and statistics, 
   const { statistics } = await ng.call({ command: 'statistics' });
   const { warnings } = statistics as { warnings: Record<string, number> };
   assert.deepEqual([warnings['record-call'], warnings.direction, warnings.ptime], [2, 2, 0]);
-  await Promise.all([phone.close(), ng.close()]);
+  await phone.close();
   await relay.stop();
 });

@@ -10,32 +10,22 @@ import {
   sameBytes,
   seededRandom,
 } from '@offhook/core';
-import { type DtlsCertificate, makeCertificate } from '../dtls/index.ts';
-import { line, mediaAt, NgClient, Peer, rtp, WebRtcPeer } from '../test-kit.ts';
-import { type MediaPart, startMediaRelay } from '../worker.ts';
+import { line, mediaAt, Peer, rtp, sdpOf, WebRtcPeer } from '../test-kit.ts';
+import { TestRelay } from '../test-relay.ts';
 import { RedEncoder } from './red-encoder.ts';
 
 const RED = { payloadType: 63, audio: 111 };
-const OPUS = ['a=rtpmap:111 opus/48000/2'];
 
-let relay: MediaPart;
-let ng: NgClient;
-let certificate: DtlsCertificate;
+let relay: TestRelay;
 let browser: WebRtcPeer;
 let phone: Peer;
 /** Where the phone sends. */
 let at: { address: string; port: number };
 
 before(async () => {
-  relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
-  });
-  ng = await NgClient.connect(relay.ports.ng!);
-  certificate = makeCertificate();
-  browser = await WebRtcPeer.open(certificate);
+  relay = await TestRelay.start();
+  const { ng } = relay;
+  browser = await WebRtcPeer.open(relay.certificate);
   phone = await Peer.open();
   const offer = browser
     .sdp('actpass')
@@ -50,24 +40,18 @@ before(async () => {
     ICE: 'remove',
   });
   at = mediaAt(toPhone);
-  const sdp = ['v=0', 'o=- 7 7 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0']
-    .concat(`m=audio ${phone.at.port} RTP/AVP 111`, OPUS, 'a=sendrecv', '')
-    .join('\r\n');
+  const sdp = sdpOf(phone, 'audio', '111', ['a=rtpmap:111 opus/48000/2']);
   const toBrowser = await ng.sdp({ ...common, command: 'answer', 'to-tag': 'b', sdp });
   assert.match(line(toBrowser, 'm='), / 63 111$/);
-  browser.learn(toBrowser);
-  assert.equal(await browser.check(), 0x0101);
-  assert.ok(await browser.handshake('client'), browser.failure);
+  await browser.join(toBrowser);
   phone.send(sound(1, 9), at); // its address is confirmed
   assert.ok(await browser.nextRtp());
 });
 
 after(async () => {
-  await ng.call({ command: 'delete', 'call-id': 'c' });
-  assert.deepEqual([relay.metrics().offhook_media_calls, relay.metrics().offhook_media_transports], [0, 0]);
-  await Promise.all([browser.close(), phone.close(), ng.close()]);
+  await relay.hangUp('c');
+  await Promise.all([browser.close(), phone.close()]);
   await relay.stop();
-  certificate.close();
 });
 
 const red = (event: string) => relay.metrics()[`offhook_media_red_total{event="${event}"}`]!;
@@ -162,5 +146,5 @@ test('rubbish that is called RED goes nowhere and disturbs nothing', async () =>
   browser.sendRtp(sound(401, 0x1234));
   const packet = await phone.nextIn(128, 191);
   assert.equal(packet && look(packet), 401);
-  assert.equal(relay.metrics()['offhook_media_packets_dropped_total{reason="malformed"}'], 1);
+  assert.equal(relay.dropped('malformed'), 1);
 });

@@ -13,17 +13,15 @@ import {
   rtcpType,
   type SocketAddress,
 } from '@offhook/core';
-import { type DtlsCertificate, makeCertificate } from '../dtls/index.ts';
-import { NgClient, Peer, rtp, WebRtcPeer } from '../test-kit.ts';
-import { type MediaPart, startMediaRelay } from '../worker.ts';
+import { isRtcp, type NgClient, Peer, rtp, sdpOf, until, videoSdp, WebRtcPeer } from '../test-kit.ts';
+import { PLAIN, TestRelay } from '../test-relay.ts';
 
 const OF_PHONE = 77;
 const OF_BROWSER = 0x99;
 const FEEDBACK = ['a=rtcp-fb:96 nack', 'a=rtcp-fb:96 nack pli'];
 
-let relay: MediaPart;
+let relay: TestRelay;
 let ng: NgClient;
-let certificate: DtlsCertificate;
 let browser: WebRtcPeer;
 let phone: Peer;
 let phoneRtcp: Peer;
@@ -31,65 +29,34 @@ let at: SocketAddress;
 let rtcpAt: SocketAddress;
 
 before(async () => {
-  relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0, tcpPort: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
-  });
-  ng = await NgClient.connect(relay.ports.ng!);
-  certificate = makeCertificate();
-  browser = await WebRtcPeer.open(certificate);
+  relay = await TestRelay.start({ ng: { address: '127.0.0.1', port: 0, tcpPort: 0 } });
+  ng = relay.ng;
+  browser = await WebRtcPeer.open(relay.certificate);
   phone = await Peer.open();
   phoneRtcp = await Peer.open();
   const common = { 'call-id': 'v', 'from-tag': 'a', replace: ['origin'] };
-  const offer = browser
-    .sdp('actpass')
-    .replace('m=audio 9 UDP/TLS/RTP/SAVPF 111 0', 'm=video 9 UDP/TLS/RTP/SAVPF 96 97')
-    .replace(
-      /a=rtpmap:111[\s\S]*PCMU\/8000/,
-      ['a=rtpmap:96 H264/90000', 'a=rtpmap:97 rtx/90000', 'a=fmtp:97 apt=96', ...FEEDBACK].join('\r\n'),
-    );
-  const plain = { 'transport-protocol': 'RTP/AVP', ICE: 'remove', 'rtcp-mux': ['demux'] };
-  const toPhone = await ng.sdp({ ...common, ...plain, command: 'offer', sdp: offer });
+  const offer = videoSdp(browser, 'actpass', ['a=rtpmap:96 H264/90000', ...FEEDBACK]);
+  const toPhone = await ng.sdp({ ...common, ...PLAIN, command: 'offer', sdp: offer });
   const port = Number(/m=video (\d+) RTP\/AVP 96\r/.exec(toPhone)?.[1]);
   at = { address: '127.0.0.1', port };
   rtcpAt = { address: '127.0.0.1', port: port + 1 };
-  const sdp = ['v=0', 'o=- 7 7 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0']
-    .concat(
-      `m=video ${phone.at.port} RTP/AVP 96`,
-      'a=rtpmap:96 H264/90000',
-      `a=rtcp:${phoneRtcp.at.port}`,
-      'a=sendrecv',
-      '',
-    )
-    .join('\r\n');
+  const sdp = sdpOf(phone, 'video', '96', ['a=rtpmap:96 H264/90000', `a=rtcp:${phoneRtcp.at.port}`]);
   const toBrowser = await ng.sdp({ ...common, command: 'answer', 'to-tag': 'b', sdp });
   assert.deepEqual(
     toBrowser.split('\r\n').filter((l) => l.startsWith('a=rtcp-fb')),
     FEEDBACK,
   );
-  browser.learn(toBrowser);
-  assert.equal(await browser.check(), 0x0101);
-  assert.ok(await browser.handshake('client'), browser.failure);
+  await browser.join(toBrowser);
 });
 
 after(async () => {
-  await ng.call({ command: 'delete', 'call-id': 'v' });
-  assert.deepEqual([relay.metrics().offhook_media_calls, relay.metrics().offhook_media_transports], [0, 0]);
-  await Promise.all([browser.close(), phone.close(), phoneRtcp.close(), ng.close()]);
+  await relay.hangUp('v');
+  await Promise.all([browser.close(), phone.close(), phoneRtcp.close()]);
   await relay.stop();
-  certificate.close();
 });
 
 const picture = (ssrc: number, sequence: number) =>
   rtp({ ssrc, sequence, payloadType: 96, fill: sequence, length: 900 });
-const isRtcp = (bytes: Uint8Array) => bytes[1]! >= 200 && bytes[1]! <= 207;
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 400 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.ok(condition());
-}
 
 function sendRtcp(write: (w: RtcpWriter) => RtcpWriter): void {
   const { bytes, length } = write(new RtcpWriter(new Uint8Array(200)).receiverReport(OF_BROWSER));
