@@ -1,15 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ipFamily } from '@offhook/core';
+import { Ajv } from 'ajv';
 import schema from '../../config.schema.json' with { type: 'json' };
 import { ROOT } from '../root.ts';
 import { ConfigError } from './config-error.ts';
 import { type MediaSettings, mediaProblems } from './media.ts';
-import { faultsOf, type Schema } from './schema.ts';
 import { soundPart } from './sound-part.ts';
 import { type TrunkSettings, trunkProblems, withAbsolutePaths } from './trunks.ts';
 import { type TurnSettings, turnProblems } from './turn.ts';
-import { inWords } from './words.ts';
+import { inWords, type SchemaNode } from './words.ts';
 
 /** The whole configuration with its defaults filled in; what each key means stands in config.schema.json. */
 export interface Config {
@@ -58,15 +58,17 @@ export interface ConfigFlags {
   readonly public?: boolean | undefined;
 }
 
-const ofSchema = (config: unknown) => faultsOf(config, schema as Schema);
+const ajv = new Ajv({ allErrors: true, useDefaults: true, verbose: true, strict: true, allowUnionTypes: true });
+ajv.addFormat('ipv4', /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/);
+const validate = ajv.compile<Config>(schema);
 
 /** Everything that is wrong with a configuration object, in words; the defaults are filled into it. */
 export function configProblems(config: unknown): string[] {
-  const faults = ofSchema(config);
-  if (faults.length === 0) return furtherProblems(config as Config);
-  const rest = soundPart(config, ofSchema);
-  const further = rest ? furtherProblems(rest.config as Config).filter((words) => !follows(words, rest.removed)) : [];
-  return [...inWords(faults, schema as Schema), ...further];
+  if (validate(config)) return furtherProblems(config);
+  const problems = inWords(validate.errors ?? [], schema as SchemaNode);
+  const rest = soundPart(config, validate);
+  const further = rest ? furtherProblems(rest.config).filter((words) => !follows(words, rest.removed)) : [];
+  return [...problems, ...further];
 }
 
 /** Whether a mistake may only be there because a value was taken out: of the key itself, or of what that stands in. */

@@ -1,5 +1,13 @@
+import type { ErrorObject } from 'ajv';
 import { closest } from './closest.ts';
-import type { Fault, Schema } from './schema.ts';
+
+/** What is needed of a JSON Schema to name its keys. */
+export interface SchemaNode {
+  readonly properties?: Readonly<Record<string, SchemaNode | undefined>>;
+  readonly items?: SchemaNode;
+  /** Of objects whose keys are names that people choose. */
+  readonly additionalProperties?: SchemaNode | boolean;
+}
 
 const TYPES: Readonly<Record<string, string>> = {
   string: 'a text in quotes',
@@ -11,70 +19,67 @@ const TYPES: Readonly<Record<string, string>> = {
   'string,object': 'a text in quotes or an object, { … }',
 };
 
-/** Faults as sentences: `http.port has to be a whole number, not "abc"`. */
-export function inWords(faults: readonly Fault[], schema: Schema): string[] {
+/** Ajv's errors as sentences: `http.port has to be a whole number, not "abc"`. */
+export function inWords(errors: readonly ErrorObject[], schema: SchemaNode): string[] {
   const sentences = new Set<string>();
-  for (const fault of faults) {
-    const sentence = oneInWords(fault, faults, schema);
+  for (const error of errors) {
+    const sentence = oneInWords(error, errors, schema);
     if (sentence !== undefined) sentences.add(sentence);
   }
   return [...sentences];
 }
 
-function oneInWords(fault: Fault, all: readonly Fault[], root: Schema): string | undefined {
-  const { keyword, schema, key } = fault;
-  const at = dotted(fault.path);
-  const given = isSecret(at) ? 'what is there' : brief(fault.value);
-  const isTold = (other: Fault) => other.keyword === 'anyOf' && dotted(other.path) === at;
-  if (fault.isAlternative && all.some(isTold)) return undefined;
-  if (fault.isName && keyword === 'pattern') return undefined; // `propertyNames` says it
-  switch (keyword) {
+function oneInWords(error: ErrorObject, all: readonly ErrorObject[], schema: SchemaNode): string | undefined {
+  const at = dotted(error.instancePath);
+  const given = isSecret(at) ? 'what is there' : brief(error.data);
+  const { params } = error;
+  const inAlternative = /\/anyOf\/\d+\//.test(error.schemaPath);
+  if (inAlternative && all.some((e) => e.keyword === 'anyOf' && e.instancePath === error.instancePath))
+    return undefined;
+  switch (error.keyword) {
     case 'additionalProperties': {
-      const known = Object.keys(nodeAt(root, fault.path)?.properties ?? {}).filter((one) => one !== '$schema');
-      const near = closest(key!, known);
+      const known = Object.keys(nodeAt(schema, error.instancePath)?.properties ?? {}).filter(
+        (key) => key !== '$schema',
+      );
+      const key = String(params.additionalProperty);
+      const near = closest(key, known);
       const where = at === '' ? '' : ` in ${at}`;
       return `unknown key '${key}'${where} (${near ? `did you mean '${near}'?` : `known are: ${known.join(', ')}`})`;
     }
     case 'type':
-      return `${at} has to be ${TYPES[String(schema.type)] ?? schema.type}, not ${given}`;
+      return `${at} has to be ${TYPES[String(params.type)] ?? params.type}, not ${given}`;
     case 'minimum':
-      return `${at} has to be at least ${schema.minimum}, and is ${given}`;
+      return `${at} has to be at least ${params.limit}, and is ${given}`;
     case 'maximum':
-      return `${at} has to be at most ${schema.maximum}, and is ${given}`;
+      return `${at} has to be at most ${params.limit}, and is ${given}`;
     case 'enum':
-      return `${at} has to be one of ${schema.enum!.map(brief).join(', ')}, not ${given}`;
-    case 'const':
-      return `${at} has to be ${brief(schema.const)}, not ${given}`;
+      return `${at} has to be one of ${(params.allowedValues as unknown[]).map(brief).join(', ')}, not ${given}`;
     case 'anyOf':
-      return `${at} has to be ${alternatives(schema.anyOf!)}, not ${given}`;
+      return `${at} has to be ${alternatives(error)}, not ${given}`;
     case 'format':
       return `${at} has to be an IPv4 address like 192.0.2.10, not ${given}`;
     case 'minLength':
-      return schema.minLength === 1 ? `${at} must not be empty` : `${at} is too short: ${given}`;
+      return `${at} must not be empty`;
     case 'maxLength':
     case 'maxItems':
-    case 'maxProperties':
-      return `${at} is too long: at most ${schema[keyword]}`;
-    case 'minItems':
-      return `${at} must not be empty`;
-    case 'uniqueItems':
-      return `${at} has the same entry twice: ${given}`;
+      return `${at} is too long: at most ${params.limit}`;
     case 'propertyNames':
-      return `${at}: '${key}' is no name (letters, digits, . _ -, up to 32)`;
+      return `${at}: '${params.propertyName}' is no name (letters, digits, . _ -, up to 32)`;
     case 'required':
-      return `${at}: '${key}' is missing`;
+      return `${at}: '${params.missingProperty}' is missing`;
     case 'pattern':
+      if (error.propertyName !== undefined) return undefined;
       return `${at}: ${given} has not the right form${patternHint(at)}`;
     default:
-      return keyword satisfies never;
+      return `${at} ${error.message ?? 'is not right'}`;
   }
 }
 
-function alternatives(schemas: readonly Schema[]): string {
-  const options = schemas.map((o) =>
+function alternatives(error: ErrorObject): string {
+  const options = (error.schema as { type?: string; const?: unknown; minimum?: number; maximum?: number }[]).map((o) =>
     o.const !== undefined
       ? brief(o.const)
-      : `${TYPES[String(o.type)] ?? o.type}${o.minimum !== undefined ? ` from ${o.minimum} to ${o.maximum}` : ''}`,
+      : `${TYPES[o.type ?? ''] ?? o.type}${o.minimum !== undefined ? ` from ${o.minimum} to ${o.maximum}` : ''}`,
   );
   return options.join(' or ');
 }
@@ -88,14 +93,17 @@ function patternHint(at: string): string {
   return '';
 }
 
-/** `http`, `allowedOrigins`, `0` as `http.allowedOrigins[0]`. */
-function dotted(path: readonly string[]): string {
-  return path.reduce((text, key) => (/^\d+$/.test(key) ? `${text}[${key}]` : text === '' ? key : `${text}.${key}`), '');
+/** `/http/allowedOrigins/0` as `http.allowedOrigins[0]`. */
+function dotted(pointer: string): string {
+  return pointer
+    .split('/')
+    .slice(1)
+    .reduce((text, key) => (/^\d+$/.test(key) ? `${text}[${key}]` : text === '' ? key : `${text}.${key}`), '');
 }
 
-function nodeAt(schema: Schema, path: readonly string[]): Schema | undefined {
-  let node: Schema | undefined = schema;
-  for (const key of path) node = childOf(node, key);
+function nodeAt(schema: SchemaNode, pointer: string): SchemaNode | undefined {
+  let node: SchemaNode | undefined = schema;
+  for (const key of pointer.split('/').slice(1)) node = childOf(node, key);
   return node;
 }
 
@@ -104,7 +112,7 @@ function isSecret(at: string): boolean {
   return /\.(register|password|targets\[\d+\])$/.test(at);
 }
 
-function childOf(node: Schema | undefined, key: string): Schema | undefined {
+function childOf(node: SchemaNode | undefined, key: string): SchemaNode | undefined {
   const named = /^\d+$/.test(key) && node?.items ? node.items : node?.properties?.[key];
   const any = node?.additionalProperties;
   return named ?? (typeof any === 'object' ? any : undefined);
