@@ -33,6 +33,8 @@ const FREE_S = 60;
 const FALL_S = 10;
 const STAY_S = 15;
 const RETURN_S = 60;
+/** Much more than the narrow line carries together with the other layers. */
+const LEAST_HIGH_BPS = 400_000;
 /** Enough frames of one width in a row that a layer is settled. */
 const SETTLED = 20;
 /** The queue of the line, 300 ms, a key frame through a narrow line, and what a busy machine adds. */
@@ -124,12 +126,19 @@ test('a receiver gets the highest layer on a good line, a lower one on a narrow 
   link.downBps = NARROW_BPS;
   const fallen = await watch(FALL_S, (width) => width < HIGH);
   said('narrow', fallen);
+  const bytesOfHigh = async () => (await sentLayers(alice)).find(({ rid }) => rid === 'h')!.bytes;
+  const before = await bytesOfHigh();
   const stayed = await watch(STAY_S, () => false);
+  const highBps = ((await bytesOfHigh()) - before) * (8 / STAY_S);
   said('still narrow', stayed);
   await sent();
   assert.ok(fallen.settledS !== undefined, 'a lower layer came on the narrow line');
   assert.ok(stayed.frames.length > STAY_S * 3, `${stayed.frames.length} frames were shown on the narrow line`);
   assert.ok(stayed.frames.every(({ width }) => width < HIGH));
+  assert.ok(
+    highBps > LEAST_HIGH_BPS,
+    `the sender's own line was free, and it sent ${highBps} b/s of the highest layer`,
+  );
 
   link.downBps = Number.POSITIVE_INFINITY;
   const healed = await watch(RETURN_S, (width) => width === HIGH);

@@ -146,7 +146,7 @@ export class VideoRepair {
 
   /** An opened packet came from the peer; true when `write` has something to ask for. */
   received(bytes: Uint8Array, offset: number, nowMs: number): boolean {
-    if (this.#layer === undefined && this.#isVideo[rtpPayloadType(bytes, offset)] !== 0) {
+    if (this.#nacks && this.#layer === undefined && this.#isVideo[rtpPayloadType(bytes, offset)] !== 0) {
       this.track(rtpSsrc(bytes, offset), rtpSequence(bytes, offset), nowMs);
     }
     return this.isDue(nowMs);

@@ -21,7 +21,12 @@ const EXTENSIONS = [
 ];
 
 /** A browser's description: sound, and pictures with those lines. */
-function browser(lines: readonly string[], setup = 'actpass', codecs = CODECS, formats = '96 97'): string {
+function browser(
+  lines: readonly string[],
+  setup = 'actpass',
+  codecs: readonly string[] = CODECS,
+  formats = '96 97',
+): string {
   return [
     'v=0',
     'o=- 1 1 IN IP4 127.0.0.1',
@@ -96,6 +101,21 @@ test('the one source stays through offers of both sides, and layers come and go 
   assert.deepEqual(sources(bench.offer('a', OFFER, {})), first);
   assert.deepEqual(ofLayers(bench.answer('a', 'b', ANSWER)), RECEIVED);
   assert.ok(bundle!.simulcast);
+  bench.end();
+});
+
+test('what counts packets or frames of all layers is between nobody: FEC, the dependency descriptor', () => {
+  const bench = new Bench({ startsDtls: true });
+  const frames = 'a=extmap:13 https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension';
+  const fec = ['a=rtpmap:118 red/90000', 'a=rtpmap:119 rtx/90000', 'a=fmtp:119 apt=118', 'a=rtpmap:120 ulpfec/90000'];
+  const all = [[...CODECS, ...fec], '96 97 118 119 120'] as const;
+  const formats = (sdp: string) => pictures(sdp)[0]!.split(' ').slice(3).join(' ');
+  const toBob = bench.offer('a', browser([...EXTENSIONS, frames, ...LAYERS], 'actpass', ...all), WEBRTC);
+  assert.deepEqual([formats(toBob), extensions(toBob).includes(frames)], ['96 97', false]);
+  const toAlice = bench.answer('a', 'b', browser([...EXTENSIONS, frames], 'active', ...all));
+  assert.deepEqual([formats(toAlice), extensions(toAlice).includes(frames)], ['96 97', false]);
+  const again = bench.offer('b', browser([...EXTENSIONS, frames], 'actpass', ...all), {});
+  assert.deepEqual([formats(again), extensions(again).includes(frames), ofLayers(again)], ['96 97', false, RECEIVED]);
   bench.end();
 });
 

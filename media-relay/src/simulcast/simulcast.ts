@@ -70,6 +70,8 @@ export class Simulcast {
   #current: SimulcastLayer | undefined;
   /** What went last, by whose clock the next one goes on. */
   #before: SimulcastLayer | undefined;
+  /** What brings its timestamps to the stream's, without the tick that may have been needed not to go back. */
+  #shift = 0;
   #beganAtMs = -1;
   #isHeard = false;
   #chooseAtMs = 0;
@@ -206,7 +208,10 @@ export class Simulcast {
     this.#ends.requests?.handleRate(UPLINK_BPS, nowMs);
     if (selection.layer === undefined) this.#current = undefined;
     else if (selection.layer === this.#current) this.forwarded.wantTemporal(selection.temporal);
-    else if (selection.layer !== before) this.#ask(nowMs);
+    else if (selection.layer !== before) {
+      this.#askAtMs = nowMs; // by its next packet at the latest
+      if (selection.layer !== layer) this.#ask(nowMs);
+    }
   }
 
   /** Asks for a key frame of the layer that is to go on. */
@@ -220,8 +225,8 @@ export class Simulcast {
   #begin(layer: SimulcastLayer, bytes: Uint8Array, offset: number, nowMs: number): void {
     const { forwarded } = this;
     forwarded.wantTemporal(this.#selection.temporal);
-    const shift = forwarded.hasBegun ? this.#shiftOf(layer, rtpTimestamp(bytes, offset) | 0, nowMs) : 0;
-    forwarded.begin(bytes, offset, this.#vp8, shift);
+    this.#shift = forwarded.hasBegun ? this.#shiftOf(layer, rtpTimestamp(bytes, offset) | 0, nowMs) : 0;
+    forwarded.begin(bytes, offset, this.#vp8, this.#shift);
     this.#ends.farRepair?.forgetSent();
     this.#current = layer;
     this.#before = layer;
@@ -232,7 +237,7 @@ export class Simulcast {
   #shiftOf(layer: SimulcastLayer, timestamp: number, nowMs: number): number {
     const { forwarded } = this;
     const byArrival = (forwarded.timestamp + ticksOf(nowMs - forwarded.sentAtMs) - timestamp) | 0;
-    const byReports = this.#before && layer.shiftLike(this.#before, forwarded.timestampShift);
+    const byReports = this.#before && layer.shiftLike(this.#before, this.#shift);
     if (byReports === undefined || Math.abs(timestampDistance(byReports, byArrival)) > MOST_TICKS) return byArrival;
     return byReports;
   }
