@@ -246,8 +246,9 @@ export async function startMediaRelay(
   ngPort = ng.ports.ng;
 
   function statistics(): NgDictionary {
-    // What came a second time is no error: browsers send copies, and probe with RTX of what has long arrived.
-    const { repeated: _, ...others } = loop.router.drops;
+    // What came a second time is no error: browsers send copies, and probe with RTX of what has long arrived. Nor is a layer
+    // that somebody with a wider line would get.
+    const { repeated: _, layer: _layer, ...others } = loop.router.drops;
     const errors = Object.values(others).reduce((sum, n) => sum + n, 0);
     return {
       currentstatistics: { sessionsown: book.size, sessionstotal: book.size, portsused: ports.used * 2 },

@@ -1,5 +1,6 @@
 export * from './demux.ts';
 export * from './extension.ts';
+export * from './h264.ts';
 export * from './header.ts';
 export * from './nack.ts';
 export * from './red.ts';
@@ -10,4 +11,5 @@ export * from './rtx.ts';
 export * from './tmmb.ts';
 export * from './transport-cc.ts';
 export * from './transport-sequence.ts';
+export * from './vp8.ts';
 export * from './xr.ts';

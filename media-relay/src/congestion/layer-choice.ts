@@ -42,8 +42,12 @@ export class LayerChoice {
   /** The choice for what video may take now (`videoBps`). */
   choose(videoBps: number, nowMs: number): number {
     const fitting = this.#highest(videoBps, nowMs, this.current);
+    const mayUpgrade = nowMs >= this.#noUpgradeBeforeMs;
     if (fitting < this.current) this.#downgrade(fitting, nowMs);
-    else if (fitting > this.current && nowMs >= this.#noUpgradeBeforeMs) {
+    else if (fitting >= 0 && this.current < 0 && !mayUpgrade) {
+      // A picture is better than none: the least of them needn't wait.
+      this.current = this.#lowest(nowMs);
+    } else if (fitting > this.current && mayUpgrade) {
       this.current = fitting;
       this.#upgradedAtMs = nowMs;
     }
@@ -61,6 +65,10 @@ export class LayerChoice {
     const wasInVain = nowMs - this.#upgradedAtMs < AFTER_FAILURE_MS;
     this.#noUpgradeBeforeMs = nowMs + (wasInVain ? AFTER_FAILURE_MS : AFTER_DOWNGRADE_MS);
     this.current = to;
+  }
+
+  #lowest(nowMs: number): number {
+    return this.#layers.findIndex((layer) => this.#isThere(layer, nowMs));
   }
 
   #highest(videoBps: number, nowMs: number, current: number): number {

@@ -142,6 +142,7 @@ test('down at once, not up again for eight seconds, for ten after an upgrade in 
   assert.deepEqual(at(22, 23, 450_000), [1, 1]); // three seconds after it: in vain
   assert.equal(at(23, 34, 1e7).indexOf(2), 18); // 22 s + 10 s
   assert.deepEqual(at(34, 34.5, 50_000), [-1]);
+  assert.deepEqual(at(34.5, 36, 1e7), [0, 0, 0], 'a picture is better than none');
 });
 
 test('a layer that its sender has stopped is left, also when it fits', () => {

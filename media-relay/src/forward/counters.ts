@@ -25,6 +25,8 @@ export interface DropCounts {
   restarted: number;
   /** It was delivered before, by a copy in RED or before it came as RTX, or is padding in RTX: nothing is wrong. */
   repeated: number;
+  /** Of a simulcast layer that isn't forwarded now, or of none that is known: nothing is wrong. */
+  layer: number;
   /** The client of the relay has blocked it. */
   blocked: number;
 }
@@ -42,6 +44,7 @@ export function noDrops(): DropCounts {
     unconfirmed: 0,
     restarted: 0,
     repeated: 0,
+    layer: 0,
     blocked: 0,
   };
 }

@@ -11,6 +11,7 @@ import type { UdpEndpoint, UdpPort } from '@offhook/core/node';
 import { PacketUse } from '../congestion/index.ts';
 import { type HopRecovery, NO_RED, NOT_DELIVERED } from '../recovery/index.ts';
 import { observeCompound, relayCompound } from '../rtcp/index.ts';
+import { followLayerReports, readLayerReports, type Simulcast } from '../simulcast/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
 import { type Transport, UNLIMITED } from './transport.ts';
 
@@ -79,11 +80,25 @@ export class Router {
     if (t.rates !== undefined) {
       length = t.rates.received(bytes, offset, length, this.nowMs);
       if (length <= 0) return this.drop(t, length === 0 ? 'repeated' : 'malformed');
+      if (t.simulcast !== undefined) {
+        length = this.#layer(t, t.simulcast, bytes, offset, length);
+        if (length === 0) return 0;
+      }
     }
     if (this.#isBlocked(t, bytes, offset, length)) return this.drop(t, 'blocked');
     if (t.repair?.received(bytes, offset, this.nowMs)) this.#ask(t);
     if (t.recovery !== undefined) return this.#recover(t, t.recovery, bytes, offset, length);
     return this.#forward(t, bytes, offset, length);
+  }
+
+  /** A packet of one of the layers becomes one of the stream that they make, or goes nowhere. */
+  #layer(t: Transport, simulcast: Simulcast, bytes: Uint8Array, offset: number, length: number): number {
+    const out = simulcast.received(bytes, offset, length, this.nowMs);
+    if (out > 0) return out;
+    if (t.repair?.isDue(this.nowMs)) this.#ask(t);
+    t.packetsIn++;
+    t.bytesIn += length;
+    return this.drop(t, out === 0 ? 'layer' : 'malformed');
   }
 
   /** What was lost before and comes now as a copy goes first, then the packet itself. */
@@ -140,7 +155,10 @@ export class Router {
     const far = section?.peer?.transport;
     const problem = far === undefined ? 'unroutable' : wayOut(far);
     t.repair?.aim(problem === undefined ? far?.repair : undefined, t.splice?.isOn ? t.splice.inward : undefined);
-    const plain = this.#endHop(t, problem === undefined ? far : undefined, bytes, offset, length);
+    const { simulcast } = t;
+    if (simulcast !== undefined) readLayerReports(simulcast, bytes, offset, length);
+    let plain = this.#endHop(t, problem === undefined ? far : undefined, bytes, offset, length);
+    if (simulcast !== undefined && plain > 0) plain = followLayerReports(simulcast, bytes, offset, plain);
     if (t.repair !== undefined) this.#resend(t);
     if (far === undefined || problem !== undefined) return this.drop(t, problem ?? 'unroutable');
     if (far.repair?.isDue(this.nowMs)) this.#ask(far);
@@ -160,6 +178,7 @@ export class Router {
     if (far.splice?.isOn) far.splice.followRtcp(bytes, offset, plain);
     if (t.splice?.isOn) rewriteRtcpSsrc(bytes, offset, plain, t.splice.inward);
     if (far.shared !== undefined) rewriteRtcpSsrc(bytes, offset, plain, far.shared.inward);
+    if (far.simulcast !== undefined) rewriteRtcpSsrc(bytes, offset, plain, far.simulcast.inward);
     const out = far.secured ? far.tx!.protectRtcp(bytes, offset, plain) : plain;
     if (out < 0) return this.drop(t, 'srtp');
     this.port = far.rtcpPort;

@@ -4,6 +4,7 @@ import type { HopRates } from '../congestion/index.ts';
 import type { HopRecovery, VideoRepair } from '../recovery/index.ts';
 import type { HopReports, ReceivedStream } from '../rtcp/index.ts';
 import type { DtlsSession } from '../session/dtls.ts';
+import type { Simulcast } from '../simulcast/index.ts';
 import type { SrtpTransform } from '../srtp/index.ts';
 import { type DropCounts, noDrops } from './counters.ts';
 import { HandshakeSource } from './handshake-source.ts';
@@ -62,6 +63,8 @@ export class Transport {
   repair: VideoRepair | undefined;
   /** Rates between this peer and us, where pictures pass; none on the opaque path. */
   rates: HopRates | undefined;
+  /** What makes one stream of the peer's layers; only beside rates. */
+  simulcast: Simulcast | undefined;
 
   /** Where RTP, DTLS and (muxed) RTCP leave, undefined until an address is known. */
   port: UdpPort | undefined;

@@ -35,6 +35,11 @@ export interface VideoRepairSettings {
   readonly isMute?: boolean;
   /** Retransmissions go to the peer as RTX, where its description and the far one's agree on it. */
   readonly rtx?: RtxStream | undefined;
+  /**
+   * The peer sends simulcast: its packets are told by `track`, layer by layer, and this is the layer's source behind the one that
+   * the far peer knows.
+   */
+  readonly inward?: ((ssrc: number) => number) | undefined;
 }
 
 /**
@@ -48,6 +53,7 @@ export class VideoRepair {
   #keyFrames = new KeyFrameRequests({ pli: true, fir: false, info: false });
   #support: KeyFrameSupport = { pli: true, fir: false, info: false };
   #nacks = false;
+  #layer: ((ssrc: number) => number) | undefined;
   #kept: RetransmissionBuffer | undefined;
   #keptSsrc = -1;
   #rtx: RtxStream | undefined;
@@ -69,7 +75,8 @@ export class VideoRepair {
   }
 
   /** @param random 16 bits, where a stream of RTX begins. */
-  configure({ payloadTypes, nack, keyFrames, rtx, isMute }: VideoRepairSettings, random = 0): void {
+  configure({ payloadTypes, nack, keyFrames, rtx, isMute, inward }: VideoRepairSettings, random = 0): void {
+    this.#layer = inward;
     this.#isMute = isMute === true;
     this.#isVideo.fill(0);
     for (const payloadType of payloadTypes) this.#isVideo[payloadType & 0x7f] = 1;
@@ -131,18 +138,34 @@ export class VideoRepair {
     this.#kept.sent(bytes, offset, length, nowMs);
   }
 
+  /** A key frame goes to the peer next: what went before is not sent again, for nothing needs it. */
+  forgetSent(): void {
+    this.#kept?.forget();
+    this.#wanted = 0;
+  }
+
   /** An opened packet came from the peer; true when `write` has something to ask for. */
   received(bytes: Uint8Array, offset: number, nowMs: number): boolean {
-    if (this.#nacks && this.#isVideo[rtpPayloadType(bytes, offset)] !== 0) {
-      const ssrc = rtpSsrc(bytes, offset);
-      this.#gaps ??= new NackGenerator(VIDEO_NACK);
-      if (ssrc !== this.#gapsSsrc) {
-        this.#gaps.forget();
-        this.#gapsSsrc = ssrc;
-      }
-      this.#gaps.received(rtpSequence(bytes, offset), nowMs);
+    if (this.#nacks && this.#layer === undefined && this.#isVideo[rtpPayloadType(bytes, offset)] !== 0) {
+      this.track(rtpSsrc(bytes, offset), rtpSequence(bytes, offset), nowMs);
     }
     return this.isDue(nowMs);
+  }
+
+  /** A packet of that source has come, the only one whose gaps are asked for. */
+  track(ssrc: number, sequence: number, nowMs: number): void {
+    if (!this.#nacks) return;
+    this.#gaps ??= new NackGenerator(VIDEO_NACK);
+    if (ssrc !== this.#gapsSsrc) {
+      this.#gaps.forget();
+      this.#gapsSsrc = ssrc;
+    }
+    this.#gaps.received(sequence, nowMs);
+  }
+
+  /** A key frame of that source begins: who wished for one has it. */
+  handleKeyFrame(ssrc: number): void {
+    this.#keyFrames.handleKeyFrame(ssrc);
   }
 
   isDue(nowMs: number): boolean {
@@ -222,7 +245,8 @@ export class VideoRepair {
     this.#wish(ssrc, nowMs);
   }
 
-  #wish(ssrc: number, nowMs: number): void {
+  #wish(named: number, nowMs: number): void {
+    const ssrc = this.#layer === undefined ? named : this.#layer(named);
     this.#keyFrames.handleRequest(ssrc, nowMs);
     if (!this.#isMute || nowMs - this.#toldMs < TELL_MS) return;
     this.#toldMs = nowMs;

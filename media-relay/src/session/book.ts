@@ -14,6 +14,7 @@ import { makePlan, type Plan } from './plan.ts';
 import { settleRed } from './red.ts';
 import { rejectionOf } from './rejection.ts';
 import type { DescribeRequest, DescribeResult, Warning } from './request.ts';
+import { settleSimulcast } from './simulcast.ts';
 
 export interface BookOptions {
   /** A call without any packet (and signalling) for this long is deleted. */
@@ -147,10 +148,11 @@ export class SessionBook {
     if (problem) return { error: problem };
     call.answered = true;
     settleRed(to, sd);
+    settleSimulcast(from, sd);
     settleRtcpMux(call, from, { request, role: 'answer' });
     wire(this.#host, call);
     for (const leg of call.legs) signalled(leg, nowMs);
-    return { sdp: writeLocal(this.#host, call, from, { far: sd, request, role: 'answer' }), warnings };
+    return { sdp: writeLocal(this.#host, call, from, { far: to.remote!, request, role: 'answer' }), warnings };
   }
 
   /** The peer offers and hears itself, or nothing (`silent`): the answer is ours. */

@@ -26,6 +26,7 @@ import { configureRates } from './rates.ts';
 import { configureRepair } from './repair.ts';
 import { configureReports, openReports } from './reports.ts';
 import { SdesKeys } from './sdes.ts';
+import { asOneStream, configureSimulcast } from './simulcast.ts';
 
 /** Whether the far side wants this section: port 0 is a no, except bundle-only (RFC 9143 6). */
 export function isWanted(media: MediaDescription): boolean {
@@ -180,7 +181,7 @@ export function closeLeg(host: MediaHost, leg: Leg): void {
 /** Takes the peer's side of every active section: addresses, ICE, keys. The reason when it can't be used. */
 export function applyRemote(host: MediaHost, call: Call, leg: Leg, input: RemoteInput): string | undefined {
   const { sd, role } = input;
-  leg.remote = sd;
+  leg.remote = asOneStream(host.crypto, call, leg, { sd, role });
   leg.extensions.learn(sd);
   leg.bundledMids = bundleOf(sd);
   const first = leg.sections.find((s) => s.active);
@@ -335,6 +336,7 @@ export function wire(host: MediaHost, call: Call): void {
     configureRates(host, call, leg);
     configureFeedback(leg);
   }
+  for (const leg of call.legs) configureSimulcast(call, leg);
 }
 
 /** What the client has blocked, and which payload types are telephone events (RFC 4733), to the leg's transports. */

@@ -19,6 +19,7 @@ import type { RedFormat } from '../recovery/index.ts';
 import { type LegKind, parseProtocol, protocolOf, speaksWebRtc } from './kind.ts';
 import type { RateLines } from './rates.ts';
 import { addRed } from './red.ts';
+import { withoutFec } from './simulcast.ts';
 
 /** What we say of ourselves in one section. */
 export interface LocalSection {
@@ -38,6 +39,8 @@ export interface LocalSection {
   readonly red?: RedFormat;
   /** What of rates is between this peer and us. */
   readonly rates?: RateLines;
+  /** What of layers is between this peer and us, in place of the far peer's lines. */
+  readonly simulcast?: readonly SdpAttribute[];
   /** Video payload types for which PLI may be said although the far side's protocol has no feedback. */
   readonly pictureLossTypes?: (payloadType: string) => boolean;
   /** Those that we send again ourselves when the peer asks, and ask for: the far side can't. */
@@ -217,6 +220,11 @@ function ownSection(far: MediaDescription, local: LocalSection, toward: Directio
     }
   }
   if (local.rates) addRates(m, local.rates);
+  if (local.simulcast && local.simulcast.length > 0) {
+    removeAttributes(m, ({ name }) => name === 'rid' || name === 'simulcast');
+    withoutFec(m);
+    m.attributes.push(...local.simulcast);
+  }
   addIce(m, local);
   if (local.dtls) {
     addAttribute(m, 'fingerprint', local.dtls.fingerprint);

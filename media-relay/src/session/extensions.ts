@@ -3,7 +3,23 @@ import { attributes, type MediaDescription, type SessionDescription } from '@off
 /** draft-holmer-rmcat-transport-wide-cc-extensions-01 5. */
 export const TRANSPORT_SEQUENCE = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
 /** RFC 9143 15.2: names the section by an identifier that each leg chooses for itself. */
-const MID = 'urn:ietf:params:rtp-hdrext:sdes:mid';
+export const MID = 'urn:ietf:params:rtp-hdrext:sdes:mid';
+/** RFC 8852 4: the layer of a packet, and of what a retransmission repeats. */
+export const LAYER_IDS = [
+  'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id',
+  'urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id',
+] as const;
+/**
+ * What describes frames beside their payload, and would go on counting those of all layers. A sender that may say it there leaves it
+ * out of VP8's own descriptor.
+ */
+const FRAMES = [
+  'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension',
+  'http://www.webrtc.org/experiments/rtp-hdrext/generic-frame-descriptor-00',
+  'http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00',
+];
+/** What doesn't pass between a sender of layers and the far peer. */
+export const HIDDEN_BY_LAYERS = [...LAYER_IDS, ...FRAMES];
 /** RFC 8285 4.2: what the one-byte form has room for. */
 const MOST_ONE_BYTE = 14;
 const MOST = 255;
@@ -68,9 +84,15 @@ export function extmaps(media: MediaDescription): Extmap[] {
 export function extmapLines(
   far: MediaDescription | undefined,
   ids: ExtensionIds,
-  { offered, own }: { readonly offered: MediaDescription | undefined; readonly own: readonly string[] },
+  lines: {
+    readonly offered: MediaDescription | undefined;
+    readonly own: readonly string[];
+    /** Of the far peer's what doesn't pass. */
+    readonly hidden?: readonly string[];
+  },
 ): string[] {
-  const theirs = far ? extmaps(far) : [];
+  const { offered, own, hidden = [] } = lines;
+  const theirs = (far ? extmaps(far) : []).filter(({ meaning }) => own.includes(meaning) || !hidden.includes(meaning));
   const wanted = [
     ...theirs.filter((one) => !own.includes(one.meaning)),
     ...own.map((meaning) => theirs.find((one) => one.meaning === meaning) ?? { id: 0, direction: '', meaning }),

@@ -8,6 +8,7 @@ import type { RtpInterface } from './interfaces.ts';
 import type { LegKind } from './kind.ts';
 import type { RateLines } from './rates.ts';
 import type { SdesKeys } from './sdes.ts';
+import type { SectionSimulcast } from './simulcast.ts';
 
 /** An even RTP port and the odd RTCP port behind it. */
 export interface PortPair {
@@ -32,6 +33,8 @@ export class Section extends MediaPath {
   red: RedFormat | undefined;
   /** What we last offered or answered to this peer for the sake of rates. */
   rates: RateLines | undefined;
+  /** Layers that the peer sends or has sent; it lives as long as the leg's keys, which know its source. */
+  simulcast: SectionSimulcast | undefined;
   /** The peer offered or accepted rtcp-mux. */
   remoteMux = false;
   /** What an offer decided on our answer's rtcp-mux; undefined: as the far peer answers. */

@@ -19,6 +19,7 @@ import { planRates } from './rates.ts';
 import { planRed } from './red.ts';
 import type { DescribeRequest, ReplacedPart } from './request.ts';
 import { allowedSuites, SdesKeys } from './sdes.ts';
+import { simulcastLines } from './simulcast.ts';
 
 export interface LocalOptions {
   readonly request: DescribeRequest;
@@ -37,7 +38,10 @@ export function writeLocal(
   const far = asAsked(options.far, request);
   planRed(call, leg, { far, role });
   planRates(call, leg, { far, role });
-  const sections = leg.sections.map((section) => localSection(host, call, leg, { section, request, role }));
+  const sections = leg.sections.map((section) => ({
+    ...localSection(host, call, leg, { section, request, role }),
+    simulcast: simulcastLines(section, far.media[section.index]),
+  }));
   const sharing = leg.kind.ice
     ? leg.sections.filter(
         (s) => s.active && s.mid !== undefined && (role === 'offer' || leg.bundledMids?.includes(s.mid)),

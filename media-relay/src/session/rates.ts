@@ -3,12 +3,22 @@ import { HopRates } from '../congestion/index.ts';
 import type { Transport } from '../forward/index.ts';
 import { RtxReceiver } from '../recovery/index.ts';
 import type { Call } from './call.ts';
-import { extensionMap, extmapLines, identifiers, sequenceIdOf, TRANSPORT_SEQUENCE } from './extensions.ts';
+import {
+  extensionMap,
+  extmapLines,
+  HIDDEN_BY_LAYERS,
+  identifiers,
+  LAYER_IDS,
+  MID,
+  sequenceIdOf,
+  TRANSPORT_SEQUENCE,
+} from './extensions.ts';
 import type { MediaHost } from './host.ts';
 import { speaksWebRtc } from './kind.ts';
 import type { Leg, Section } from './leg.ts';
 import { saysFeedback } from './rtcp-fb.ts';
 import { offeredRtx, type RtxMap, rtxOf, rtxSources } from './rtx.ts';
+import { isLayered } from './simulcast.ts';
 
 /** What a section's description says beside what the far peer's says, for the sake of rates. */
 export interface RateLines {
@@ -47,8 +57,10 @@ export function planRates(call: Call, leg: Leg, plan: { far: SessionDescription;
       section.rates = { extmaps: [], ends: [ARRIVALS, TMMBR], feedback, rtx: [] };
       continue;
     }
-    const own = hasPictures ? [TRANSPORT_SEQUENCE] : [];
-    const extmaps = extmapLines(farIsWebRtc ? theirs : undefined, leg.extensions, { offered, own });
+    // Layers are between their sender and us.
+    const own = [...(hasPictures ? [TRANSPORT_SEQUENCE] : []), ...(isLayered(section) ? [MID, ...LAYER_IDS] : [])];
+    const hidden = isLayered(section) || isLayered(call.other(leg).sections[section.index]) ? HIDDEN_BY_LAYERS : [];
+    const extmaps = extmapLines(farIsWebRtc ? theirs : undefined, leg.extensions, { offered, own, hidden });
     const wanted = !hasPictures ? [] : section.media === 'video' ? [ARRIVALS, REMB] : [ARRIVALS];
     section.rates = {
       extmaps,
@@ -87,15 +99,17 @@ export function configureRates(host: MediaHost, call: Call, leg: Leg): void {
       form: pictures && formOf(pictures.own),
       countsSound: sound !== undefined && numbered.includes(sound),
       rtx:
-        pictures && speaksWebRtc(leg.kind) ? receiverOf(transport.rates.rtx, pictures.own, pictures.others) : undefined,
+        pictures && speaksWebRtc(leg.kind) && !isLayered(pictures.section)
+          ? receiverOf(transport.rates.rtx, pictures.own, pictures.others)
+          : undefined,
       repair: transport.repair,
     });
   }
-  const ofPictures = (one: Leg) =>
-    one.sections.find((s) => s.active && s.media === 'video' && s.peer !== undefined)?.transport?.rates;
+  const ofPictures = (one: Leg) => one.sections.find((s) => s.active && s.media === 'video' && s.peer !== undefined);
   const [near, other] = [ofPictures(leg), far === leg ? undefined : ofPictures(far)];
-  near?.connect(other);
-  other?.connect(near);
+  // Of layers the one that fits is chosen here: their sender isn't told what the far side takes.
+  near?.transport?.rates?.connect(isLayered(near) ? undefined : other?.transport?.rates);
+  other?.transport?.rates?.connect(isLayered(other) ? undefined : near?.transport?.rates);
 }
 
 interface Agreed {

@@ -6,6 +6,7 @@ import { speaksWebRtc } from './kind.ts';
 import type { Leg } from './leg.ts';
 import { saysFeedback } from './rtcp-fb.ts';
 import { rtxTowards } from './rtx.ts';
+import { isLayered } from './simulcast.ts';
 
 /**
  * Tells the repair of pictures of a leg's transports what both descriptions say; called when either has changed. NACKs end here
@@ -25,16 +26,19 @@ export function configureRepair(host: MediaHost, call: Call, leg: Leg): void {
     transport.repair ??= new VideoRepair(leg.rtxSequences);
     const says = (feedback: string) => saysFeedback(own, feedback);
     transport.repair.onKeyFrameWish = () => call.onKeyFrameWish?.(call, leg);
-    const endsHere = speaksWebRtc(far.kind) || attributes(others, 'rtcp-fb').length === 0;
+    const isFarLayered = isLayered(far.sections[section.index]);
+    // Numbers of layers aren't those that the peer knows.
+    const endsHere = isFarLayered || speaksWebRtc(far.kind) || attributes(others, 'rtcp-fb').length === 0;
     const random = readU16(host.crypto.randomBytes(2), 0);
     transport.repair.configure(
       {
         payloadTypes: others.formats.map(Number),
-        nack: speaksWebRtc(leg.kind) && endsHere && says('nack'),
+        nack: (isFarLayered || speaksWebRtc(leg.kind)) && endsHere && says('nack'),
         // A phone that says nothing is sent PLI: most answer it.
         keyFrames: { pli: says('nack pli') || !says('ccm fir'), fir: says('ccm fir'), info: false },
         isMute: !speaksWebRtc(leg.kind) && attributes(own, 'rtcp-fb').length === 0,
         rtx: rtxTowards(leg, far, section),
+        inward: isLayered(section) ? section.simulcast!.stream.inward : undefined,
       },
       random,
     );

@@ -1,0 +1,2 @@
+export { followLayerReports, readLayerReports } from './reports.ts';
+export { MAX_LAYERS, PictureKind, Simulcast } from './simulcast.ts';
