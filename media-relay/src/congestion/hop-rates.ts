@@ -30,6 +30,8 @@ const TAG_BYTES = 16;
 const MOST_BYTES = 1856 - TAG_BYTES;
 /** Looked at so often, whatever comes: what packets have set in motion is seen then. */
 const TICK_MS = 50;
+/** What a downlink is taken for that has just taken the place of another one, as its own control does. */
+const START_BPS = 300_000;
 /** A peer that has agreed to feedback and gives none for so long is judged by its reports. */
 const PATIENCE_MS = 5000;
 
@@ -81,6 +83,10 @@ export class HopRates implements FeedbackTap {
   readonly feedback: RateFeedback;
   readonly requests: HopRequests;
   #far: HopRates | undefined;
+  /** Which far side was there last, and whether the peer was told of the rate of another one before. */
+  #farIs: symbol | undefined;
+  #isFarNew = false;
+  readonly #is = Symbol();
   #tickAtMs = Number.NEGATIVE_INFINITY;
   /** Sources of pictures, as signed numbers: heard from the peer, and sent to it. */
   #heard = 0;
@@ -136,9 +142,18 @@ export class HopRates implements FeedbackTap {
     this.requests.setForm(settings.form);
   }
 
-  /** Whose pictures come here, and go to whom. */
+  /** Whose pictures come here, and go to whom. After another one its rate is told at once: a REMB holds until the next. */
   connect(far: HopRates | undefined): void {
     this.#far = far;
+    if (far === undefined || far.#is === this.#farIs) return;
+    this.#farIs = far.#is;
+    this.#isFarNew = this.requests.toldBps !== undefined;
+    this.#tickAtMs = Number.NEGATIVE_INFINITY;
+    this.#wake();
+  }
+
+  get far(): HopRates | undefined {
+    return this.#far;
   }
 
   /** An opened packet came from the peer. What of it goes on: its length, 0 = nothing (RTX that brings nothing new), -1 = malformed. */
@@ -280,7 +295,9 @@ export class HopRates implements FeedbackTap {
     this.#control?.handleTimeout(nowMs);
     this.#drain();
     this.#byReports.handleTimeout(this.#sent, this.#sentBytes, nowMs);
-    const bps = this.#far?.downlinkBps(this.#settings.countsSound, nowMs);
+    const known = this.#far?.downlinkBps(this.#settings.countsSound, nowMs);
+    if (known !== undefined) this.#isFarNew = false;
+    const bps = known ?? (this.#isFarNew ? this.#far?.startBps(nowMs) : undefined);
     if (bps !== undefined) this.requests.handleRate(bps, nowMs);
   }
 
@@ -300,6 +317,12 @@ export class HopRates implements FeedbackTap {
     if (control === undefined || this.#isUnanswered(control, nowMs)) return this.#byReports.bps;
     if (control.feedbackPackets === 0) return undefined;
     return control.videoBps(Number.POSITIVE_INFINITY, nowMs) + (withSound ? control.audioBps(nowMs) : 0);
+  }
+
+  /** In place of what isn't known yet: where feedback will tell soon its start rate, else what is of use at most. */
+  startBps(nowMs: number): number {
+    if (this.#element.id === 0 || (this.#control && this.#isUnanswered(this.#control, nowMs))) return MAX_BPS;
+    return START_BPS;
   }
 
   #isUnanswered({ feedbackPackets }: GoogleCongestionControl, nowMs: number): boolean {

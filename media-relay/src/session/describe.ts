@@ -227,7 +227,7 @@ function ownSection(far: MediaDescription, local: LocalSection, toward: Directio
 }
 
 /** In place of the far peer's: extensions under this leg's numbers, feedback of this hop, retransmissions by us. */
-function addRates(m: MediaDescription, { extmaps, ends, feedback, rtx }: RateLines): void {
+function addRates(m: MediaDescription, { extmaps, ends, feedback, rtx, source }: RateLines): void {
   const isOver = (value = '') => ends.includes(value.slice(value.indexOf(' ') + 1).trim());
   removeAttributes(m, ({ name, value }) => name === 'extmap' || (name === 'rtcp-fb' && isOver(value)));
   for (const extmap of extmaps) addAttribute(m, 'extmap', extmap);
@@ -240,6 +240,9 @@ function addRates(m: MediaDescription, { extmaps, ends, feedback, rtx }: RateLin
     addAttribute(m, 'rtpmap', `${payloadType} rtx/90000`);
     addAttribute(m, 'fmtp', `${payloadType} apt=${original}`);
   }
+  if (!source) return;
+  addAttribute(m, 'ssrc-group', `FID ${source.original} ${source.ssrc}`);
+  addAttribute(m, 'ssrc', `${source.ssrc} cname:${source.cname}`);
 }
 
 function addIce(m: MediaDescription, { ice }: LocalSection): void {

@@ -65,6 +65,8 @@ export class Leg {
   readonly extensions = new ExtensionIds();
   /** The next number of each stream of retransmissions that was sent to the peer. */
   readonly rtxSequences = new Map<number, number>();
+  /** SSRC of those that are ours, where the far side has none. */
+  rtxSource: number | undefined;
   /** Where the peer's signalling came from, an IP address. */
   receivedFrom: string | undefined;
   trustAddress = false;
