@@ -313,6 +313,7 @@ test('TMMBR: asked until it is confirmed; that of the peer is a cap and is answe
   near.feedback((b) => writeTmmbn(b, 0, 0x55, [entry(1234, 250_000)]), 1020);
   assert.equal(near.told(2010).length, 1, 'that was somebody else');
   near.feedback((b) => writeTmmbn(b, 0, 0x55, [entry(OURS, 250_000)]), 2020);
+  assert.equal(near.counters.confirmations, 1);
   assert.deepEqual(near.told(5000), []);
 });
 

@@ -83,10 +83,6 @@ export class HopRates implements FeedbackTap {
   readonly feedback: RateFeedback;
   readonly requests: HopRequests;
   #far: HopRates | undefined;
-  /** Which far side was there last, and whether the peer was told of the rate of another one before. */
-  #farIs: symbol | undefined;
-  #isFarNew = false;
-  readonly #is = Symbol();
   #tickAtMs = Number.NEGATIVE_INFINITY;
   /** Sources of pictures, as signed numbers: heard from the peer, and sent to it. */
   #heard = 0;
@@ -145,9 +141,7 @@ export class HopRates implements FeedbackTap {
   /** Whose pictures come here, and go to whom. After another one its rate is told at once: a REMB holds until the next. */
   connect(far: HopRates | undefined): void {
     this.#far = far;
-    if (far === undefined || far.#is === this.#farIs) return;
-    this.#farIs = far.#is;
-    this.#isFarNew = this.requests.toldBps !== undefined;
+    if (far === undefined) return;
     this.#tickAtMs = Number.NEGATIVE_INFINITY;
     this.#wake();
   }
@@ -296,8 +290,8 @@ export class HopRates implements FeedbackTap {
     this.#drain();
     this.#byReports.handleTimeout(this.#sent, this.#sentBytes, nowMs);
     const known = this.#far?.downlinkBps(this.#settings.countsSound, nowMs);
-    if (known !== undefined) this.#isFarNew = false;
-    const bps = known ?? (this.#isFarNew ? this.#far?.startBps(nowMs) : undefined);
+    // What was told of another far side, or of this one before it was described anew, holds no longer.
+    const bps = known ?? (this.requests.toldBps === undefined ? undefined : this.#far?.startBps(nowMs));
     if (bps !== undefined) this.requests.handleRate(bps, nowMs);
   }
 

@@ -68,7 +68,7 @@ test('when heavy loss has become light the rate comes back, though loss goes on'
 });
 
 test('losses are of the last four seconds, however seldom a slow stream is heard of', () => {
-  const path = new Path(250, 40_000).send(0, 2).send(0.3, 10);
+  const path = new Path(200, 40_000).send(0, 2).send(0.3, 10);
   assert.ok(path.control.averageLoss > 0.2);
   path.send(0, 4);
   assert.deepEqual([path.control.averageLoss, path.control.state], [0, 'delayBased']);

@@ -19,6 +19,7 @@ import type { RedFormat } from '../recovery/index.ts';
 import { type LegKind, parseProtocol, protocolOf, speaksWebRtc } from './kind.ts';
 import type { RateLines } from './rates.ts';
 import { addRed } from './red.ts';
+import { saysFeedback } from './rtcp-fb.ts';
 
 /** What we say of ourselves in one section. */
 export interface LocalSection {
@@ -210,10 +211,11 @@ function ownSection(far: MediaDescription, local: LocalSection, toward: Directio
   m.connection = connection(local.at);
   if (local.rtcpMux) addAttribute(m, 'rtcp-mux');
   if (local.rtcpPort !== undefined) addAttribute(m, 'rtcp', String(local.rtcpPort));
-  if (m.kind === 'video' && local.pictureLossTypes && attribute(m, 'rtcp-fb') === undefined) {
+  if (m.kind === 'video') {
+    const [isMute, repairs] = [attribute(m, 'rtcp-fb') === undefined, saysFeedback(m, 'nack')];
     for (const format of m.formats) {
-      if (local.retransmittedTypes?.(format)) addAttribute(m, 'rtcp-fb', `${format} nack`);
-      if (local.pictureLossTypes(format)) addAttribute(m, 'rtcp-fb', `${format} nack pli`);
+      if (!repairs && local.retransmittedTypes?.(format)) addAttribute(m, 'rtcp-fb', `${format} nack`);
+      if (isMute && local.pictureLossTypes?.(format)) addAttribute(m, 'rtcp-fb', `${format} nack pli`);
     }
   }
   if (local.rates) addRates(m, local.rates);

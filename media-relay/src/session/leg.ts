@@ -32,6 +32,8 @@ export class Section extends MediaPath {
   red: RedFormat | undefined;
   /** What we last offered or answered to this peer for the sake of rates. */
   rates: RateLines | undefined;
+  /** SSRC of retransmissions to this peer that are ours, where the far side has none. */
+  rtxSource: number | undefined;
   /** The peer offered or accepted rtcp-mux. */
   remoteMux = false;
   /** What an offer decided on our answer's rtcp-mux; undefined: as the far peer answers. */
@@ -65,8 +67,6 @@ export class Leg {
   readonly extensions = new ExtensionIds();
   /** The next number of each stream of retransmissions that was sent to the peer. */
   readonly rtxSequences = new Map<number, number>();
-  /** SSRC of those that are ours, where the far side has none. */
-  rtxSource: number | undefined;
   /** Where the peer's signalling came from, an IP address. */
   receivedFrom: string | undefined;
   trustAddress = false;

@@ -138,6 +138,20 @@ test('a browser that calls a phone is sent RTX too, if the phone names its sourc
   }
 });
 
+test('a phone that names feedback other than NACK is repaired by us, one that names NACK by itself', () => {
+  for (const [feedback, isOurs] of [
+    ['* nack pli', true],
+    ['96 nack', false],
+  ] as const) {
+    const bench = new Bench();
+    bench.offer('a', golden('chromium-av-offer'), PLAIN);
+    const toA = section(bench.answer('a', 'b', pictures(5000, [...NAMED, `a=rtcp-fb:${feedback}`])), 'video');
+    assert.equal(lines(toA, /^a=rtcp-fb:(96|\*) nack$/).length, 1);
+    assert.equal(repairOf(bench, 0).sendsRtx, isOurs);
+    bench.end();
+  }
+});
+
 test('another phone behind the same browser is repaired plainly until its own source was announced', () => {
   const bench = new Bench();
   bench.offer('a', golden('chromium-av-offer'), PLAIN);

@@ -57,13 +57,13 @@ export function planRates(
     const extmaps = extmapLines(farIsWebRtc ? theirs : undefined, leg.extensions, { offered, own });
     const wanted = !hasPictures ? [] : section.media === 'video' ? [ARRIVALS, REMB] : [ARRIVALS];
     const rtx = hasPictures && section.media === 'video' && !farIsWebRtc ? offeredRtx(theirs, far, offered) : [];
-    if (rtx.length > 0) leg.rtxSource ??= readU32(crypto.randomBytes(4), 0);
+    if (rtx.length > 0) section.rtxSource ??= readU32(crypto.randomBytes(4), 0);
     section.rates = {
       extmaps,
       ends: hasPictures ? [ARRIVALS, REMB, TMMBR] : [],
       feedback: wanted.filter(may),
       rtx,
-      source: rtx.length > 0 ? rtxSourceFor(theirs, leg.rtxSource!) : undefined,
+      source: rtx.length > 0 ? rtxSourceFor(theirs, section.rtxSource!) : undefined,
     };
   }
 }

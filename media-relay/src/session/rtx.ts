@@ -45,7 +45,7 @@ export interface RtxSource {
 }
 
 /**
- * RTX towards a browser has a source of its own (RFC 4588 8.3), announced with that of the original (RFC 5576 4.2). A phone that
+ * RTX towards a browser has a source of its own (RFC 4588 5.3), announced with that of the original (RFC 5576 4.2). A phone that
  * names none, or several, is repaired by plain retransmission: libwebrtc finds out by itself what an unknown source of RTX
  * belongs to, Firefox doesn't.
  */
