@@ -5,7 +5,7 @@ import { click, dial, leave, type Phone, signIn, waitForCall, waitForNewFrames }
 import { writeBusyPicture } from '../src/camera.ts';
 import { NarrowLink } from '../src/narrow-link.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
-import { type SenderStats, senderStats } from '../src/sender-stats.ts';
+import { inWords, lastOf, mean, watch } from '../src/sender-stats.ts';
 import { Stage } from '../src/stage.ts';
 import { System } from '../src/system.ts';
 import { warmUpTwoBrowsers } from '../src/two-browsers.ts';
@@ -43,29 +43,6 @@ const NARROW_S = 15;
 const REACTION_S = 4;
 const HEALED_S = 20;
 
-interface Second {
-  readonly sentBps: number;
-  readonly availableBps: number;
-}
-
-/** What one browser sends as pictures in each second to come, and what it is allowed. */
-async function watch(phone: Phone, seconds: number, isEnough = (_: readonly Second[]) => false): Promise<Second[]> {
-  const found: Second[] = [];
-  let last: SenderStats = await senderStats(phone);
-  for (let i = 0; i < seconds && !isEnough(found); i++) {
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    const now = await senderStats(phone);
-    const sentBps = ((now.videoBytes - last.videoBytes) * 8000) / (now.atMs - last.atMs);
-    found.push({ sentBps: Math.round(sentBps), availableBps: Math.round(now.availableBps) });
-    last = now;
-  }
-  return found;
-}
-
-const inWords = (seconds: readonly Second[]) =>
-  seconds.map((s) => `${Math.round(s.sentBps / 1000)}/${Math.round(s.availableBps / 1000)}`).join(' ');
-const mean = (numbers: readonly number[]) => numbers.reduce((sum, n) => sum + n, 0) / numbers.length;
-
 test("a browser sends what the other one's line takes, and more again when it heals", { skip }, async (t) => {
   await using system = await System.start({ folder: stage.folder, media: { path: 'terminated' } });
   const link = await NarrowLink.open((await system.udpPorts()).mux!);
@@ -79,7 +56,6 @@ test("a browser sends what the other one's line takes, and more again when it he
   await Promise.all([waitForCall(alice, 'active'), waitForCall(bob, 'active')]);
   await waitForNewFrames(bob);
 
-  const lastOf = (seconds: readonly Second[]) => mean(seconds.slice(-3).map((s) => s.sentBps));
   const free = await watch(alice, FREE_S, (seconds) => seconds.length > 5 && lastOf(seconds) > ENOUGH_BPS);
   const before = lastOf(free);
   const narrowBps = NARROW * before;

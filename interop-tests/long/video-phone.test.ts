@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { click, dial, type Phone, signIn, waitForCall, waitForNewFrames } from '../src/browser.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
+import { receivedAgain } from '../src/sender-stats.ts';
 import { Stage } from '../src/stage.ts';
 import { System, waitUntil } from '../src/system.ts';
 
@@ -47,6 +48,7 @@ for (const [security, account] of [
       await waitForNewFrames(alice, FRAMES);
       const first = await shown();
       await waitUntil('the phone shows pictures', async () => (await shown()) >= first + FRAMES);
+      await waitUntil('what the relay repeats for a probe comes as RTX', async () => (await receivedAgain(alice)) > 0);
       await click(alice, 'hangup');
       await phone.waitFor('CALL_CLOSED');
       await waitForCall(alice, 'idle');

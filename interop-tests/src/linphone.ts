@@ -17,6 +17,8 @@ export interface LinphoneOptions {
   readonly caPath?: string;
   /** Of its media, and it takes no other: SDES or DTLS-SRTP; left out: plain RTP. */
   readonly encryption?: 'srtp' | 'dtls';
+  /** It has a camera that shows a still image, VP8 and RTP/AVPF; a screen it has not. */
+  readonly video?: boolean;
   /** What its microphone says; converted to the 16 kHz that its file player takes. */
   readonly speechPath: string;
   /** Free ports: SIP, and the first and last of RTP. */
@@ -50,6 +52,7 @@ export class Linphone {
     execFileSync('sox', [o.speechPath, '-r', '16000', speech]);
     writeFileSync(join(o.folder, 'rc'), configuration(o));
     const program = ['linphonec', '-c', join(o.folder, 'rc'), '-d', '6', '-l', join(o.folder, 'log')];
+    if (o.video) program.push('-C');
     const child = spawn('timeout', ['-s', 'KILL', '120', ...program], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, HOME: o.folder },
@@ -87,6 +90,11 @@ export class Linphone {
       timeoutMs,
       () => `\n${this.output.slice(-3000)}`,
     );
+  }
+
+  /** What it has noted so far. */
+  log(): string {
+    return readFileSync(join(this.#folder, 'log'), 'utf8');
   }
 
   heard(): Sound {
@@ -128,6 +136,20 @@ export class Linphone {
   }
 }
 
+const CAMERA = `[video]
+enabled=1
+capture=1
+display=0
+automatically_initiate=1
+automatically_accept=1
+device=StaticImage: Static picture
+size=vga
+[video_codec_0]
+mime=VP8
+rate=90000
+enabled=1
+`;
+
 function configuration(o: LinphoneOptions): string {
   const transport = o.transport ?? 'udp';
   // Its TLS finds no addresses in certificates, only names.
@@ -151,6 +173,7 @@ firewall_policy=none
 mtu=1300
 [rtp]
 audio_rtp_port=${o.ports.rtpMin}-${o.ports.rtpMax}
+${o.video ? `video_rtp_port=${o.ports.rtpMin}-${o.ports.rtpMax}\n` : ''}\
 [sound]
 echocancellation=0
 [proxy_0]
@@ -160,13 +183,14 @@ reg_route=<${server};lr>
 reg_expires=60
 reg_sendregister=1
 publish=0
+${o.video ? 'avpf=1\navpf_rr_interval=1\n' : ''}\
 [auth_info_0]
 username=${o.user}
 passwd=${o.password}
 realm=${o.domain}
 domain=${o.domain}
 algorithm=MD5
-[misc]
+${o.video ? CAMERA : ''}[misc]
 uuid=${randomUUID()}
 [storage]
 uri=null

@@ -46,3 +46,55 @@ export async function senderStats(phone: Phone): Promise<SenderStats> {
     return out;
   });
 }
+
+/** Packets of pictures that have come to a browser as RTX, those of probes too. */
+export async function receivedAgain(phone: Phone): Promise<number> {
+  return phone.page.evaluate(async () => {
+    type Handle = { peerConnections(): RTCPeerConnection[] };
+    let packets = 0;
+    for (const pc of (window as unknown as { offhook: Handle }).offhook.peerConnections()) {
+      // biome-ignore lint/suspicious/noExplicitAny: getStats has no useful static type for its dictionaries
+      (await pc.getStats()).forEach((s: any) => {
+        if (s.type === 'inbound-rtp' && s.kind === 'video') packets += s.retransmittedPacketsReceived ?? 0;
+      });
+    }
+    return packets;
+  });
+}
+
+interface Second {
+  readonly sentBps: number;
+  readonly availableBps: number;
+}
+
+/** What one browser sends as pictures in each second to come, and what it is allowed. */
+export async function watch(
+  phone: Phone,
+  seconds: number,
+  isEnough = (_: readonly Second[]) => false,
+): Promise<Second[]> {
+  const found: Second[] = [];
+  let last: SenderStats = await senderStats(phone);
+  for (let i = 0; i < seconds && !isEnough(found); i++) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const now = await senderStats(phone);
+    const sentBps = ((now.videoBytes - last.videoBytes) * 8000) / (now.atMs - last.atMs);
+    found.push({ sentBps: Math.round(sentBps), availableBps: Math.round(now.availableBps) });
+    last = now;
+  }
+  return found;
+}
+
+/** Kilobits sent and allowed in each second. */
+export function inWords(seconds: readonly Second[]): string {
+  return seconds.map((s) => `${Math.round(s.sentBps / 1000)}/${Math.round(s.availableBps / 1000)}`).join(' ');
+}
+
+export function mean(numbers: readonly number[]): number {
+  return numbers.reduce((sum, n) => sum + n, 0) / numbers.length;
+}
+
+/** What was sent in the last three seconds. */
+export function lastOf(seconds: readonly Second[]): number {
+  return mean(seconds.slice(-3).map((s) => s.sentBps));
+}

@@ -38,12 +38,12 @@ export class Stage {
   async baresip(
     system: System,
     user: string,
-    options: { words: Sentence } & Pick<
+    options: { words: Sentence; serverPort?: number } & Pick<
       BaresipOptions,
       'codecs' | 'transport' | 'caPath' | 'account' | 'rtcpMux' | 'video'
     >,
   ): Promise<Baresip> {
-    const { words, ...rest } = options;
+    const { words, serverPort, ...rest } = options;
     const password = `pw-${user}-aA1`;
     await system.addUser(user, password);
     const ports = this.freePorts();
@@ -53,7 +53,7 @@ export class Stage {
       user,
       password,
       domain: system.domain,
-      server: `127.0.0.1:${system.ports[options.transport ?? 'udp']}`,
+      server: `127.0.0.1:${serverPort ?? system.ports[options.transport ?? 'udp']}`,
       speechPath: words.longPath,
       ports: { sip: ports, control: ports + 3, rtpMin: ports + 4, rtpMax: ports + PORTS_EACH - 2 },
     });
@@ -65,7 +65,7 @@ export class Stage {
     system: System,
     user: string,
     words: Sentence,
-    options: Pick<LinphoneOptions, 'transport' | 'caPath' | 'encryption'> = {},
+    options: Pick<LinphoneOptions, 'transport' | 'caPath' | 'encryption' | 'video'> = {},
   ): Promise<Linphone> {
     const password = `pw-${user}-aA1`;
     await system.addUser(user, password);

@@ -60,6 +60,8 @@ export class GoogleCongestionControl {
   #backoffAtMs = Number.POSITIVE_INFINITY;
   #isSilent = false;
   #judgedCluster = 0;
+  /** What a growth cluster in the feedback at hand has shown to pass, or 0. */
+  #grownBps = 0;
   #toldBps: number;
   #paddingBytes = 0;
   /** Rate of everything that is sent to this peer, bits a second. */
@@ -185,6 +187,7 @@ export class GoogleCongestionControl {
     const probeBps = this.#readArrivals(nowMs);
     this.#delay.rate.sentBps = this.#rates.mediaBps(nowMs);
     this.#delay.handleFeedback(results, { ackedBps: this.#acked.bps, probeBps }, nowMs);
+    if (this.#grownBps > 0) this.#loss.handleProbe(this.#grownBps);
     // What an outage has swallowed is no sign of congestion.
     if (!wasSilent) this.#loss.handleFeedback(results, this.#delay.rate.bps, this.#acked.bps);
     this.#followLoss(nowMs);
@@ -211,6 +214,7 @@ export class GoogleCongestionControl {
   /** What arrived goes to the estimators; answers what a probe has found. */
   #readArrivals(nowMs: number): number | undefined {
     let probeBps: number | undefined;
+    this.#grownBps = 0;
     this.#acked.isOverused = this.#delay.isOverusing;
     for (let i = 0; i < results.count; i++) {
       const arrivalMs = results.arrivalMs[i]!;
@@ -221,7 +225,9 @@ export class GoogleCongestionControl {
       if (cluster === 0) continue;
       if (this.#found.isGrowth(cluster)) this.#delay.rate.handleGrowthProbe(nowMs);
       const bps = this.#found.handlePacket(cluster, bytes, results.sendMs[i]!, arrivalMs);
-      if (bps !== undefined && this.#counts(cluster, nowMs)) probeBps = bps;
+      if (bps === undefined || !this.#counts(cluster, nowMs)) continue;
+      probeBps = bps;
+      if (this.#found.isGrowth(cluster)) this.#grownBps = bps;
     }
     if (probeBps !== undefined) this.#acked.expectFastChange();
     return probeBps;

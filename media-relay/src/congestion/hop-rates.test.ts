@@ -199,6 +199,44 @@ test("the sender is told what the far side's downlink takes, at once when it fal
   assert.deepEqual(near.told(2200), [`remb 200000 ${PICTURES}`]);
 });
 
+test('when its far side is another one, the sender is told the start rate at once, and what that one takes as soon as it is known', () => {
+  const near = new Hop();
+  const [old, next, phone] = [new Hop(), new Hop(), new Hop({ sequenceId: 0 })];
+  const sent = picture(1);
+  near.rates.received(sent, 0, sent.length, 0);
+  const takeTheirPlace = (far: Hop) => {
+    near.rates.connect(undefined);
+    near.rates.connect(far.rates);
+    far.rates.connect(near.rates);
+  };
+  takeTheirPlace(old);
+  assert.deepEqual(near.told(0), [], 'the first one: a browser begins by itself');
+  old.rates.handleTimeout(0, true);
+  run(old, { fromMs: 0, toMs: 500, bps: 300_000 });
+  old.remb(70_000, 600);
+  assert.deepEqual(near.told(600), [`remb 70000 ${PICTURES}`]);
+  takeTheirPlace(old);
+  assert.deepEqual(near.told(650), [], 'described anew it is the same one');
+  const { woken } = near;
+  takeTheirPlace(next);
+  assert.ok(near.woken > woken && near.rates.nextTimeout() < 700);
+  assert.deepEqual(near.told(800), [`remb 300000 ${PICTURES}`]);
+  next.rates.handleTimeout(1000, true);
+  run(next, { fromMs: 1000, toMs: 1500, bps: 300_000 });
+  next.remb(120_000, 1600);
+  assert.deepEqual(near.told(1600), [`remb 120000 ${PICTURES}`]);
+  takeTheirPlace(phone);
+  assert.deepEqual(near.told(2000), [`remb 4000000 ${PICTURES}`], 'which may never say anything: no limit');
+  takeTheirPlace(next);
+  assert.deepEqual(near.told(2300), [`remb 120000 ${PICTURES}`], 'what was known of it');
+  // One that has agreed to feedback, is sent pictures and gives none is no reason to hold a sender at its start.
+  const silent = new Hop();
+  takeTheirPlace(silent);
+  silent.send(picture(1), 3000);
+  assert.deepEqual(near.told(3000), [`remb 300000 ${PICTURES}`]);
+  assert.deepEqual(near.told(8100), [`remb 4000000 ${PICTURES}`]);
+});
+
 test('absurd caps: none at all and more than there is end within bounds, and the last one counts', () => {
   const near = new Hop();
   const far = new Hop();
@@ -218,7 +256,7 @@ test('absurd caps: none at all and more than there is end within bounds, and the
   const plain = new Hop({ sequenceId: 0 });
   near.rates.connect(plain.rates);
   plain.remb(0, 800);
-  assert.deepEqual(near.told(1000), [`remb 0 ${PICTURES}`]);
+  assert.deepEqual(near.told(1000), [`remb 1000 ${PICTURES}`], 'libwebrtc takes 0 for no limit');
   plain.remb(2 ** 81, 1300);
   assert.match(String(near.told(1400)), /^remb \d/);
 });
@@ -275,6 +313,7 @@ test('TMMBR: asked until it is confirmed; that of the peer is a cap and is answe
   near.feedback((b) => writeTmmbn(b, 0, 0x55, [entry(1234, 250_000)]), 1020);
   assert.equal(near.told(2010).length, 1, 'that was somebody else');
   near.feedback((b) => writeTmmbn(b, 0, 0x55, [entry(OURS, 250_000)]), 2020);
+  assert.equal(near.counters.confirmations, 1);
   assert.deepEqual(near.told(5000), []);
 });
 

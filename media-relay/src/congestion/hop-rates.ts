@@ -30,6 +30,8 @@ const TAG_BYTES = 16;
 const MOST_BYTES = 1856 - TAG_BYTES;
 /** Looked at so often, whatever comes: what packets have set in motion is seen then. */
 const TICK_MS = 50;
+/** What a downlink is taken for that has just taken the place of another one, as its own control does. */
+const START_BPS = 300_000;
 /** A peer that has agreed to feedback and gives none for so long is judged by its reports. */
 const PATIENCE_MS = 5000;
 
@@ -136,9 +138,16 @@ export class HopRates implements FeedbackTap {
     this.requests.setForm(settings.form);
   }
 
-  /** Whose pictures come here, and go to whom. */
+  /** Whose pictures come here, and go to whom. After another one its rate is told at once: a REMB holds until the next. */
   connect(far: HopRates | undefined): void {
     this.#far = far;
+    if (far === undefined) return;
+    this.#tickAtMs = Number.NEGATIVE_INFINITY;
+    this.#wake();
+  }
+
+  get far(): HopRates | undefined {
+    return this.#far;
   }
 
   /** An opened packet came from the peer. What of it goes on: its length, 0 = nothing (RTX that brings nothing new), -1 = malformed. */
@@ -280,7 +289,9 @@ export class HopRates implements FeedbackTap {
     this.#control?.handleTimeout(nowMs);
     this.#drain();
     this.#byReports.handleTimeout(this.#sent, this.#sentBytes, nowMs);
-    const bps = this.#far?.downlinkBps(this.#settings.countsSound, nowMs);
+    const known = this.#far?.downlinkBps(this.#settings.countsSound, nowMs);
+    // What was told of another far side, or of this one before it was described anew, holds no longer.
+    const bps = known ?? (this.requests.toldBps === undefined ? undefined : this.#far?.startBps(nowMs));
     if (bps !== undefined) this.requests.handleRate(bps, nowMs);
   }
 
@@ -300,6 +311,12 @@ export class HopRates implements FeedbackTap {
     if (control === undefined || this.#isUnanswered(control, nowMs)) return this.#byReports.bps;
     if (control.feedbackPackets === 0) return undefined;
     return control.videoBps(Number.POSITIVE_INFINITY, nowMs) + (withSound ? control.audioBps(nowMs) : 0);
+  }
+
+  /** In place of what isn't known yet: where feedback will tell soon its start rate, else what is of use at most. */
+  startBps(nowMs: number): number {
+    if (this.#element.id === 0 || (this.#control && this.#isUnanswered(this.#control, nowMs))) return MAX_BPS;
+    return START_BPS;
   }
 
   #isUnanswered({ feedbackPackets }: GoogleCongestionControl, nowMs: number): boolean {

@@ -4,7 +4,7 @@ import { type RateForm, RembThrottler } from './remb-throttler.ts';
 
 /** IPv4, UDP and RTP: what a packet is larger than its payload (RFC 5104 4.2.1.2). */
 const OVERHEAD_BYTES = 40;
-/** Changes below a thousandth of a megabit are nothing to tell of. */
+/** Changes below a thousandth of a megabit are nothing to tell of; and it is never 0, a REMB that libwebrtc takes for no limit. */
 const STEP_BPS = 1000;
 
 /** What a sender is told by us of the rate that the far side takes. */
@@ -26,7 +26,7 @@ export class HopRequests {
   }
 
   handleRate(bps: number, nowMs: number): void {
-    this.#throttler?.handleRate(Math.floor(bps / STEP_BPS) * STEP_BPS, nowMs);
+    this.#throttler?.handleRate(Math.max(STEP_BPS, Math.floor(bps / STEP_BPS) * STEP_BPS), nowMs);
   }
 
   /** See `RembThrottler`. */

@@ -60,13 +60,21 @@ export class LossBased {
     this.#resultKbps = Math.min(this.#resultKbps, this.#kbps);
   }
 
+  /** That rate has just passed whole and unhindered: what was lost before is no sign of a limit below it. */
+  handleProbe(bps: number): void {
+    this.#kbps = Math.max(this.#kbps, bps / 1000);
+    this.#resultKbps = Math.max(this.#resultKbps, this.#kbps);
+    this.#observations.forget();
+    this.#release();
+  }
+
   handleFeedback(results: FeedbackResults, delayBps: number, ackedBps: number | undefined): void {
     const delayKbps = delayBps / 1000;
     if (!this.#observations.handleFeedback(results)) {
       this.#resultKbps = this.state === 'delayBased' ? delayKbps : Math.min(this.#resultKbps, delayKbps);
       return;
     }
-    if (this.#observations.count < LEAST_OBSERVATIONS || this.averageLoss < LOW_LOSS) {
+    if (this.#observations.fresh < LEAST_OBSERVATIONS || this.averageLoss < LOW_LOSS) {
       this.#kbps = delayKbps;
       this.#resultKbps = delayKbps;
       this.#release();

@@ -11,9 +11,12 @@ export class LossObservations {
   readonly lost = new Float64Array(WINDOW);
   /** At which rate they were sent, kb/s. */
   readonly sendingKbps = new Float64Array(WINDOW);
-  /** Of each, 1 for the youngest. */
+  /** Of each, 1 for the youngest, 0 for one that is too old. */
   readonly weight = new Float64Array(WINDOW);
+  readonly #endMs = new Float64Array(WINDOW);
   count = 0;
+  /** Those that aren't too old. */
+  fresh = 0;
   #at = 0;
   #openPackets = 0;
   #openLost = 0;
@@ -38,6 +41,17 @@ export class LossObservations {
     return true;
   }
 
+  /** What was seen so far says nothing any more. */
+  forget(): void {
+    this.count = 0;
+    this.fresh = 0;
+    this.#at = 0;
+    this.#openPackets = 0;
+    this.#openLost = 0;
+    this.#openBytes = 0;
+    this.#openSinceMs = this.lastSendMs;
+  }
+
   /** Lost of what was sent, weighted, 0–1. */
   averageLoss(): number {
     let packets = 0;
@@ -54,10 +68,14 @@ export class LossObservations {
     this.lost[this.#at] = this.#openLost;
     this.sendingKbps[this.#at] = (this.#openBytes * 8) / lastedMs;
     this.count = Math.min(this.count + 1, WINDOW);
-    for (let age = 0; age < this.count; age++) {
-      this.weight[(this.#at - age + WINDOW) % WINDOW] = TEMPORAL_WEIGHT ** age;
-    }
+    this.#endMs[this.#at] = this.lastSendMs;
     this.#at = (this.#at + 1) % WINDOW;
+    this.fresh = 0;
+    for (let i = 0; i < this.count; i++) {
+      const spans = (this.lastSendMs - this.#endMs[i]!) / LEAST_MS;
+      this.weight[i] = spans < WINDOW ? TEMPORAL_WEIGHT ** spans : 0;
+      if (spans < WINDOW) this.fresh++;
+    }
     this.#openPackets = 0;
     this.#openLost = 0;
     this.#openBytes = 0;

@@ -18,15 +18,16 @@ export interface RateCounters {
   feedback: number;
   badFeedback: number;
   feedbackSent: number;
-  /** REMB and TMMBR that came, and ours. */
+  /** REMB and TMMBR that came, and ours; TMMBN that named us. */
   caps: number;
   requestsSent: number;
+  confirmations: number;
   /** Packets sent to probe a downlink. */
   padding: number;
 }
 
 export function noRates(): RateCounters {
-  return { feedback: 0, badFeedback: 0, feedbackSent: 0, caps: 0, requestsSent: 0, padding: 0 };
+  return { feedback: 0, badFeedback: 0, feedbackSent: 0, caps: 0, requestsSent: 0, confirmations: 0, padding: 0 };
 }
 
 /** What a feedback packet of a peer is: `cap` and `confirmation` have set the field of that name. */
@@ -63,6 +64,7 @@ export class RateFeedback {
         const own = readTmmbn(bytes, at)?.find((entry) => entry.ssrc === known.ours);
         if (own === undefined) return 'ignored';
         this.confirmedBps = own.bitrateBps;
+        this.#counters.confirmations++;
         return 'confirmation';
       }
       default:

@@ -27,6 +27,8 @@ export interface RtxStream {
   readonly ssrc: number;
   /** RTX payload type by the original's (a=fmtp apt), 0 = none. */
   readonly payloadTypes: Uint8Array;
+  /** The one source that was announced with it; undefined = those of the far side are taken as they come. */
+  readonly original?: number;
 }
 
 /**

@@ -125,6 +125,30 @@ test('retransmissions as RTX go on with their numbers, also when pictures were g
   assert.deepEqual(numbers, [65_535, (500 + 65_535) & 0xffff, 1]);
 });
 
+test('a source that was not announced with the RTX stream is repaired by plain retransmission', () => {
+  const payloadTypes = new Uint8Array(128);
+  payloadTypes[96] = 97;
+  const peer = new VideoRepair();
+  const settings = { payloadTypes: [96], nack: true, keyFrames: PLI, rtx: { ssrc: 71, payloadTypes, original: 7 } };
+  peer.configure(settings);
+  const send = (ssrc: number, sequence: number) => {
+    const bytes = picture(ssrc, sequence);
+    peer.keep(bytes, 0, bytes.length, 0);
+    peer.sent(bytes, 0, bytes.length, 0);
+    return bytes.length;
+  };
+  const to = new Uint8Array(1500);
+  const length = send(7, 1);
+  peer.keep(picture(9, 1, 111), 0, 172, 0); // sound is another matter
+  take(peer, (w) => w.nack(1, 7, [1]), 10);
+  assert.deepEqual([peer.sendsRtx, peer.resend(to, { nowMs: 10, rttMs: 40 })], [true, length + 2]);
+  send(8, 2);
+  take(peer, (w) => w.nack(1, 8, [2]), 10);
+  assert.deepEqual([peer.sendsRtx, peer.resend(to, { nowMs: 10, rttMs: 40 }), rtpSsrc(to, 0)], [false, length, 8]);
+  peer.configure(settings);
+  assert.equal(peer.sendsRtx, true, 'described anew');
+});
+
 test('gaps are asked for with the next packets; a gap beyond hope becomes a wish for a key frame', () => {
   const peer = repair(true);
   assert.equal(feed(peer, 1, 0), false);

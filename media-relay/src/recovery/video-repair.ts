@@ -100,7 +100,13 @@ export class VideoRepair {
 
   #useRtx(rtx: RtxStream | undefined, random: number): void {
     const known = this.#rtx;
-    if (known?.ssrc === rtx?.ssrc && known?.payloadTypes.join() === rtx?.payloadTypes.join()) return;
+    if (
+      known?.ssrc === rtx?.ssrc &&
+      known?.original === rtx?.original &&
+      known?.payloadTypes.join() === rtx?.payloadTypes.join()
+    ) {
+      return;
+    }
     if (known && this.#kept) this.#rtxSequences.set(known.ssrc, this.#kept.rtxSequence);
     this.#kept = undefined;
     this.#keptSsrc = -1;
@@ -119,7 +125,12 @@ export class VideoRepair {
 
   /** A packet leaves for the peer, before it is protected: RTX is made of such. */
   keep(bytes: Uint8Array, offset: number, length: number, nowMs: number): void {
-    if (this.#rtx !== undefined) this.#store(bytes, offset, length, nowMs);
+    const rtx = this.#rtx;
+    if (rtx === undefined) return;
+    const isKnown = rtx.original === undefined || rtx.original === rtpSsrc(bytes, offset);
+    // The peer could not tell what is repeated. From here on it is plain.
+    if (!isKnown && this.#isVideo[rtpPayloadType(bytes, offset)] !== 0) this.#useRtx(undefined, 0);
+    else this.#store(bytes, offset, length, nowMs);
   }
 
   /** A packet leaves for the peer as it stands, protected: its header is readable all the same. */

@@ -19,6 +19,7 @@ import type { RedFormat } from '../recovery/index.ts';
 import { type LegKind, parseProtocol, protocolOf, speaksWebRtc } from './kind.ts';
 import type { RateLines } from './rates.ts';
 import { addRed } from './red.ts';
+import { saysFeedback } from './rtcp-fb.ts';
 import { withoutFec } from './simulcast.ts';
 
 /** What we say of ourselves in one section. */
@@ -213,10 +214,11 @@ function ownSection(far: MediaDescription, local: LocalSection, toward: Directio
   m.connection = connection(local.at);
   if (local.rtcpMux) addAttribute(m, 'rtcp-mux');
   if (local.rtcpPort !== undefined) addAttribute(m, 'rtcp', String(local.rtcpPort));
-  if (m.kind === 'video' && local.pictureLossTypes && attribute(m, 'rtcp-fb') === undefined) {
+  if (m.kind === 'video') {
+    const [isMute, repairs] = [attribute(m, 'rtcp-fb') === undefined, saysFeedback(m, 'nack')];
     for (const format of m.formats) {
-      if (local.retransmittedTypes?.(format)) addAttribute(m, 'rtcp-fb', `${format} nack`);
-      if (local.pictureLossTypes(format)) addAttribute(m, 'rtcp-fb', `${format} nack pli`);
+      if (!repairs && local.retransmittedTypes?.(format)) addAttribute(m, 'rtcp-fb', `${format} nack`);
+      if (isMute && local.pictureLossTypes?.(format)) addAttribute(m, 'rtcp-fb', `${format} nack pli`);
     }
   }
   if (local.rates) addRates(m, local.rates);
@@ -235,7 +237,7 @@ function ownSection(far: MediaDescription, local: LocalSection, toward: Directio
 }
 
 /** In place of the far peer's: extensions under this leg's numbers, feedback of this hop, retransmissions by us. */
-function addRates(m: MediaDescription, { extmaps, ends, feedback, rtx }: RateLines): void {
+function addRates(m: MediaDescription, { extmaps, ends, feedback, rtx, source }: RateLines): void {
   const isOver = (value = '') => ends.includes(value.slice(value.indexOf(' ') + 1).trim());
   removeAttributes(m, ({ name, value }) => name === 'extmap' || (name === 'rtcp-fb' && isOver(value)));
   for (const extmap of extmaps) addAttribute(m, 'extmap', extmap);
@@ -248,6 +250,9 @@ function addRates(m: MediaDescription, { extmaps, ends, feedback, rtx }: RateLin
     addAttribute(m, 'rtpmap', `${payloadType} rtx/90000`);
     addAttribute(m, 'fmtp', `${payloadType} apt=${original}`);
   }
+  if (!source) return;
+  addAttribute(m, 'ssrc-group', `FID ${source.original} ${source.ssrc}`);
+  addAttribute(m, 'ssrc', `${source.ssrc} cname:${source.cname}`);
 }
 
 function addIce(m: MediaDescription, { ice }: LocalSection): void {

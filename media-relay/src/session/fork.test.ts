@@ -94,6 +94,27 @@ test('on the opaque path only the branch that is heard reaches the caller', () =
   bench.end();
 });
 
+test('a branch whose answer is refused leaves nobody behind who is heard or whose rate counts', () => {
+  const bench = new Bench();
+  for (const branch of ['b1', 'b2']) bench.offer('a', golden('chromium-av-offer'), { ...WEBRTC, branch });
+  bench.answer('a', 'one', golden('chromium-av-answer'), { branch: 'b1' });
+  const [caller, one] = call(bench).legs.map((leg) => leg.bundle!);
+  assert.ok(caller!.rates!.far === one!.rates && one!.rates!.far === caller!.rates);
+  const unusable = golden('chromium-av-answer').replaceAll(/a=fingerprint.*\r\n/g, '');
+  const refused = bench.tryAnswer('a', 'two', unusable, { branch: 'b2' });
+  assert.deepEqual(refused, { error: 'the SDP has no usable a=fingerprint' });
+  assert.deepEqual([caller!.rates!.far, one!.rates!.far], [undefined, undefined]);
+  assert.deepEqual(
+    call(bench)
+      .everyLeg()
+      .flatMap((leg) => leg.sections.flatMap(({ peer }) => peer ?? [])),
+    [],
+  );
+  bench.answer('a', 'two', golden('chromium-av-answer'), { branch: 'b2' });
+  assert.ok(isHeard(bench, 'two') && caller!.rates!.far === call(bench).leg('two')!.bundle!.rates);
+  bench.end();
+});
+
 test('there is a limit to the branches of a call', () => {
   const bench = new Bench();
   for (let i = 0; i <= MAX_FORKS; i++) bench.offer('a', offerSdp, { branch: `b${i}` });

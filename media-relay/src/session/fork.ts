@@ -39,7 +39,9 @@ export function activate(call: Call, leg: Leg): void {
   if (at < 0 || !before) return;
   call.forks[at] = before;
   call.legs[1] = leg;
+  // Also when what the new one says is refused: then nobody is heard, as nobody hears the one before.
   unwire(before);
+  unwire(call.legs[0]!);
   // A plain phone hears one stream, though it is another device's now.
   for (const transport of call.legs[0]!.transports()) transport.splice?.arm();
 }

@@ -35,6 +35,8 @@ export class Section extends MediaPath {
   rates: RateLines | undefined;
   /** Layers that the peer sends or has sent; it lives as long as the leg's keys, which know its source. */
   simulcast: SectionSimulcast | undefined;
+  /** SSRC of retransmissions to this peer that are ours, where the far side has none. */
+  rtxSource: number | undefined;
   /** The peer offered or accepted rtcp-mux. */
   remoteMux = false;
   /** What an offer decided on our answer's rtcp-mux; undefined: as the far peer answers. */

@@ -17,6 +17,7 @@ import { speaksWebRtc } from './kind.ts';
 import type { Leg, Section } from './leg.ts';
 import { planRates } from './rates.ts';
 import { planRed } from './red.ts';
+import { configureRepair } from './repair.ts';
 import type { DescribeRequest, ReplacedPart } from './request.ts';
 import { allowedSuites, SdesKeys } from './sdes.ts';
 import { simulcastLines } from './simulcast.ts';
@@ -37,7 +38,8 @@ export function writeLocal(
   const { request, role } = options;
   const far = asAsked(options.far, request);
   planRed(call, leg, { far, role });
-  planRates(call, leg, { far, role });
+  planRates(host.crypto, call, leg, { far, role });
+  if (role === 'answer') configureRepair(host, call, leg); // what it says of retransmissions holds at once
   const sections = leg.sections.map((section) => ({
     ...localSection(host, call, leg, { section, request, role }),
     simulcast: simulcastLines(section, far.media[section.index]),

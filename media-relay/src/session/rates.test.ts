@@ -104,6 +104,67 @@ test('a video phone that calls a browser: the browser is offered all of it under
   other.end();
 });
 
+const NAMED = ['a=ssrc:77 cname:phone'];
+/** The repair of pictures towards the browser, which is the leg at that place. */
+const repairOf = (bench: Bench, place: number) => bench.book.find('call')!.legs[place]!.bundle!.repair!;
+
+test('what a phone sends a browser is repaired by RTX, from a source that is announced with that of the phone', () => {
+  for (const answersRtx of [true, false]) {
+    const bench = new Bench();
+    const offered = section(bench.offer('b', pictures(5000, NAMED), WEBRTC), 'video');
+    const [, rtx] = /^a=ssrc-group:FID 77 (\d+)\r$/m.exec(offered)!;
+    assert.deepEqual(lines(offered, /^a=ssrc:/), ['a=ssrc:77 cname:phone', `a=ssrc:${rtx} cname:phone`]);
+    const rtxLines = answersRtx ? ['a=rtpmap:127 rtx/90000', 'a=fmtp:127 apt=96'] : [];
+    const answer = golden('chromium-av-answer')
+      .replaceAll(/a=(rtpmap|rtcp-fb|fmtp):(97|127) .*\r\n/g, '')
+      .replace(/(m=video \d+ \S+) .*\r\n/, ['$1 96', ...(answersRtx ? [' 127'] : []), '\r\n'].join(''))
+      .replace('a=mid:1\r\n', ['a=mid:1', ...rtxLines, ''].join('\r\n'));
+    bench.answer('b', 'a', answer);
+    assert.equal(repairOf(bench, 1).sendsRtx, answersRtx);
+    // Said again, it is the same source.
+    assert.match(bench.offer('b', pictures(5000, NAMED), WEBRTC), new RegExp(`FID 77 ${rtx}\r`));
+    bench.end();
+  }
+});
+
+test('a browser that calls a phone is sent RTX too, if the phone names its source', () => {
+  for (const names of [true, false]) {
+    const bench = new Bench();
+    bench.offer('a', golden('chromium-av-offer'), PLAIN);
+    const toA = bench.answer('a', 'b', pictures(5000, names ? NAMED : []));
+    assert.equal(/^a=ssrc-group:FID 77 \d+\r$/m.test(toA), names);
+    assert.equal(repairOf(bench, 0).sendsRtx, names);
+    bench.end();
+  }
+});
+
+test('a phone that names feedback other than NACK is repaired by us, one that names NACK by itself', () => {
+  for (const [feedback, isOurs] of [
+    ['* nack pli', true],
+    ['96 nack', false],
+  ] as const) {
+    const bench = new Bench();
+    bench.offer('a', golden('chromium-av-offer'), PLAIN);
+    const toA = section(bench.answer('a', 'b', pictures(5000, [...NAMED, `a=rtcp-fb:${feedback}`])), 'video');
+    assert.equal(lines(toA, /^a=rtcp-fb:(96|\*) nack$/).length, 1);
+    assert.equal(repairOf(bench, 0).sendsRtx, isOurs);
+    bench.end();
+  }
+});
+
+test('another phone behind the same browser is repaired plainly until its own source was announced', () => {
+  const bench = new Bench();
+  bench.offer('a', golden('chromium-av-offer'), PLAIN);
+  bench.answer('a', 'b', pictures(5000, NAMED));
+  const offer = pictures(5000, ['a=ssrc:78 cname:other']);
+  const toA = bench.offer('b', offer, { ...WEBRTC, toTag: 'a' });
+  assert.equal(repairOf(bench, 0).sendsRtx, false);
+  assert.match(toA, /a=ssrc-group:FID 78 /);
+  bench.answer('b', 'a', golden('chromium-av-answer'));
+  assert.equal(repairOf(bench, 0).sendsRtx, true);
+  bench.end();
+});
+
 test('a phone with feedback in its protocol is offered TMMBR, and answered it when it offers it', () => {
   const avpf = { protocol: 'RTP/AVPF', ice: 'remove' } as const;
   const bench = new Bench();

@@ -1,4 +1,4 @@
-import { type MediaDescription, readU16, type SessionDescription } from '@offhook/core';
+import { type Crypto, type MediaDescription, readU16, readU32, type SessionDescription } from '@offhook/core';
 import { HopRates } from '../congestion/index.ts';
 import type { Transport } from '../forward/index.ts';
 import { RtxReceiver } from '../recovery/index.ts';
@@ -17,7 +17,7 @@ import type { MediaHost } from './host.ts';
 import { speaksWebRtc } from './kind.ts';
 import type { Leg, Section } from './leg.ts';
 import { saysFeedback } from './rtcp-fb.ts';
-import { offeredRtx, type RtxMap, rtxOf, rtxSources } from './rtx.ts';
+import { offeredRtx, type RtxMap, type RtxSource, rtxOf, rtxSourceFor, rtxSources } from './rtx.ts';
 import { isLayered } from './simulcast.ts';
 
 /** What a section's description says beside what the far peer's says, for the sake of rates. */
@@ -30,6 +30,8 @@ export interface RateLines {
   readonly feedback: readonly string[];
   /** Formats for retransmissions that the far peer doesn't have. */
   readonly rtx: readonly RtxMap[];
+  /** Where they come from. */
+  readonly source: RtxSource | undefined;
 }
 
 const ARRIVALS = 'transport-cc';
@@ -40,8 +42,12 @@ const TMMBR = 'ccm tmmbr';
  * Decides what a leg's peer is offered or answered of rates (transport-wide feedback, REMB, TMMBR, RTX), which are between it
  * and us wherever pictures pass. Towards browsers header extensions have this leg's numbers.
  */
-export function planRates(call: Call, leg: Leg, plan: { far: SessionDescription; role: 'offer' | 'answer' }): void {
-  const { far, role } = plan;
+export function planRates(
+  crypto: Crypto,
+  call: Call,
+  leg: Leg,
+  { far, role }: { readonly far: SessionDescription; readonly role: 'offer' | 'answer' },
+): void {
   const isWebRtc = speaksWebRtc(leg.kind);
   const hasPictures = !call.opaque && !call.echo && leg.sections.some((s) => s.active && s.media === 'video');
   const farIsWebRtc = speaksWebRtc(call.other(leg).kind);
@@ -54,7 +60,7 @@ export function planRates(call: Call, leg: Leg, plan: { far: SessionDescription;
     if (!isWebRtc) {
       if (!leg.kind.feedback) continue;
       const feedback = section.media === 'video' && may(TMMBR) ? [TMMBR] : [];
-      section.rates = { extmaps: [], ends: [ARRIVALS, TMMBR], feedback, rtx: [] };
+      section.rates = { extmaps: [], ends: [ARRIVALS, TMMBR], feedback, rtx: [], source: undefined };
       continue;
     }
     // Layers are between their sender and us.
@@ -62,11 +68,14 @@ export function planRates(call: Call, leg: Leg, plan: { far: SessionDescription;
     const hidden = isLayered(section) || isLayered(call.other(leg).sections[section.index]) ? HIDDEN_BY_LAYERS : [];
     const extmaps = extmapLines(farIsWebRtc ? theirs : undefined, leg.extensions, { offered, own, hidden });
     const wanted = !hasPictures ? [] : section.media === 'video' ? [ARRIVALS, REMB] : [ARRIVALS];
+    const rtx = hasPictures && section.media === 'video' && !farIsWebRtc ? offeredRtx(theirs, far, offered) : [];
+    if (rtx.length > 0) section.rtxSource ??= readU32(crypto.randomBytes(4), 0);
     section.rates = {
       extmaps,
       ends: hasPictures ? [ARRIVALS, REMB, TMMBR] : [],
       feedback: wanted.filter(may),
-      rtx: hasPictures && section.media === 'video' && !farIsWebRtc ? offeredRtx(theirs, far, offered) : [],
+      rtx,
+      source: rtx.length > 0 ? rtxSourceFor(theirs, section.rtxSource!) : undefined,
     };
   }
 }

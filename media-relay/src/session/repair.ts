@@ -10,7 +10,7 @@ import { isLayered } from './simulcast.ts';
 
 /**
  * Tells the repair of pictures of a leg's transports what both descriptions say; called when either has changed. NACKs end here
- * where a browser speaks them and the far side is another one or has no feedback at all; those of a phone that has it pass.
+ * where a browser speaks them and the far side is another one or has none itself; those of a phone that names them pass.
  */
 export function configureRepair(host: MediaHost, call: Call, leg: Leg): void {
   const far = call.other(leg);
@@ -28,7 +28,7 @@ export function configureRepair(host: MediaHost, call: Call, leg: Leg): void {
     transport.repair.onKeyFrameWish = () => call.onKeyFrameWish?.(call, leg);
     const isFarLayered = isLayered(far.sections[section.index]);
     // Numbers of layers aren't those that the peer knows.
-    const endsHere = isFarLayered || speaksWebRtc(far.kind) || attributes(others, 'rtcp-fb').length === 0;
+    const endsHere = isFarLayered || speaksWebRtc(far.kind) || !saysFeedback(others, 'nack');
     const random = readU16(host.crypto.randomBytes(2), 0);
     transport.repair.configure(
       {

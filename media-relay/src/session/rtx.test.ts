@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isSdpError, parseSdp } from '@offhook/core';
-import { rtxOf } from './rtx.ts';
+import { rtxOf, rtxSourceFor } from './rtx.ts';
 import { plainAnswer } from './test-bench.ts';
 
 test('what RTX repeats is found wherever apt stands among the parameters, if it is one of the formats', () => {
@@ -16,5 +16,27 @@ test('what RTX repeats is found wherever apt stands among the parameters, if it 
   }
   for (const bad of ['apt=98', 'apt=0', 'apt=', 'apt=960', 'apt=1096', 'xapt=96', 'rtx-time=3000', 'x=apt=96']) {
     assert.deepEqual(originalBy(bad), [], bad);
+  }
+});
+
+test('a phone that names one source gets one of retransmissions beside it, and no other phone does', () => {
+  const source = (...lines: string[]) => {
+    const sd = parseSdp(plainAnswer(5000, [], ['m=video 5002 RTP/AVP 96', ...lines]));
+    assert.ok(!isSdpError(sd));
+    return rtxSourceFor(sd.media[1]!, 9);
+  };
+  const named = { ssrc: 9, original: 5, cname: 'sip:x@y z' };
+  assert.deepEqual(source('a=ssrc:5 cname:sip:x@y z'), named);
+  assert.deepEqual(source('a=ssrc:5 msid:a b', 'a=ssrc:5 cname:sip:x@y z', 'a=ssrc:5 label:v'), named);
+  for (const lines of [
+    [],
+    ['a=ssrc:5 msid:a b'],
+    ['a=ssrc:5 cname:x', 'a=ssrc:6 cname:x'],
+    ['a=ssrc:9 cname:x'],
+    ['a=ssrc:4294967296 cname:x'],
+    ['a=ssrc:x cname:x'],
+    ['a=ssrc-group:FID 5 6', 'a=ssrc:5 cname:x'],
+  ]) {
+    assert.equal(source(...lines), undefined, lines.join());
   }
 });

@@ -1,4 +1,5 @@
 import { attributes, type MediaDescription, rtpMaps, type SessionDescription } from '@offhook/core';
+import type { RtxStream } from '../recovery/index.ts';
 import { speaksWebRtc } from './kind.ts';
 import type { Leg, Section } from './leg.ts';
 
@@ -36,6 +37,29 @@ export function rtxSources(media: MediaDescription): Map<number, number> {
   return sources;
 }
 
+/** Our stream of retransmissions for the pictures of a phone, beside the source that the phone's description names. */
+export interface RtxSource {
+  readonly ssrc: number;
+  readonly original: number;
+  readonly cname: string;
+}
+
+/**
+ * RTX towards a browser has a source of its own (RFC 4588 5.3), announced with that of the original (RFC 5576 4.2). A phone that
+ * names none, or several, is repaired by plain retransmission: libwebrtc finds out by itself what an unknown source of RTX
+ * belongs to, Firefox doesn't.
+ */
+export function rtxSourceFor(media: MediaDescription, ssrc: number): RtxSource | undefined {
+  const named = new Map<number, string | undefined>();
+  for (const value of attributes(media, 'ssrc')) {
+    const match = /^(\d{1,10})(?: cname:(\S.{0,255}))?/.exec(value);
+    if (match) named.set(Number(match[1]), match[2] ?? named.get(Number(match[1])));
+  }
+  const [[original, cname] = []] = named;
+  if (named.size !== 1 || original === undefined || original >= 2 ** 32 || cname === undefined) return undefined;
+  return original === ssrc || attributes(media, 'ssrc-group').length > 0 ? undefined : { ssrc, original, cname };
+}
+
 /** What a browser is offered or answered for the formats of a phone, which has no retransmission of its own. */
 export function offeredRtx(
   media: MediaDescription,
@@ -56,22 +80,20 @@ export function offeredRtx(
   });
 }
 
-/** What a leg's repair sends its retransmissions as: under the SSRC that the far browser has announced for them. */
-export function rtxTowards(
-  leg: Leg,
-  far: Leg,
-  section: Section,
-): { ssrc: number; payloadTypes: Uint8Array } | undefined {
+/** What a leg's repair sends its retransmissions as: under the SSRC that the far browser or we have announced for them. */
+export function rtxTowards(leg: Leg, far: Leg, section: Section): RtxStream | undefined {
   const own = leg.remote?.media[section.index];
   const others = far.remote?.media[section.index];
-  if (!own || !others || !mayRetransmit(leg, far)) return undefined;
-  const ssrc = [...rtxSources(others).keys()][0];
+  if (!own || !others || !speaksWebRtc(leg.kind)) return undefined;
   const payloadTypes = new Uint8Array(128);
   for (const { payloadType, original } of rtxOf(own)) payloadTypes[original] = payloadType;
-  return ssrc === undefined || payloadTypes.every((one) => one === 0) ? undefined : { ssrc, payloadTypes };
-}
-
-/** Both ends announce the sources of retransmissions: RTX towards one of them has an SSRC that it knows. */
-function mayRetransmit(leg: Leg, far: Leg): boolean {
-  return speaksWebRtc(leg.kind) && speaksWebRtc(far.kind);
+  if (payloadTypes.every((one) => one === 0)) return undefined;
+  if (speaksWebRtc(far.kind)) {
+    const ssrc = [...rtxSources(others).keys()][0];
+    return ssrc === undefined ? undefined : { ssrc, payloadTypes };
+  }
+  const announced = section.rates?.source;
+  // Of another phone, before its own description has reached the browser.
+  if (!announced || rtxSourceFor(others, announced.ssrc)?.original !== announced.original) return undefined;
+  return { ssrc: announced.ssrc, payloadTypes, original: announced.original };
 }
