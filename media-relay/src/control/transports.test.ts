@@ -32,6 +32,7 @@ for (const over of ['TCP', 'WebSocket'] as const) {
     for (const encoding of ['bencode', 'json'] as const) {
       const pong = await client.ask({ command: 'ping' }, encoding);
       assert.deepEqual([pong.result, pong['offhook-verbs']], ['pong', ['echo', 'connect', 'events', 'key-frame']]);
+      assert.equal(pong['offhook-tcp-port'], relay.ports.ngTcp, 'where events can be had');
       const call = { 'call-id': `${over}-${encoding}`, 'from-tag': 'a' };
       const offered = await client.ask({ command: 'offer', ...call, sdp: plainSdp(phone) }, encoding);
       assert.match(String(offered.sdp), /^m=audio \d+ RTP\/AVP 0 101\r$/m);

@@ -2,7 +2,7 @@ import { hex, isLoopback, type SipMessage, type SipUri, utf8, VQ_EVENT } from '@
 import { Admission, Authenticator, type Ban, Bans, Bearer, Shedding } from '../auth/index.ts';
 import { CallLayer, type CallSnapshot, type Reach } from '../call/index.ts';
 import { type DnsReply, type Locate, Locator, type Opened } from '../locate/index.ts';
-import { MediaClient } from '../media/index.ts';
+import { MediaClient, type StreamInput } from '../media/index.ts';
 import { MessageLayer, type PagerMessage } from '../messaging/index.ts';
 import { eventOf, PresenceLayer, type SubscriptionSnapshot } from '../presence/index.ts';
 import { QualityReports } from '../quality/index.ts';
@@ -252,6 +252,12 @@ export class SipCore {
     this.#settle(nowMs);
   }
 
+  /** What came of a `relay-stream`, or over it. */
+  handleRelayStream(relay: number, input: StreamInput, nowMs: number): void {
+    this.media.handleStream(relay, input, nowMs);
+    this.#settle(nowMs);
+  }
+
   /** What came of a `question`. */
   handleAnswer(id: number, reply: DnsReply, nowMs: number): void {
     this.locator.handleAnswer(id, reply, nowMs);
@@ -364,7 +370,9 @@ export class SipCore {
       for (let c = this.media.poll(); c; c = this.media.poll()) {
         busy = true;
         if (c.kind === 'send') this.#commands.push({ kind: 'relay', relay: c.relay, bytes: c.bytes });
+        else if (c.kind === 'stream') this.#commands.push({ ...c, kind: 'relay-stream' });
         else if (c.kind === 'lost') this.calls.handleRelayLost(c.callIds, nowMs);
+        else if (c.kind === 'key-frame') this.calls.handleKeyFrameWish(c, nowMs);
         else this.calls.handleMedia(c.id, c.result, nowMs);
       }
       for (let c = this.locator.poll(); c; c = this.locator.poll()) this.#commands.push(c);
