@@ -41,7 +41,10 @@ export class Stage {
     options: { words: Sentence } & Pick<
       BaresipOptions,
       'codecs' | 'transport' | 'caPath' | 'account' | 'rtcpMux' | 'video'
-    >,
+    > & {
+        /** Where it registers, if not at the system's own port. */
+        server?: string;
+      },
   ): Promise<Baresip> {
     const { words, ...rest } = options;
     const password = `pw-${user}-aA1`;
@@ -53,7 +56,7 @@ export class Stage {
       user,
       password,
       domain: system.domain,
-      server: `127.0.0.1:${system.ports[options.transport ?? 'udp']}`,
+      server: options.server ?? `127.0.0.1:${system.ports[options.transport ?? 'udp']}`,
       speechPath: words.longPath,
       ports: { sip: ports, control: ports + 3, rtpMin: ports + 4, rtpMax: ports + PORTS_EACH - 2 },
     });

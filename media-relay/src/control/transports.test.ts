@@ -160,6 +160,18 @@ test('UDP: what is no message is answered in at most 103 bytes where it has a co
   await peer.close();
 });
 
+test('a web page commands nobody over TCP: a request of HTTP is no message, and ends the connection before its body', async () => {
+  const body = encodeNg('c1', { command: 'ping' }, 'bencode');
+  for (const first of ['POST / HTTP/1.1', 'OPTIONS * HTTP/1.1', 'PRI * HTTP/2.0']) {
+    const client = await tcpClient(relay.ports.ngTcp!);
+    const requests = count('requests');
+    client.raw(`${first}\r\nHost: 127.0.0.1\r\nContent-Length: ${body.length}\r\n\r\n`);
+    client.raw(body);
+    await client.closed;
+    assert.equal(count('requests'), requests, first);
+  }
+});
+
 test('a message longer than the limit is refused over each', async () => {
   const long = utf8(`c d1:a${NG_LIMITS.bytes}:${'x'.repeat(NG_LIMITS.bytes)}e`);
   const tcp = await tcpClient(relay.ports.ngTcp!);

@@ -79,7 +79,11 @@ test('a phone that called is asked in its own dialog, once it has acknowledged o
   bob.take();
   wish();
   assert.deepEqual(bob.seen(), [], 'it rings');
+  s.hold('answer');
   alice.answer(invite, 200, ANSWER);
+  wish();
+  assert.deepEqual(bob.seen(), [], 'the relay thinks about the answer');
+  s.release();
   const ok = last(bob.take());
   assert.equal(ok.status, 200);
   wish();
@@ -99,15 +103,43 @@ test('one INFO at a time, and one a second', () => {
   const { s, bob, wish, wishLater, hangUp } = talking();
   wish();
   const first = asked(bob);
-  s.advance(400);
-  wish();
-  assert.deepEqual(bob.seen(), [], 'the first is not answered');
+  wishLater();
+  wishLater();
+  const numbers = new Set(bob.take().map((m) => m.cseq.number));
+  assert.deepEqual([...numbers], [first.cseq.number], 'the first is not answered, but repeated');
   bob.answer(first, 200);
+  wish();
+  bob.answer(asked(bob), 200);
+  s.advance(900);
   wish();
   assert.deepEqual(bob.seen(), [], 'too soon');
   wishLater();
   bob.answer(asked(bob), 200);
   hangUp();
+});
+
+test('nor before an answer to a late offer is there, nor while its connection is gone', () => {
+  const s = stage({ tellsEvents: true });
+  const [alice, bob] = [s.phone('alice'), s.phone('bob', 'udp')];
+  signUp(bob);
+  alice.request('INVITE', {});
+  const invite = last(bob.take());
+  bob.answer(invite, 200, OFFER);
+  const ok = last(alice.take());
+  assert.equal(ok.status, 200);
+  const [callId, legs] = [...s.relayLegs][0]!;
+  const wish = (tag: string) => s.wishKeyFrame(callId, tag);
+  for (const tag of legs.keys()) wish(tag);
+  assert.deepEqual(bob.seen(), [], 'its 2xx is not acknowledged');
+  alice.within(ok, 'ACK', { cseq: 1, sdp: ANSWER });
+  assert.deepEqual(bob.seen(), ['ACK']);
+  for (const tag of legs.keys()) wish(tag);
+  bob.answer(asked(bob), 200);
+  s.advance(1000);
+  s.core.handleFlowClosed(bob.flow, s.clock.now);
+  for (const tag of legs.keys()) wish(tag);
+  assert.deepEqual(bob.seen(), [], 'it is away');
+  assert.equal(s.core.calls.counters.picturesAsked, 1);
 });
 
 test('browsers are not asked, nor who names other methods in Allow', () => {
@@ -185,7 +217,7 @@ test('an answer after the call has ended changes nothing', () => {
     bob.answer(info, status);
     bob.answer(bye!, 200);
     assert.deepEqual(s.ended, ['200 ended by alice']);
-    alice.take();
+    assert.deepEqual([alice.seen(), bob.seen()], [['200 BYE'], []], String(status));
     s.assertNothingLeft();
   }
 });

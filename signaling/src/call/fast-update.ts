@@ -47,10 +47,8 @@ export function requestPicture(context: CallContext, leg: Leg, nowMs: number): v
 }
 
 /** Whether its dialog is: both sides have their 2xx, and the caller has acknowledged it (RFC 3261 12). */
-function isConfirmed(leg: Leg): boolean {
-  const { call, ok, unacknowledged } = leg;
-  const isIn = leg === call.a || leg === call.b;
-  return isIn && call.state === 'answered' && ok?.beginsCall !== true && unacknowledged === undefined;
+function isConfirmed({ call, ok, unacknowledged }: Leg): boolean {
+  return call.state === 'answered' && ok?.beginsCall !== true && unacknowledged === undefined;
 }
 
 function ask(context: CallContext, leg: Leg, nowMs: number, authorized?: Credentials): void {
