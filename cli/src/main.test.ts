@@ -9,7 +9,7 @@ import { skippedPorts } from './commands/skipped-ports.ts';
 import type { Secrets } from './config/secrets.ts';
 import type { TurnSettings } from './config/turn.ts';
 import type { Finding } from './doctor/finding.ts';
-import { composeParts, portSlice } from './parts.ts';
+import { composeParts, mediaRelays, portSlice } from './parts.ts';
 import { configHash, type Ports } from './supervisor/spec.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'oh-cli-'));
@@ -386,6 +386,7 @@ test('media control and WebRTC media on addresses of their own: signalling and T
     address: '10.0.0.7',
     port: 2224,
     fixedPorts: true,
+    tcpPort: 0,
     allowedClients: ['10.0.0.2', '10.0.0.7'],
   });
   assert.deepEqual(told.get('media-relay-0')?.mux, { addresses: media.muxAddresses, port: 20000 });
@@ -575,6 +576,17 @@ test("the media workers' NG over TCP and WebSocket, interfaces, and relays of el
   // A worker that is followed by another one keeps its ports.
   const again = second.withPorts(settings, { ng: 3000, ngTcp: 3001, ngWebSocket: 3002, mux: 3003 }) as typeof settings;
   assert.deepEqual(again.ng, { ...settings.ng, port: 3000, tcpPort: 3001, webSocketPort: 3002 });
+  // Our own signalling hears events over TCP, on whatever port; for others alone there is none unless it is asked for.
+  const [first] = compose({});
+  const own = first!.settings(PORTS) as { ng: object };
+  assert.deepEqual(own.ng, { address: '127.0.0.1', port: 2223, fixedPorts: true, tcpPort: 0 });
+  assert.deepEqual((first!.withPorts(own, { ng: 3000, ngTcp: 3001 }) as typeof own).ng, { ...own.ng, port: 3000 });
+  const alone = mediaRelays({ config: CONFIG, hostAddresses: [], version: '1' }, { ports: 'fixed', tcp: 'asked' });
+  assert.deepEqual((alone[0]!.settings(PORTS) as typeof own).ng, {
+    address: '127.0.0.1',
+    port: 2223,
+    fixedPorts: true,
+  });
 
   const relays = ['udp:192.0.2.20:2223', 'udp:192.0.2.21:2223'];
   const parts = compose({ relays });

@@ -30,15 +30,23 @@ const RELAY_FLAGS = ['--max-semi-space-size=1', '--v8-pool-size=1'];
 
 /** The parts in start order: media workers, TURN (which has to know their ports; unless it is turned off), signalling (which has to know all). */
 export function composeParts(composition: Composition): PartSpec[] {
-  const workers = mediaRelays(composition, ngPortOf(composition.config.media).isFixed ? 'fixed' : 'near');
+  const { isFixed } = ngPortOf(composition.config.media);
+  const workers = mediaRelays(composition, { ports: isFixed ? 'fixed' : 'near', tcp: 'always' });
   const names = workers.map((worker) => worker.name);
   const relays = composition.config.turn.enabled ? [turn(composition, names)] : [];
   return [...workers, ...relays, signaling(composition, names)];
 }
 
-/** The media workers alone; `near`: on the next free control port where one is taken. */
-export function mediaRelays(composition: RelayComposition, controlPorts: 'fixed' | 'near'): PartSpec[] {
-  return Array.from({ length: workerCount(composition.config) }, (_, i) => mediaRelay(composition, i, controlPorts));
+interface ControlPlan {
+  /** `near`: on the next free control port where one is taken. */
+  readonly ports: 'fixed' | 'near';
+  /** `always`: where no port is set for TCP on any, for our own signalling, which learns of it from the relay and hears events there. */
+  readonly tcp: 'asked' | 'always';
+}
+
+/** The media workers alone. */
+export function mediaRelays(composition: RelayComposition, control: ControlPlan): PartSpec[] {
+  return Array.from({ length: workerCount(composition.config) }, (_, i) => mediaRelay(composition, i, control));
 }
 
 /** Own media workers; none where relays of elsewhere are used. */
@@ -65,10 +73,11 @@ function httpAddresses({ config, hostAddresses, loopback }: Composition): readon
   return loopback.includes('::1') ? ['0.0.0.0', '::'] : ['0.0.0.0'];
 }
 
-function mediaRelay(composition: RelayComposition, worker: number, controlPorts: 'fixed' | 'near'): PartSpec {
+function mediaRelay(composition: RelayComposition, worker: number, control: ControlPlan): PartSpec {
   const { config, hostAddresses, version } = composition;
   const { media } = config;
   const slice = portSlice(media.rtpPorts, worker, workerCount(config));
+  const tcpPort = media.ngTcpPort ?? (control.tcp === 'always' ? 0 : undefined);
   return {
     name: `media-relay-${worker}`,
     entry: join(ROOT, 'media-relay/src/main.ts'),
@@ -80,10 +89,10 @@ function mediaRelay(composition: RelayComposition, worker: number, controlPorts:
       ng: {
         address: media.ngAddress ?? LOOPBACK,
         port: nth(ngPortOf(media).port, worker),
-        ...(controlPorts === 'fixed' ? { fixedPorts: true } : {}),
+        ...(control.ports === 'fixed' ? { fixedPorts: true } : {}),
         // with a list nobody else is obeyed: our own signalling has to be on it
         ...(media.ngAllowedClients ? { allowedClients: [...media.ngAllowedClients, controlAddress(media)] } : {}),
-        ...(media.ngTcpPort === undefined ? {} : { tcpPort: nth(media.ngTcpPort, worker) }),
+        ...(tcpPort === undefined ? {} : { tcpPort: nth(tcpPort, worker) }),
         ...(media.ngWebSocketPort === undefined ? {} : { webSocketPort: nth(media.ngWebSocketPort, worker) }),
         ...(media.ngAllowedOrigins === undefined ? {} : { allowedOrigins: media.ngAllowedOrigins }),
       },
@@ -101,7 +110,8 @@ function mediaRelay(composition: RelayComposition, worker: number, controlPorts:
       ng: {
         ...(settings.ng as At),
         ...portOf(ports, 'ng'),
-        ...(ports.ngTcp === undefined ? {} : { tcpPort: ports.ngTcp }),
+        // one that nobody has asked for is known to nobody, and may be somebody else's by now
+        ...(ports.ngTcp === undefined || media.ngTcpPort === undefined ? {} : { tcpPort: ports.ngTcp }),
         ...(ports.ngWebSocket === undefined ? {} : { webSocketPort: ports.ngWebSocket }),
       },
       mux: { ...(settings.mux as object), ...portOf(ports, 'mux') },

@@ -45,7 +45,7 @@ test('a browser sends a phone that reports losses what its line takes, and more 
     words: stage.bobsWords,
     codecs: ['pcma'],
     video: true,
-    serverPort: line.port,
+    server: `127.0.0.1:${line.port}`,
   });
   await phone.command('dial', `sip:alice@${system.domain}`);
   await waitForCall(alice, 'incoming');

@@ -38,12 +38,15 @@ export class Stage {
   async baresip(
     system: System,
     user: string,
-    options: { words: Sentence; serverPort?: number } & Pick<
+    options: { words: Sentence } & Pick<
       BaresipOptions,
       'codecs' | 'transport' | 'caPath' | 'account' | 'rtcpMux' | 'video'
-    >,
+    > & {
+        /** Where it registers, if not at the system's own port. */
+        server?: string;
+      },
   ): Promise<Baresip> {
-    const { words, serverPort, ...rest } = options;
+    const { words, server, ...rest } = options;
     const password = `pw-${user}-aA1`;
     await system.addUser(user, password);
     const ports = this.freePorts();
@@ -53,7 +56,7 @@ export class Stage {
       user,
       password,
       domain: system.domain,
-      server: `127.0.0.1:${serverPort ?? system.ports[options.transport ?? 'udp']}`,
+      server: server ?? `127.0.0.1:${system.ports[options.transport ?? 'udp']}`,
       speechPath: words.longPath,
       ports: { sip: ports, control: ports + 3, rtpMin: ports + 4, rtpMax: ports + PORTS_EACH - 2 },
     });

@@ -124,6 +124,7 @@ export async function startMediaRelay(
   const isOwn = ownAddresses();
   const addressCounters = { loops: 0, notUnicast: 0 };
   let ngPort = 0;
+  let ngTcpPort: number | undefined;
   /** Whether what is sent there reaches a socket that is bound so. */
   function reaches(to: string, bound: string): boolean {
     if (bound !== '0.0.0.0' && bound !== '::') return to === bound;
@@ -222,6 +223,7 @@ export async function startMediaRelay(
   const startedMs = monotonicMs();
   const context: ControlContext = {
     instance: hex(nodeCrypto.randomBytes(8)),
+    tcpPort: () => ngTcpPort,
     book,
     ports,
     hub,
@@ -244,6 +246,7 @@ export async function startMediaRelay(
     throw error;
   });
   ngPort = ng.ports.ng;
+  ngTcpPort = ng.ports.ngTcp;
 
   function statistics(): NgDictionary {
     // What came a second time is no error: browsers send copies, and probe with RTX of what has long arrived. Nor is a layer

@@ -19,7 +19,7 @@ export async function relay(flags: ConfigFlags & { readonly quiet?: boolean | un
   };
   return inForeground({ config, quiet: flags.quiet ?? false }, async () => {
     await refuseTakenControlPorts(config);
-    const parts = mediaRelays(composition, 'fixed');
+    const parts = mediaRelays(composition, { ports: 'fixed', tcp: 'asked' });
     return {
       parts,
       ready: (supervisor, say) => {

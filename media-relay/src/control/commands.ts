@@ -45,6 +45,8 @@ export interface ControlCounters {
 export interface ControlContext {
   /** Random: who pings learns from another one that this relay was started anew and has none of the calls of before. */
   readonly instance: string;
+  /** Where this protocol is spoken over TCP too, so that events can be pushed; told to who pings. */
+  readonly tcpPort: () => number | undefined;
   readonly book: SessionBook;
   readonly ports: PortPools;
   readonly hub: EventHub;
@@ -87,7 +89,12 @@ async function run(
   const { command } = message;
   switch (command) {
     case 'ping':
-      return { result: 'pong', 'offhook-verbs': [...OFFHOOK_VERBS], 'offhook-instance': context.instance };
+      return {
+        result: 'pong',
+        'offhook-verbs': [...OFFHOOK_VERBS],
+        'offhook-instance': context.instance,
+        'offhook-tcp-port': context.tcpPort(),
+      };
     case 'offer':
     case 'answer':
     case 'echo':

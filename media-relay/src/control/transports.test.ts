@@ -31,6 +31,7 @@ for (const over of ['TCP', 'WebSocket'] as const) {
     for (const encoding of ['bencode', 'json'] as const) {
       const pong = await client.ask({ command: 'ping' }, encoding);
       assert.deepEqual([pong.result, pong['offhook-verbs']], ['pong', ['echo', 'connect', 'events', 'key-frame']]);
+      assert.equal(pong['offhook-tcp-port'], relay.ports.ngTcp, 'where events can be had');
       const call = { 'call-id': `${over}-${encoding}`, 'from-tag': 'a' };
       const offered = await client.ask({ command: 'offer', ...call, sdp: plainSdp(phone) }, encoding);
       assert.match(String(offered.sdp), /^m=audio \d+ RTP\/AVP 0 101\r$/m);
@@ -156,6 +157,18 @@ test('UDP: what is no message is answered in at most 103 bytes where it has a co
   }
   assert.equal(count('malformed') - malformed, 10);
   await peer.close();
+});
+
+test('a web page commands nobody over TCP: a request of HTTP is no message, and ends the connection before its body', async () => {
+  const body = encodeNg('c1', { command: 'ping' }, 'bencode');
+  for (const first of ['POST / HTTP/1.1', 'OPTIONS * HTTP/1.1', 'PRI * HTTP/2.0']) {
+    const client = await tcpClient(relay.ports.ngTcp!);
+    const requests = count('requests');
+    client.raw(`${first}\r\nHost: 127.0.0.1\r\nContent-Length: ${body.length}\r\n\r\n`);
+    client.raw(body);
+    await client.closed;
+    assert.equal(count('requests'), requests, first);
+  }
 });
 
 test('a message longer than the limit is refused over each', async () => {

@@ -5,6 +5,7 @@ import type { Flow } from '../transaction/index.ts';
 import type { Arrived, Line } from '../trunk/index.ts';
 import type { Destination } from './destination.ts';
 import type { Failure } from './failures.ts';
+import type { FastUpdate } from './fast-update.ts';
 import type { Hunt } from './hunt.ts';
 import type { Agreement, MediaProfile, MediaSide } from './media.ts';
 import type { EarlyDialog } from './prack.ts';
@@ -93,6 +94,8 @@ export interface Leg extends MediaSide {
   line?: Line;
   /** What our newest INVITE proved the password with: its ACK says the same (RFC 3261 13.2.2.4). */
   proof?: { readonly cseq: number; readonly header: readonly [string, string] };
+  /** Its phone was asked for a key frame. */
+  fastUpdate?: FastUpdate;
   /** What waits for a better moment (`timers.again`). */
   again?: (nowMs: number) => void;
   readonly timers: Readonly<

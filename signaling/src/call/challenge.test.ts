@@ -18,7 +18,7 @@ function calling() {
     if (server) then({ flow: server.flow, next: () => {} }, nowMs);
     else then({ error: 'not yet' }, nowMs);
   };
-  const s = stage({ core: { routing: 'asked', locate, trunks: { p: TRUNK } } });
+  const s = stage({ tellsEvents: true, core: { routing: 'asked', locate, trunks: { p: TRUNK } } });
   const provider = s.phone('provider', 'udp');
   servers.push(provider);
   const alice = s.phone('alice');
@@ -113,6 +113,28 @@ test('a refresh of ours is challenged too', () => {
   alice.take();
   alice.within(ok, 'BYE', { cseq: 4 });
   provider.answer(challenged('BYE'), 200);
+  s.assertNothingLeft();
+});
+
+test('so is an INFO of ours that asks for a picture, and it is asked once more only', () => {
+  const { s, alice, provider, ok, challenged } = overTrunk();
+  provider.take();
+  const [callId, legs] = [...s.relayLegs][0]!;
+  const wish = () => {
+    s.advance(1000);
+    s.wishKeyFrame(callId, [...legs.keys()][1]!);
+  };
+  wish();
+  const info = challenged('INFO');
+  assert.match(info.bodyText, /picture_fast_update/);
+  provider.answer(info, 200);
+  wish();
+  provider.answer(challenged('INFO'), 407, undefined, [['Proxy-Authenticate', CHALLENGE]]);
+  wish();
+  assert.deepEqual(provider.take(), []);
+  alice.within(ok, 'BYE', { cseq: 4 });
+  provider.answer(challenged('BYE'), 200);
+  alice.take();
   s.assertNothingLeft();
 });
 

@@ -26,6 +26,9 @@ export class CallFigures {
   /** Taken over from a process that died. */
   restored = 0;
   flowsReplaced = 0;
+  /** Phones that were asked for a key frame by INFO, and those that would not have it. */
+  picturesAsked = 0;
+  picturesRefused = 0;
   lostConnections = 0;
   /** Towards callers this server is the UAS, towards who is called the UAC. */
   readonly caller = new SessionFigures();

@@ -1,4 +1,4 @@
-import { createResponse, type SipMessage, text } from '@offhook/core';
+import { createResponse, type SipMessage } from '@offhook/core';
 import type { Dialog } from '../dialog/index.ts';
 import { type Call, type Leg, otherLeg, spoken } from './call.ts';
 import { type Credentials, credentialsFor, isChallenge, statusFor } from './challenge.ts';
@@ -6,6 +6,7 @@ import { ALLOW, type CallContext, noteAllow, reasonWords, refusal, SUPPORTED } f
 import { changeByCaller } from './early-change.ts';
 import { endToEnd } from './end-to-end.ts';
 import { acknowledge, carryAnswer, sdpOf } from './exchange.ts';
+import { isFastUpdate } from './fast-update.ts';
 import { keyFrameCommand } from './media.ts';
 import { giveUp, tearDown } from './outcome.ts';
 import { startRenegotiation } from './renegotiate.ts';
@@ -140,10 +141,7 @@ function askForPicture(
 ): boolean {
   const { message, id } = got;
   const { call } = leg;
-  const isRequest = /^application\/media_control\+xml\b/i.test(message.contentType ?? '') && message.method === 'INFO';
-  if (!isRequest || !/<picture_fast_update\b/.test(text(message.body)) || !context.options.relayOffers('key-frame')) {
-    return false;
-  }
+  if (!isFastUpdate(message) || !context.options.relayOffers('key-frame')) return false;
   if (call.ngCallId === undefined || call.isUnrelayed) return false;
   context.media(call, keyFrameCommand({ ngCallId: call.ngCallId, tag: other.mediaTag }), nowMs, (result, now) => {
     if ('error' in result) passAsItIs(context, { from: leg, to: other, got }, now);

@@ -17,6 +17,7 @@ import {
 } from './context.ts';
 import { handleInDialog, handleInEarlyDialog } from './dispatch.ts';
 import { acknowledge } from './exchange.ts';
+import { requestPicture } from './fast-update.ts';
 import { fetchedGone, returnFetched } from './fetch.ts';
 import { CallFigures } from './figures.ts';
 import { handleAck } from './in-dialog.ts';
@@ -243,13 +244,19 @@ export class CallLayer implements CallContext {
     this.payDebt(leg, nowMs);
   }
 
-  /** Ends every call: the server stops for good. */
   /** A media relay is gone, with the calls of these names: they go on at another one. */
   handleRelayLost(ngCallIds: ReadonlySet<string>, nowMs: number): void {
     const calls = this.#calls.all().filter(({ ngCallId }) => ngCallId !== undefined && ngCallIds.has(ngCallId));
     reanchor(this, calls, nowMs);
   }
 
+  /** A relay needs a key frame of one of its peers, which are named as it knows them. */
+  handleKeyFrameWish({ callId, tag }: { readonly callId: string; readonly tag: string }, nowMs: number): void {
+    const leg = this.#legs.ofMedia(tag);
+    if (leg?.call.ngCallId === callId) requestPicture(this, leg, nowMs);
+  }
+
+  /** Ends every call: the server stops for good. */
   hangUpAll(words: string, nowMs: number): void {
     for (const call of this.#calls.all()) {
       if (call.state === 'answered') {

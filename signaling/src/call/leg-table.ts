@@ -8,6 +8,7 @@ import type { EarlyDialog } from './prack.ts';
 export class LegTable {
   readonly #legs = new Map<string, Leg>();
   readonly #byUser = new Map<string, Set<Leg>>();
+  readonly #byMediaTag = new Map<string, Leg>();
   readonly #closing = new Map<string, Leg>();
   /** Callers' legs by tags that they had before. */
   readonly #former = new Map<string, Leg>();
@@ -29,6 +30,7 @@ export class LegTable {
 
   add(leg: Leg): void {
     this.#legs.set(leg.tag, leg);
+    this.#byMediaTag.set(leg.mediaTag, leg);
     const siblings = this.#byUser.get(leg.user);
     if (siblings) siblings.add(leg);
     else this.#byUser.set(leg.user, new Set([leg]));
@@ -45,6 +47,7 @@ export class LegTable {
 
   delete(leg: Leg): void {
     this.#legs.delete(leg.tag);
+    this.#byMediaTag.delete(leg.mediaTag);
     for (const tag of leg.formerTags ?? []) this.#former.delete(tag);
     const siblings = this.#byUser.get(leg.user);
     siblings?.delete(leg);
@@ -61,6 +64,11 @@ export class LegTable {
   ofUser(user: string, atMost: number): Leg | undefined {
     const legs = this.#byUser.get(user);
     return legs && legs.size <= atMost ? legs.values().next().value : undefined;
+  }
+
+  /** The leg that the relay knows by that tag. */
+  ofMedia(tag: string): Leg | undefined {
+    return this.#byMediaTag.get(tag);
   }
 
   /** The leg that a phone of that user knows by that Call-ID. */

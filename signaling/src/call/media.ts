@@ -59,7 +59,8 @@ function isEncrypted(protocol: string): boolean {
   return SRTP.test(protocol.toUpperCase());
 }
 
-function isBrowser({ flow, isWeb }: MediaSide): boolean {
+/** Whether its media is WebRTC, as far as its connection tells. */
+export function isBrowser({ flow, isWeb }: MediaSide): boolean {
   return flow.transport === 'ws' || flow.transport === 'wss' || isWeb === true;
 }
 

@@ -11,6 +11,7 @@ import {
   seededCrypto,
 } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
+import type { StreamCommand } from '../media/index.ts';
 import type { MessageNews, PagerMessage } from '../messaging/index.ts';
 import type { PresenceNews } from '../presence/index.ts';
 import type { QualityNews } from '../quality/index.ts';
@@ -41,6 +42,8 @@ export function stage(
     relayIsDown?: boolean;
     /** Nobody sends pictures, so that nobody can be asked for a key frame. */
     sendsNoPictures?: boolean;
+    /** The relay tells events. */
+    tellsEvents?: boolean;
     limits?: Partial<CallLimits>;
     seed?: number;
     settings?: Readonly<Record<string, Partial<UserSettings>>>;
@@ -115,7 +118,8 @@ export function stage(
         };
         if (held && message.command !== 'ping' && (heldOnly ?? message.command) === message.command) held.push(answer);
         else answer();
-      } else if (c.kind === 'route') asked.push(c);
+      } else if (c.kind === 'relay-stream') stream(c.relay, c.command);
+      else if (c.kind === 'route') asked.push(c);
       else if (c.kind === 'message') journal(c.command);
       else if (c.kind === 'presence') seen.push(c.news);
       else if (c.kind === 'quality') heard.push(c.news);
@@ -128,10 +132,30 @@ export function stage(
       } else if (c.kind === 'remember') snapshots.set(c.call.id, JSON.stringify(c.call));
     }
   };
+  /** The connection of events: its cookie once they were asked for. */
+  let eventsAs: string | undefined;
+  const stream = (relay: number, command: StreamCommand) => {
+    if (command.kind === 'open') core.handleRelayStream(relay, { kind: 'opened' }, clock.now);
+    else if (command.kind === 'write') {
+      const { cookie, message } = decodeNg(command.bytes)!;
+      assert.deepEqual([message.command, message.kinds], ['events', ['key-frame']]);
+      eventsAs = cookie;
+      push({ result: 'ok', kinds: ['key-frame'] }, relay);
+    } else eventsAs = undefined;
+  };
+  const push = (message: NgDictionary, relay = 0) => {
+    assert.ok(eventsAs !== undefined, 'nobody asked for events');
+    core.handleRelayStream(relay, { kind: 'bytes', bytes: encodeNg(eventsAs, message, 'bencode') }, clock.now);
+  };
   const reply = (message: NgDictionary): NgDictionary => {
     const callId = String(message['call-id']);
     if (message.command === 'ping')
-      return { result: 'pong', 'offhook-verbs': ['echo', 'connect', 'key-frame'], 'offhook-instance': `${instance}` };
+      return {
+        result: 'pong',
+        'offhook-verbs': ['echo', 'connect', 'key-frame', ...(options.tellsEvents ? ['events'] : [])],
+        'offhook-instance': `${instance}`,
+        'offhook-tcp-port': options.tellsEvents ? 2223 : undefined,
+      };
     ng.push(message);
     if (message.command === 'query')
       return alive.has(callId) ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
@@ -343,6 +367,11 @@ export function stage(
       goneRelay = undefined;
       instance++;
       advance(afterMs);
+    },
+    /** The relay needs a key frame of that phone, as it has named its leg (`relayLegs`). */
+    wishKeyFrame: (callId: string, tag: string) => {
+      push({ event: 'key-frame', 'call-id': callId, tag });
+      settle();
     },
     /** The relay thinks until `release`: over everything, or over one of its verbs. */
     hold: (command?: string) => {

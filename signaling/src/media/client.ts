@@ -1,4 +1,5 @@
 import { type Crypto, Deadlines, decodeNg, encodeNg, hex, type NgDictionary } from '@offhook/core';
+import { type EventPlace, EventStream, type StreamCommand, type StreamInput } from './event-stream.ts';
 
 /** How a command ended. `error` is in words, from the relay or about it. */
 export type NgResult = { readonly ok: NgDictionary } | { readonly error: string };
@@ -7,7 +8,11 @@ export type MediaClientCommand =
   | { readonly kind: 'send'; readonly relay: number; readonly bytes: Uint8Array }
   | { readonly kind: 'result'; readonly id: number; readonly result: NgResult }
   /** The relay that had these calls is gone for certain; the next command of each goes to another one. */
-  | { readonly kind: 'lost'; readonly callIds: ReadonlySet<string> };
+  | { readonly kind: 'lost'; readonly callIds: ReadonlySet<string> }
+  /** About the connection over which that relay tells events. */
+  | { readonly kind: 'stream'; readonly relay: number; readonly command: StreamCommand }
+  /** The relay needs a key frame of that peer and may not be able to ask for it: none of its descriptions named RTCP feedback. */
+  | { readonly kind: 'key-frame'; readonly callId: string; readonly tag: string };
 
 const RETRANSMIT_MS = 500;
 const TRIES = 5;
@@ -33,6 +38,7 @@ interface Relay {
   instance: string | undefined;
   /** Its port was closed, it seems. */
   isDoubted: boolean;
+  readonly events: EventStream;
 }
 
 /** A call at its relay. A relay that comes back must not get commands for a call it never saw, so the relay stays. */
@@ -50,7 +56,18 @@ interface Home {
  * goes to the healthy one that its call-id is hashed to.
  */
 export class MediaClient {
-  readonly counters = { sent: 0, repeated: 0, failed: 0, strayAnswers: 0 };
+  readonly counters = {
+    sent: 0,
+    repeated: 0,
+    failed: 0,
+    strayAnswers: 0,
+    /** Connections that events are told over, those that ended, and what came over them. */
+    eventStreams: 0,
+    eventStreamsLost: 0,
+    events: 0,
+    /** Of calls that are not ours, or not at that relay any more. */
+    strayEvents: 0,
+  };
   readonly #crypto: Crypto;
   readonly #relays: Relay[];
   readonly #pending = new Map<string, Pending>();
@@ -69,6 +86,7 @@ export class MediaClient {
       verbs: new Set<string>(),
       instance: undefined,
       isDoubted: false,
+      events: new EventStream(options.crypto, this.counters),
     }));
     for (let i = 0; i < options.relays; i++) this.#pings.set(i, options.nowMs);
   }
@@ -160,6 +178,8 @@ export class MediaClient {
       state.verbs.clear();
       const verbs = message['offhook-verbs'];
       if (Array.isArray(verbs)) for (const verb of verbs) if (typeof verb === 'string') state.verbs.add(verb);
+      state.events.handlePong(eventPlaceOf(state, message['offhook-tcp-port']), nowMs);
+      this.#drain(relay);
       this.#pings.set(relay, nowMs + PING_MS);
       return;
     }
@@ -168,6 +188,27 @@ export class MediaClient {
     const words =
       typeof message['error-reason'] === 'string' ? message['error-reason'] : 'the media relay refused without words';
     this.#commands.push({ kind: 'result', id: pending.id, result: failed ? { error: words } : { ok: message } });
+  }
+
+  /** What has come of the connection over which a relay tells events, or over it. */
+  handleStream(relay: number, input: StreamInput, nowMs: number): void {
+    this.#relays[relay]?.events.handle(input, nowMs);
+    this.#drain(relay);
+  }
+
+  #drain(relay: number): void {
+    const { events } = this.#relays[relay]!;
+    for (let c = events.poll(); c; c = events.poll()) {
+      if (c.kind === 'event') this.#event(relay, c.message);
+      else this.#commands.push({ kind: 'stream', relay, command: c });
+    }
+  }
+
+  #event(relay: number, message: NgDictionary): void {
+    const { event, 'call-id': callId, tag } = message;
+    // Others may command the relay too: of their calls it tells us as well.
+    if (typeof callId !== 'string' || this.relayOf(callId) !== relay) this.counters.strayEvents++;
+    else if (event === 'key-frame' && typeof tag === 'string') this.#commands.push({ kind: 'key-frame', callId, tag });
   }
 
   /**
@@ -270,4 +311,10 @@ export class MediaClient {
     for (let i = 0; i < callId.length; i++) hash = Math.imul(hash ^ callId.charCodeAt(i), 0x01000193);
     return healthy[(hash >>> 0) % healthy.length];
   }
+}
+
+/** Where a relay's events can be had; rtpengine has none. */
+function eventPlaceOf({ verbs, instance }: Relay, port: unknown): EventPlace | undefined {
+  const isPort = typeof port === 'number' && Number.isInteger(port) && port > 0 && port <= 65_535;
+  return verbs.has('events') && isPort ? { port, instance } : undefined;
 }

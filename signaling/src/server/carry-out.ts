@@ -2,6 +2,7 @@ import { monotonicMs } from '@offhook/core/node';
 import type { Logger } from 'pino';
 import type { CallSummary } from '../call/index.ts';
 import type { EventLog } from '../http/index.ts';
+import type { RelayStreams } from '../media/index.ts';
 import type { RegistrarEvent } from '../registrar/index.ts';
 import type { Journal } from '../store/index.ts';
 import type { TransportHub } from '../transport/index.ts';
@@ -16,6 +17,7 @@ export interface CarrierOptions {
   readonly core: SipCore;
   readonly hub: TransportHub;
   readonly relays: { send(relay: number, bytes: Uint8Array): void };
+  readonly streams: Pick<RelayStreams, 'carryOut'>;
   readonly outside: Outside;
   readonly routing: Pick<ReturnType<typeof openRouting>, 'decide'>;
   readonly memory: Memory;
@@ -29,7 +31,7 @@ export interface CarrierOptions {
 
 /** Does what the core wants done: sends, remembers, tells those who watch, and asks whoever takes time. */
 export function carrierOf(options: CarrierOptions): (command: SipCoreCommand) => void {
-  const { core, hub, relays, outside, routing, memory, journal, events, banLog, log, handle } = options;
+  const { core, hub, relays, streams, outside, routing, memory, journal, events, banLog, log, handle } = options;
 
   const carryMessage = (command: Extract<SipCoreCommand, { kind: 'message' }>['command']): void => {
     switch (command.kind) {
@@ -68,6 +70,9 @@ export function carrierOf(options: CarrierOptions): (command: SipCoreCommand) =>
         return;
       case 'relay':
         relays.send(command.relay, command.bytes);
+        return;
+      case 'relay-stream':
+        streams.carryOut(command.relay, command.command);
         return;
       case 'question':
       case 'open':

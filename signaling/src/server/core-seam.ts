@@ -2,6 +2,7 @@ import type { Crypto } from '@offhook/core';
 import type { AdmissionLimits, AuthenticatorOptions, Ban, BearerOptions, DigestSetting } from '../auth/index.ts';
 import type { CallLimits, CallSnapshot, CallSummary, Encryption, MediaPath } from '../call/index.ts';
 import type { Locate, LocatorCommand, LocatorOptions } from '../locate/index.ts';
+import type { StreamCommand } from '../media/index.ts';
 import type { MessageCommand } from '../messaging/index.ts';
 import type { NotifierCommand, PresenceNews } from '../presence/index.ts';
 import type { QualityNews } from '../quality/index.ts';
@@ -58,6 +59,8 @@ export interface SipCoreOptions {
 export type SipCoreCommand =
   | { readonly kind: 'send'; readonly flow: Flow; readonly bytes: Uint8Array }
   | { readonly kind: 'relay'; readonly relay: number; readonly bytes: Uint8Array }
+  /** About the connection over which a relay tells events (see `handleRelayStream`). */
+  | { readonly kind: 'relay-stream'; readonly relay: number; readonly command: StreamCommand }
   /** A question to the DNS, a flow to open to another server (see `handleAnswer` and `handleOpened`), one in doubt. */
   | LocatorCommand
   | { readonly kind: 'registration'; readonly event: RegistrarEvent }

@@ -1,169 +1,71 @@
-import { hex, isLoopback, type SipMessage, type SipUri, utf8, VQ_EVENT } from '@offhook/core';
-import { Admission, Authenticator, type Ban, Bans, Bearer, Shedding } from '../auth/index.ts';
-import { CallLayer, type CallSnapshot, type Reach } from '../call/index.ts';
-import { type DnsReply, type Locate, Locator, type Opened } from '../locate/index.ts';
-import { MediaClient } from '../media/index.ts';
-import { MessageLayer, type PagerMessage } from '../messaging/index.ts';
-import { eventOf, PresenceLayer, type SubscriptionSnapshot } from '../presence/index.ts';
-import { QualityReports } from '../quality/index.ts';
-import { type Binding, Registrar, RegistrationFigures } from '../registrar/index.ts';
-import { AskedRoutes, asDialled, builtIn, type CallFacts, type Directory, type Routed } from '../routing/index.ts';
-import { DEFAULT_SETTINGS } from '../store/index.ts';
-import { type Flow, type TransactionCommand, TransactionLayer } from '../transaction/index.ts';
-import { type TrunkConfig, type TrunkConfigs, TrunkLayer } from '../trunk/index.ts';
+import { type Crypto, hex, type SipMessage, VQ_EVENT } from '@offhook/core';
+import type { Ban } from '../auth/index.ts';
+import type { CallSnapshot, Reach } from '../call/index.ts';
+import type { DnsReply, Locate, Opened } from '../locate/index.ts';
+import type { StreamInput } from '../media/index.ts';
+import type { PagerMessage } from '../messaging/index.ts';
+import { eventOf, type SubscriptionSnapshot } from '../presence/index.ts';
+import type { Binding } from '../registrar/index.ts';
+import type { AskedRoutes, Routed } from '../routing/index.ts';
+import type { Flow, TransactionCommand } from '../transaction/index.ts';
+import type { TrunkConfigs } from '../trunk/index.ts';
 import type { SipCoreCommand, SipCoreOptions } from './core-seam.ts';
+import { type Machines, machinesOf } from './machines.ts';
 import { answerOptions } from './options-request.ts';
 
 /**
  * The whole SIP server without sockets: transactions, authentication, registrar, calls and the client of the media
- * relay, composed into one machine. Everything a message causes happens before the handle call returns; then drain
+ * relay, composed into one machine (`machines.ts`). Everything a message causes happens before the handle call returns; then drain
  * `poll` and arm a timer from `nextTimeout`.
  */
 export class SipCore {
-  readonly transactions: TransactionLayer;
-  readonly authenticator: Authenticator;
-  readonly bearer: Bearer | undefined;
-  readonly registrar: Registrar;
-  /** What came of REGISTER requests; their delay is noted by who can see it. */
-  readonly registrations = new RegistrationFigures();
-  readonly calls: CallLayer;
-  readonly media: MediaClient;
-  readonly trunks: TrunkLayer;
-  readonly messages: MessageLayer;
-  readonly presence: PresenceLayer;
-  readonly quality: QualityReports;
-  readonly admission: Admission;
-  readonly bans: Bans | undefined;
-  /** What is left out when the process is behind: told by whoever sees its event loop. */
-  readonly shedding = new Shedding();
-  /** Other servers: `locate` for URIs, `locator.for` for peers with certificates of their own. */
-  readonly locator: Locator;
-  /** What routing may ask. */
-  readonly directory: Directory;
-  readonly #options: SipCoreOptions;
+  readonly transactions: Machines['transactions'];
+  readonly authenticator: Machines['authenticator'];
+  readonly bearer: Machines['bearer'];
+  readonly registrar: Machines['registrar'];
+  readonly registrations: Machines['registrations'];
+  readonly calls: Machines['calls'];
+  readonly media: Machines['media'];
+  readonly trunks: Machines['trunks'];
+  readonly messages: Machines['messages'];
+  readonly presence: Machines['presence'];
+  readonly quality: Machines['quality'];
+  readonly admission: Machines['admission'];
+  readonly bans: Machines['bans'];
+  readonly shedding: Machines['shedding'];
+  readonly locator: Machines['locator'];
+  readonly directory: Machines['directory'];
+  readonly route: Machines['route'];
+  readonly #crypto: Crypto;
+  readonly #asked: AskedRoutes;
   readonly #commands: SipCoreCommand[] = [];
-  readonly #asked = new AskedRoutes();
 
   constructor(options: SipCoreOptions) {
-    this.#options = options;
-    const { crypto, account, domain, groups = {} } = options;
-    const isUser = (user: string) => account(user) !== undefined;
-    this.directory = {
-      isUser,
-      group: (name) => (Object.hasOwn(groups, name) ? groups[name] : undefined),
-    };
-    this.registrar = new Registrar({
-      wallMs: options.wallMs,
-      gruu: { domain, crypto },
-      isEdge: options.isEdge,
-    });
-    const isNear = (address: string) => isLoopback(address) || (options.isEdge?.(address) ?? false);
-    this.authenticator = new Authenticator({
-      realm: domain,
-      crypto,
-      account,
-      isLocal: options.isLocal,
-      algorithm: options.algorithm,
-      nonceLifetimeMs: options.nonceLifetimeMs,
-      nonceSecret: options.nonceSecret,
-      isNear,
-      onWrongPassword: options.onWrongPassword,
-    });
-    const { bearer, wallMs } = options;
-    this.bearer = bearer && wallMs && new Bearer({ ...bearer, realm: domain, isUser }, () => wallMs() / 1000);
-    this.bans =
-      options.bans === false
-        ? undefined
-        : new Bans({
-            isEdge: options.isEdge,
-            isTrunk: (remote, nowMs) => this.trunks.isPeer(remote, nowMs),
-            hasContacts: (network) => this.registrar.hasContacts(network),
-            isLocal: options.isLocal,
-          });
-    this.admission = new Admission({
-      crypto,
-      bans: this.bans,
-      authenticator: this.authenticator,
-      bearer: this.bearer,
-      isNear,
-      isUser,
-      isLocal: options.isLocal,
-      ownsDialog: (request) => this.calls.ownsDialog(request) || this.presence.notifier.ownsDialog(request),
-      homeOf: (request) => this.calls.homeOf(request) ?? this.presence.notifier.homeOf(request),
-      isRegistered: (user, flow, nowMs) => this.registrar.lookup(user, nowMs).some((b) => b.flow === flow),
-      trunks: {
-        trunkOf: (request, flow, nowMs) => this.trunks.trunkOf(request, flow, nowMs),
-        mayCall: (trunk, nowMs) => this.trunks.mayCall(trunk, nowMs),
-      },
-      limits: options.admissionLimits,
-      shedding: this.shedding,
-    });
-    this.media = new MediaClient({ crypto, relays: options.relays, nowMs: options.nowMs });
-    this.transactions = new TransactionLayer({
-      crypto,
-      sentBy: (flow) => this.#hostPort(flow),
-      admit: (message, flow, nowMs) => this.admission.admit(message, flow, nowMs),
-      mayAnswer: (flow, nowMs) => this.admission.mayAnswer(flow, nowMs),
-      onRefused: (request, status) => this.#countRefused(request, status),
-    });
-    const secret = options.nonceSecret === undefined ? crypto.randomBytes(16) : utf8(options.nonceSecret);
-    const settings = options.settings ?? (() => DEFAULT_SETTINGS);
-    const lookup = (user: string, nowMs: number, instance?: string) => this.registrar.lookup(user, nowMs, instance);
-    const resolveGruu = (uri: SipUri) => (options.isLocal(uri.host) ? this.registrar.resolveGruu(uri) : undefined);
-    const displayName = (user: string) => account(user)?.displayName ?? user;
-    const contact = (flow: Flow) => this.#contact(flow);
-    const mayPickUp = (user: string, of: string) =>
-      Object.values(groups).some(({ members }) => members.includes(user) && members.includes(of));
-    const shared = { crypto, transactions: this.transactions, domain, isUser, lookup, resolveGruu, settings };
-    this.messages = new MessageLayer({ ...shared, displayName, secret, wallMs: wallMs ?? (() => 0) });
-    this.presence = new PresenceLayer({
-      ...shared,
-      secret,
-      contact,
-      mayPickUp,
-      waiting: (user) => this.messages.waiting(user),
-      otherEvents: [VQ_EVENT],
-    });
-    this.locator = new Locator({ crypto, sends: options.sends });
-    this.trunks = new TrunkLayer({
-      crypto,
-      transactions: this.transactions,
-      locate: (tls) => options.locate ?? this.#locateFor(tls),
-      contact,
-      secret,
-    });
-    this.calls = new CallLayer({
-      ...shared,
-      trunks: this.trunks,
-      route: (facts, nowMs, then) => this.route(facts, nowMs, then),
-      mayPickUp,
-      locate: (uri, nowMs, then) => (options.locate ?? this.locate)(uri, nowMs, then),
-      displayName,
-      isLocal: options.isLocal,
-      contact,
-      relayOffers: (verb) => this.media.offers(verb),
-      mediaPath: options.mediaPath,
-      encryption: options.encryption ?? 'optional',
-      limits: options.callLimits,
-    });
-    this.quality = new QualityReports({
-      crypto,
-      transactions: this.transactions,
-      callOf: (user, callId) => this.calls.callOf(user, callId),
-    });
-    this.trunks.configure(options.trunks ?? {}, options.nowMs);
+    const machines = machinesOf(options);
+    this.transactions = machines.transactions;
+    this.authenticator = machines.authenticator;
+    this.bearer = machines.bearer;
+    this.registrar = machines.registrar;
+    this.registrations = machines.registrations;
+    this.calls = machines.calls;
+    this.media = machines.media;
+    this.trunks = machines.trunks;
+    this.messages = machines.messages;
+    this.presence = machines.presence;
+    this.quality = machines.quality;
+    this.admission = machines.admission;
+    this.bans = machines.bans;
+    this.shedding = machines.shedding;
+    this.locator = machines.locator;
+    this.directory = machines.directory;
+    this.route = machines.route;
+    this.#asked = machines.asked;
+    this.#crypto = options.crypto;
   }
 
   /** Ways to a SIP URI (RFC 3263). */
   get locate(): Locate {
     return this.locator.locate;
-  }
-
-  /** The same with a peer's own certificates. */
-  #locateFor(tls: TrunkConfig['tls']): Locate {
-    if (!tls) return this.locate;
-    const { ca, cert, key, verify } = tls;
-    return this.locator.for({ tls: { caPath: ca, certPath: cert, keyPath: key, verify } });
   }
 
   /** Refuse new calls from now on (503); running calls go on. */
@@ -252,6 +154,12 @@ export class SipCore {
     this.#settle(nowMs);
   }
 
+  /** What came of a `relay-stream`, or over it. */
+  handleRelayStream(relay: number, input: StreamInput, nowMs: number): void {
+    this.media.handleStream(relay, input, nowMs);
+    this.#settle(nowMs);
+  }
+
   /** What came of a `question`. */
   handleAnswer(id: number, reply: DnsReply, nowMs: number): void {
     this.locator.handleAnswer(id, reply, nowMs);
@@ -262,16 +170,6 @@ export class SipCore {
   handleOpened(id: number, opened: Opened, nowMs: number): void {
     this.locator.handleOpened(id, opened, nowMs);
     this.#settle(nowMs);
-  }
-
-  /**
-   * What becomes of a call; `then` runs at once with the built-in routing, and otherwise when `handleRouted` brings the
-   * answer.
-   */
-  route(facts: CallFacts, nowMs: number, then: (routed: Routed, nowMs: number) => void): void {
-    const dialled = asDialled(facts, this.directory);
-    if (this.#options.routing === 'asked') this.#asked.ask(dialled, then);
-    else then(builtIn(dialled, this.directory, 'as called'), nowMs);
   }
 
   /** The answer to a `route` command. */
@@ -364,7 +262,9 @@ export class SipCore {
       for (let c = this.media.poll(); c; c = this.media.poll()) {
         busy = true;
         if (c.kind === 'send') this.#commands.push({ kind: 'relay', relay: c.relay, bytes: c.bytes });
+        else if (c.kind === 'stream') this.#commands.push({ ...c, kind: 'relay-stream' });
         else if (c.kind === 'lost') this.calls.handleRelayLost(c.callIds, nowMs);
+        else if (c.kind === 'key-frame') this.calls.handleKeyFrameWish(c, nowMs);
         else this.calls.handleMedia(c.id, c.result, nowMs);
       }
       for (let c = this.locator.poll(); c; c = this.locator.poll()) this.#commands.push(c);
@@ -407,7 +307,7 @@ export class SipCore {
     if (message.method === 'REGISTER' && account !== undefined) {
       const response = this.registrar.handleRegister(message, flow, account, nowMs);
       this.registrations.answered(response.status);
-      this.transactions.respond(id, withTag(response, hex(this.#options.crypto.randomBytes(8))), nowMs);
+      this.transactions.respond(id, withTag(response, hex(this.#crypto.randomBytes(8))), nowMs);
     } else if (message.to.tag !== undefined && this.presence.notifier.ownsDialog(message)) {
       this.presence.handleSubscribe(command, nowMs);
     } else if (message.to.tag !== undefined || message.method === 'INVITE') {
@@ -427,27 +327,6 @@ export class SipCore {
       const by = { toTag: admission.tag(message), registrar, directory, allowEvents };
       this.transactions.respond(id, answerOptions(command, by, nowMs), nowMs);
     }
-  }
-
-  /**
-   * For the ratios of RFC 6076. Of calls only those that we had to turn away count: whoever is no user, or asks for what is
-   * not there, has not asked for a session that this server could have set up.
-   */
-  #countRefused({ method, to }: SipMessage, status: number): void {
-    if (method === 'REGISTER') this.registrations.answered(status);
-    else if (method === 'INVITE' && to.tag === undefined && status >= 500)
-      this.calls.counters.caller.refused(status, 0);
-  }
-
-  #contact(flow: Flow): string {
-    return flow.transport.startsWith('ws')
-      ? `sip:${this.#options.domain};transport=ws`
-      : `sip:${this.#hostPort(flow)}${flow.transport === 'udp' ? '' : `;transport=${flow.transport}`}`;
-  }
-
-  #hostPort(flow: Flow): string {
-    const { address, port } = this.#options.addressOf?.(flow) ?? flow.local;
-    return `${address.includes(':') ? `[${address}]` : address}:${port}`;
   }
 }
 

@@ -15,7 +15,7 @@ import type { Logger } from 'pino';
 import { Accounts, Sessions } from '../auth/index.ts';
 import { type SignalingConfig, signalingConfigProblems } from '../config.ts';
 import { EventLog, type HttpServer, openHttpServer } from '../http/index.ts';
-import { openRelaySockets, parseRelay } from '../media/index.ts';
+import { openRelaySockets, parseRelay, relayStreams } from '../media/index.ts';
 import { Journal, openStore } from '../store/index.ts';
 import { type Listener, limitsFor, listenTcp, listenTls, listenUdp, TransportHub } from '../transport/index.ts';
 import { BanLog } from './ban-log.ts';
@@ -158,6 +158,10 @@ export async function startSignaling(
     onDatagram: (bytes, relay) => handle(() => core.handleRelayDatagram(bytes, relay, monotonicMs())),
     onRefused: (relay) => handle(() => core.handleRelayRefused(relay, monotonicMs())),
   });
+  const streams = relayStreams(relays, {
+    onInput: (relay, input) => handle(() => core.handleRelayStream(relay, input, monotonicMs())),
+    onTrouble: (words) => log.warn(words),
+  });
   const tlsLog = new TlsLog(log);
   const listeners: NamedListener[] = [];
   const outside = new Outside({
@@ -190,7 +194,7 @@ export async function startSignaling(
         ?.listener.flowTo?.(remote),
   });
   const own = { core, hub, outside, routing, memory, journal, events, banLog, log, handle };
-  const carryOut = carrierOf({ ...own, relays: sockets });
+  const carryOut = carrierOf({ ...own, relays: sockets, streams });
   const lag = new Histogram(LAGS_S);
   const figures = () => numbers({ core, hub, accounts, http, journal, lag, internalErrors });
   const http: HttpServer = await openHttpServer({
@@ -297,6 +301,7 @@ export async function startSignaling(
       stopWatching();
       outside.close();
       hub.close();
+      streams.close();
       certificate?.close();
       await routing.router?.close();
       await Promise.all([http.close(), sockets.close(), ...listeners.map(({ listener }) => listener.close())]);
