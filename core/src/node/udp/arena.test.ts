@@ -23,8 +23,8 @@ test('a million packets are staged without a collection of garbage', () => {
   assert.equal(status, 0, stderr);
   const [, measured = ''] = stdout.split('measured from here\n');
   assert.match(measured, /^1050000$/m);
-  const collections = measured.match(/Scavenge|Mark-Compact/g)?.length ?? 0;
-  // each of them is a megabyte: the time of a turn makes up to five, thirty-two bytes a packet would make thirty more
+  const collections = measured.match(/Scavenge/g)?.length ?? 0;
+  // each of them is a megabyte (a whole collection of what has begun the process may come at any time): the time of a turn makes up to five, thirty-two bytes a packet would make thirty more
   assert.ok(collections <= 6, measured);
 });
 
