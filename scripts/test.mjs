@@ -57,7 +57,8 @@ const stages = {
   },
   unit: () => {
     title('unit tests');
-    return nodeTest(globSync(UNIT, { cwd: root }).sort(), 2);
+    // Three on two cores: some wait for processes and sockets.
+    return nodeTest(globSync(UNIT, { cwd: root }).sort(), 3);
   },
   interop: async () => {
     title('whole system with real peers');
