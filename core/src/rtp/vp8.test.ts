@@ -78,4 +78,11 @@ test('H.264 can be decoded from where its parameter sets begin', () => {
     ['67 42', '78 0004 6742c01f', '65 88', '68 ce', '7c 85', '78 0004 68ce', '78', '78 0004', ''].map(begins),
     [true, true, false, false, false, false, false, false, false],
   );
+  // hardware encoders put a delimiter in front
+  assert.deepEqual(
+    ['78 0002 0910 0004 6742c01f', '78 0002 0910 0002 6588', '78 0002 0910', '78 0000 09', '78 ffff 09', '09 10'].map(
+      begins,
+    ),
+    [true, false, false, false, false, false],
+  );
 });

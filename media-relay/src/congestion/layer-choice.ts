@@ -62,9 +62,11 @@ export class LayerChoice {
   }
 
   #downgrade(to: number, nowMs: number): void {
+    const isOver = !this.#isThere(this.#layers[this.current]!, nowMs);
+    this.current = to;
+    if (isOver) return; // its sender has stopped it: that says nothing of the line
     const wasInVain = nowMs - this.#upgradedAtMs < AFTER_FAILURE_MS;
     this.#noUpgradeBeforeMs = nowMs + (wasInVain ? AFTER_FAILURE_MS : AFTER_DOWNGRADE_MS);
-    this.current = to;
   }
 
   #lowest(nowMs: number): number {

@@ -196,7 +196,7 @@ export class SessionBook {
     if (!call || !leg) return 'Unknown call-id or tag';
     if (call.opaque) return 'this call passes unread';
     const video = leg.sections.find((s) => s.active && s.media === 'video')?.transport;
-    const source = video?.rates?.pictureSource;
+    const source = video?.simulcast ? video.simulcast.source : video?.rates?.pictureSource;
     if (!video?.repair || source === undefined) return 'that peer sends no pictures';
     video.repair.handleKeyFrameWish(source, nowMs);
     return undefined;

@@ -310,6 +310,7 @@ export function unwire(leg: Leg): void {
   for (const transport of leg.transports()) {
     transport.opaquePeer = undefined;
     transport.rates?.connect(undefined);
+    transport.simulcast = undefined;
   }
 }
 

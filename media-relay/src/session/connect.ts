@@ -59,6 +59,7 @@ function leave(call: Call, leg: Leg): void {
     for (const transport of other.transports()) {
       transport.opaquePeer = undefined;
       transport.rates?.connect(undefined);
+      transport.simulcast = undefined; // it counts on whom it spoke to
     }
   }
 }

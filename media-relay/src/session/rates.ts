@@ -18,7 +18,7 @@ import { speaksWebRtc } from './kind.ts';
 import type { Leg, Section } from './leg.ts';
 import { saysFeedback } from './rtcp-fb.ts';
 import { offeredRtx, type RtxMap, type RtxSource, rtxOf, rtxSourceFor, rtxSources } from './rtx.ts';
-import { isLayered } from './simulcast.ts';
+import { isLayered, sendsLayers } from './simulcast.ts';
 
 /** What a section's description says beside what the far peer's says, for the sake of rates. */
 export interface RateLines {
@@ -117,8 +117,8 @@ export function configureRates(host: MediaHost, call: Call, leg: Leg): void {
   const ofPictures = (one: Leg) => one.sections.find((s) => s.active && s.media === 'video' && s.peer !== undefined);
   const [near, other] = [ofPictures(leg), far === leg ? undefined : ofPictures(far)];
   // Of layers the one that fits is chosen here: their sender isn't told what the far side takes.
-  near?.transport?.rates?.connect(isLayered(near) ? undefined : other?.transport?.rates);
-  other?.transport?.rates?.connect(isLayered(other) ? undefined : near?.transport?.rates);
+  near?.transport?.rates?.connect(sendsLayers(near) ? undefined : other?.transport?.rates);
+  other?.transport?.rates?.connect(sendsLayers(other) ? undefined : near?.transport?.rates);
 }
 
 interface Agreed {

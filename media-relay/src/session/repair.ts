@@ -27,8 +27,8 @@ export function configureRepair(host: MediaHost, call: Call, leg: Leg): void {
     const says = (feedback: string) => saysFeedback(own, feedback);
     transport.repair.onKeyFrameWish = () => call.onKeyFrameWish?.(call, leg);
     const isFarLayered = isLayered(far.sections[section.index]);
-    // Numbers of layers aren't those that the peer knows.
-    const endsHere = isFarLayered || speaksWebRtc(far.kind) || !saysFeedback(others, 'nack');
+    // Numbers of layers aren't those of the one stream.
+    const endsHere = isFarLayered || isLayered(section) || speaksWebRtc(far.kind) || !saysFeedback(others, 'nack');
     const random = readU16(host.crypto.randomBytes(2), 0);
     transport.repair.configure(
       {

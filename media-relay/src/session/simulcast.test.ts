@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { RtcpType, readNack, rtcpEnd, rtcpMediaSsrc, rtcpType } from '@offhook/core';
+import { rtp } from '../test-kit.ts';
 import { Bench, OWN_FINGERPRINT, PLAIN, WEBRTC } from './test-bench.ts';
 
 const TRANSPORT_CC = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
@@ -164,6 +166,114 @@ test('where the far side likes another codec best one stream is asked for, and c
   assert.deepEqual(ofLayers(bench.answer('a', 'b', browser([], 'active', both, '98 96 97'))), []);
   assert.ok(bench.book.find('call')!.legs[0]!.bundle!.simulcast);
   bench.end();
+});
+
+test('one stream that is asked for instead of layers is limited by what the far side takes', () => {
+  const bench = new Bench({ startsDtls: true });
+  const both = [...CODECS, 'a=rtpmap:98 VP9/90000'];
+  const answers = { layers: browser(EXTENSIONS.slice(0, 2), 'active', both, '96 97 98') };
+  const one = browser(EXTENSIONS.slice(0, 2), 'active', both, '98 96 97');
+  bench.offer('a', browser([...EXTENSIONS, ...LAYERS], 'actpass', both, '96 97 98'), WEBRTC);
+  bench.answer('a', 'b', answers.layers);
+  const [alice, bob] = bench.book.find('call')!.legs.map((leg) => leg.bundle!.rates!);
+  assert.deepEqual([alice!.far, bob!.far], [undefined, alice]);
+  bench.offer('a', browser([...EXTENSIONS, ...LAYERS], 'actpass', both, '96 97 98'), {});
+  bench.answer('a', 'b', one);
+  assert.deepEqual([alice!.far, bob!.far], [bob, alice]);
+  bench.end();
+});
+
+test('where no description names it the one stream has one name all the same', () => {
+  const bench = new Bench({ startsDtls: true });
+  const nameless = OFFER.replace('a=ssrc:5 cname:me\r\n', '');
+  const first = bench.offer('a', nameless, WEBRTC);
+  assert.match(sources(first)[1]!, /^a=ssrc:\d+ cname:\S{16}$/);
+  bench.answer('a', 'b', ANSWER);
+  assert.equal(bench.offer('a', nameless, {}), first);
+  bench.end();
+});
+
+/** A packet of a layer, which says so. */
+function layered(rid: string, ssrc: number, sequence: number, isKey = false): Uint8Array {
+  const plain = rtp({ ssrc, sequence, payloadType: 96, length: 100 });
+  const extension = [0xbe, 0xde, 0, 1, 10 << 4, rid.charCodeAt(0), 0, 0];
+  const bytes = new Uint8Array([...plain.subarray(0, 12), ...extension, 0x10, isKey ? 0 : 1, ...plain.subarray(14)]);
+  bytes[0]! |= 0x10;
+  return bytes;
+}
+
+/** Alice's legs after her layers were heard, the lowest first. */
+function heard(bench: Bench) {
+  const { bundle } = bench.book.find('call')!.legs[0]!;
+  const { rates, simulcast, repair } = bundle!;
+  const receive = (...of: Parameters<typeof layered>) => {
+    const bytes = layered(...of);
+    rates!.received(bytes, 0, bytes.length, bench.nowMs);
+    return simulcast!.received(bytes, 0, bytes.length, bench.nowMs) > 0;
+  };
+  assert.ok(receive('l', 0xa1, 1, true));
+  assert.ok(!receive('h', 0xa3, 1, true));
+  /** RTCP to Alice: kind, source, and numbers of a NACK. */
+  const asked = () => {
+    const bytes = new Uint8Array(500);
+    const length = repair!.write(bytes, 1, { nowMs: bench.nowMs, rttMs: 20 });
+    const found: number[][] = [];
+    for (let at = 0; at < length; at = rtcpEnd(bytes, at)) {
+      if (rtcpType(bytes, at) !== RtcpType.receiverReport)
+        found.push([rtcpType(bytes, at), rtcpMediaSsrc(bytes, at), ...readNack(bytes, at)]);
+    }
+    return found;
+  };
+  return { bundle: bundle!, receive, asked };
+}
+
+test('sources of layers belong to their section after offers too: their reports go to the right port', () => {
+  const bench = new Bench({ startsDtls: true });
+  bench.offer('a', OFFER, WEBRTC);
+  bench.answer('a', 'b', ANSWER);
+  const { bundle } = heard(bench);
+  const mediaOf = (ssrc: number) => (bundle.sectionOfRtcp(ssrc, 0) as { media?: string }).media;
+  assert.deepEqual([mediaOf(0xa1), mediaOf(0xa3)], ['video', 'video']);
+  bench.offer('b', browser(EXTENSIONS.slice(0, 2)), {});
+  bench.answer('b', 'a', browser([...EXTENSIONS, ...LAYERS], 'passive'));
+  assert.deepEqual([mediaOf(0xa1), mediaOf(0xa3)], ['video', 'video']);
+  bench.end();
+});
+
+test('who asks for a key frame through signalling gets one of the layer that is forwarded', () => {
+  const bench = new Bench({ startsDtls: true });
+  bench.offer('a', OFFER, WEBRTC);
+  bench.answer('a', 'b', ANSWER);
+  const { asked } = heard(bench);
+  assert.equal(bench.book.requestKeyFrame('call', 'a', bench.nowMs), undefined);
+  assert.deepEqual(asked(), [[RtcpType.payloadFeedback, 0xa1]]);
+  bench.end();
+});
+
+test('what is lost of layers is asked for where the far side is a phone that names NACK too', () => {
+  const bench = new Bench({ startsDtls: true });
+  bench.offer('a', OFFER, { ...PLAIN, protocol: 'RTP/AVPF' });
+  const phone = ['v=0', 'o=- 1 1 IN IP4 192.0.2.9', 's=-', 'c=IN IP4 192.0.2.9', 't=0 0', 'm=audio 4000 RTP/AVPF 111']
+    .concat('a=rtpmap:111 opus/48000/2', 'm=video 4002 RTP/AVPF 96', 'a=rtpmap:96 VP8/90000', 'a=rtcp-fb:96 nack', '')
+    .join('\r\n');
+  bench.answer('a', 'b', phone);
+  const { receive, asked } = heard(bench);
+  receive('l', 0xa1, 4);
+  bench.nowMs += 30;
+  assert.deepEqual(asked(), [[RtcpType.transportFeedback, 0xa1, 2, 3]]);
+  bench.end();
+});
+
+test('who is left behind by a transfer counts no more on whom its layers went to', () => {
+  const bench = new Bench({ startsDtls: true });
+  bench.offer('a', OFFER, WEBRTC);
+  bench.answer('a', 'b', ANSWER);
+  bench.offer('c', OFFER, { ...WEBRTC, callId: 'two' });
+  const { bundle } = bench.book.find('call')!.legs[0]!;
+  assert.ok(bundle!.simulcast);
+  assert.equal(bench.book.connect({ callId: 'two', fromCallId: 'call', tag: 'b' }, bench.nowMs), undefined);
+  assert.equal(bundle!.simulcast, undefined);
+  bench.end('call', 'two');
 });
 
 test('a plain phone gets one stream of layers too', () => {

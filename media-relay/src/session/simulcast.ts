@@ -23,6 +23,8 @@ export interface SectionSimulcast {
   readonly stream: Simulcast;
   /** Of the one stream's retransmissions. */
   readonly rtxSsrc: number;
+  /** Of both, where the peer's description names none. */
+  readonly cname: string;
   /** As the peer's last description has them; none = it sends what its description says. */
   rids: readonly Rid[];
   /** Those that our description has taken up; none = the peer is to send one stream. Undefined before there is one. */
@@ -53,9 +55,9 @@ export function asOneStream(
   if (section.simulcast) section.simulcast.rids = rids;
   if (rids.length === 0) return sd;
   section.simulcast ??= open(crypto, rids);
-  const { stream, rtxSsrc } = section.simulcast;
+  const { stream, rtxSsrc, cname: own } = section.simulcast;
   const { ssrc } = stream.forwarded;
-  const cname = cnameOf(sd) ?? base64(crypto.randomBytes(12)); // RFC 7022 4.2
+  const cname = cnameOf(sd) ?? own;
   const sources: SdpAttribute[] = [{ name: 'ssrc', value: `${ssrc} cname:${cname}` }];
   if (rtxOf(media).length > 0) {
     sources.unshift({ name: 'ssrc-group', value: `FID ${ssrc} ${rtxSsrc}` });
@@ -125,6 +127,11 @@ export function isLayered(section: Section | undefined): boolean {
   return section?.simulcast !== undefined && section.simulcast.rids.length > 0;
 }
 
+/** Whether there is something to choose from, so that the section's peer isn't told what the far side takes. */
+export function sendsLayers(section: Section | undefined): boolean {
+  return isLayered(section) && section!.simulcast!.agreed?.length !== 0;
+}
+
 /** Layers need what says so in each packet, and a sender whose uplink needs no word of ours. */
 function canTellApart(leg: Leg, media: MediaDescription): boolean {
   const ids = identifiers([media]);
@@ -167,7 +174,8 @@ function open(crypto: Crypto, rids: readonly Rid[]): SectionSimulcast {
   const random = crypto.randomBytes(8);
   const ssrc = (readU32(random, 0) | 1) >>> 0;
   const other = (readU32(random, 4) & ~1) >>> 0; // never the same
-  return { stream: new Simulcast(ssrc), rtxSsrc: other, rids, agreed: undefined };
+  const cname = base64(crypto.randomBytes(12)); // RFC 7022 4.2
+  return { stream: new Simulcast(ssrc), rtxSsrc: other, cname, rids, agreed: undefined };
 }
 
 /** One end has one name (RFC 3550 6.5.1), whichever of its sources says it. */

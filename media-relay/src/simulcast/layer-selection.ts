@@ -24,6 +24,7 @@ export class LayerSelection {
   setLayers(layers: readonly SimulcastLayer[]): void {
     this.#order = [...layers];
     if (this.layer && !layers.includes(this.layer)) this.layer = undefined;
+    this.#isMeasured = false;
     this.#anew();
   }
 
@@ -59,6 +60,11 @@ export class LayerSelection {
     if (!layer.isThere) return;
     const top = layer.topTemporal;
     const last = this.#topOf(place);
+    if (layer === this.layer) {
+      // A temporal layer came or is over: what goes on is another choice now.
+      const less = this.temporal === ALL ? 0 : Math.max(0, top - this.temporal);
+      this.#choice.current = last - Math.min(less, stepsAt(place) - 1);
+    }
     for (let less = 0; less < stepsAt(place) && less <= top; less++) {
       this.#choice.handleRate(last - less, layer.rateUpTo(top - less), nowMs);
     }
@@ -90,7 +96,7 @@ export class LayerSelection {
     const layer = this.#order[place]!;
     const less = this.#topOf(place) - chosen;
     this.layer = layer;
-    this.temporal = less === 0 ? ALL : layer.topTemporal - less;
+    this.temporal = less === 0 ? ALL : Math.max(0, layer.topTemporal - less);
   }
 
   #topOf(place: number): number {

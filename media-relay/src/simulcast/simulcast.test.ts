@@ -223,6 +223,44 @@ test('a layer that its sender stops is left within two seconds, and nothing goes
   assert.equal(scene.layer, 'l', 'a picture needs no patience where there is none');
 });
 
+test('a layer that its sender had stopped is gone up to as soon as it has been active: that says nothing of the line', () => {
+  const scene = new Scene().run(2);
+  scene.bps = 2_000_000;
+  scene.run(3);
+  assert.equal(scene.layer, 'h');
+  scene.sends[2] = false;
+  scene.run(3);
+  assert.equal(scene.layer, 'm');
+  scene.sends[2] = true;
+  scene.run(3);
+  assert.equal(scene.layer, 'h');
+});
+
+test('layers that stay through another agreement go on without a gap, and their sources are told again', () => {
+  const scene = new Scene().run(2);
+  scene.bps = 2_000_000;
+  scene.run(3);
+  const told: number[] = [];
+  scene.simulcast.configure(settings(['m', 'h'], (ssrc) => told.push(ssrc)));
+  assert.deepEqual(told, SOURCES.slice(1));
+  const { length } = scene.got;
+  scene.run(1);
+  assert.deepEqual([scene.layer, scene.got.length - length], ['h', 1000 / FRAME_MS]);
+  scene.simulcast.configure(settings([]));
+  scene.sends = [false, false, true];
+  scene.run(1);
+  assert.ok(scene.got.length - length >= (2000 - 200) / FRAME_MS, 'one stream waits for its key frame alone');
+});
+
+test('one stream is sent what it is told by others, and goes on whatever the line takes', () => {
+  const scene = new Scene([]);
+  scene.sends = [false, true, false];
+  scene.run(2);
+  scene.bps = 20_000;
+  scene.run(3);
+  assert.deepEqual([scene.got.length, scene.toldBps], [5000 / FRAME_MS, 0]);
+});
+
 test('rids come in any order: their rates say which is the least', () => {
   const scene = new Scene(['h', 'l', 'm']).run(4);
   scene.bps = 500_000;

@@ -41,7 +41,7 @@ export interface SimulcastSettings {
   readonly kinds: Uint8Array;
   /** The original's payload type by that of its RTX, 0 = none. */
   readonly originals: Uint8Array;
-  /** A source of the section was learnt. */
+  /** A source of the section was learnt, or is known from before. */
   readonly onSource: (ssrc: number) => void;
 }
 
@@ -97,10 +97,16 @@ export class Simulcast {
       this.#layers = wanted.map((rid) => this.#layers[known?.indexOf(rid) ?? -1] ?? new SimulcastLayer());
       this.#selection.setLayers(this.#layers);
       if (this.#current && !this.#layers.includes(this.#current)) this.#current = undefined;
+      this.#beganAtMs = -1;
     }
     const pictures = kinds.map((kind) => (kind === PictureKind.none || kind === PictureKind.rtx ? 0 : 1));
     for (const layer of this.#layers) layer.rtx.configure({ originals, pictures, sources: NO_SOURCES });
     this.#sources.configure(this.#layers, settings);
+    // Who tells sections apart begins anew with each description.
+    for (const { source, rtxSource } of this.#layers) {
+      if (source !== 0) settings.onSource(source >>> 0);
+      if (rtxSource !== 0) settings.onSource(rtxSource >>> 0);
+    }
   }
 
   /** Whose pictures go where has changed. */
@@ -197,6 +203,13 @@ export class Simulcast {
     this.#chooseAtMs = nowMs + CHOOSE_MS;
     const selection = this.#selection;
     const before = selection.layer;
+    if (this.#settings!.rids.length === 0) {
+      if (!before) {
+        selection.begin(layer);
+        this.#askAtMs = nowMs;
+      }
+      return;
+    }
     if (this.#beganAtMs < 0) {
       this.#beganAtMs = nowMs;
       if (!before) selection.begin(layer);
