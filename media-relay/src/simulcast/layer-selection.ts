@@ -90,7 +90,8 @@ export class LayerSelection {
     const layer = this.#order[place]!;
     const less = this.#topOf(place) - chosen;
     this.layer = layer;
-    this.temporal = less === 0 ? ALL : layer.topTemporal - less;
+    // The sender may have given up some since: the lowest always goes.
+    this.temporal = less === 0 ? ALL : Math.max(0, layer.topTemporal - less);
   }
 
   #topOf(place: number): number {

@@ -12,7 +12,7 @@ import {
 } from '@offhook/core';
 import type { VideoRepair } from '../recovery/index.ts';
 import { ForwardedStream } from './forwarded-stream.ts';
-import { SimulcastLayer, ticksOf } from './layer.ts';
+import { NO_SOURCE, SimulcastLayer, ticksOf } from './layer.ts';
 import { LayerSelection } from './layer-selection.ts';
 import { type LayerExtensions, LayerSources, Origin } from './layer-sources.ts';
 
@@ -115,7 +115,7 @@ export class Simulcast {
   /** The source of the layer that is forwarded, or is about to be; undefined before there is one. */
   get source(): number | undefined {
     const layer = this.#current ?? this.#selection.layer;
-    return layer === undefined || layer.source === 0 ? undefined : layer.source >>> 0;
+    return layer === undefined || layer.source === NO_SOURCE ? undefined : layer.source >>> 0;
   }
 
   /** The sender's source behind the one that the receiver knows. */
@@ -216,8 +216,8 @@ export class Simulcast {
 
   /** Asks for a key frame of the layer that is to go on. */
   #ask(nowMs: number): void {
-    const source = this.#selection.layer?.source ?? 0;
-    if (source === 0) return;
+    const source = this.#selection.layer?.source ?? NO_SOURCE;
+    if (source === NO_SOURCE) return;
     this.#askAtMs = nowMs + ASK_MS;
     this.#ends.repair?.handleKeyFrameWish(source >>> 0, nowMs);
   }
