@@ -16,9 +16,9 @@ export class ReportRates {
     this.#reports = reports;
   }
 
-  /** Bits a second; undefined before the peer has said anything. */
+  /** Bits a second, which go on to another peer in its own form; undefined before this one has said anything. */
   get bps(): number | undefined {
-    return this.#control?.targetBps ?? (Number.isFinite(this.#capBps) ? this.#capBps : undefined);
+    return this.#control?.targetBps ?? (Number.isFinite(this.#capBps) ? Math.min(MAX_BPS, this.#capBps) : undefined);
   }
 
   handleCap(bps: number): void {

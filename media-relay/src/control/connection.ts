@@ -48,6 +48,7 @@ export class NgConnection implements NgLink {
   #isTaking = true;
   #lastMs: number;
   #partialSinceMs: number | undefined;
+  #hasAsked = false;
   /** Called when requests may come again. */
   onReady: (() => void) | undefined;
 
@@ -64,6 +65,11 @@ export class NgConnection implements NgLink {
     return !this.#isTaking || this.#outstanding >= MAX_OUTSTANDING || this.#wire.unwritten > HIGH_WATER;
   }
 
+  /** Whether a whole request has come: before that it may be anybody, and has to make room for others. */
+  get hasAsked(): boolean {
+    return this.#hasAsked;
+  }
+
   /** One whole message; a malformed one is answered and ends the connection. */
   handle(bytes: Uint8Array): void {
     if (!this.#isOpen || !this.#isTaking) return;
@@ -73,6 +79,7 @@ export class NgConnection implements NgLink {
       this.#outstanding--;
       this.#press();
     });
+    this.#hasAsked ||= outcome !== 'malformed';
     if (outcome === 'accepted') this.#outstanding++;
     else if (outcome === 'malformed') this.refuse(bytes);
     this.#press();

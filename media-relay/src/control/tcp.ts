@@ -66,12 +66,24 @@ export class NgTcpServer {
     const { counters, obeys } = this.#context;
     socket.on('error', () => {}); // `close` follows
     if (!obeys(socket.remoteAddress ?? '')) counters.refusedClients++;
-    else if (this.#open.size >= MAX_CONNECTIONS) counters.overload++;
+    else if (this.#open.size >= MAX_CONNECTIONS && !this.#makeRoom()) counters.overload++;
     else {
       this.#serve(socket);
       return;
     }
     socket.destroy();
+  }
+
+  /** Whoever only connects, as a port scan or a web page can, keeps nobody out: the oldest such goes. */
+  #makeRoom(): boolean {
+    for (const [socket, { hasAsked }] of this.#open) {
+      if (hasAsked) continue;
+      this.#context.counters.idleConnections++;
+      this.#open.delete(socket);
+      socket.destroy();
+      return true;
+    }
+    return false;
   }
 
   #serve(socket: Socket): void {

@@ -159,6 +159,16 @@ test('UDP: what is no message is answered in at most 103 bytes where it has a co
   await peer.close();
 });
 
+test('TCP: those who connect and ask nothing keep nobody out', async () => {
+  const silent = [];
+  for (let i = 0; i < MAX_CONNECTIONS; i++) silent.push(await tcpClient(relay.ports.ngTcp!));
+  silent[1]!.raw('c1 d7:command'); // nor does the beginning of a request
+  const clients = [await tcpClient(relay.ports.ngTcp!), await tcpClient(relay.ports.ngTcp!)];
+  for (const client of clients) assert.equal((await client.ask({ command: 'ping' })).result, 'pong');
+  await Promise.all([silent[0]!.closed, silent[1]!.closed]);
+  await Promise.all([...clients, ...silent.slice(2)].map((client) => client.close()));
+});
+
 test('a web page commands nobody over TCP: a request of HTTP is no message, and ends the connection before its body', async () => {
   const body = encodeNg('c1', { command: 'ping' }, 'bencode');
   for (const first of ['POST / HTTP/1.1', 'OPTIONS * HTTP/1.1', 'PRI * HTTP/2.0']) {

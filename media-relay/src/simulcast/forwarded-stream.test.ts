@@ -243,6 +243,22 @@ test('packets that come late keep their place, those of a frame that is left out
   assert.equal(follow(stream, late!), undefined, 'from before the key frame');
 });
 
+test('another layer begins behind what came late, though the frame after that is left out', () => {
+  const stream = new ForwardedStream(ONE);
+  const source = new Source(1, EDGE);
+  const [key] = source.frame({ isKey: true });
+  begin(stream, key!);
+  follow(stream, key!);
+  stream.wantTemporal(0);
+  const [a] = source.frame();
+  const [b] = source.frame({ temporal: 1 });
+  assert.equal(follow(stream, b!), undefined);
+  const late = follow(stream, a!)!;
+  const [other] = new Source(2, EDGE).frame({ isKey: true });
+  begin(stream, other!);
+  assert.equal(sequenceDistance(follow(stream, other!)!.sequence, late.sequence), 1);
+});
+
 test('whatever is lost and overtaken, no number goes out twice', () => {
   const random = seededRandom(3);
   for (let round = 0; round < 50; round++) {

@@ -113,8 +113,11 @@ export class ForwardedStream {
       if (!this.#advance(sequence, ahead, rtpTimestamp(bytes, offset) | 0, vp8)) return false;
       this.#sentAtMs = nowMs;
     } else if (this.#came[place] !== sequence || this.#goes[place] === NONE) return false;
-    setRtpSequence(bytes, offset, this.#goes[place]!);
+    const goes = this.#goes[place]!;
     this.#goes[place] = NONE;
+    setRtpSequence(bytes, offset, goes);
+    // A late one can be the newest that went: the frame behind it was left out.
+    if (sequenceDistance(goes, this.#sequence) > 0) this.#sequence = goes;
     setRtpSsrc(bytes, offset, this.ssrc);
     const timestamp = (rtpTimestamp(bytes, offset) + this.#timestampShift) | 0;
     setRtpTimestamp(bytes, offset, timestamp);
@@ -148,7 +151,6 @@ export class ForwardedStream {
       this.#leaveOut(place);
       return false;
     }
-    this.#sequence = this.#goes[place]!;
     return true;
   }
 

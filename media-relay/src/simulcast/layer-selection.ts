@@ -1,4 +1,4 @@
-import { LayerChoice } from '../congestion/layer-choice.ts';
+import { LayerChoice } from '../congestion/index.ts';
 import { type SimulcastLayer, TEMPORAL_LAYERS } from './layer.ts';
 
 const MEASURE_MS = 500;
@@ -96,6 +96,7 @@ export class LayerSelection {
     const layer = this.#order[place]!;
     const less = this.#topOf(place) - chosen;
     this.layer = layer;
+    // The sender may have given up some since: the lowest always goes.
     this.temporal = less === 0 ? ALL : Math.max(0, layer.topTemporal - less);
   }
 

@@ -3,6 +3,8 @@ import { RtxReceiver } from '../recovery/index.ts';
 
 /** Temporal layers of VP8 (RFC 7741 4.2: TID has two bits). */
 export const TEMPORAL_LAYERS = 4;
+/** No source is: sources are 32 bits, and 0 is one of them. */
+export const NO_SOURCE = 2 ** 32;
 /** Weight of the last window in a rate: a key frame alone moves no choice. */
 const WEIGHT = 0.3;
 /** Less than a packet each other second is a temporal layer that is over. */
@@ -16,9 +18,9 @@ const NOTHING = { originals: new Uint8Array(128), pictures: new Uint8Array(128),
 export class SimulcastLayer {
   /** Undoes its retransmissions. */
   readonly rtx = new RtxReceiver(NOTHING);
-  /** Its sources, signed 32 bits; 0 = not known yet. */
-  source = 0;
-  rtxSource = 0;
+  /** Its sources, signed 32 bits; `NO_SOURCE` = not known yet. */
+  source = NO_SOURCE;
+  rtxSource = NO_SOURCE;
   /** Something came in the last window. */
   isThere = false;
   readonly #bytes = new Float64Array(TEMPORAL_LAYERS);

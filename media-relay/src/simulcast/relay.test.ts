@@ -17,7 +17,7 @@ import {
   rtpSsrc,
 } from '@offhook/core';
 import { type DtlsCertificate, makeCertificate } from '../dtls/index.ts';
-import { NgClient, rtp, WebRtcPeer } from '../test-kit.ts';
+import { NgClient, Peer, rtp, WebRtcPeer } from '../test-kit.ts';
 import { type MediaPart, startMediaRelay } from '../worker.ts';
 
 const TRANSPORT_CC = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
@@ -84,12 +84,16 @@ after(async () => {
   certificate.close();
 });
 
-function send(rid: 'l' | 'h', sequence: number, isKey = false): void {
-  const plain = rtp({ ssrc: SOURCES[rid]!, sequence, payloadType: 96, fill: sequence & 255, length: 300 });
+function picture(rid: 'l' | 'h', sequence: number, isKey: boolean, ssrc = SOURCES[rid]!): Uint8Array {
+  const plain = rtp({ ssrc, sequence, payloadType: 96, fill: sequence & 255, length: 300 });
   const extension = [0xbe, 0xde, 0, 1, ID << 4, rid.charCodeAt(0), 0, 0];
   const bytes = new Uint8Array([...plain.subarray(0, 12), ...extension, 0x10, isKey ? 0 : 1, ...plain.subarray(14)]);
   bytes[0]! |= 0x10;
-  alice.sendRtp(bytes);
+  return bytes;
+}
+
+function send(rid: 'l' | 'h', sequence: number, isKey = false): void {
+  alice.sendRtp(picture(rid, sequence, isKey));
 }
 
 interface Got {
@@ -207,4 +211,23 @@ test("the layer's sender report becomes the stream's, and the other layer's goes
   });
   assert.deepEqual([found.ssrc, found.rtpTimestamp, found.packets], [one, 1234, 7]);
   assert.ok(!seen.includes(RtcpType.sdes), "the other layer's came first, and was not passed");
+});
+
+test('who has not the keys moves no layer', async () => {
+  const protect = (bytes: Uint8Array) => {
+    const room = new Uint8Array(bytes.length + 32);
+    room.set(bytes);
+    return room.slice(0, alice.tx!.protect(room, 0, bytes.length));
+  };
+  const [bad, good] = [protect(picture('l', 1, true, 0x99)), protect(picture('l', 6, false))];
+  bad[bad.length - 1]! ^= 1;
+  const before = dropped('srtp');
+  const forged = [picture('l', 2, true, 0x99), picture('h', 3, true, 0x99), bad];
+  for (const bytes of forged) alice.peer.send(bytes, alice.remote.at);
+  const stranger = await Peer.open();
+  for (const bytes of [...forged, good]) stranger.send(bytes, alice.remote.at);
+  send('l', 7);
+  assert.equal((await next())!.sequence, 7, 'nor does a packet that somebody else passes on');
+  assert.ok(dropped('srtp') >= before + forged.length);
+  await stranger.close();
 });

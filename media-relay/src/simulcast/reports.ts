@@ -1,7 +1,6 @@
 import {
   RtcpType,
   readBye,
-  readU16,
   readU32,
   rewriteRtcpSsrc,
   rtcpContentEnd,
@@ -71,11 +70,13 @@ function tellOf({ forwarded }: Simulcast, bytes: Uint8Array, at: number): void {
   writeU32(bytes, at + 24, forwarded.octets >>> 0);
 }
 
-/** A sender report without its sender's part: its length now. */
+/** A sender report without its sender's part, padding and extensions: its length now. */
 function asReceiverReport(bytes: Uint8Array, at: number): number {
-  const length = (readU16(bytes, at + 2) + 1) * 4 - SENDER_INFO_BYTES;
   const blocks = at + 8 + SENDER_INFO_BYTES;
-  bytes.copyWithin(at + 8, blocks, blocks + Math.min(rtcpCount(bytes, at) * BLOCK_BYTES, length - 8));
+  const count = Math.min(rtcpCount(bytes, at), Math.floor((rtcpContentEnd(bytes, at) - blocks) / BLOCK_BYTES));
+  const length = 8 + count * BLOCK_BYTES;
+  bytes.copyWithin(at + 8, blocks, blocks + length - 8);
+  bytes[at] = 0x80 | count;
   bytes[at + 1] = RtcpType.receiverReport;
   writeU16(bytes, at + 2, length / 4 - 1);
   return length;

@@ -76,8 +76,9 @@ class Scene {
   readonly lateMs = [0, 0, 0];
   /** The sender makes no key frames. */
   isDeaf = false;
-  /** Layers that are sent. */
+  /** Layers that are sent, and of how many temporal layers each. */
   sends = [true, true, true];
+  temporals = 1;
   /** What was asked of whom, and what the receiver got: time, layer by its length, sequence number, timestamp. */
   readonly asked: [number, number][] = [];
   readonly got: { atMs: number; layer: number; sequence: number; timestamp: number }[] = [];
@@ -127,7 +128,17 @@ class Scene {
       this.#sequence[layer]!,
       this.timestampOf(layer, this.nowMs - this.lateMs[layer]!),
     ];
-    const bytes = packet({ ssrc, sequence, timestamp, rid: RIDS[layer]!, mid: '1', isKey, length: BYTES[layer]! });
+    const temporal = isKey ? 0 : sequence % this.temporals;
+    const bytes = packet({
+      ssrc,
+      sequence,
+      timestamp,
+      rid: RIDS[layer]!,
+      mid: '1',
+      isKey,
+      temporal,
+      length: BYTES[layer]!,
+    });
     const length = this.simulcast.received(bytes, 0, bytes.length, this.nowMs);
     if (length === 0) return;
     assert.deepEqual([length, rtpSsrc(bytes, 0)], [bytes.length, ONE]);
@@ -261,6 +272,23 @@ test('one stream is sent what it is told by others, and goes on whatever the lin
   assert.deepEqual([scene.got.length, scene.toldBps], [5000 / FRAME_MS, 0]);
 });
 
+test('a layer whose sender gives up its temporal layers goes on with what is left', () => {
+  const scene = new Scene();
+  scene.temporals = 3;
+  scene.bps = 100_000;
+  scene.run(3);
+  scene.bps = 30_000;
+  scene.run(1);
+  assert.equal(scene.layer, 'l');
+  scene.bps = 100_000;
+  scene.temporals = 1;
+  for (let second = 0; second < 10; second++) {
+    const before = scene.got.length;
+    scene.run(1);
+    assert.ok(scene.got.length > before, `nothing in second ${second}`);
+  }
+});
+
 test('rids come in any order: their rates say which is the least', () => {
   const scene = new Scene(['h', 'l', 'm']).run(4);
   scene.bps = 500_000;
@@ -348,6 +376,15 @@ test('what of RTCP is about other layers alone goes nowhere; report blocks and f
   assert.deepEqual([rtcpType(bytes, 0), rtcpCount(bytes, 0), rtcpSsrc(bytes, 0)], [RtcpType.receiverReport, 1, ONE]);
   assert.deepEqual([...bytes.subarray(8, 12)], [0, 0, 0, 5]);
   assert.equal(rtcpSsrc(bytes, rtcpEnd(bytes, 0)), ONE);
+  // Padded, and with more blocks said than there are.
+  const odd = new RtcpWriter(new Uint8Array(500)).senderReport(info, [block]);
+  odd.bytes[0] = 0xa0 | 31;
+  odd.bytes[3]! += 1;
+  odd.bytes[odd.length + 3] = 4;
+  const behind = new RtcpWriter(odd.bytes, odd.length + 4).pli(SOURCES[1]!, 99);
+  const left = followLayerReports(scene.simulcast, odd.bytes, 0, odd.length + 4 + behind.length);
+  assert.ok(isRtcpCompound(odd.bytes, 0, left));
+  assert.deepEqual([rtcpCount(odd.bytes, 0), rtcpEnd(odd.bytes, 0), rtcpSsrc(odd.bytes, 32)], [1, 32, ONE]);
   const bye = Uint8Array.of(0x81, 203, 0, 1, 0, 0, 0, SOURCES[0]!);
   assert.equal(followLayerReports(scene.simulcast, bye, 0, bye.length), 0, 'the one stream goes on');
 });
@@ -362,6 +399,12 @@ test('sources are learnt from the extension alone, a layer has one at a time, an
     return length === 0 ? undefined : rtpSsrc(bytes, 0);
   };
   assert.equal(send({ ssrc: 7, sequence: 1, isKey: true }), undefined, 'it says nothing');
+  assert.equal(
+    send({ ssrc: 0, sequence: 1, isKey: true }),
+    undefined,
+    'nor does this one, whose source is a number as any',
+  );
+  assert.equal(simulcast.outward(0), 0);
   assert.equal(send({ ssrc: 7, sequence: 2, rid: 'x', isKey: true }), undefined, 'nobody agreed on that layer');
   assert.equal(send({ ssrc: 8, sequence: 1, rid: 'l', mid: '2' }), 8, 'of another section');
   assert.equal(send({ ssrc: 9, sequence: 1, payloadType: 111 }), 9, 'sound');
@@ -373,6 +416,9 @@ test('sources are learnt from the extension alone, a layer has one at a time, an
   for (let ssrc = 1000; ssrc < 3000; ssrc++) send({ ssrc, sequence: 1, rid: 'l' });
   assert.equal(simulcast.layerOf(1000), undefined, 'nothing grows');
   assert.deepEqual(learnt.slice(0, 2), [7, 17]);
+  assert.equal(send({ ssrc: 0, sequence: 1, rid: 'l', isKey: true }), ONE);
+  assert.equal(send({ ssrc: 0, sequence: 2 }), ONE);
+  assert.deepEqual([simulcast.source, simulcast.outward(0), simulcast.inward(ONE)], [0, ONE, 0]);
 });
 
 test('what comes as RTX of a layer takes its place, once, by its own extension; padding ends here', () => {

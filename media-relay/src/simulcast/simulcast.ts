@@ -12,7 +12,7 @@ import {
 } from '@offhook/core';
 import type { VideoRepair } from '../recovery/index.ts';
 import { ForwardedStream } from './forwarded-stream.ts';
-import { SimulcastLayer, ticksOf } from './layer.ts';
+import { NO_SOURCE, SimulcastLayer, ticksOf } from './layer.ts';
 import { LayerSelection } from './layer-selection.ts';
 import { type LayerExtensions, LayerSources, Origin } from './layer-sources.ts';
 
@@ -104,8 +104,8 @@ export class Simulcast {
     this.#sources.configure(this.#layers, settings);
     // Who tells sections apart begins anew with each description.
     for (const { source, rtxSource } of this.#layers) {
-      if (source !== 0) settings.onSource(source >>> 0);
-      if (rtxSource !== 0) settings.onSource(rtxSource >>> 0);
+      if (source !== NO_SOURCE) settings.onSource(source >>> 0);
+      if (rtxSource !== NO_SOURCE) settings.onSource(rtxSource >>> 0);
     }
   }
 
@@ -121,7 +121,7 @@ export class Simulcast {
   /** The source of the layer that is forwarded, or is about to be; undefined before there is one. */
   get source(): number | undefined {
     const layer = this.#current ?? this.#selection.layer;
-    return layer === undefined || layer.source === 0 ? undefined : layer.source >>> 0;
+    return layer === undefined || layer.source === NO_SOURCE ? undefined : layer.source >>> 0;
   }
 
   /** The sender's source behind the one that the receiver knows. */
@@ -229,8 +229,8 @@ export class Simulcast {
 
   /** Asks for a key frame of the layer that is to go on. */
   #ask(nowMs: number): void {
-    const source = this.#selection.layer?.source ?? 0;
-    if (source === 0) return;
+    const source = this.#selection.layer?.source ?? NO_SOURCE;
+    if (source === NO_SOURCE) return;
     this.#askAtMs = nowMs + ASK_MS;
     this.#ends.repair?.handleKeyFrameWish(source >>> 0, nowMs);
   }

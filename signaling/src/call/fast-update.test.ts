@@ -190,6 +190,25 @@ test('a phone that says nothing is not asked again, and its call goes on', () =>
   hangUp();
 });
 
+test('a phone that says nothing but that it is at work is one that says nothing', () => {
+  const { s, bob, wish, wishLater, hangUp } = talking();
+  wish();
+  const info = asked(bob);
+  for (let second = 0; second < 31; second++) {
+    for (let i = 0; i < 5; i++) bob.answer(info, i % 2 === 0 ? 100 : 183);
+    wishLater();
+  }
+  const numbers = new Set(bob.take().map((m) => m.cseq.number));
+  assert.deepEqual([...numbers], [info.cseq.number]);
+  s.advance(1000);
+  bob.take();
+  assert.equal(s.core.calls.counters.picturesRefused, 1);
+  bob.answer(info, 200);
+  wishLater();
+  assert.deepEqual(bob.seen(), []);
+  hangUp();
+});
+
 test('a phone that knows the call no more ends it (481, 408)', () => {
   for (const status of [481, 408]) {
     const { s, alice, bob, wish } = talking();
