@@ -148,6 +148,18 @@ test('a connection that fails is tried again with a pong: after 1 s, doubled up 
   assert.deepEqual([s.client.counters.eventStreams, s.client.counters.eventStreamsLost], [1, 1]);
 });
 
+test('another process is tried at once, whatever the one before did', () => {
+  const s = setup();
+  s.said();
+  s.closed();
+  for (const second of [1, 3, 7]) {
+    assert.deepEqual(s.pass(second === 1 ? 1000 : second === 3 ? 2000 : 4000), [`${second} 0 open`]);
+    s.closed();
+  }
+  s.pongs[0] = { ...PONG, 'offhook-instance': 'two', 'offhook-tcp-port': 7001 };
+  assert.deepEqual(s.pass(1000), ['8 0 open']);
+});
+
 test('a connection that does not open or is not answered within 5 s is closed; one of another process as well', () => {
   const s = setup();
   assert.deepEqual(s.said(), ['0 open']);

@@ -57,6 +57,11 @@ export class EventStream {
     const isOther = place?.port !== this.#place?.port || place?.instance !== this.#place?.instance;
     const isLate = this.#state !== 'heard' && nowMs - this.#sinceMs >= ANSWER_MS;
     if (this.#state !== 'closed' && (isOther || isLate)) this.#giveUp(nowMs);
+    else if (isOther) {
+      // what another process did says nothing of this one
+      this.#retryAtMs = Number.NEGATIVE_INFINITY;
+      this.#retryMs = RETRY_MS;
+    }
     if (place === undefined || this.#state !== 'closed' || nowMs < this.#retryAtMs) return;
     this.#state = 'opening';
     this.#place = place;
