@@ -40,7 +40,8 @@ export async function senderStats(phone: Phone): Promise<SenderStats> {
           out.height = s.frameHeight ?? 0;
           out.fps = s.framesPerSecond ?? 0;
         }
-        if (s.type === 'candidate-pair' && s.nominated) out.availableBps = s.availableOutgoingBitrate ?? 0;
+        if (s.type === 'candidate-pair' && s.availableOutgoingBitrate !== undefined)
+          out.availableBps = s.availableOutgoingBitrate; // of the pair in use alone
       });
     }
     return out;
