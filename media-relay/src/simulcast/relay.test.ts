@@ -16,9 +16,8 @@ import {
   rtpSequence,
   rtpSsrc,
 } from '@offhook/core';
-import { type DtlsCertificate, makeCertificate } from '../dtls/index.ts';
-import { NgClient, Peer, rtp, WebRtcPeer } from '../test-kit.ts';
-import { type MediaPart, startMediaRelay } from '../worker.ts';
+import { type NgClient, Peer, rtp, videoSdp, WebRtcPeer } from '../test-kit.ts';
+import { TestRelay } from '../test-relay.ts';
 
 const TRANSPORT_CC = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
 const SDES = 'urn:ietf:params:rtp-hdrext:sdes';
@@ -26,9 +25,8 @@ const OF_BOB = 0xb0b;
 const SOURCES: Readonly<Record<string, number>> = { l: 0xa1, h: 0xa2 };
 const ID = 10;
 
-let relay: MediaPart;
+let relay: TestRelay;
 let ng: NgClient;
-let certificate: DtlsCertificate;
 let alice: WebRtcPeer;
 let bob: WebRtcPeer;
 /** The one stream, and what is sent again of it. */
@@ -36,26 +34,19 @@ let one: number;
 let again: number;
 
 function pictures(peer: WebRtcPeer, setup: 'actpass' | 'active', lines: readonly string[]): string {
-  const own = [`a=extmap:3 ${TRANSPORT_CC}`, 'a=rtpmap:96 VP8/90000', 'a=rtpmap:97 rtx/90000', 'a=fmtp:97 apt=96']
-    .concat(['nack', 'nack pli', 'transport-cc', 'goog-remb'].map((kind) => `a=rtcp-fb:96 ${kind}`))
-    .concat(lines);
-  return peer
-    .sdp(setup)
-    .replace('m=audio 9 UDP/TLS/RTP/SAVPF 111 0', 'm=video 9 UDP/TLS/RTP/SAVPF 96 97')
-    .replace(/a=rtpmap:111[\s\S]*PCMU\/8000/, own.join('\r\n'));
+  return videoSdp(peer, setup, [
+    `a=extmap:3 ${TRANSPORT_CC}`,
+    'a=rtpmap:96 VP8/90000',
+    ...['nack', 'nack pli', 'transport-cc', 'goog-remb'].map((kind) => `a=rtcp-fb:96 ${kind}`),
+    ...lines,
+  ]);
 }
 
 before(async () => {
-  relay = await startMediaRelay({
-    ng: { address: '127.0.0.1', port: 0 },
-    mux: { addresses: ['127.0.0.1'], port: 0 },
-    rtp: { address: '127.0.0.1', portMin: 0, portMax: 0 },
-    mediaTimeoutS: 60,
-  });
-  ng = await NgClient.connect(relay.ports.ng!);
-  certificate = makeCertificate();
-  alice = await WebRtcPeer.open(certificate);
-  bob = await WebRtcPeer.open(certificate);
+  relay = await TestRelay.start();
+  ng = relay.ng;
+  alice = await WebRtcPeer.open(relay.certificate);
+  bob = await WebRtcPeer.open(relay.certificate);
   const common = { 'call-id': 's', 'from-tag': 'a', replace: ['origin'] };
   const layers = [`a=extmap:${ID} ${SDES}:rtp-stream-id`, 'a=rid:l send', 'a=rid:h send', 'a=simulcast:send l;h'];
   const webRtc = { 'transport-protocol': 'UDP/TLS/RTP/SAVPF', ICE: 'force' };
@@ -77,11 +68,9 @@ before(async () => {
 });
 
 after(async () => {
-  await ng.call({ command: 'delete', 'call-id': 's' });
-  assert.deepEqual([relay.metrics().offhook_media_calls, relay.metrics().offhook_media_transports], [0, 0]);
-  await Promise.all([alice.close(), bob.close(), ng.close()]);
+  await relay.hangUp('s');
+  await Promise.all([alice.close(), bob.close()]);
   await relay.stop();
-  certificate.close();
 });
 
 function picture(rid: 'l' | 'h', sequence: number, isKey: boolean, ssrc = SOURCES[rid]!): Uint8Array {
@@ -147,7 +136,6 @@ function sendRtcp(peer: WebRtcPeer, writer: RtcpWriter): void {
 }
 
 const report = (ssrc: number) => new RtcpWriter(new Uint8Array(500)).receiverReport(ssrc);
-const dropped = (reason: string) => relay.metrics()[`offhook_media_packets_dropped_total{reason="${reason}"}`]!;
 
 test('a receiver gets one layer under the source that it was told of; the other one is no error', async () => {
   const got: Got[] = [];
@@ -169,7 +157,7 @@ test('a receiver gets one layer under the source that it was told of; the other 
     [0xfe, 0xff, 0, 1, 2],
   );
   assert.equal(await next(96, 50), undefined);
-  assert.equal(dropped('layer'), 5);
+  assert.equal(relay.dropped('layer'), 5);
   const { statistics } = (await ng.call({ command: 'statistics' })) as unknown as {
     statistics: { totalstatistics: { relayedpacketerrors: number } };
   };
@@ -221,13 +209,13 @@ test('who has not the keys moves no layer', async () => {
   };
   const [bad, good] = [protect(picture('l', 1, true, 0x99)), protect(picture('l', 6, false))];
   bad[bad.length - 1]! ^= 1;
-  const before = dropped('srtp');
+  const before = relay.dropped('srtp');
   const forged = [picture('l', 2, true, 0x99), picture('h', 3, true, 0x99), bad];
   for (const bytes of forged) alice.peer.send(bytes, alice.remote.at);
   const stranger = await Peer.open();
   for (const bytes of [...forged, good]) stranger.send(bytes, alice.remote.at);
   send('l', 7);
   assert.equal((await next())!.sequence, 7, 'nor does a packet that somebody else passes on');
-  assert.ok(dropped('srtp') >= before + forged.length);
+  assert.ok(relay.dropped('srtp') >= before + forged.length);
   await stranger.close();
 });
