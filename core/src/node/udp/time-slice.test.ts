@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import { shortTimeSlices } from './index.ts';
 
 test('slices are short where the system has them, and how nice a process is stays', async () => {
-  setPriority(3);
+  const nice = Math.min(19, getPriority() + 3); // one that whoever runs this may set
+  setPriority(nice);
   const slice = await shortTimeSlices();
-  assert.equal(getPriority(), 3);
+  assert.equal(getPriority(), nice);
   // Linux says 0 before 6.12
   assert.ok(slice === 0 || slice === 100_000, `${slice} ns`);
   assert.equal(await shortTimeSlices(), slice);
