@@ -67,6 +67,23 @@ test('a check before the answer is taken, and void when the answer is of somebod
   assert.equal(check(s, 1000), 200);
 });
 
+test('of the checks before the answer those of its own sender count on', () => {
+  const { ice, open, check, mux } = bench();
+  const s = open();
+  assert.equal(check(s, 1000, { nominate: true }), 200);
+  assert.equal(check(s, 2000, { remote: 'before' }), 200);
+  ice.accept(s, REMOTE);
+  assert.deepEqual([s.state, s.selected?.remote.port, mux.flows.size], ['nominated', 1000, 1]);
+  ice.close(s);
+
+  const other = open();
+  assert.equal(check(other, 3000), 200);
+  assert.equal(check(other, 4000, { remote: 'before', nominate: true }), 200);
+  ice.accept(other, REMOTE);
+  assert.deepEqual([other.state, other.selected?.remote.port, mux.flows.size], ['connected', 3000, 1]);
+  assert.equal(other.transport.remote?.port, 3000);
+});
+
 test('a restart: the old credentials work until the new path is nominated', () => {
   const { ice, open, check } = bench();
   const s = open();

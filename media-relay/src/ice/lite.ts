@@ -98,10 +98,9 @@ export class IceLite {
   accept(session: IceSession, remote: IceCredentials): void {
     const known = session.current.remote;
     if (known && sameCredentials(known, remote)) return;
-    const early = session.current.earlyRemoteUfrag;
     session.current.remote = remote;
     // RFC 8445 7.3: checks may come before the answer; those of somebody else than the answer says don't count.
-    if (known || (early !== undefined && early !== remote.ufrag)) this.#forgetPairs(session);
+    this.#forgetPairs(session, remote.ufrag);
   }
 
   /** True when the peer's offer restarts ICE (RFC 8445 9): we have new credentials then, the old pair still works. */
@@ -171,15 +170,14 @@ export class IceLite {
       this.counters.unauthorized++;
       return this.#error(message, { code: 401, room: bytes.length, nowMs });
     }
-    if (!generation.remote) generation.earlyRemoteUfrag = remoteUfrag;
-    return this.#authenticated(message, session, generation, { mux, source, nowMs });
+    return this.#authenticated(message, session, generation, { mux, source, remoteUfrag, nowMs });
   }
 
   #authenticated(
     message: StunMessage,
     session: IceSession,
     generation: IceGeneration,
-    { mux, source, nowMs }: { mux: MuxPort; source: UdpEndpoint; nowMs: number },
+    { mux, source, remoteUfrag, nowMs }: { mux: MuxPort; source: UdpEndpoint; remoteUfrag: string; nowMs: number },
   ): number {
     const unknown = message.unknownRequired(KNOWN);
     if (unknown.length > 0) {
@@ -206,6 +204,7 @@ export class IceLite {
     session.checks++;
     session.transport.lastInMs = nowMs;
     const pair = this.#validate(session, mux, source, nowMs);
+    pair.remoteUfrag = remoteUfrag;
     const nominates = message.has(StunAttribute.useCandidate);
     const isCurrent = generation === session.current;
     if (nominates && (isCurrent || !session.currentNominated)) {
@@ -228,7 +227,7 @@ export class IceLite {
       return known;
     }
     if (session.pairs.length >= MAX_PAIRS) this.#evict(session);
-    const pair: IcePair = { mux, remote: source, lastCheckMs: nowMs };
+    const pair: IcePair = { mux, remote: source, remoteUfrag: '', lastCheckMs: nowMs };
     session.pairs.push(pair);
     mux.flows.set(source, session.transport.id);
     return pair;
@@ -264,14 +263,19 @@ export class IceLite {
     session.previous = undefined;
   }
 
-  #forgetPairs(session: IceSession): void {
-    for (const pair of session.pairs) forgetFlow(pair, session);
-    session.pairs.length = 0;
+  /** All of them, or all but those of the peer with that ufrag. */
+  #forgetPairs(session: IceSession, but?: string): void {
+    const kept = session.pairs.filter((pair) => pair.remoteUfrag === but);
+    for (const pair of session.pairs) if (pair.remoteUfrag !== but) forgetFlow(pair, session);
+    session.pairs.splice(0, session.pairs.length, ...kept);
+    if (session.selected && kept.includes(session.selected)) return;
     session.selected = undefined;
     session.currentNominated = false;
     session.state = 'waiting';
     session.reason = 'no connectivity check of the peer has arrived yet';
     session.transport.sendVia(undefined, undefined);
+    const next = kept.at(-1);
+    if (next) this.#select(session, next, 'connected');
   }
 
   /**
@@ -296,7 +300,7 @@ export class IceLite {
     do ufrag = iceText(this.#crypto.randomBytes(6));
     while (this.#byUfrag.has(ufrag));
     const pwd = iceText(this.#crypto.randomBytes(18));
-    return { local: { ufrag, pwd }, key: shortTermKey(pwd), remote: undefined, earlyRemoteUfrag: undefined };
+    return { local: { ufrag, pwd }, key: shortTermKey(pwd), remote: undefined };
   }
 }
 

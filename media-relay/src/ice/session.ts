@@ -14,14 +14,14 @@ export interface IceGeneration {
   readonly key: Uint8Array;
   /** Unknown until the peer's SDP came. */
   remote: IceCredentials | undefined;
-  /** The peer's ufrag as an authenticated early check named it. */
-  earlyRemoteUfrag: string | undefined;
 }
 
 /** A validated pair: one of our ports and a source that passed a check. */
 export interface IcePair {
   readonly mux: MuxPort;
   readonly remote: UdpEndpoint;
+  /** The peer's ufrag as its last check named it. */
+  remoteUfrag: string;
   lastCheckMs: number;
 }
 

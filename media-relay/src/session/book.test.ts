@@ -313,6 +313,26 @@ test('echo answers Chromium with masked SSRCs, no simulcast and mirrored directi
   bench.end();
 });
 
+test('credentials of a stand-in do not count: those of what its phone says next do, and ours stay', () => {
+  const bench = new Bench();
+  const offer = golden('chromium-audio-offer');
+  const next = offer.replace(/a=ice-ufrag:.*/, 'a=ice-ufrag:next');
+  const ufrag = (sdp: string) => /a=ice-ufrag:(\S+)/.exec(sdp)![1];
+  const toEcho = bench.echo(offer, { standIn: true });
+  assert.equal(ufrag(bench.echo(next)), ufrag(toEcho));
+  assert.equal(bench.book.find('call')!.legs[0]!.ice!.current.remote?.ufrag, 'next');
+  bench.end();
+
+  // Both phones describe themselves anew after the stand-in.
+  bench.offer('a', offer, { ...PLAIN, standIn: true });
+  bench.answer('a', 'b', plainAnswer(4000));
+  const toA = bench.offer('b', plainAnswer(4000), WEBRTC);
+  bench.answer('b', 'a', next.replace('a=setup:actpass', 'a=setup:active'));
+  const { ice } = bench.book.find('call')!.legs[0]!;
+  assert.deepEqual([ice!.current.local.ufrag, ice!.current.remote?.ufrag], [ufrag(toA), 'next']);
+  bench.end();
+});
+
 test('a silent echo answers, sends nothing back, and is waited for as one on hold', () => {
   const bench = new Bench();
   assert.match(bench.echo(golden('chromium-audio-offer'), { silent: true }), /^m=audio [1-9]/m);

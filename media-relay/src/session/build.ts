@@ -189,8 +189,8 @@ export function applyRemote(host: MediaHost, call: Call, leg: Leg, input: Remote
   if (leg.ice) {
     const credentials = iceCredentials(sd.media[first.index]!, sd);
     if (!credentials) return 'the SDP has no usable ice-ufrag and ice-pwd';
-    if (role === 'offer') host.ice.offered(leg.ice, credentials);
-    else host.ice.accept(leg.ice, credentials);
+    if (role === 'answer') host.ice.accept(leg.ice, credentials);
+    else if (!input.standIn) host.ice.offered(leg.ice, credentials);
   }
   if (leg.kind.security === 'dtls') {
     const asked = setup(sd.media[first.index]!, sd);
@@ -210,7 +210,7 @@ export function applyRemote(host: MediaHost, call: Call, leg: Leg, input: Remote
 interface RemoteInput {
   readonly sd: SessionDescription;
   readonly role: 'offer' | 'answer';
-  /** Nothing may go to the peer's addresses from this leg. */
+  /** Nothing may go to the peer's addresses from this leg, and its ICE credentials are no longer these. */
   readonly standIn?: boolean;
   /** SRTP suites to take before others. */
   readonly preferred?: readonly string[] | undefined;

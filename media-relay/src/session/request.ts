@@ -22,7 +22,10 @@ export interface DescribeRequest {
   readonly receivedFrom: string | undefined;
   readonly trustAddress: boolean;
   readonly opaque: boolean;
-  /** The offering peer is reached through another call's leg, which `connect` will bring: nothing is sent to it from here. */
+  /**
+   * Where the offering peer can be reached is still to be said, by the leg that `connect` will bring or by its answer to another
+   * offer: nothing is sent to it from here, and its ICE credentials don't count.
+   */
   readonly standIn: boolean;
   /** The fork branch that is offered to, or that answers (the client's own name for it). */
   readonly branch?: string | undefined;

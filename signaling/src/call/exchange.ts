@@ -90,6 +90,8 @@ export interface Half {
   readonly sdp: string;
   /** Other than the call's own. */
   readonly path?: MediaPath;
+  /** An offer that was made for a relay that is gone: its phone will say something else for this one. */
+  readonly isPast?: boolean;
 }
 
 /** Whether media of a call may go through the relay unread. */
@@ -110,7 +112,7 @@ export function carryOffer(
   nowMs: number,
   then: (carried: Carried, nowMs: number) => void,
 ): void {
-  const { call, ngCallId, from, to } = half;
+  const { call, ngCallId, from, to, isPast } = half;
   const { encryption } = context.options;
   const problem = encryptionProblem(half.sdp, encryption);
   if (problem !== undefined) {
@@ -122,7 +124,7 @@ export function carryOffer(
     return;
   }
   const sdp = padSections(half.sdp, call.sections);
-  const isStandIn = from.call !== call && call.transfer?.move.state !== 'moved';
+  const isElsewhere = from.call !== call && call.transfer?.move.state !== 'moved';
   const command = offerCommand({
     ngCallId,
     from,
@@ -130,7 +132,7 @@ export function carryOffer(
     sdp,
     path: half.path ?? pathOf(context, call),
     encryption,
-    isStandIn,
+    isStandIn: isElsewhere || (isPast && from.profile?.ice),
   });
   context.media(call, command, nowMs, (result, now) => {
     const lines = mediaLines(sdp);

@@ -154,7 +154,7 @@ export function offerCommand(o: {
   sdp: string;
   path: MediaPath;
   encryption?: Encryption;
-  /** The offerer's leg is still in another call at the relay; `connect` will bring it. */
+  /** What the offerer will say of itself is still to come: its leg by `connect` from another call, or its answer. */
   isStandIn?: boolean;
 }): NgDictionary {
   const { protocol, ice } = profileFor(o.to, o.sdp, o.encryption ?? 'optional');
@@ -191,7 +191,15 @@ export function answerCommand(o: { ngCallId: string; from: MediaSide; to: MediaS
 }
 
 /** Our own verb: the relay answers the description itself and sends the media back, or nothing (`silent`). */
-export function echoCommand(o: { ngCallId: string; from: MediaSide; sdp: string; isSilent?: boolean }): NgDictionary {
+export function echoCommand(o: {
+  ngCallId: string;
+  from: MediaSide;
+  sdp: string;
+  isSilent?: boolean;
+  /** The description was made for a relay that is gone. */
+  isPast?: boolean;
+}): NgDictionary {
+  const flags = [...(o.isSilent ? ['silent'] : []), ...(o.isPast && o.from.profile?.ice ? ['stand-in'] : [])];
   return {
     command: 'echo',
     'call-id': o.ngCallId,
@@ -200,7 +208,7 @@ export function echoCommand(o: { ngCallId: string; from: MediaSide; sdp: string;
     sdp: o.sdp,
     replace: ['origin'],
     'received-from': receivedFrom(o.from.flow),
-    flags: o.isSilent ? ['silent'] : undefined,
+    flags: flags.length > 0 ? flags : undefined,
   };
 }
 

@@ -25,13 +25,16 @@ test('a call whose relay died goes on at the one that follows: both phones get t
   s.relayReturns();
   const toBob = takes(bob, ANSWER.replaceAll('192.0.2.2', '192.0.2.22'));
   assert.match(toBob, /192\.0\.2\.1[\s\S]*via-relay:offer/, 'bob gets what alice last said');
-  const toAlice = takes(alice, OFFER);
-  assert.match(toAlice, /192\.0\.2\.22[\s\S]*via-relay:answer/, 'and alice what bob says now');
+  const aliceNow = OFFER.replaceAll('192.0.2.1', '192.0.2.11');
+  const toAlice = takes(alice, aliceNow);
+  assert.match(toAlice, /192\.0\.2\.22[\s\S]*via-relay:offer/, 'and alice what bob says now');
   assert.equal(s.alive.size, 1);
   assert.equal(s.core.calls.counters.reanchored, 1);
   assert.deepEqual(s.ended, []);
-  const offers = s.ng.filter((m) => m.command === 'offer');
-  assert.equal(String(offers.at(-1)?.sdp), OFFER, 'the relay knows both sides as they are in the end');
+  const [bobs, alices] = s.ng.filter((m) => m.command === 'offer' || m.command === 'answer').slice(-2);
+  assert.deepEqual([bobs?.command, alices?.command, alices?.['from-tag']], ['offer', 'answer', bobs?.['from-tag']]);
+  assert.match(String(bobs?.sdp), /192\.0\.2\.22/);
+  assert.equal(String(alices?.sdp), aliceNow, 'the relay knows both sides as they are in the end');
 
   // Everything as before: bob changes something, alice hangs up.
   bob.within(invite, 'INVITE', { cseq: 1, sdp: ANSWER });
@@ -40,6 +43,33 @@ test('a call whose relay died goes on at the one that follows: both phones get t
   bob.within(invite, 'ACK', { cseq: 1 });
   bob.within(invite, 'BYE', { cseq: 2 });
   alice.take();
+  s.assertNothingLeft();
+});
+
+/** The same with ICE, as a browser says it. */
+const withIce = (sdp: string, ufrag: string) => `${sdp}a=ice-ufrag:${ufrag}\r\na=ice-pwd:${ufrag.repeat(24)}\r\n`;
+
+test('what a phone with ICE said to a relay that is gone is a stand-in for what it says to the next one', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  alice.request('INVITE', { sdp: withIce(OFFER, 'a') });
+  const ring = last(bob.take());
+  bob.answer(ring, 200, ANSWER);
+  const ok = last(alice.take());
+  alice.within(ok, 'ACK', { cseq: 1 });
+  bob.take();
+  s.killRelay();
+  s.relayReturns();
+  const before = s.ng.length;
+  takes(bob, ANSWER);
+  takes(alice, withIce(OFFER, 'b'));
+  const said = s.ng
+    .slice(before - 1)
+    .map((m) => `${m.command} ${m.flags ?? ''} ${/ufrag:(.)/.exec(String(m.sdp))?.[1]}`);
+  assert.deepEqual(said, ['offer opaque,stand-in a', 'answer  undefined', 'offer opaque undefined', 'answer  b']);
+  alice.within(ok, 'BYE', { cseq: 2 });
+  bob.answer(last(bob.take()), 200);
   s.assertNothingLeft();
 });
 
@@ -125,6 +155,23 @@ test('the echo begins anew too', () => {
   takes(alice, OFFER);
   assert.equal(s.core.calls.counters.reanchored, 1);
   alice.within(ok, 'BYE', { cseq: 2 });
+  s.assertNothingLeft();
+
+  alice.request('INVITE', { uri: `sip:600@${DOMAIN}`, sdp: withIce(OFFER, 'a'), callId: 'with-ice' });
+  const answered = last(alice.take());
+  alice.within(answered, 'ACK', { cseq: 1 });
+  s.killRelay();
+  s.relayReturns();
+  takes(alice, withIce(OFFER, 'b'));
+  const said = s.ng.filter((m) => m.command === 'echo').slice(-2);
+  assert.deepEqual(
+    said.map((m) => [String(m.flags ?? ''), /ufrag:(.)/.exec(String(m.sdp))?.[1]]),
+    [
+      ['stand-in', 'a'],
+      ['', 'b'],
+    ],
+  );
+  alice.within(answered, 'BYE', { cseq: 2 });
   s.assertNothingLeft();
 });
 

@@ -1,7 +1,7 @@
 import { isSdpError, parseSdp, writeSdp } from '@offhook/core';
 import { type Call, type Leg, spoken } from './call.ts';
 import type { CallContext } from './context.ts';
-import { carryAnswer, carryOffer, restore, sdpOf } from './exchange.ts';
+import { asOffer, carryAnswer, carryOffer, type Half, sdpOf } from './exchange.ts';
 import { echoCommand } from './media.ts';
 import { rejoin } from './rejoin.ts';
 
@@ -41,32 +41,40 @@ export function reanchorAgain(context: CallContext, call: Call, nowMs: number): 
   else waitAnew(context, call, nowMs);
 }
 
-/** Between two phones. */
+/**
+ * Between two phones, in two exchanges, for each phone answers for a new path: what the first said is over once it has, and
+ * the relay has to know both as they are then.
+ */
 function anew(context: CallContext, call: Call, nowMs: number): void {
   const ngCallId = call.ngCallId!;
   const { offer } = call.agreed!;
-  const isByCaller = call.agreed!.offerer === call.a;
-  const offerer = isByCaller ? call.a : call.b!;
-  const answerer = isByCaller ? call.b! : call.a;
-  carryOffer(context, { call, ngCallId, from: offerer, to: answerer, sdp: offer }, nowMs, (toAnswerer, carried) => {
-    if ('error' in toAnswerer) {
-      later(context, call, toAnswerer.error, carried);
-      return;
-    }
-    invite(context, call, answerer, toAnswerer.sdp, carried, (answer, answered) => {
-      const back = { call, ngCallId, from: answerer, to: offerer, sdp: answer, offer };
-      carryAnswer(context, back, answered, (toOfferer, described) => {
-        if ('error' in toOfferer) {
-          later(context, call, toOfferer.error, described);
-          return;
-        }
-        invite(context, call, offerer, toOfferer.sdp, described, (sdp, now) => {
-          if (call.agreed) call.agreed = { ...call.agreed, offer: sdp };
-          restore(context, call, now);
-          done(context, call, now);
+  const [first, second] = call.agreed!.offerer === call.a ? [call.a, call.b!] : [call.b!, call.a];
+  const past = { call, ngCallId, from: first, to: second, sdp: offer, isPast: true };
+  carryTo(context, past, nowMs, (saidBySecond, answered) => {
+    const noted = { call, ngCallId, from: second, to: first, sdp: saidBySecond, offer };
+    carryAnswer(context, noted, answered, (toFirst, described) => {
+      if ('error' in toFirst) {
+        later(context, call, toFirst.error, described);
+        return;
+      }
+      const back = { call, ngCallId, from: second, to: first, sdp: asOffer(saidBySecond) };
+      carryTo(context, back, described, (saidByFirst, agreed) => {
+        const last = { call, ngCallId, from: first, to: second, sdp: saidByFirst, offer: saidBySecond };
+        // What the second has of us holds: our side of it is the same in this answer.
+        carryAnswer(context, last, agreed, (toSecond, now) => {
+          if ('error' in toSecond) later(context, call, toSecond.error, now);
+          else done(context, call, now);
         });
       });
     });
+  });
+}
+
+/** Offers a phone through the relay what the other side says; `then` gets its answer. */
+function carryTo(context: CallContext, half: Half, nowMs: number, then: (sdp: string, nowMs: number) => void): void {
+  carryOffer(context, half, nowMs, (carried, now) => {
+    if ('error' in carried) later(context, half.call, carried.error, now);
+    else invite(context, half.call, half.to, carried.sdp, now, then);
   });
 }
 
@@ -77,9 +85,9 @@ function waitAnew(context: CallContext, call: Call, nowMs: number): void {
     failed(context, call, 'the media relay was restarted', nowMs);
     return;
   }
-  const say = (own: string) =>
-    echoCommand({ ngCallId: call.ngCallId!, from: call.a, sdp: own, isSilent: call.kind === 'parked' });
-  context.media(call, say(sdp), nowMs, (result, now) => {
+  const say = (own: string, isPast?: boolean) =>
+    echoCommand({ ngCallId: call.ngCallId!, from: call.a, sdp: own, isSilent: call.kind === 'parked', isPast });
+  context.media(call, say(sdp, true), nowMs, (result, now) => {
     if ('error' in result) later(context, call, result.error, now);
     else
       invite(context, call, call.a, String(result.ok.sdp ?? ''), now, (answer, answered) => {
