@@ -22,6 +22,8 @@ const SIP_PHONES: readonly Make[] = [
 /** It makes calls only: called without ICE it never begins DTLS, and who is not known to have ICE is not offered it. */
 const CALLER: Make = 'baresip with ICE and DTLS-SRTP';
 
+const DEATH = 'the relay dies';
+
 const withBrowser = (browser: Make): Pairing[] => [
   ...SIP_PHONES.flatMap((phone) => [
     { from: browser, to: phone },
@@ -54,6 +56,19 @@ const GROUPS: Readonly<Record<string, readonly Pairing[]>> = {
     { from: 'baresip with SDES', to: 'Firefox', meanwhile: 're-INVITE' },
     { from: 'Chromium', to: 'baresip', meanwhile: 'restart ICE' },
     { from: 'Firefox', to: 'linphone with SDES', meanwhile: 'restart ICE' },
+  ],
+  'calls whose relay dies': [
+    { from: 'Chromium', to: 'Firefox', meanwhile: DEATH },
+    { from: 'Firefox', to: 'Chromium', meanwhile: DEATH },
+    { from: 'Firefox', to: 'baresip', meanwhile: DEATH },
+    { from: 'baresip with SDES', to: 'Firefox', meanwhile: DEATH },
+    { from: 'Chromium', to: 'baresip with SDES', meanwhile: DEATH },
+    { from: 'Chromium', to: 'linphone with DTLS-SRTP', meanwhile: DEATH },
+    { from: 'linphone with SDES', to: 'Chromium', meanwhile: DEATH },
+    { from: CALLER, to: 'Chromium', meanwhile: DEATH },
+    { from: 'baresip with DTLS-SRTP', to: 'linphone with SDES', meanwhile: DEATH },
+    { from: 'linphone', to: 'baresip with SDES', meanwhile: DEATH },
+    { from: 'linphone with DTLS-SRTP', to: 'baresip with DTLS-SRTP', meanwhile: DEATH },
   ],
 };
 

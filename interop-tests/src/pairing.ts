@@ -21,8 +21,11 @@ export interface Pairing {
   readonly isRefused?: true;
 }
 
-/** Done by a SIP phone of the call, but for `restart ICE`, which its browser does after an outage. */
-export type Change = 'hold and resume' | 're-INVITE' | 'restart ICE';
+/**
+ * Done by a SIP phone of the call, but for `restart ICE`, which its browser does after an outage, and `the relay dies`, by kill -9:
+ * the one that follows takes the call at the same ports.
+ */
+export type Change = 'hold and resume' | 're-INVITE' | 'restart ICE' | 'the relay dies';
 
 export interface Outcome {
   /** Likeness of what was heard to what was said, of each hearing. */

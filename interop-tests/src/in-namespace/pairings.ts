@@ -77,6 +77,8 @@ function change(what: Change, parties: readonly Party[], pairing: Pairing): Prom
       return offerAgain(parties);
     case 'hold and resume':
       return holdAndResume(parties);
+    case 'the relay dies':
+      return outliveRelay(parties);
   }
 }
 
@@ -143,6 +145,20 @@ async function restartIce({ page }: Phone): Promise<void> {
     await waitUntil('ICE begins anew', async () => (await fragment()) !== before, 40_000);
   } finally {
     execFileSync('iptables', ['-D', ...outage]);
+  }
+}
+
+/** Packets of a second or so. */
+const AGAIN = 50;
+
+/** The call goes on at the relay that follows, with new keys and candidates. */
+async function outliveRelay(parties: readonly Party[]): Promise<void> {
+  const begunAnew = async () => (await system.metrics('signaling')).sip_call_reanchored_total ?? 0;
+  const before = await begunAnew();
+  await system.killPart('media-relay-0');
+  await waitUntil('the call begins anew', async () => (await begunAnew()) > before);
+  for (const party of parties) {
+    await waitUntil(`${party.user} is sent sound`, async () => (await packetsTo(party)) > AGAIN);
   }
 }
 

@@ -313,17 +313,22 @@ test('echo answers Chromium with masked SSRCs, no simulcast and mirrored directi
   bench.end();
 });
 
-test('credentials of a stand-in do not count: those of what its phone says next do, and ours stay', () => {
+test('ICE, certificate and sources of a stand-in do not count: those of what its phone says next do, and ours stay', () => {
   const bench = new Bench();
   const offer = golden('chromium-audio-offer');
   const next = offer.replace(/a=ice-ufrag:.*/, 'a=ice-ufrag:next');
   const ufrag = (sdp: string) => /a=ice-ufrag:(\S+)/.exec(sdp)![1];
   const toEcho = bench.echo(offer, { standIn: true });
-  assert.equal(ufrag(bench.echo(next)), ufrag(toEcho));
+  assert.doesNotMatch(toEcho, /a=ssrc/);
+  const echoed = bench.echo(next);
+  assert.equal(ufrag(echoed), ufrag(toEcho));
+  assert.match(echoed, /a=ssrc/);
   assert.equal(bench.book.find('call')!.legs[0]!.ice!.current.remote?.ufrag, 'next');
   bench.end();
 
   // Both phones describe themselves anew after the stand-in.
+  assert.doesNotMatch(bench.offer('a', offer, { ...WEBRTC, standIn: true }), /a=ssrc/);
+  bench.end();
   bench.offer('a', offer, { ...PLAIN, standIn: true });
   bench.answer('a', 'b', plainAnswer(4000));
   const toA = bench.offer('b', plainAnswer(4000), WEBRTC);

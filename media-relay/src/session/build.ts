@@ -27,6 +27,7 @@ import { configureRepair } from './repair.ts';
 import { configureReports, openReports } from './reports.ts';
 import { SdesKeys } from './sdes.ts';
 import { asOneStream, configureSimulcast } from './simulcast.ts';
+import { withoutSources } from './stand-in.ts';
 
 /** Whether the far side wants this section: port 0 is a no, except bundle-only (RFC 9143 6). */
 export function isWanted(media: MediaDescription): boolean {
@@ -181,7 +182,8 @@ export function closeLeg(host: MediaHost, leg: Leg): void {
 /** Takes the peer's side of every active section: addresses, ICE, keys. The reason when it can't be used. */
 export function applyRemote(host: MediaHost, call: Call, leg: Leg, input: RemoteInput): string | undefined {
   const { sd, role } = input;
-  leg.remote = asOneStream(host.crypto, call, leg, { sd, role });
+  const told = input.standIn && !call.opaque ? withoutSources(sd) : sd;
+  leg.remote = asOneStream(host.crypto, call, leg, { sd: told, role });
   leg.extensions.learn(sd);
   leg.bundledMids = bundleOf(sd);
   const first = leg.sections.find((s) => s.active);
@@ -210,7 +212,7 @@ export function applyRemote(host: MediaHost, call: Call, leg: Leg, input: Remote
 interface RemoteInput {
   readonly sd: SessionDescription;
   readonly role: 'offer' | 'answer';
-  /** Nothing may go to the peer's addresses from this leg, and its ICE credentials are no longer these. */
+  /** Nothing may go to the peer's addresses from this leg, and its ICE credentials and certificate are no longer these. */
   readonly standIn?: boolean;
   /** SRTP suites to take before others. */
   readonly preferred?: readonly string[] | undefined;
@@ -238,6 +240,7 @@ function applySection(
   if (transport.dtls && section === transport.sections[0]) {
     const prints = fingerprints(media, sd).map((f) => `${f.hash} ${f.digest}`);
     if (prints.length === 0) return 'the SDP has no usable a=fingerprint';
+    if (standIn) return undefined; // a handshake that comes before the next description waits for its fingerprint
     transport.dtls.describe(prints, leg.setup === 'active' ? 'client' : 'server', nowMs);
     host.rearm(transport);
   }

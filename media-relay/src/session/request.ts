@@ -24,7 +24,7 @@ export interface DescribeRequest {
   readonly opaque: boolean;
   /**
    * Where the offering peer can be reached is still to be said, by the leg that `connect` will bring or by its answer to another
-   * offer: nothing is sent to it from here, and its ICE credentials don't count.
+   * offer: nothing is sent to it from here, and its ICE credentials and certificate don't count.
    */
   readonly standIn: boolean;
   /** The fork branch that is offered to, or that answers (the client's own name for it). */

@@ -15,10 +15,11 @@ const media = (change: Partial<LocalMedia> = {}): LocalMedia => ({
 function session(local = media(), candidate = 'a=candidate:1 1 udp 1 192.0.2.1 9 typ host') {
   const seen: string[] = [];
   const timers: (() => void)[] = [];
-  let pc: FakeConnection | undefined;
+  const opened: FakeConnection[] = [];
   const peer = new PeerSession(local, {
     createConnection: (configuration) => {
-      pc = new FakeConnection(configuration, candidate);
+      const pc = new FakeConnection(configuration, candidate);
+      opened.push(pc);
       return pc.connection;
     },
     after: (_ms, callback) => {
@@ -31,7 +32,7 @@ function session(local = media(), candidate = 'a=candidate:1 1 udp 1 192.0.2.1 9
       negotiated: () => {},
     },
   });
-  return { peer, pc: pc!, seen, timers };
+  return { peer, pc: opened[0]!, opened, seen, timers };
 }
 
 test('an offer leaves at the first candidate, without waiting for gathering', async () => {
@@ -140,4 +141,50 @@ test('after close nothing is told and nothing is made', async () => {
   assert.deepEqual(seen, ['connected']);
   await assert.rejects(peer.getDescription());
   await assert.rejects(peer.setDescription('x'));
+});
+
+const keys = (fingerprint: string) => `v=0\r\na=fingerprint:sha-256 ${fingerprint}\r\n`;
+
+test('a far side with other keys gets a connection of its own, with the tracks of now; the old one is shut when that is agreed', async () => {
+  const { peer, pc, opened, seen } = session();
+  await peer.getDescription();
+  await peer.setDescription(keys('AA'));
+  const microphone = new FakeTrack('audio').track;
+  await peer.replaceAudio(microphone);
+  await peer.setDescription(keys('aa'));
+  await peer.getDescription();
+  assert.equal(opened.length, 1, 'the same keys');
+
+  await peer.setDescription(keys('BB'));
+  assert.equal(opened.length, 2);
+  pc.change('failed');
+  assert.deepEqual([pc.closed, seen], [false, []], 'what the old one says is no longer of interest');
+  await peer.getDescription();
+  const [audio] = peer.connection.getTransceivers();
+  assert.deepEqual([audio?.sender.track === microphone, audio?.direction, pc.closed], [true, 'sendrecv', true]);
+  opened[1]!.change('connected');
+  assert.deepEqual(seen, ['connected']);
+  await peer.setDescription(keys('BB'));
+  assert.equal(opened.length, 2);
+});
+
+test('when that offer comes to nothing the connection before it goes on', async () => {
+  const { peer, pc, opened, seen } = session();
+  await peer.getDescription();
+  await peer.setDescription(keys('AA'));
+  await peer.setDescription(keys('BB'));
+  await peer.rollbackDescription();
+  assert.equal(peer.connection, pc.connection);
+  assert.deepEqual(
+    opened.map(({ closed }) => closed),
+    [false, true],
+  );
+  pc.change('connected');
+  assert.deepEqual(seen, ['connected']);
+  await peer.setDescription(keys('BB'));
+  peer.close();
+  assert.deepEqual(
+    opened.map(({ closed }) => closed),
+    [true, true, true],
+  );
 });

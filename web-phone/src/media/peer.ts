@@ -33,30 +33,31 @@ const DTMF_GAP_MS = 70;
 /**
  * One call's RTCPeerConnection, in the shape SIP.js asks of a session description handler. Unlike its own one:
  * offers leave at the first candidate (the relay is an ICE-lite anchor that finds us by our checks), a refused
- * re-INVITE is rolled back, an ICE restart is asked for once, and DTMF goes out on the audio sender.
+ * re-INVITE is rolled back, an ICE restart is asked for once, DTMF goes out on the audio sender, and a far side with other
+ * keys (another relay) gets a connection of its own: Firefox begins DTLS once in the life of one.
  */
 export class PeerSession {
-  readonly connection: RTCPeerConnection;
+  connection: RTCPeerConnection;
   readonly #media: LocalMedia;
+  readonly #createConnection: PeerDependencies['createConnection'];
   readonly #events: PeerEvents;
   readonly #after: PeerDependencies['after'];
+  #audio: MediaStreamTrack;
   #video: MediaStreamTrack | undefined;
+  /** The connection to a far side that is gone, until the one to its successor is agreed on. */
+  #before: RTCPeerConnection | undefined;
   #sent: MediaStream | undefined;
   #restart = false;
   #closed = false;
 
   constructor(media: LocalMedia, dependencies: PeerDependencies) {
     this.#media = media;
+    this.#audio = media.audio;
     this.#video = media.video;
     this.#events = dependencies.events;
     this.#after = dependencies.after;
-    this.connection = dependencies.createConnection(media.configuration);
-    this.connection.ontrack = ({ track }) => this.#events.track(track);
-    this.connection.onconnectionstatechange = () => {
-      const state = this.connection.connectionState;
-      if (!this.#closed && (state === 'connected' || state === 'disconnected' || state === 'failed'))
-        this.#events.path(state);
-    };
+    this.#createConnection = dependencies.createConnection;
+    this.connection = this.#open();
   }
 
   hasDescription(contentType: string): boolean {
@@ -70,6 +71,8 @@ export class PeerSession {
     if (pc.signalingState === 'have-remote-offer') {
       await this.#attachToRemoteOffer();
       await pc.setLocalDescription(await pc.createAnswer());
+      if (this.#before) shut(this.#before);
+      this.#before = undefined;
     } else {
       this.#prepareOffer();
       const iceRestart = this.#restart;
@@ -85,12 +88,22 @@ export class PeerSession {
   async setDescription(sdp: string): Promise<void> {
     this.#assertOpen();
     const type = this.connection.signalingState === 'have-local-offer' ? 'answer' : 'offer';
+    if (type === 'offer' && this.#isOfOtherKeys(sdp)) {
+      this.#before = this.connection;
+      this.connection = this.#open();
+      this.#restart = false;
+    }
     await this.connection.setRemoteDescription({ type, sdp });
     this.#events.negotiated();
   }
 
   /** Takes back a refused offer, so that the next one starts from what both sides last agreed on. */
   async rollbackDescription(): Promise<void> {
+    if (this.#before) {
+      shut(this.connection);
+      this.connection = this.#before;
+      this.#before = undefined;
+    }
     const pc = this.connection;
     if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({ type: 'rollback' });
     else if (pc.signalingState === 'have-remote-offer') await pc.setRemoteDescription({ type: 'rollback' });
@@ -109,9 +122,8 @@ export class PeerSession {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.connection.ontrack = null;
-    this.connection.onconnectionstatechange = null;
-    this.connection.close();
+    shut(this.connection);
+    if (this.#before) shut(this.#before);
   }
 
   /** The next offer restarts ICE; the one after it does not. */
@@ -120,6 +132,7 @@ export class PeerSession {
   }
 
   async replaceAudio(track: MediaStreamTrack): Promise<void> {
+    this.#audio = track;
     await this.#transceiver('audio')?.sender.replaceTrack(track);
   }
 
@@ -158,6 +171,23 @@ export class PeerSession {
     return direction === 'sendrecv' || direction === 'sendonly';
   }
 
+  #open(): RTCPeerConnection {
+    const pc = this.#createConnection(this.#media.configuration);
+    pc.ontrack = ({ track }) => this.#events.track(track);
+    pc.onconnectionstatechange = () => {
+      const state = pc.connectionState;
+      if (pc === this.connection && (state === 'connected' || state === 'disconnected' || state === 'failed'))
+        this.#events.path(state);
+    };
+    return pc;
+  }
+
+  /** Whether the far side has other certificates than it had: a new DTLS association (RFC 8842 5.3). */
+  #isOfOtherKeys(offer: string): boolean {
+    const before = fingerprints(this.connection.currentRemoteDescription?.sdp ?? '');
+    return before !== '' && before !== fingerprints(offer);
+  }
+
   #transceiver(kind: 'audio' | 'video'): RTCRtpTransceiver | undefined {
     return this.connection
       .getTransceivers()
@@ -166,14 +196,14 @@ export class PeerSession {
 
   #prepareOffer(): void {
     if (!this.#transceiver('audio'))
-      this.connection.addTransceiver(this.#media.audio, { direction: 'sendrecv', streams: [this.#stream()] });
+      this.connection.addTransceiver(this.#audio, { direction: 'sendrecv', streams: [this.#stream()] });
     if (this.#video && !this.#transceiver('video'))
       this.connection.addTransceiver(this.#video, { direction: 'sendrecv', streams: [this.#stream()] });
   }
 
   async #attachToRemoteOffer(): Promise<void> {
     for (const [kind, track] of [
-      ['audio', this.#media.audio],
+      ['audio', this.#audio],
       ['video', this.#video],
     ] as const) {
       const transceiver = this.#transceiver(kind);
@@ -220,4 +250,16 @@ export class PeerSession {
   #assertOpen(): void {
     if (this.#closed) throw new Error('the call is over');
   }
+}
+
+/** Those of a description, in one order and each once. */
+function fingerprints(sdp: string): string {
+  const values = [...sdp.matchAll(/^a=fingerprint:(.*?)\s*$/gm)].map(([, value]) => value!.toLowerCase());
+  return [...new Set(values)].sort().join();
+}
+
+function shut(pc: RTCPeerConnection): void {
+  pc.ontrack = null;
+  pc.onconnectionstatechange = null;
+  pc.close();
 }

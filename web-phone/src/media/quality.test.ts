@@ -57,6 +57,13 @@ test('old loss is forgotten', () => {
   assert.equal(after((s) => sample(s, { packetsLost: 40 })).grade, 'good');
 });
 
+test('another connection, whose counters begin anew, is judged by itself', () => {
+  const q = after((s) =>
+    sample(s, s < 8 ? { packetsLost: 40 } : { packetsReceived: (s - 7) * 50, totalSamples: (s - 7) * 48_000 }),
+  );
+  assert.deepEqual([q.grade, q.words], ['good', 'Clear line, no loss, round trip 38\u00a0ms']);
+});
+
 test('an empty report gives zeros, never NaN (Chromium leaves entries out before ICE connects)', () => {
   const empty = sampleFromStats([], 5);
   const unknown = ['roundTripMs', 'remotePacketsLost', 'codec'];

@@ -109,6 +109,8 @@ export class QualityMeter {
   #samples: QualitySample[] = [];
 
   add(sample: QualitySample): void {
+    // Another connection has taken over, whose counters begin anew.
+    if (sample.packetsReceived < (this.#samples.at(-1)?.packetsReceived ?? 0)) this.#samples = [];
     this.#samples.push(sample);
     if (this.#samples.length > SILENT_SAMPLES + 1) this.#samples.shift();
   }

@@ -56,7 +56,9 @@ export class FakeConnection {
     connectionState: RTCPeerConnectionState;
     iceGatheringState: string;
     localDescription: RTCSessionDescriptionInit | null;
+    currentRemoteDescription: RTCSessionDescriptionInit | null;
   };
+  #remote: RTCSessionDescriptionInit | null = null;
 
   constructor(_configuration: RTCConfiguration, candidate = 'a=candidate:1 1 udp 1 192.0.2.1 9 typ host') {
     this.described = new Promise((resolve) => {
@@ -69,6 +71,7 @@ export class FakeConnection {
       iceConnectionState: 'new',
       iceGatheringState: 'new',
       localDescription: null as RTCSessionDescriptionInit | null,
+      currentRemoteDescription: null as RTCSessionDescriptionInit | null,
       getTransceivers: () => this.#transceivers,
       addTransceiver: (track: MediaStreamTrack, init: { direction: RTCRtpTransceiverDirection }) =>
         this.#add(track.kind as 'audio' | 'video', track, init.direction),
@@ -89,7 +92,9 @@ export class FakeConnection {
         } else this.#agree();
         this.#described();
       },
-      setRemoteDescription: async ({ type }: RTCSessionDescriptionInit) => {
+      setRemoteDescription: async (description: RTCSessionDescriptionInit) => {
+        const { type } = description;
+        if (type !== 'rollback') this.#remote = description;
         if (type === 'answer') this.#agree();
         else if (type === 'rollback') this.#state.signalingState = 'stable';
         else {
@@ -146,6 +151,7 @@ export class FakeConnection {
 
   #agree(): void {
     this.#state.signalingState = 'stable';
+    this.#state.currentRemoteDescription = this.#remote;
     this.#transceivers.forEach((t, i) => {
       if (t.direction === 'stopped') return;
       t.mid = String(i);
