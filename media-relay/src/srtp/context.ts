@@ -4,6 +4,11 @@ import { deriveKey, LABEL } from './derive.ts';
 import { SRTP_PROFILES, type SrtpKeys, type SrtpTransform } from './profile.ts';
 import { estimateIndex, type ReplayStream, ReplayTable } from './replay.ts';
 
+/** Rollovers that a stream may have behind it when its first packet comes here: eleven hours of sound. */
+const MAX_ROLLOVERS = 32;
+/** The first packets of a stream as they came. */
+const COPY = new Uint8Array(2048);
+
 /** Packets by outcome, since the context was made. */
 export interface SrtpStats {
   protected: number;
@@ -26,6 +31,9 @@ export interface SrtpStats {
  *     SRTCP, AES-CM   │ 8 bytes    │ encrypted         │E|index│ tag │
  *     SRTCP, AES-GCM  │ 8 bytes    │ encrypted         │ tag │E|index│
  *
+ * A stream that began elsewhere (at a relay that is gone) has a rollover counter that nothing tells (RFC 3711 3.3.1): while none
+ * of its packets is good each is tried with one more value.
+ *
  * Also on the sending side an index is used once: a packet whose sequence number was sent before, or lies further back
  * than the window, is refused (`replayed`), since a second packet under one IV would give both away.
  */
@@ -45,6 +53,8 @@ export class SrtpContext implements SrtpTransform {
   readonly #rtpStreams = new ReplayTable();
   readonly #rtcpStreams = new ReplayTable();
   #rtcpIndex = 0;
+  /** The counter that a new stream's packet is tried with when it is not zero, as that of streams that begin is. */
+  #rollover = 1;
   #protects: boolean;
   #unprotects: boolean;
 
@@ -99,10 +109,21 @@ export class SrtpContext implements SrtpTransform {
     if (header < 0 || !this.#unprotects) return this.#refuse('malformed');
     const ssrc = readS32(bytes, offset + 8);
     const stream = this.#find(ssrc);
-    const index = estimateIndex(stream, rtpSequence(bytes, offset));
+    let index = estimateIndex(stream, rtpSequence(bytes, offset));
     if (index < 0 || stream?.isFresh(index) === false) return this.#refuse('replayed');
+    const isNew = stream === undefined && length <= COPY.length;
+    if (isNew) for (let i = 0; i < length; i++) COPY[i] = bytes[offset + i]!; // a wrong try spoils it
     this.#rtp.aim(ssrc, index);
-    if (!this.#rtp.openRtp(bytes, offset, header, plain)) return this.#refuse('badTag');
+    if (!this.#rtp.openRtp(bytes, offset, header, plain)) {
+      if (!isNew) return this.#refuse('badTag');
+      for (let i = 0; i < length; i++) bytes[offset + i] = COPY[i]!;
+      index += this.#rollover * 0x10000;
+      this.#rtp.aim(ssrc, index);
+      if (!this.#rtp.openRtp(bytes, offset, header, plain)) {
+        this.#rollover = (this.#rollover % MAX_ROLLOVERS) + 1;
+        return this.#refuse('badTag');
+      }
+    }
     if (!this.#accept(stream, ssrc, index)) return this.#refuse('ssrcLimit');
     this.#unprotected++;
     return plain;

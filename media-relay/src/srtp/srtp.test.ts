@@ -249,6 +249,45 @@ for (const profile of PROFILES) {
   });
 }
 
+/** A sender whose rollover counter has come so far; what it sends next has that number. */
+function sentLong(sender: SrtpContext, rollovers: number, { ssrc = 0x11223344 } = {}): number {
+  for (let i = 0; i < rollovers * 4; i++) assert.ok(sealed(sender, rtp((i * 0x4000) & 0xffff, { ssrc })));
+  assert.ok(sealed(sender, rtp(0, { ssrc })));
+  return 1;
+}
+
+for (const profile of PROFILES) {
+  test(`${profile}: a stream that began elsewhere is found, however often its numbers have wrapped`, () => {
+    for (const rollovers of [1, 5, 32]) {
+      withPair(profile, (sender, receiver) => {
+        const first = sentLong(sender, rollovers);
+        const good: boolean[] = [];
+        for (let s = 0; s < 80; s++) good.push(opens(receiver, sealed(sender, rtp(first + s))!));
+        const found = good.indexOf(true);
+        assert.ok(found >= 0 && found < rollovers, `the ${found}th packet was good`);
+        assert.ok(good.slice(found).every(Boolean), 'and all that followed');
+        assert.equal(receiver.stats.badTag, found);
+        // A stream that begins now loses nothing, and another that began elsewhere is found too.
+        const fresh = [1, 2, 3].map((s) => opens(receiver, sealed(sender, rtp(s, { ssrc: 7 }))!));
+        assert.deepEqual(fresh, [true, true, true]);
+        const second = sentLong(sender, 2, { ssrc: 9 });
+        const more = Array.from({ length: 80 }, (_, s) =>
+          opens(receiver, sealed(sender, rtp(second + s, { ssrc: 9 }))!),
+        );
+        assert.ok(more.includes(true) && more.slice(more.indexOf(true)).every(Boolean));
+      });
+    }
+  });
+
+  test(`${profile}: a stream that begins here is taken at once, whatever was sent in its name before`, () => {
+    withPair(profile, (sender, receiver) => {
+      for (let s = 0; s < 200; s++) assert.equal(opens(receiver, rtp(s, { payload: 60 })), false);
+      const good = [1, 2, 3, 4].map((s) => opens(receiver, sealed(sender, rtp(s))!));
+      assert.deepEqual(good, [true, true, true, true]);
+    });
+  });
+}
+
 test('the replay window: each index once, up to its width back, on both sides', () => {
   withPair('AEAD_AES_128_GCM', (sender, receiver) => {
     const packets = new Map<number, Uint8Array>();
