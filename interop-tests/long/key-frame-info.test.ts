@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { NgClient } from '@offhook/core/node';
 import { click, dial, type Phone, signIn, waitForCall, waitForNewFrames } from '../src/browser.ts';
-import { NgClient } from '../src/ng-client.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
 import { Stage } from '../src/stage.ts';
 import { System, waitUntil } from '../src/system.ts';

@@ -2,6 +2,7 @@ export * from './admin.ts';
 export * from './certificates/index.ts';
 export * from './clock.ts';
 export * from './crypto.ts';
+export * from './ng-client.ts';
 export * from './openssl/index.ts';
 export * from './part.ts';
 export * from './part-flags.ts';
