@@ -64,7 +64,7 @@ async function until(child: ChildProcess, said: { out: string; err: string }, wo
 
 async function ping(port: number): Promise<NgDictionary> {
   using ng = await NgClient.open(port);
-  return ng.call({ command: 'ping' });
+  return await ng.call({ command: 'ping' });
 }
 
 test('the relay alone: its workers on their ports, what kamailio.cfg says, nothing else, until SIGTERM', {

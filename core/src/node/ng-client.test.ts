@@ -55,3 +55,11 @@ test('silence of ten seconds is an error', async (t) => {
   t.mock.timers.tick(10_000);
   await asked;
 });
+
+test('a client that is closed leaves nobody waiting', async (t) => {
+  const { port } = await relay(t, () => undefined);
+  const ng = await NgClient.open(port);
+  const asked = assert.rejects(ng.call({ command: 'ping' }), /does not answer ping/);
+  ng[Symbol.dispose]();
+  await asked;
+});

@@ -11,7 +11,8 @@ const TRIES = 20;
 export class NgClient implements Disposable {
   readonly #socket: Socket;
   readonly #port: number;
-  readonly #waiting = new Map<string, (message: NgDictionary) => void>();
+  /** By cookie; without a message no answer comes any more. */
+  readonly #waiting = new Map<string, (message?: NgDictionary) => void>();
   /** rtpengine knows cookies whoever they come from. */
   readonly #own = randomBytes(6).toString('hex');
   #next = 1;
@@ -40,21 +41,17 @@ export class NgClient implements Disposable {
     return new Promise((resolve, reject) => {
       let tries = 1;
       const transmit = () => this.#socket.send(bytes, this.#port, LOOPBACK);
-      const end = () => {
+      const end = (answer?: NgDictionary) => {
         clearInterval(timer);
         this.#waiting.delete(cookie);
+        if (answer) resolve(answer);
+        else reject(new Error(`the relay does not answer ${message.command}`));
       };
       const timer = setInterval(() => {
         if (tries++ < TRIES) transmit();
-        else {
-          end();
-          reject(new Error(`the relay does not answer ${message.command}`));
-        }
+        else end();
       }, RETRANSMIT_MS);
-      this.#waiting.set(cookie, (answer) => {
-        end();
-        resolve(answer);
-      });
+      this.#waiting.set(cookie, end);
       transmit();
     });
   }
@@ -73,7 +70,9 @@ export class NgClient implements Disposable {
     return sdp;
   }
 
+  /** Nobody is left waiting. */
   [Symbol.dispose](): void {
     this.#socket.close();
+    for (const end of [...this.#waiting.values()]) end();
   }
 }
