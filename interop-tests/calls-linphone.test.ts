@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { lacking, SPEECH } from './src/peers.ts';
 import { assertHears, middle } from './src/proof.ts';
 import { Stage } from './src/stage.ts';
-import { System } from './src/system.ts';
+import type { System } from './src/system.ts';
 
 const skip = lacking(...SPEECH, 'linphonec');
 
@@ -13,13 +13,10 @@ let system: System;
 before(async () => {
   if (skip) return;
   stage = new Stage();
-  system = await System.start({ folder: stage.folder });
+  system = await stage.system();
 });
 
-after(async () => {
-  await system?.stop();
-  await stage?.close();
-});
+after(() => stage?.close());
 
 test('linphonec registers with digest over UDP, hears itself at 600, and hangs up', { skip }, async () => {
   const { alicesWords, bobsWords } = stage;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { decodeNg, encodeNg, type NgDictionary } from '@offhook/core';
+import { NgClient } from '@offhook/core/node';
 import { AFTER_CALLS, leftOver, udpSocketsOf } from './src/nothing-left.ts';
 import { System, scratchFolder } from './src/system.ts';
 import { TurnClient, turnAccount } from './src/turn-client.ts';
@@ -40,27 +40,21 @@ test('a UDP socket that no gauge knows of is seen in the process', async () => {
 
 test('planted leaks are caught: a call that nobody deletes at the relay, an allocation that nobody gives back', async () => {
   const folder = scratchFolder();
-  const socket = createSocket('udp4');
   try {
     // Ports of a range are counted as taken, those that the system chose are not.
     const turn = { port: 0, relayPorts: { min: 19_000, max: 19_099 } };
     await using system = await System.start({ folder: folder.path, settings: { turn } });
     await system.assertNothingLeft(0);
-    const { ng } = await system.udpPorts();
-    const command = async (message: NgDictionary) => {
-      socket.send(encodeNg(`leak${message.command}`, message, 'bencode'), ng, '127.0.0.1');
-      const [bytes] = (await once(socket, 'message')) as [Buffer];
-      return decodeNg(bytes)!.message;
-    };
+    using ng = await NgClient.open((await system.udpPorts()).ng!);
     const sdp =
       'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n';
     const call = { 'call-id': 'leak', 'from-tag': 'a' };
-    assert.equal((await command({ command: 'echo', ...call, sdp })).result, 'ok');
+    await ng.ask({ command: 'echo', ...call, sdp });
     await assert.rejects(
       system.assertNothingLeft(500),
       /offhook_media_calls 1.*offhook_media_transports 1.*offhook_media_rtp_port_pairs 1.*media-relay-0: 2 UDP sockets/s,
     );
-    assert.equal((await command({ command: 'delete', ...call })).result, 'ok');
+    await ng.ask({ command: 'delete', ...call });
     await system.assertNothingLeft(5000);
 
     await system.addUser('tester', 'Trumpet-44-x');
@@ -77,7 +71,6 @@ test('planted leaks are caught: a call that nobody deletes at the relay, an allo
       await client.close();
     }
   } finally {
-    socket.close();
     folder.remove();
   }
 });

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Baresip } from './src/baresip.ts';
-import { click, dial, type Phone, recordRemote, settle, signIn, waitForCall } from './src/browser.ts';
+import { click, dial, recordRemote, settle, waitForCall } from './src/browser.ts';
 import { lacking, SPEECH } from './src/peers.ts';
 import { assertHears, middle } from './src/proof.ts';
 import { Stage } from './src/stage.ts';
-import { System } from './src/system.ts';
+import type { System } from './src/system.ts';
 
 const skip = lacking(...SPEECH, 'chromium', 'baresip', 'openssl');
 
@@ -17,16 +17,13 @@ let third: Baresip;
 before(async () => {
   if (skip) return;
   stage = new Stage();
-  system = await System.start({ folder: stage.folder });
+  system = await stage.system();
   // Who transfers says what nobody else says: nothing of it may be heard afterwards.
   boss = await stage.baresip(system, 'boss', { words: stage.alicesWords, codecs: ['pcmu'] });
   third = await stage.baresip(system, 'third', { words: stage.bobsWords, codecs: ['pcmu'] });
 });
 
-after(async () => {
-  await stage?.close();
-  await system?.stop();
-});
+after(() => stage?.close());
 
 async function hearsThird(name: string, heard: ReturnType<Baresip['heard']>, own = stage.alicesWords): Promise<void> {
   assertHears(name, heard, stage.bobsWords, own);
@@ -35,13 +32,11 @@ async function hearsThird(name: string, heard: ReturnType<Baresip['heard']>, own
 test('blind transfer between three SIP phones: the two that stay hear each other', { skip }, async () => {
   await using desk = await stage.baresip(system, 'desk', { words: stage.alicesWords, codecs: ['pcmu'] });
   await boss.command('dial', `sip:desk@${system.domain}`);
-  await desk.waitFor('CALL_INCOMING');
-  await desk.command('accept');
+  await desk.answer();
   await Promise.all([boss.waitFor('CALL_ESTABLISHED'), desk.waitFor('CALL_ESTABLISHED')]);
   const began = performance.now();
   await boss.command('transfer', `sip:third@${system.domain}`);
-  await third.waitFor('CALL_INCOMING');
-  await third.command('accept');
+  await third.answer();
   await third.waitFor('CALL_ESTABLISHED');
   await boss.waitFor('CALL_CLOSED');
   const transferredS = (performance.now() - began) / 1000;
@@ -55,16 +50,13 @@ test('blind transfer between three SIP phones: the two that stay hear each other
 });
 
 test('a browser is transferred from one SIP phone to another, encrypted as before on its side', { skip }, async () => {
-  const alice: Phone = await stage.chromium(stage.alicesWords);
-  await signIn(alice, await system.loginLink('alice'));
+  const alice = await stage.webPhone(system, 'alice');
   await dial(alice, 'boss');
-  await boss.waitFor('CALL_INCOMING');
-  await boss.command('accept');
+  await boss.answer();
   await boss.waitFor('CALL_ESTABLISHED');
   await waitForCall(alice, 'active');
   await boss.command('transfer', `sip:third@${system.domain}`);
-  await third.waitFor('CALL_INCOMING');
-  await third.command('accept');
+  await third.answer();
   await third.waitFor('CALL_ESTABLISHED');
   await boss.waitFor('CALL_CLOSED');
   await waitForCall(alice, 'active');

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { RELAY_FLAGS, SERVER_FLAGS } from '@offhook/core/node';
 import {
   type At,
   type Composition,
@@ -17,16 +18,6 @@ import { ngPortOf, type PortRange } from './config/media.ts';
 import { ROOT } from './root.ts';
 import type { PartSpec, Ports } from './supervisor/spec.ts';
 import { tlsSettings, turnOnPorts, turnSettings, turnUris } from './turn-settings.ts';
-
-/**
- * Signalling makes 60 kB of short-lived objects for a registration: a nursery that stays in the processor's cache costs 5 to 10 %
- * less time than the default of 16 MB. For TURN it halves what an allocation takes of memory. One helper is enough to collect
- * them: four take the processor from who answers.
- */
-const SERVER_FLAGS = ['--max-semi-space-size=4', '--v8-pool-size=1'];
-
-/** A relay makes next to nothing, and while its nursery is collected every packet waits: up to 28 ms with one of 16 MB, less than one with this. */
-const RELAY_FLAGS = ['--max-semi-space-size=1', '--v8-pool-size=1'];
 
 /** The parts in start order: media workers, TURN (which has to know their ports; unless it is turned off), signalling (which has to know all). */
 export function composeParts(composition: Composition): PartSpec[] {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { click, leave, type Phone, signIn, waitForCall, waitForNewFrames } from '../src/browser.ts';
+import { answer, click, leave, type Phone, signIn, waitForCall, waitForNewFrames } from '../src/browser.ts';
 import { writeBusyPicture } from '../src/camera.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
 import { PhoneLine } from '../src/phone-line.ts';
@@ -48,8 +48,7 @@ test('a browser sends a phone that reports losses what its line takes, and more 
     server: `127.0.0.1:${line.port}`,
   });
   await phone.command('dial', `sip:alice@${system.domain}`);
-  await waitForCall(alice, 'incoming');
-  await click(alice, 'answer-video');
+  await answer(alice, 'video');
   await Promise.all([phone.waitFor('CALL_ESTABLISHED'), waitForCall(alice, 'active')]);
   await waitForNewFrames(alice);
 

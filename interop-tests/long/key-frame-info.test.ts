@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { click, dial, type Phone, signIn, waitForCall, waitForNewFrames } from '../src/browser.ts';
-import { NgClient } from '../src/ng-client.ts';
+import { NgClient } from '@offhook/core/node';
+import { click, dial, type Phone, waitForCall, waitForNewFrames } from '../src/browser.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
 import { Stage } from '../src/stage.ts';
-import { System, waitUntil } from '../src/system.ts';
+import { type System, waitUntil } from '../src/system.ts';
 import { WithoutFeedback } from '../src/without-feedback.ts';
 
 const skip = lacking(...SPEECH, 'chromium', 'baresip', 'openssl');
@@ -22,9 +22,8 @@ let alice: Phone;
 before(async () => {
   if (skip) return;
   stage = new Stage();
-  system = await System.start({ folder: stage.folder, media: { workers: WORKERS } });
-  alice = await stage.chromium(stage.alicesWords);
-  await signIn(alice, await system.loginLink('alice'));
+  system = await stage.system({ media: { workers: WORKERS } });
+  alice = await stage.webPhone(system, 'alice');
 });
 
 interface Relayed {
@@ -41,10 +40,7 @@ async function workerOf(call: string): Promise<number> {
   return assert.fail('no worker has the call');
 }
 
-after(async () => {
-  await system?.stop();
-  await stage?.close();
-});
+after(() => stage?.close());
 
 test('a SIP phone that names no RTCP feedback is asked for key frames by INFO, answers 200 and sends them', {
   skip,
@@ -57,8 +53,7 @@ test('a SIP phone that names no RTCP feedback is asked for key frames by INFO, a
     server: between.server,
   });
   await dial(alice, 'cam', 'video');
-  await phone.waitFor('CALL_INCOMING');
-  await phone.command('accept');
+  await phone.answer();
   await Promise.all([phone.waitFor('CALL_ESTABLISHED'), waitForCall(alice, 'active')]);
   await waitForNewFrames(alice, 20);
 

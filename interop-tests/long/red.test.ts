@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { click, dial, type Phone, settle, signIn, waitForCall, warmUp } from '../src/browser.ts';
+import { answer, click, dial, type Phone, settle, waitForCall, warmUp } from '../src/browser.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
 import { assertHears, middle } from '../src/proof.ts';
 import { Stage } from '../src/stage.ts';
-import { System, waitUntil } from '../src/system.ts';
+import { type System, waitUntil } from '../src/system.ts';
 
 const skip = lacking(...SPEECH, 'chromium', 'baresip', 'openssl');
 
@@ -15,16 +15,12 @@ let system: System;
 before(async () => {
   if (skip) return;
   stage = new Stage();
-  alice = await stage.chromium(stage.alicesWords);
-  system = await System.start({ folder: stage.folder });
-  await signIn(alice, await system.loginLink('alice'));
+  system = await stage.system();
+  alice = await stage.webPhone(system, 'alice');
   await warmUp(alice);
 });
 
-after(async () => {
-  await system?.stop();
-  await stage?.close();
-});
+after(() => stage?.close());
 
 /** RED packets that the relay, its one worker, took from browsers. */
 async function redReceived(): Promise<number> {
@@ -59,12 +55,10 @@ for (const caller of ['Chromium', 'baresip'] as const) {
       await using phone = await stage.baresip(system, user, { words: bobsWords, codecs: ['opus/48000/1'] });
       if (caller === 'Chromium') {
         await dial(alice, user);
-        await phone.waitFor('CALL_INCOMING');
-        await phone.command('accept');
+        await phone.answer();
       } else {
         await phone.command('dial', `sip:alice@${system.domain}`);
-        await waitForCall(alice, 'incoming');
-        await click(alice, 'answer');
+        await answer(alice);
       }
       await phone.waitFor('CALL_ESTABLISHED');
       await waitForCall(alice, 'active');

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {
+  answer,
   click,
   dial,
   type Phone,
   recordRemote,
   settle,
-  signIn,
   waitForCall,
   waitForNewFrames,
 } from '../src/browser.ts';
@@ -14,7 +14,7 @@ import { lacking, SPEECH } from '../src/peers.ts';
 import { assertHears, middle } from '../src/proof.ts';
 import { Rtpengine } from '../src/rtpengine.ts';
 import { Stage } from '../src/stage.ts';
-import { anyPorts, System } from '../src/system.ts';
+import { anyPorts, type System } from '../src/system.ts';
 import type { Sound } from '../src/wav.ts';
 
 const skip = lacking(...SPEECH, 'baresip', 'chromium', 'openssl', 'rtpengine');
@@ -33,13 +33,12 @@ before(async () => {
   stage.freePorts(); // that range is as long as two of a phone's
   relay = await Rtpengine.start(stage.folder, { ng: ports, first, last: first + PORTS - 1 });
   const media = { ...(anyPorts().media as object), relays: [`udp:127.0.0.1:${relay.ngPort}`] };
-  system = await System.start({ folder: stage.folder, settings: { media } });
+  system = await stage.system({ settings: { media } });
 });
 
 after(async () => {
-  await system?.stop();
-  await relay?.stop();
   await stage?.close();
+  await relay?.stop();
 });
 
 test("our signalling leads a call of two phones through Debian's rtpengine", { skip }, async () => {
@@ -50,8 +49,7 @@ test("our signalling leads a call of two phones through Debian's rtpengine", { s
   });
   await using hall = await stage.baresip(system, 'hall', { words: bobsWords, codecs: ['pcma'] });
   await desk.command('dial', `sip:hall@${system.domain}`);
-  await hall.waitFor('CALL_INCOMING');
-  await hall.command('accept');
+  await hall.answer();
   await Promise.all([desk, hall].map((phone) => phone.waitFor('CALL_ESTABLISHED')));
   await new Promise((resolve) => setTimeout(resolve, (HEARD_S + 1.5) * 1000));
   await desk.command('hangup');
@@ -61,14 +59,7 @@ test("our signalling leads a call of two phones through Debian's rtpengine", { s
   assert.equal((await system.metrics('signaling')).sip_calls, 0);
 });
 
-/** A browser with a phone's page on it. The echo is our relay's own, so nothing warms it up. */
-async function webPhone(user: 'alice' | 'bob'): Promise<Phone> {
-  const phone = await stage.chromium(user === 'alice' ? stage.alicesWords : stage.bobsWords);
-  await signIn(phone, await system.loginLink(user));
-  return phone;
-}
-
-/** Recorded after a first recording, which is not as the others are. */
+/** Recorded after a first recording, which is not as the others are; the echo is our relay's own, so nothing warms a browser up. */
 async function listen(...phones: readonly Phone[]): Promise<Sound[]> {
   await Promise.all(phones.map((phone) => recordRemote(phone, 2)));
   await settle(...phones);
@@ -77,17 +68,15 @@ async function listen(...phones: readonly Phone[]): Promise<Sound[]> {
 
 test("a web phone calls a desk phone through Debian's rtpengine, and is called by it", { skip }, async () => {
   const { alicesWords, bobsWords } = stage;
-  const alice = await webPhone('alice');
+  const alice = await stage.webPhone(system, 'alice');
   await using desk = await stage.baresip(system, 'counter', { words: bobsWords, codecs: ['pcma'] });
   for (const caller of ['web', 'desk'] as const) {
     if (caller === 'web') {
       await dial(alice, 'counter');
-      await desk.waitFor('CALL_INCOMING');
-      await desk.command('accept');
+      await desk.answer();
     } else {
       await desk.command('dial', `sip:alice@${system.domain}`);
-      await waitForCall(alice, 'incoming');
-      await click(alice, 'answer');
+      await answer(alice);
     }
     await Promise.all([waitForCall(alice, 'active'), desk.waitFor('CALL_ESTABLISHED')]);
     const [heard] = await listen(alice);
@@ -104,10 +93,9 @@ test("a web phone calls a desk phone through Debian's rtpengine, and is called b
 
 test("two web phones hear and see each other through Debian's rtpengine", { skip }, async () => {
   const { alicesWords, bobsWords } = stage;
-  const [alice, bob] = await Promise.all([webPhone('alice'), webPhone('bob')]);
+  const [alice, bob] = await Promise.all([stage.webPhone(system, 'alice'), stage.webPhone(system, 'bob')]);
   await dial(alice, 'bob');
-  await waitForCall(bob, 'incoming');
-  await click(bob, 'answer');
+  await answer(bob);
   await Promise.all([alice, bob].map((phone) => waitForCall(phone, 'active')));
   const [toAlice, toBob] = await listen(alice, bob);
   assertHears('alice', toAlice!, bobsWords, alicesWords);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import type { Baresip } from '../src/baresip.ts';
-import { click, dial, recordRemote, settle, signIn, waitForCall } from '../src/browser.ts';
+import { answer, click, dial, recordRemote, settle, waitForCall } from '../src/browser.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
 import { assertHears, middle } from '../src/proof.ts';
 import { Stage } from '../src/stage.ts';
-import { System } from '../src/system.ts';
+import type { System } from '../src/system.ts';
 import type { Sound } from '../src/wav.ts';
 
 const skip = lacking(...SPEECH, 'chromium', 'baresip', 'linphonec', 'openssl');
@@ -18,8 +18,7 @@ let third: Baresip;
 before(async () => {
   if (skip) return;
   stage = new Stage();
-  system = await System.start({
-    folder: stage.folder,
+  system = await stage.system({
     settings: { groups: { office: { members: ['desk', 'third'], ring: 'serial', ringS: 5 } } },
   });
   desk = await stage.baresip(system, 'desk', { words: stage.alicesWords, codecs: ['pcmu'] });
@@ -30,10 +29,7 @@ beforeEach(async () => {
   if (!skip) await change('desk', { doNotDisturb: false, forward: { always: null, busy: null, noAnswer: null } });
 });
 
-after(async () => {
-  await stage?.close();
-  await system?.stop();
-});
+after(() => stage?.close());
 
 const change = (user: string, to: object) => system.verb('signaling', 'users', { op: 'change', user, change: to });
 /** What is proven is sound that lasts; baresip names its recordings by the second. */
@@ -51,8 +47,7 @@ function assertTalked(): void {
 test('parking: a boss parks a desk phone, another phone calls the slot, and the two talk', { skip }, async () => {
   await using boss = await stage.baresip(system, 'boss', { words: stage.bobsWords, codecs: ['pcmu'] });
   await boss.command('dial', `sip:desk@${system.domain}`);
-  await desk.waitFor('CALL_INCOMING');
-  await desk.command('accept');
+  await desk.answer();
   await Promise.all([boss.waitFor('CALL_ESTABLISHED'), desk.waitFor('CALL_ESTABLISHED')]);
   await boss.command('transfer', `sip:611@${system.domain}`);
   await boss.waitFor('CALL_CLOSED');
@@ -66,8 +61,7 @@ test('parking: a boss parks a desk phone, another phone calls the slot, and the 
 });
 
 test('pick-up: a browser’s call rings at a desk phone, a colleague in the same group takes it', { skip }, async () => {
-  const alice = await stage.chromium(stage.alicesWords);
-  await signIn(alice, await system.loginLink('alice'));
+  const alice = await stage.webPhone(system, 'alice');
   await dial(alice, 'desk');
   await desk.waitFor('CALL_INCOMING');
   await third.command('dial', `sip:**desk@${system.domain}`);
@@ -87,13 +81,11 @@ test('pick-up: a browser’s call rings at a desk phone, a colleague in the same
 test('forwarding: busy, nobody answers, at once, and a group in turn lead a browser to the other phone', {
   skip,
 }, async () => {
-  const alice = await stage.chromium(stage.alicesWords);
-  await signIn(alice, await system.loginLink('alice'));
+  const alice = await stage.webPhone(system, 'alice');
   const reaches = async (number: string, meanwhile: () => Promise<unknown>) => {
     await dial(alice, number);
     await meanwhile();
-    await third.waitFor('CALL_INCOMING');
-    await third.command('accept');
+    await third.answer();
     await waitForCall(alice, 'active');
     await third.waitFor('CALL_ESTABLISHED');
   };
@@ -131,20 +123,17 @@ test('forwarding: busy, nobody answers, at once, and a group in turn lead a brow
 test('attended transfer by linphone: it calls a browser, holds, calls a desk phone, and joins the two', {
   skip,
 }, async () => {
-  const alice = await stage.chromium(stage.alicesWords);
-  await signIn(alice, await system.loginLink('alice'));
+  const alice = await stage.webPhone(system, 'alice');
   await using boss = await stage.linphone(system, 'lin', stage.bobsWords);
   const before = (await system.metrics('signaling')).sip_call_transferred_total!;
   boss.type(`call sip:alice@${system.domain}`);
-  await waitForCall(alice, 'incoming');
-  await click(alice, 'answer');
+  await answer(alice);
   await boss.says(/Call 1 with .* connected/, 'the first call is answered');
   await waitForCall(alice, 'active');
   boss.type('pause');
   await boss.says(/Call 1 with .* paused/, 'the first call is on hold');
   boss.type(`call sip:third@${system.domain}`);
-  await third.waitFor('CALL_INCOMING');
-  await third.command('accept');
+  await third.answer();
   await boss.says(/Call 2 with .* connected/, 'the second call is answered');
   boss.type('transfer 1 --to-call 2');
   await boss.says(/Call 2 .* ended/, 'both calls are left');

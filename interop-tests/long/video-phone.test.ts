@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { click, dial, type Phone, signIn, waitForCall, waitForNewFrames } from '../src/browser.ts';
+import { click, dial, type Phone, waitForCall, waitForNewFrames } from '../src/browser.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
 import { receivedAgain } from '../src/sender-stats.ts';
 import { Stage } from '../src/stage.ts';
-import { System, waitUntil } from '../src/system.ts';
+import { type System, waitUntil } from '../src/system.ts';
 
 const skip = lacking(...SPEECH, 'chromium', 'baresip', 'openssl');
 const FRAMES = 20;
@@ -16,15 +16,11 @@ let alice: Phone;
 before(async () => {
   if (skip) return;
   stage = new Stage();
-  system = await System.start({ folder: stage.folder });
-  alice = await stage.chromium(stage.alicesWords);
-  await signIn(alice, await system.loginLink('alice'));
+  system = await stage.system();
+  alice = await stage.webPhone(system, 'alice');
 });
 
-after(async () => {
-  await system?.stop();
-  await stage?.close();
-});
+after(() => stage?.close());
 
 for (const [security, account] of [
   ['plain RTP', ''],
@@ -42,8 +38,7 @@ for (const [security, account] of [
       /** Pictures that it has decoded. */
       const shown = async () => Number(/vidisp: .* frames=(\d+)/.exec(await phone.command('video_debug'))?.[1] ?? 0);
       await dial(alice, user, 'video');
-      await phone.waitFor('CALL_INCOMING');
-      await phone.command('accept');
+      await phone.answer();
       await Promise.all([phone.waitFor('CALL_ESTABLISHED'), waitForCall(alice, 'active')]);
       await waitForNewFrames(alice, FRAMES);
       const first = await shown();

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { click, dial, mediaStats, type Phone, recordRemote, settle, signIn, waitForCall, warmUp } from './browser.ts';
+import { answer, click, dial, mediaStats, type Phone, recordRemote, settle, waitForCall, warmUp } from './browser.ts';
 import { lacking, SPEECH } from './peers.ts';
 import { assertHears, middle } from './proof.ts';
 import { Stage } from './stage.ts';
-import { System } from './system.ts';
+import type { System } from './system.ts';
 
 const skip = lacking(...SPEECH, 'chromium', 'baresip', 'openssl');
 
@@ -24,16 +24,12 @@ export function callsWithBaresip(cases: readonly BaresipCase[]): void {
   before(async () => {
     if (skip) return;
     stage = new Stage();
-    alice = await stage.chromium(stage.alicesWords);
-    system = await System.start({ folder: stage.folder });
-    await signIn(alice, await system.loginLink('alice'));
+    system = await stage.system();
+    alice = await stage.webPhone(system, 'alice');
     await warmUp(alice);
   });
 
-  after(async () => {
-    await system?.stop();
-    await stage?.close();
-  });
+  after(() => stage?.close());
 
   for (const [i, { codec, mime, transport }] of cases.entries()) {
     const name = codec.split('/')[0]!;
@@ -45,8 +41,7 @@ export function callsWithBaresip(cases: readonly BaresipCase[]): void {
       {
         await using phone = await stage.baresip(system, user, { words: bobsWords, codecs: [codec], transport });
         await dial(alice, user);
-        await phone.waitFor('CALL_INCOMING');
-        await phone.command('accept');
+        await phone.answer();
         await phone.waitFor('CALL_ESTABLISHED');
         await waitForCall(alice, 'active');
         await settle(alice);
@@ -58,8 +53,7 @@ export function callsWithBaresip(cases: readonly BaresipCase[]): void {
         await waitForCall(alice, 'idle');
 
         await phone.command('dial', `sip:alice@${system.domain}`);
-        await waitForCall(alice, 'incoming');
-        await click(alice, 'answer');
+        await answer(alice);
         await phone.waitFor('CALL_ESTABLISHED');
         await waitForCall(alice, 'active');
         await settle(alice);

@@ -154,6 +154,12 @@ export class Baresip {
     });
   }
 
+  /** Takes the call that rings, or is about to. */
+  async answer(): Promise<void> {
+    await this.waitFor('CALL_INCOMING');
+    await this.command('accept');
+  }
+
   command(command: string, params = ''): Promise<string> {
     const token = String(this.#nextToken++);
     const json = JSON.stringify({ command, params, token });

@@ -184,6 +184,12 @@ export async function dial(phone: Phone, to: string, media: 'audio' | 'video' = 
   await phone.page.getByTestId(media === 'audio' ? 'dial-call' : 'dial-video').click();
 }
 
+/** Takes the call that rings, or is about to. */
+export async function answer(phone: Phone, media: 'audio' | 'video' = 'audio'): Promise<void> {
+  await waitForCall(phone, 'incoming');
+  await click(phone, media === 'audio' ? 'answer' : 'answer-video');
+}
+
 /**
  * A short call to the echo, unmeasured: the first sound and the first recording of a new browser process stutter while
  * its audio and codec threads start.

@@ -1,5 +1,5 @@
 import type { Baresip } from './baresip.ts';
-import { click, dial, type Phone, recordRemote, settle, waitForCall } from './browser.ts';
+import { answer, click, dial, type Phone, recordRemote, settle, waitForCall } from './browser.ts';
 import type { Linphone } from './linphone.ts';
 import { middle } from './proof.ts';
 import type { Sentence } from './speech.ts';
@@ -32,10 +32,7 @@ export function webParty(user: string, words: Sentence, phone: Phone): Party {
     user,
     words,
     call: (to) => dial(phone, to),
-    answer: async () => {
-      await waitForCall(phone, 'incoming');
-      await click(phone, 'answer');
-    },
+    answer: () => answer(phone),
     talks: () => waitForCall(phone, 'active'),
     hear: async () => {
       await settle(phone);
@@ -51,10 +48,7 @@ export function baresipParty(user: string, words: Sentence, domain: string, phon
     user,
     words,
     call: (to) => phone.command('dial', `sip:${to}@${domain}`),
-    answer: async () => {
-      await phone.waitFor('CALL_INCOMING');
-      await phone.command('accept');
-    },
+    answer: () => phone.answer(),
     talks: () => phone.waitFor('CALL_ESTABLISHED'),
     hear: () => newest(() => phone.heard()),
     hangUp: () => phone.command('hangup'),

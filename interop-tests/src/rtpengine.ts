@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { NgClient } from './ng-client.ts';
+import { NgClient } from '@offhook/core/node';
 
 /** Debian's rtpengine 10.5, forwarding in user space. */
 export class Rtpengine implements AsyncDisposable {

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { Baresip, type BaresipOptions } from './baresip.ts';
-import { type ChromiumOptions, openChromium, openFirefox, type Phone } from './browser.ts';
+import { type ChromiumOptions, openChromium, openFirefox, type Phone, signIn } from './browser.ts';
 import { Linphone, type LinphoneOptions } from './linphone.ts';
 import { type Sentence, speak } from './speech.ts';
-import { type System, scratchFolder } from './system.ts';
+import { System, type SystemOptions, scratchFolder } from './system.ts';
 
 /** SIP, TLS and control ports, and RTP pairs, of one desk phone. */
 const PORTS_EACH = 20;
@@ -26,8 +26,20 @@ export class Stage {
     this.bobsWords = speak('bob', this.folder);
   }
 
+  /** The whole system, until the stage closes. */
+  async system(options: Omit<SystemOptions, 'folder'> = {}): Promise<System> {
+    return this.#opened(await System.start({ ...options, folder: this.folder }), (system) => system.stop());
+  }
+
   async chromium(words: Sentence, options?: ChromiumOptions): Promise<Phone> {
     return this.#opened(await openChromium(words.path, options), (phone) => phone.close());
+  }
+
+  /** A Chromium of its own that says that person's words, signed in at the phone's page. */
+  async webPhone(system: System, user: 'alice' | 'bob', options?: ChromiumOptions): Promise<Phone> {
+    const phone = await this.chromium(user === 'alice' ? this.alicesWords : this.bobsWords, options);
+    await signIn(phone, await system.loginLink(user));
+    return phone;
   }
 
   async firefox(env: NodeJS.ProcessEnv, profile?: string): Promise<Phone> {

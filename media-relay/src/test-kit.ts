@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import {
-  decodeNg,
-  encodeNg,
-  type NgDictionary,
   type SocketAddress,
   StunAttribute,
   StunClass,
@@ -15,6 +12,8 @@ import {
 import { monotonicMs, nodeCrypto } from '@offhook/core/node';
 import { type DtlsCertificate, DtlsEndpoint } from './dtls/index.ts';
 import { SrtpContext, type SrtpTransform } from './srtp/index.ts';
+
+export { NgClient } from '@offhook/core/node';
 
 /** A UDP socket of a test's peer: what comes is queued and awaited with a deadline. */
 export class Peer {
@@ -76,45 +75,6 @@ export class Peer {
 
   close(): Promise<void> {
     return new Promise((done) => this.socket.close(() => done()));
-  }
-}
-
-/** A client of the NG protocol, one request at a time, repeated with the same cookie every 500 ms. */
-export class NgClient {
-  readonly peer: Peer;
-  readonly to: SocketAddress;
-  #count = 0;
-
-  constructor(peer: Peer, port: number) {
-    this.peer = peer;
-    this.to = { address: '127.0.0.1', port };
-  }
-
-  static async connect(port: number): Promise<NgClient> {
-    return new NgClient(await Peer.open(), port);
-  }
-
-  async call(message: NgDictionary, encoding: 'bencode' | 'json' = 'bencode'): Promise<NgDictionary> {
-    const cookie = `c${++this.#count}`;
-    for (let tries = 0; tries < 6; tries++) {
-      this.peer.send(encodeNg(cookie, message, encoding), this.to);
-      for (let bytes = await this.peer.next(500); bytes; bytes = await this.peer.next(500)) {
-        const answer = decodeNg(bytes);
-        if (answer?.cookie === cookie) return answer.message;
-      }
-    }
-    throw new Error(`no answer to ${String(message.command)}`);
-  }
-
-  /** The SDP of a describing command; fails with the relay's words. */
-  async sdp(message: NgDictionary): Promise<string> {
-    const answer = await this.call(message);
-    if (typeof answer.sdp !== 'string') throw new Error(String(answer['error-reason']));
-    return answer.sdp;
-  }
-
-  close(): Promise<void> {
-    return this.peer.close();
   }
 }
 

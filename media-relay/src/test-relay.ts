@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { SocketAddress } from '@offhook/core';
 import type { DtlsCertificate } from './dtls/index.ts';
 import { liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
 import { NgClient } from './test-kit.ts';
@@ -34,11 +35,16 @@ export class TestRelay {
 
   static async start(change: Partial<MediaRelaySettings> = {}, log?: (line: string) => void): Promise<TestRelay> {
     const part = await startMediaRelay({ ...ANY_PORTS, ...change }, log);
-    return new TestRelay(part, await NgClient.connect(part.ports.ng!));
+    return new TestRelay(part, await NgClient.open(part.ports.ng!));
   }
 
   get ports(): MediaPart['ports'] {
     return this.part.ports;
+  }
+
+  /** Where its control protocol is spoken over UDP. */
+  get ngAt(): SocketAddress {
+    return { address: '127.0.0.1', port: this.ports.ng! };
   }
 
   /** Made when the first browser needs it. */
@@ -71,7 +77,7 @@ export class TestRelay {
   }
 
   async stop(): Promise<void> {
-    await this.ng.close();
+    this.ng[Symbol.dispose]();
     await this.part.stop();
     this.#certificate?.close();
   }

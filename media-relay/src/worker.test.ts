@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { base64, fromBase64, type NgDictionary, RtcpWriter, rtcpSsrc, rtpSsrc } from '@offhook/core';
+import { base64, encodeNg, fromBase64, type NgDictionary, RtcpWriter, rtcpSsrc, rtpSsrc } from '@offhook/core';
 import { MAX_PACKET, nodeCrypto } from '@offhook/core/node';
 import { type DtlsCertificate, DtlsEndpoint, liveDtlsEndpoints, makeCertificate } from './dtls/index.ts';
 import type { LegStatistics } from './session/index.ts';
 import { SRTP_PROFILES, SrtpContext, type SrtpProfile } from './srtp/index.ts';
-import { line, mediaAt, NgClient, Peer, plainSdp, rtp, until, WebRtcPeer } from './test-kit.ts';
+import { line, mediaAt, type NgClient, Peer, plainSdp, rtp, until, WebRtcPeer } from './test-kit.ts';
 import { PLAIN, TestRelay, WEBRTC } from './test-relay.ts';
 
 let relay: TestRelay;
@@ -604,14 +604,13 @@ test('garbage on every port is dropped and counted, and the next call works', as
 
 test('a repeated cookie gets the same answer and nothing is done twice', async () => {
   const a = await Peer.open();
-  const client = await NgClient.connect(relay.ports.ng!);
+  const client = await Peer.open();
   const message = { command: 'echo', 'call-id': 'k1', 'from-tag': 'a', 'to-tag': 'e', sdp: plainSdp(a) };
-  const { encodeNg } = await import('@offhook/core');
   const bytes = encodeNg('same', message, 'json');
-  client.peer.send(bytes, client.to);
-  const first = await client.peer.next();
-  client.peer.send(bytes, client.to);
-  assert.deepEqual(await client.peer.next(), first);
+  client.send(bytes, relay.ngAt);
+  const first = await client.next();
+  client.send(bytes, relay.ngAt);
+  assert.deepEqual(await client.next(), first);
   assert.equal(relay.metrics().offhook_media_rtp_port_pairs, 1);
   await client.close();
   await a.close();

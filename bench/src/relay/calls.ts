@@ -1,7 +1,7 @@
 import { attribute, cryptoLines, iceCredentials, isSdpError, type NgDictionary, parseSdp } from '@offhook/core';
+import { NgClient } from '@offhook/core/node';
 import { CLIENT_PORT, PEER_PORT } from '../load/generator-process.ts';
 import { CLIENT_NET, hostAddress, PEER_NET } from '../load/wire.ts';
-import { NgClient } from './ng-client.ts';
 import type { CallsRequest, FlowTarget } from './requests.ts';
 
 /** What the calls' legs speak: RTP on both sides, SDES towards the peer, or WebRTC end to end. */
@@ -14,7 +14,7 @@ const FINGERPRINT = `sha-256 ${new Array(32).fill('AB').join(':')}`;
 
 /** Makes calls at a relay by offer and answer; answers what the generator needs to know of them. */
 export async function makeCalls(ngPort: number, count: number, path: Path): Promise<CallsRequest> {
-  const ng = await NgClient.open(ngPort);
+  using ng = await NgClient.open(ngPort);
   const flows: FlowTarget[] = new Array<FlowTarget>(2 * count);
   let next = 0;
   const work = async () => {
@@ -25,22 +25,14 @@ export async function makeCalls(ngPort: number, count: number, path: Path): Prom
       flows[2 * call + 1] = toClient;
     }
   };
-  try {
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
-  } finally {
-    ng.close();
-  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
   return { kind: 'calls', flows, peerTail: path === 'srtp' ? TAG_BYTES : 0 };
 }
 
 /** Until a relay answers at that port. */
 export async function untilAnswering(ngPort: number): Promise<void> {
-  const ng = await NgClient.open(ngPort);
-  try {
-    await ng.ask({ command: 'ping' });
-  } finally {
-    ng.close();
-  }
+  using ng = await NgClient.open(ngPort);
+  await ng.ask({ command: 'ping' });
 }
 
 async function makeCall(ng: NgClient, call: number, path: Path): Promise<[FlowTarget, FlowTarget]> {

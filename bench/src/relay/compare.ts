@@ -1,7 +1,6 @@
-import { mkdirSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { FIRST_LOADS, type LoadOptions, ROWS, readLoadArguments, some, wholeNumber } from '../load/arguments.ts';
 import { Generator } from '../load/generator-process.ts';
-import { CALLS, FLAT172, LOADS, type Load, P1000 } from '../load/loads.ts';
+import { CALLS } from '../load/loads.ts';
 import { PROFILE_FLAGS } from '../load/profile.ts';
 import { type Contestant, type Memory, measureMemory, measureRounds, STOP_MS } from '../load/rounds.ts';
 import { runBeside } from '../load/run.ts';
@@ -13,11 +12,9 @@ import { startOffhook } from './offhook.ts';
 import { COMBINATIONS, type Combination, nameOf, type Results, writeJson, writeTable } from './report.ts';
 import { RELAY, rtpengineVersion, startRtpengine } from './rtpengine.ts';
 
-const MEMORY = 'memory';
 const MEMORY_CALLS = 2000;
 const MEMORY_RUNS = 2;
-const DEFAULT_LOADS: readonly Load[] = [P1000, FLAT172];
-const ROWS = [...LOADS.map(({ name }) => name), MEMORY];
+const DEFAULT_ROWS = [...FIRST_LOADS, 'memory'];
 const PATHS = ['plain', 'srtp', 'opaque'];
 
 const HELP = `usage: npm run bench -- relay [--rounds n] [--json] [--only load,…] [--paths path,…] [--threads n] [--profile folder]
@@ -27,7 +24,7 @@ rounds under the same load on the same core.
 
   --rounds n        rounds, 5 or more for a figure that is told others (default 5)
   --json            for programs: one line with everything, then one with the aims
-  --only load,…     of ${ROWS.join(', ')} (default: ${[...DEFAULT_LOADS.map(({ name }) => name), MEMORY].join(', ')})
+  --only load,…     of ${ROWS.join(', ')} (default: ${DEFAULT_ROWS.join(', ')})
   --paths path,…    of ${PATHS.join(', ')} (default: all); opaque is ours alone, set against rtpengine's plain calls
   --threads n       rtpengine's threads (default 1)
   --profile folder  profiles by perf are written there, of one long round; the figures are not worth much then
@@ -35,14 +32,9 @@ rounds under the same load on the same core.
 The last line says of each aim whether it was met. The exit code is 1 only when something could not be measured.
 `;
 
-interface Options {
-  readonly rounds: number;
-  readonly json: boolean;
-  readonly loads: readonly Load[];
-  readonly withMemory: boolean;
+interface Options extends LoadOptions {
   readonly combinations: readonly Combination[];
   readonly threads: number;
-  readonly profiles: string | undefined;
 }
 
 export async function compareRelays(args: string[]): Promise<void> {
@@ -57,56 +49,22 @@ export async function compareRelays(args: string[]): Promise<void> {
 }
 
 function readArguments(args: string[]): Options | undefined {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        rounds: { type: 'string' },
-        json: { type: 'boolean', default: false },
-        only: { type: 'string' },
-        paths: { type: 'string' },
-        threads: { type: 'string', default: '1' },
-        profile: { type: 'string' },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(HELP);
-      return undefined;
-    }
-    const { profile } = values;
-    const number = (name: string, text: string, most: number) => {
-      const value = Number(text);
-      if (text !== '' && Number.isInteger(value) && value >= 1 && value <= most) return value;
-      throw new Error(`--${name}: a number from 1 to ${most}`);
-    };
-    const some = (name: string, text: string, known: readonly string[]) => {
-      const unknown = text.split(',').filter((word) => !known.includes(word));
-      if (unknown.length === 0) return text.split(',');
-      throw new Error(`--${name}: there is no ${unknown.join(', ')}; there are ${known.join(', ')}`);
-    };
-    const names = DEFAULT_LOADS.map(({ name }) => name);
-    const rows = values.only ? some('only', values.only, ROWS) : profile === undefined ? [...names, MEMORY] : names;
-    const paths = values.paths ? some('paths', values.paths, PATHS) : PATHS;
-    if (profile !== undefined) mkdirSync(profile, { recursive: true });
-    return {
-      rounds: number('rounds', values.rounds ?? (profile === undefined ? '5' : '1'), 100),
-      json: values.json,
-      loads: LOADS.filter(({ name }) => rows.includes(name)),
-      withMemory: rows.includes(MEMORY),
-      // What opaque calls are set against has to be there.
-      combinations: COMBINATIONS.filter(
-        ({ relay, path }) =>
-          paths.includes(path) || (relay === 'rtpengine' && path === 'plain' && paths.includes('opaque')),
-      ),
-      threads: number('threads', values.threads, 64),
-      profiles: profile,
-    };
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
-    process.exitCode = 2;
-    return undefined;
-  }
+  return readLoadArguments(args, {
+    help: HELP,
+    rows: DEFAULT_ROWS,
+    own: { paths: undefined, threads: '1' },
+    read: ({ paths, threads = '' }) => {
+      const chosen = paths ? some('paths', paths, PATHS) : PATHS;
+      return {
+        // What opaque calls are set against has to be there.
+        combinations: COMBINATIONS.filter(
+          ({ relay, path }) =>
+            chosen.includes(path) || (relay === 'rtpengine' && path === 'plain' && chosen.includes('opaque')),
+        ),
+        threads: wholeNumber('threads', threads, { least: 1, most: 64 }),
+      };
+    },
+  });
 }
 
 async function measure(options: Options, folder: string): Promise<Omit<Results, 'machine'>> {

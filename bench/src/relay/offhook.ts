@@ -1,13 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { RELAY_FLAGS } from '@offhook/core/node';
 import type { Server } from '../load/rounds.ts';
 import { Pinned, SERVER_CPU } from '../pinned.ts';
 import { untilAnswering } from './calls.ts';
 import { RELAY } from './rtpengine.ts';
 
 const MUX_PORT = 31_000;
-/** As `offhook start` gives them (cli/src/parts.ts). */
-const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=1', '--v8-pool-size=1'];
 
 /** Our media relay, one worker, started as `offhook start` does it. */
 export async function startOffhook(folder: string, flags: readonly string[]): Promise<Server> {
@@ -25,7 +24,7 @@ export async function startOffhook(folder: string, flags: readonly string[]): Pr
   };
   const file = join(own, 'media-relay.json');
   writeFileSync(file, JSON.stringify(settings));
-  const options = [...NODE_FLAGS, ...flags];
+  const options = [...RELAY_FLAGS, ...flags];
   const script = new URL('../../../media-relay/src/main.ts', import.meta.url).pathname;
   const server = await Pinned.start([process.execPath, ...options, script, '--config', file], {
     cpu: SERVER_CPU,

@@ -1,14 +1,12 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { callAdmin, nodeCrypto, type PartStatus } from '@offhook/core/node';
+import { callAdmin, nodeCrypto, type PartStatus, SERVER_FLAGS } from '@offhook/core/node';
 import { openStore } from '@offhook/signaling';
 import { Pinned, SERVER_CPU } from '../pinned.ts';
 import { waitUntil } from '../ports.ts';
 import type { Server } from './server.ts';
 
 export const PASSWORD = 'bench-password';
-/** Options that `offhook start` gives Node for signalling. */
-const SIGNALING_FLAGS = ['--max-semi-space-size=4', '--v8-pool-size=1'];
 
 export interface OffhookServer extends Server {
   /** SIP over WebSocket and the API. */
@@ -61,7 +59,7 @@ export async function startOffhook(options: OffhookOptions): Promise<OffhookServ
     nonceSecret: 'bench-nonce-secret',
   };
   const profiling = options.profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profiles}`];
-  const flags = [...SIGNALING_FLAGS, ...profiling];
+  const flags = [...SERVER_FLAGS, ...profiling];
   const signaling = await startPart(folder, 'signaling', settings, flags);
   const verb = (what: string) => callAdmin(join(folder, 'signaling.sock'), what);
   return {

@@ -1,7 +1,6 @@
-import { mkdirSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { type LoadOptions, ROWS, readLoadArguments, wholeNumber } from '../load/arguments.ts';
 import { Generator } from '../load/generator-process.ts';
-import { CALLS, LOADS, type Load } from '../load/loads.ts';
+import { CALLS } from '../load/loads.ts';
 import { PROFILE_FLAGS } from '../load/profile.ts';
 import { type Contestant, type Memory, measureMemory, measureRounds, STOP_MS } from '../load/rounds.ts';
 import { runBeside } from '../load/run.ts';
@@ -16,9 +15,6 @@ import type { Allocated, AllocateRequest } from './requests.ts';
 
 const MEMORY_ALLOCATIONS = 10_000;
 const MEMORY_RUNS = 3;
-
-const MEMORY = 'memory';
-const ROWS = [...LOADS.map(({ name }) => name), MEMORY];
 
 const HELP = `usage: npm run bench -- turn [--rounds n] [--json] [--only load,…] [--gather µs] [--coturn-threads n|default]
                              [--profile folder]
@@ -37,14 +33,9 @@ same load on the same core.
 The last line says of each aim whether it was met. The exit code is 1 only when something could not be measured.
 `;
 
-interface Options {
-  readonly rounds: number;
-  readonly json: boolean;
-  readonly loads: readonly Load[];
-  readonly withMemory: boolean;
+interface Options extends LoadOptions {
   readonly gatherUs: number;
   readonly coturnThreads: number | undefined;
-  readonly profiles: string | undefined;
 }
 
 export async function compareTurn(args: string[]): Promise<void> {
@@ -59,49 +50,16 @@ export async function compareTurn(args: string[]): Promise<void> {
 }
 
 function readArguments(args: string[]): Options | undefined {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        rounds: { type: 'string' },
-        json: { type: 'boolean', default: false },
-        only: { type: 'string' },
-        gather: { type: 'string', default: '500' },
-        'coturn-threads': { type: 'string', default: '1' },
-        profile: { type: 'string' },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(HELP);
-      return undefined;
-    }
-    const number = (name: string, text: string, least: number, most: number) => {
-      const value = Number(text);
-      if (text !== '' && Number.isInteger(value) && value >= least && value <= most) return value;
-      throw new Error(`--${name}: a number from ${least} to ${most}`);
-    };
-    const { profile } = values;
-    const rows = values.only?.split(',') ?? (profile === undefined ? ROWS : ['p1000', 'flat172']);
-    const unknown = rows.filter((row) => !ROWS.includes(row));
-    if (unknown.length > 0) throw new Error(`--only: there is no ${unknown.join(', ')}; there are ${ROWS.join(', ')}`);
-    const threads = values['coturn-threads'];
-    const options = {
-      rounds: number('rounds', values.rounds ?? (profile === undefined ? '5' : '1'), 1, 100),
-      json: values.json,
-      loads: LOADS.filter(({ name }) => rows.includes(name)),
-      withMemory: rows.includes(MEMORY),
-      gatherUs: number('gather', values.gather, 0, 10_000),
-      coturnThreads: threads === 'default' ? undefined : number('coturn-threads', threads, 0, 128),
-      profiles: profile,
-    };
-    if (profile !== undefined) mkdirSync(profile, { recursive: true });
-    return options;
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
-    process.exitCode = 2;
-    return undefined;
-  }
+  return readLoadArguments(args, {
+    help: HELP,
+    rows: ROWS,
+    own: { gather: '500', 'coturn-threads': '1' },
+    read: ({ gather = '', 'coturn-threads': threads = '' }) => ({
+      gatherUs: wholeNumber('gather', gather, { least: 0, most: 10_000 }),
+      coturnThreads:
+        threads === 'default' ? undefined : wholeNumber('coturn-threads', threads, { least: 0, most: 128 }),
+    }),
+  });
 }
 
 async function measure(options: Options, folder: string): Promise<Omit<Results, 'machine'>> {

@@ -1,11 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SERVER_FLAGS } from '@offhook/core/node';
 import type { Server } from '../load/rounds.ts';
 import { Pinned, SERVER_CPU } from '../pinned.ts';
 import { SERVER, untilListening } from './relay-server.ts';
-
-/** Options that `offhook start` gives Node for the TURN server. */
-const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=4', '--v8-pool-size=1'];
 
 export interface OffhookOptions {
   /** How long it may wait for company of a packet. */
@@ -35,7 +33,7 @@ export async function startOffhook(folder: string, { gatherUs, flags = [] }: Off
   writeFileSync(file, JSON.stringify(settings));
   const log = join(own, 'log');
   const script = new URL('../../../turn/src/main.ts', import.meta.url).pathname;
-  const options = [...NODE_FLAGS, ...flags];
+  const options = [...SERVER_FLAGS, ...flags];
   const server = await Pinned.start([process.execPath, ...options, script, '--config', file], {
     cpu: SERVER_CPU,
     cwd: own,

@@ -6,7 +6,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { decodeNg, encodeNg, type NgDictionary } from '@offhook/core';
+import type { NgDictionary } from '@offhook/core';
+import { NgClient } from '@offhook/core/node';
 import { loadConfig } from '../config/config.ts';
 import { relayInWords } from './relay.ts';
 
@@ -61,11 +62,9 @@ async function until(child: ChildProcess, said: { out: string; err: string }, wo
   }
 }
 
-async function ping(t: TestContext, port: number): Promise<NgDictionary> {
-  const socket = await boundSocket(t);
-  socket.send(encodeNg('1', { command: 'ping' }, 'bencode'), port, '127.0.0.1');
-  const [bytes] = (await once(socket, 'message', { signal: AbortSignal.timeout(5000) })) as [Buffer];
-  return decodeNg(bytes)!.message as NgDictionary;
+async function ping(port: number): Promise<NgDictionary> {
+  using ng = await NgClient.open(port);
+  return await ng.call({ command: 'ping' });
 }
 
 test('the relay alone: its workers on their ports, what kamailio.cfg says, nothing else, until SIGTERM', {
@@ -82,7 +81,7 @@ test('the relay alone: its workers on their ports, what kamailio.cfg says, nothi
     ),
     said.out,
   );
-  for (const at of [port, port + 1]) assert.equal((await ping(t, at)).result, 'pong');
+  for (const at of [port, port + 1]) assert.equal((await ping(at)).result, 'pong');
   assert.deepEqual(
     ['media-relay-0', 'media-relay-1', 'turn', 'signaling'].map((part) =>
       existsSync(join(folder, 'data/run', `${part}.pid`)),

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { NgClient } from '../ng-client.ts';
+import { NgClient } from '@offhook/core/node';
 import { System } from '../system.ts';
 import { PlainPhone } from './plain-phone.ts';
 import { descriptorsOf, LOAD_CPU, pin, pinned, rssBytes } from './process.ts';

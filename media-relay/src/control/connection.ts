@@ -16,11 +16,14 @@ const MAX_UNWRITTEN = 4 * 1024 * 1024;
 const MESSAGE_MS = 10_000;
 /** A connection without a request and without a subscription is closed after this time. */
 const IDLE_MS = 600_000;
-/** How often connections are looked at for that. */
-export const SWEEP_MS = 5_000;
-
 /** At the end of the relay, or of a connection that can't be read, a client may take this long to read what was answered. */
-export const FAREWELL_MS = 500;
+const FAREWELL_MS = 500;
+
+/** What the transports' servers share. */
+export interface ControlParts {
+  readonly context: ControlContext;
+  readonly dispatcher: NgDispatcher;
+}
 
 /** The socket of a connection. */
 export interface Wire {
@@ -30,8 +33,10 @@ export interface Wire {
   pause(): void;
   resume(): void;
   cut(): void;
-  /** Closes once the client has read what was written, or after `FAREWELL_MS`. */
-  end(): void;
+  /** Closes once the client has read what was written; one that takes too long is cut. */
+  end(why: 'malformed' | 'stopping'): void;
+  /** Finds out now and then whether the client is still there, where the system does not. */
+  sweep?(nowMs: number): void;
 }
 
 /** One client over TCP or WebSocket: its requests under back-pressure, its events. */
@@ -52,7 +57,7 @@ export class NgConnection implements NgLink {
   /** Called when requests may come again. */
   onReady: (() => void) | undefined;
 
-  constructor(key: string, wire: Wire, { context, dispatcher }: { context: ControlContext; dispatcher: NgDispatcher }) {
+  constructor(key: string, wire: Wire, { context, dispatcher }: ControlParts) {
     this.key = key;
     this.#wire = wire;
     this.#context = context;
@@ -93,7 +98,7 @@ export class NgConnection implements NgLink {
       const refusal = malformedAnswer(bytes);
       if (refusal) this.#write(refusal.answer, refusal.encoding);
       this.closed();
-      this.#wire.end();
+      this.#end('malformed');
     });
   }
 
@@ -127,6 +132,16 @@ export class NgConnection implements NgLink {
       this.#context.counters.idleConnections++;
       this.#wire.cut();
     }
+    this.#wire.sweep?.(nowMs);
+  }
+
+  cut(): void {
+    this.#wire.cut();
+  }
+
+  /** The relay stops. */
+  bidFarewell(): void {
+    this.#end('stopping');
   }
 
   closed(): void {
@@ -134,6 +149,11 @@ export class NgConnection implements NgLink {
     this.#subscription?.close();
     this.#subscription = undefined;
     this.#context.rearm();
+  }
+
+  #end(why: 'malformed' | 'stopping'): void {
+    this.#wire.end(why);
+    setTimeout(() => this.#wire.cut(), FAREWELL_MS).unref();
   }
 
   #push(): void {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { decodeNg, type NgDictionary } from '@offhook/core';
-import { line, mediaAt, NgClient, Peer, plainSdp, rtp } from '../test-kit.ts';
+import { line, mediaAt, type NgClient, Peer, plainSdp, rtp } from '../test-kit.ts';
 import { TestRelay } from '../test-relay.ts';
 import { bencodeUnsorted, type Unsorted } from './bencode-unsorted.ts';
 
@@ -16,11 +16,11 @@ before(async () => {
 after(() => relay.stop());
 
 test("a call as Kamailio's rtpengine module drives it: offer, answer, re-INVITE of the callee, query, BYE", async () => {
-  const [a, b, client] = [await Peer.open(), await Peer.open(), await NgClient.connect(relay.ports.ng!)];
+  const [a, b, client] = [await Peer.open(), await Peer.open(), await Peer.open()];
   let count = 0;
   const ask = async (message: { readonly [key: string]: Unsorted }, cookie = `1_3735928559_${++count}`) => {
-    client.peer.send(Buffer.from(`${cookie} ${bencodeUnsorted(message)}`), client.to);
-    const text = Buffer.from((await client.peer.next())!).toString();
+    client.send(Buffer.from(`${cookie} ${bencodeUnsorted(message)}`), relay.ngAt);
+    const text = Buffer.from((await client.next())!).toString();
     assert.ok(text.startsWith(`${cookie} d`));
     return decodeNg(Buffer.from(text))!.message;
   };

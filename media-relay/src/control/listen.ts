@@ -36,7 +36,7 @@ export async function listenControl(
   context: ControlContext,
 ): Promise<{ readonly ports: ControlPorts; close(): Promise<void> }> {
   const { address, tcpPort, webSocketPort } = at;
-  const dispatcher = new NgDispatcher(context);
+  const parts = { context, dispatcher: new NgDispatcher(context) };
   const open: Listener[] = [];
   const close = async () => {
     await Promise.all(open.map((listener) => listener.close()));
@@ -47,18 +47,14 @@ export async function listenControl(
     return listener.port;
   };
   try {
-    const ng = await listen(at.port, (port) => NgServer.listen({ address, port }, context, dispatcher));
+    const ng = await listen(at.port, (port) => NgServer.listen({ address, port }, parts));
     const ngTcp =
-      tcpPort === undefined
-        ? undefined
-        : await listen(tcpPort, (port) => NgTcpServer.listen({ address, port }, context, dispatcher));
+      tcpPort === undefined ? undefined : await listen(tcpPort, (port) => NgTcpServer.listen({ address, port }, parts));
     const allowedOrigins = at.allowedOrigins ?? [];
     const ngWebSocket =
       webSocketPort === undefined
         ? undefined
-        : await listen(webSocketPort, (port) =>
-            NgWebSocketServer.listen({ address, port, allowedOrigins }, { context, dispatcher }),
-          );
+        : await listen(webSocketPort, (port) => NgWebSocketServer.listen({ address, port, allowedOrigins }, parts));
     const ports = {
       ng,
       ...(ngTcp === undefined ? {} : { ngTcp }),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { decodeNg } from '@offhook/core';
-import { line, mediaAt, type NgClient, Peer, plainSdp, rtp } from '../test-kit.ts';
+import { line, mediaAt, Peer, plainSdp, rtp } from '../test-kit.ts';
 import { TestRelay } from '../test-relay.ts';
 import { bencodeUnsorted, type Unsorted } from './bencode-unsorted.ts';
 
@@ -9,21 +9,24 @@ import { bencodeUnsorted, type Unsorted } from './bencode-unsorted.ts';
 // in the order in which they are added there and not sorted, `command` the last, `address family` with a space.
 
 let relay: TestRelay;
-let client: NgClient;
+let client: Peer;
 let count = 0;
 
 before(async () => {
   relay = await TestRelay.start();
-  client = relay.ng;
+  client = await Peer.open();
 });
 
-after(() => relay.stop());
+after(async () => {
+  await client.close();
+  await relay.stop();
+});
 
 /** One command under a cookie as OpenSIPS makes them: process, then a count. */
 async function ask(message: { readonly [key: string]: Unsorted }) {
   const cookie = `2101_${++count}`;
-  client.peer.send(Buffer.from(`${cookie} ${bencodeUnsorted(message)}`), client.to);
-  const answer = decodeNg((await client.peer.next())!)!;
+  client.send(Buffer.from(`${cookie} ${bencodeUnsorted(message)}`), relay.ngAt);
+  const answer = decodeNg((await client.next())!)!;
   assert.equal(answer.cookie, cookie);
   return answer.message;
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { decodeNg, isSdpError, type NgDictionary, parseSdp, rtpMaps, utf8 } from '@offhook/core';
-import type { NgClient } from '../test-kit.ts';
+import { Peer } from '../test-kit.ts';
 import { TestRelay } from '../test-relay.ts';
 
 /**
@@ -16,7 +16,7 @@ interface Exchange {
 }
 
 let relay: TestRelay;
-let client: NgClient;
+let client: Peer;
 
 before(async () => {
   relay = await TestRelay.start({
@@ -29,17 +29,20 @@ before(async () => {
       portMax: 0,
     },
   });
-  client = relay.ng;
+  client = await Peer.open();
 });
 
-after(() => relay.stop());
+after(async () => {
+  await client.close();
+  await relay.stop();
+});
 
 const golden = (name: string): readonly Exchange[] =>
   JSON.parse(readFileSync(join(import.meta.dirname, 'goldens', `${name}.json`), 'utf8')) as Exchange[];
 
 async function ask(kamailio: string): Promise<NgDictionary> {
-  client.peer.send(utf8(kamailio), client.to);
-  const answer = decodeNg((await client.peer.next())!)!;
+  client.send(utf8(kamailio), relay.ngAt);
+  const answer = decodeNg((await client.next())!)!;
   assert.equal(answer.cookie, kamailio.split(' ')[0]);
   return answer.message;
 }
@@ -100,9 +103,9 @@ test("many flags of a script in Kamailio's bytes: the same description as rtpeng
   assert.equal(ours.result, 'ok', String(ours['error-reason']));
   const theirs = decodeNg(utf8(exchange!.rtpengine))!.message;
   assert.deepEqual(meaning(String(ours.sdp)), meaning(String(theirs.sdp)));
-  const { statistics } = await client.call({ command: 'statistics' });
+  const { statistics } = await relay.ng.call({ command: 'statistics' });
   const { unknown, control } = statistics as Record<string, NgDictionary>;
   assert.deepEqual({ ...unknown }, { 'nonsense-flag': 1, nonsense: 1 });
   assert.equal(control!.unknownFlags, 2);
-  await client.call({ command: 'delete', 'call-id': 'golden-call' });
+  await relay.ng.call({ command: 'delete', 'call-id': 'golden-call' });
 });

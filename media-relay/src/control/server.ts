@@ -1,5 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import type { ControlContext } from './commands.ts';
+import type { ControlParts } from './connection.ts';
 import type { NgDispatcher } from './dispatcher.ts';
 import { malformedAnswer } from './malformed.ts';
 
@@ -13,7 +14,7 @@ export class NgServer {
   #isTaking = true;
   #isOpen = true;
 
-  private constructor(socket: Socket, context: ControlContext, dispatcher: NgDispatcher) {
+  private constructor(socket: Socket, { context, dispatcher }: ControlParts) {
     this.#socket = socket;
     this.#context = context;
     this.#dispatcher = dispatcher;
@@ -22,11 +23,7 @@ export class NgServer {
   }
 
   /** Rejects with the system's error when the port is in use. */
-  static listen(
-    at: { address: string; port: number },
-    context: ControlContext,
-    dispatcher: NgDispatcher,
-  ): Promise<NgServer> {
+  static listen(at: { address: string; port: number }, parts: ControlParts): Promise<NgServer> {
     const socket = createSocket(at.address.includes(':') ? 'udp6' : 'udp4');
     return new Promise((resolve, reject) => {
       socket.once('error', (error) => {
@@ -36,7 +33,7 @@ export class NgServer {
       socket.bind({ address: at.address, port: at.port, exclusive: true }, () => {
         socket.removeAllListeners('error');
         socket.setRecvBufferSize(RECEIVE_BUFFER); // the system may cap it
-        resolve(new NgServer(socket, context, dispatcher));
+        resolve(new NgServer(socket, parts));
       });
     });
   }

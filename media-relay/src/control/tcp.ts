@@ -1,8 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { NgStreamReader } from '@offhook/core';
+import { listening, NgClients, portOf } from './clients.ts';
 import type { ControlContext } from './commands.ts';
-import { FAREWELL_MS, MAX_CONNECTIONS, NgConnection, SWEEP_MS } from './connection.ts';
-import type { NgDispatcher } from './dispatcher.ts';
+import { type ControlParts, MAX_CONNECTIONS } from './connection.ts';
 
 const KEEP_ALIVE_MS = 30_000;
 
@@ -10,55 +10,30 @@ const KEEP_ALIVE_MS = 30_000;
 export class NgTcpServer {
   readonly #server: Server;
   readonly #context: ControlContext;
-  readonly #dispatcher: NgDispatcher;
-  readonly #open = new Map<Socket, NgConnection>();
-  readonly #sweep: NodeJS.Timeout;
-  #accepted = 0;
+  readonly #clients: NgClients<Socket>;
 
-  private constructor(server: Server, context: ControlContext, dispatcher: NgDispatcher) {
+  private constructor(server: Server, parts: ControlParts) {
     this.#server = server;
-    this.#context = context;
-    this.#dispatcher = dispatcher;
+    this.#context = parts.context;
+    this.#clients = new NgClients('tcp', parts);
     server.on('connection', (socket) => this.#accept(socket));
-    this.#sweep = setInterval(() => {
-      for (const connection of this.#open.values()) connection.sweep(context.monotonicMs());
-    }, SWEEP_MS).unref();
   }
 
   /** Rejects with the system's error when the port is in use. */
-  static listen(
-    at: { address: string; port: number },
-    context: ControlContext,
-    dispatcher: NgDispatcher,
-  ): Promise<NgTcpServer> {
+  static async listen(at: { address: string; port: number }, parts: ControlParts): Promise<NgTcpServer> {
     const server = createServer({ keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS, noDelay: true });
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host: at.address, port: at.port }, () => {
-        server.removeAllListeners('error');
-        server.on('error', () => {}); // no descriptor for a new client: the others go on
-        resolve(new NgTcpServer(server, context, dispatcher));
-      });
-    });
+    await listening(server, at);
+    return new NgTcpServer(server, parts);
   }
 
   get port(): number {
-    return (this.#server.address() as { port: number }).port;
-  }
-
-  get connections(): number {
-    return this.#open.size;
+    return portOf(this.#server);
   }
 
   /** What has begun is answered, then every connection ends. */
   async close(): Promise<void> {
-    clearInterval(this.#sweep);
     const closed = new Promise<void>((done) => this.#server.close(() => done()));
-    await this.#dispatcher.settled();
-    for (const socket of this.#open.keys()) {
-      socket.destroySoon();
-      setTimeout(() => socket.destroy(), FAREWELL_MS).unref();
-    }
+    await this.#clients.close();
     await closed;
   }
 
@@ -66,7 +41,7 @@ export class NgTcpServer {
     const { counters, obeys } = this.#context;
     socket.on('error', () => {}); // `close` follows
     if (!obeys(socket.remoteAddress ?? '')) counters.refusedClients++;
-    else if (this.#open.size >= MAX_CONNECTIONS && !this.#makeRoom()) counters.overload++;
+    else if (this.#clients.size >= MAX_CONNECTIONS && !this.#clients.makeRoom()) counters.overload++;
     else {
       this.#serve(socket);
       return;
@@ -74,40 +49,26 @@ export class NgTcpServer {
     socket.destroy();
   }
 
-  /** Whoever only connects, as a port scan or a web page can, keeps nobody out: the oldest such goes. */
-  #makeRoom(): boolean {
-    for (const [socket, { hasAsked }] of this.#open) {
-      if (hasAsked) continue;
-      this.#context.counters.idleConnections++;
-      this.#open.delete(socket);
-      socket.destroy();
-      return true;
-    }
-    return false;
-  }
-
   #serve(socket: Socket): void {
     const reader = new NgStreamReader();
-    const connection = new NgConnection(
-      `tcp ${++this.#accepted}`,
-      {
-        write: (bytes) => socket.write(bytes),
-        get unwritten() {
-          return socket.writableLength;
-        },
-        pause: () => socket.pause(),
-        resume: () => socket.resume(),
-        cut: () => socket.destroy(),
-        end: () => {
-          socket.removeAllListeners('data');
-          socket.resume(); // with bytes unread the system would reset the connection, and the answer be lost
-          socket.end();
-          setTimeout(() => socket.destroy(), FAREWELL_MS).unref();
-        },
+    const connection = this.#clients.add(socket, {
+      write: (bytes) => socket.write(bytes),
+      get unwritten() {
+        return socket.writableLength;
       },
-      { context: this.#context, dispatcher: this.#dispatcher },
-    );
-    this.#open.set(socket, connection);
+      pause: () => socket.pause(),
+      resume: () => socket.resume(),
+      cut: () => socket.destroy(),
+      end: (why) => {
+        if (why === 'stopping') {
+          socket.destroySoon();
+          return;
+        }
+        socket.removeAllListeners('data');
+        socket.resume(); // with bytes unread the system would reset the connection, and the answer be lost
+        socket.end();
+      },
+    });
     let rest = new Uint8Array(0);
     /** From the beginning of the message on that is being read, as far as it came in one piece. */
     let head: Uint8Array = rest;
@@ -132,10 +93,7 @@ export class NgTcpServer {
       pump();
     });
     socket.on('drain', () => connection.drained());
-    socket.on('close', () => {
-      this.#open.delete(socket);
-      connection.closed();
-    });
+    socket.on('close', () => this.#clients.remove(socket));
   }
 }
 

@@ -2,9 +2,9 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { NG_LIMITS } from '@offhook/core';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import { listening, NgClients, portOf } from './clients.ts';
 import type { ControlContext } from './commands.ts';
-import { FAREWELL_MS, MAX_CONNECTIONS, NgConnection, SWEEP_MS } from './connection.ts';
-import type { NgDispatcher } from './dispatcher.ts';
+import { type ControlParts, MAX_CONNECTIONS } from './connection.ts';
 
 /** As rtpengine names it. */
 export const NG_SUBPROTOCOL = 'ng.rtpengine.com';
@@ -21,32 +21,19 @@ export interface NgWebSocketOptions {
   readonly allowedOrigins: readonly string[];
 }
 
-interface Client {
-  readonly connection: NgConnection;
-  pingedMs: number;
-  isAlive: boolean;
-}
-
 /** The NG control protocol over WebSocket, one message a frame, as rtpengine's `listen-http`. */
 export class NgWebSocketServer {
   readonly #server: Server;
   readonly #sockets: WebSocketServer;
   readonly #options: NgWebSocketOptions;
   readonly #context: ControlContext;
-  readonly #dispatcher: NgDispatcher;
-  readonly #open = new Map<WebSocket, Client>();
-  readonly #sweep: NodeJS.Timeout;
-  #accepted = 0;
+  readonly #clients: NgClients<WebSocket>;
 
-  private constructor(
-    server: Server,
-    options: NgWebSocketOptions,
-    { context, dispatcher }: { context: ControlContext; dispatcher: NgDispatcher },
-  ) {
+  private constructor(server: Server, options: NgWebSocketOptions, parts: ControlParts) {
     this.#server = server;
     this.#options = options;
-    this.#context = context;
-    this.#dispatcher = dispatcher;
+    this.#context = parts.context;
+    this.#clients = new NgClients('ws', parts);
     this.#sockets = new WebSocketServer({
       noServer: true,
       maxPayload: NG_LIMITS.bytes,
@@ -61,14 +48,10 @@ export class NgWebSocketServer {
     });
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     server.on('clientError', (_error, socket) => socket.destroy());
-    this.#sweep = setInterval(() => this.#look(context.monotonicMs()), SWEEP_MS).unref();
   }
 
   /** Rejects with the system's error when the port is in use. */
-  static listen(
-    options: NgWebSocketOptions,
-    parts: { context: ControlContext; dispatcher: NgDispatcher },
-  ): Promise<NgWebSocketServer> {
+  static async listen(options: NgWebSocketOptions, parts: ControlParts): Promise<NgWebSocketServer> {
     const server = createServer({
       maxHeaderSize: MAX_HEADERS,
       headersTimeout: HANDSHAKE_MS,
@@ -77,33 +60,18 @@ export class NgWebSocketServer {
       noDelay: true,
     });
     server.maxConnections = 2 * MAX_CONNECTIONS; // those that shake hands included
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host: options.address, port: options.port }, () => {
-        server.removeAllListeners('error');
-        server.on('error', () => {});
-        resolve(new NgWebSocketServer(server, options, parts));
-      });
-    });
+    await listening(server, options);
+    return new NgWebSocketServer(server, options, parts);
   }
 
   get port(): number {
-    return (this.#server.address() as { port: number }).port;
-  }
-
-  get connections(): number {
-    return this.#open.size;
+    return portOf(this.#server);
   }
 
   /** What has begun is answered, then every connection ends. */
   async close(): Promise<void> {
-    clearInterval(this.#sweep);
     const closed = new Promise<void>((done) => this.#server.close(() => done()));
-    await this.#dispatcher.settled();
-    for (const socket of this.#open.keys()) {
-      socket.close(1001, 'the relay stops');
-      setTimeout(() => socket.terminate(), FAREWELL_MS).unref();
-    }
+    await this.#clients.close();
     this.#server.closeAllConnections(); // of HTTP: those that were upgraded are not among them
     await closed;
   }
@@ -129,57 +97,49 @@ export class NgWebSocketServer {
     if (!PATHS.has((url ?? '').split('?', 1)[0]!)) return '404 Not Found';
     const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
     if (!offered.includes(NG_SUBPROTOCOL)) return '400 Bad Request';
-    if (this.#open.size < MAX_CONNECTIONS) return undefined;
+    if (this.#clients.size < MAX_CONNECTIONS) return undefined;
     counters.overload++;
     return '503 Service Unavailable';
   }
 
   #serve(ws: WebSocket): void {
     const { monotonicMs } = this.#context;
-    const connection = new NgConnection(
-      `ws ${++this.#accepted}`,
-      {
-        write: (bytes, encoding) => ws.send(bytes, { binary: encoding === 'bencode' }, () => connection.drained()),
-        get unwritten() {
-          return ws.bufferedAmount;
-        },
-        pause: () => ws.pause(),
-        resume: () => ws.resume(),
-        cut: () => ws.terminate(),
-        end: () => {
-          ws.resume();
-          ws.close(1007); // RFC 6455 7.4.1: data that is not what it should be
-          setTimeout(() => ws.terminate(), FAREWELL_MS).unref();
-        },
+    let pingedMs = monotonicMs();
+    let isAlive = true;
+    const connection = this.#clients.add(ws, {
+      write: (bytes, encoding) => ws.send(bytes, { binary: encoding === 'bencode' }, () => connection.drained()),
+      get unwritten() {
+        return ws.bufferedAmount;
       },
-      { context: this.#context, dispatcher: this.#dispatcher },
-    );
-    const client: Client = { connection, pingedMs: monotonicMs(), isAlive: true };
-    this.#open.set(ws, client);
+      pause: () => ws.pause(),
+      resume: () => ws.resume(),
+      cut: () => ws.terminate(),
+      end: (why) => {
+        if (why === 'stopping') {
+          ws.close(1001, 'the relay stops');
+          return;
+        }
+        ws.resume();
+        ws.close(1007); // RFC 6455 7.4.1: data that is not what it should be
+      },
+      /** A client that is gone without a word is found by its silence. */
+      sweep: (nowMs) => {
+        if (!isAlive && nowMs - pingedMs > PONG_MS) ws.terminate();
+        else if (nowMs - pingedMs > PING_MS) {
+          isAlive = false;
+          pingedMs = nowMs;
+          ws.ping();
+        }
+      },
+    });
     ws.on('pong', () => {
-      client.isAlive = true;
+      isAlive = true;
     });
     ws.on('message', (data: RawData) => {
-      client.isAlive = true;
+      isAlive = true;
       connection.handle(Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data));
     });
     ws.on('error', () => ws.terminate()); // a message above the limit is told by 1009 before
-    ws.on('close', () => {
-      this.#open.delete(ws);
-      connection.closed();
-    });
-  }
-
-  /** A client that is gone without a word is found by its silence. */
-  #look(nowMs: number): void {
-    for (const [ws, client] of this.#open) {
-      client.connection.sweep(nowMs);
-      if (!client.isAlive && nowMs - client.pingedMs > PONG_MS) ws.terminate();
-      else if (nowMs - client.pingedMs > PING_MS) {
-        client.isAlive = false;
-        client.pingedMs = nowMs;
-        ws.ping();
-      }
-    }
+    ws.on('close', () => this.#clients.remove(ws));
   }
 }
