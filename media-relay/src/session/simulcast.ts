@@ -38,7 +38,14 @@ export interface SectionSimulcast {
 
 /** RFC 8851's and RFC 5576's lines of a sender, whose streams end here. */
 const SENDERS: ReadonlySet<string> = new Set(['rid', 'simulcast', 'ssrc', 'ssrc-group']);
-const CODECS: Readonly<Record<string, number>> = { vp8: PictureKind.vp8, h264: PictureKind.h264 };
+/** Codecs that layers are agreed on for. */
+const LAYERED: ReadonlySet<string> = new Set(['vp8', 'h264']);
+const KINDS: Readonly<Record<string, number>> = {
+  vp8: PictureKind.vp8,
+  h264: PictureKind.h264,
+  vp9: PictureKind.vp9,
+  av1: PictureKind.av1,
+};
 const FEC: ReadonlySet<string> = new Set(['red', 'ulpfec', 'flexfec', 'flexfec-03']);
 
 /**
@@ -165,7 +172,7 @@ function canTellApart(leg: Leg, media: MediaDescription): boolean {
     ids.has(LAYER_IDS[0]) &&
     sequenceIdOf(ids) !== 0 &&
     saysFeedback(media, 'transport-cc') &&
-    rtpMaps(media).some(({ encoding }) => CODECS[encoding.toLowerCase()] !== undefined)
+    rtpMaps(media).some(({ encoding }) => LAYERED.has(encoding.toLowerCase()))
   );
 }
 
@@ -177,7 +184,7 @@ function onlyPictures(leg: Leg): Section | undefined {
 
 function linesFor(rids: readonly Rid[], far: MediaDescription): SdpAttribute[] {
   const first = rtpMaps(far).find(({ encoding }) => encoding.toLowerCase() !== 'rtx');
-  return CODECS[first?.encoding.toLowerCase() ?? ''] === undefined ? [] : receivedLines(rids, far.formats);
+  return LAYERED.has(first?.encoding.toLowerCase() ?? '') ? receivedLines(rids, far.formats) : [];
 }
 
 function formatsOf(sections: readonly MediaDescription[]): { kinds: Uint8Array; originals: Uint8Array } {
@@ -185,7 +192,7 @@ function formatsOf(sections: readonly MediaDescription[]): { kinds: Uint8Array; 
   const originals = new Uint8Array(128);
   for (const media of sections) {
     for (const { payloadType, encoding } of rtpMaps(media)) {
-      if (payloadType < 128) kinds[payloadType] = CODECS[encoding.toLowerCase()] ?? PictureKind.other;
+      if (payloadType < 128) kinds[payloadType] = KINDS[encoding.toLowerCase()] ?? PictureKind.other;
     }
     for (const { payloadType, original } of rtxOf(media)) {
       originals[payloadType] = original;
