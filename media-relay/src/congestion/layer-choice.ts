@@ -5,6 +5,11 @@ const AFTER_DOWNGRADE_MS = 8000;
 const AFTER_FAILURE_MS = 10_000;
 /** More than the layer takes has to be there before it is gone up to. */
 const HEADROOM = 1.1;
+/**
+ * The least layer goes on until there is less than this of what it takes. An estimate that stands on what is sent is often a
+ * little below it; without pictures there is none to stand on, and nothing brings them back for seconds.
+ */
+const LEAST_SHARE = 0.5;
 /** No packet for so long: the sender has stopped the layer. */
 const GONE_MS = 1000;
 const MOST_LAYERS = 16;
@@ -41,7 +46,8 @@ export class LayerChoice {
 
   /** The choice for what video may take now (`videoBps`). */
   choose(videoBps: number, nowMs: number): number {
-    const fitting = this.#highest(videoBps, nowMs, this.current);
+    let fitting = this.#highest(videoBps, nowMs, this.current);
+    if (fitting < 0 && this.current >= 0) fitting = this.#least(videoBps, nowMs);
     const mayUpgrade = nowMs >= this.#noUpgradeBeforeMs;
     if (fitting < this.current) this.#downgrade(fitting, nowMs);
     else if (fitting >= 0 && this.current < 0 && !mayUpgrade) {
@@ -67,6 +73,12 @@ export class LayerChoice {
     if (isOver) return; // its sender has stopped it: that says nothing of the line
     const wasInVain = nowMs - this.#upgradedAtMs < AFTER_FAILURE_MS;
     this.#noUpgradeBeforeMs = nowMs + (wasInVain ? AFTER_FAILURE_MS : AFTER_DOWNGRADE_MS);
+  }
+
+  /** Where none fits the least of them, when that is bearable. */
+  #least(videoBps: number, nowMs: number): number {
+    const lowest = this.#lowest(nowMs);
+    return lowest >= 0 && LEAST_SHARE * this.#layers[lowest]!.bps <= videoBps ? lowest : -1;
   }
 
   #lowest(nowMs: number): number {
