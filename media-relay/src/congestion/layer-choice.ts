@@ -6,8 +6,8 @@ const AFTER_FAILURE_MS = 10_000;
 /** More than the layer takes has to be there before it is gone up to. */
 const HEADROOM = 1.1;
 /**
- * The least layer goes on until there is less than this of what it takes. An estimate that stands on what is sent is often a
- * little below it; without pictures there is none to stand on, and nothing brings them back for seconds.
+ * So much of what the least layer takes is enough for it. An estimate that stands on what is sent is often a little below that;
+ * without pictures it stands on nothing, and hardly rises again.
  */
 const LEAST_SHARE = 0.5;
 /** No packet for so long: the sender has stopped the layer. */
@@ -46,8 +46,7 @@ export class LayerChoice {
 
   /** The choice for what video may take now (`videoBps`). */
   choose(videoBps: number, nowMs: number): number {
-    let fitting = this.#highest(videoBps, nowMs, this.current);
-    if (fitting < 0 && this.current >= 0) fitting = this.#least(videoBps, nowMs);
+    const fitting = this.#highest(videoBps, nowMs, this.current);
     const mayUpgrade = nowMs >= this.#noUpgradeBeforeMs;
     if (fitting < this.current) this.#downgrade(fitting, nowMs);
     else if (fitting >= 0 && this.current < 0 && !mayUpgrade) {
@@ -75,24 +74,20 @@ export class LayerChoice {
     this.#noUpgradeBeforeMs = nowMs + (wasInVain ? AFTER_FAILURE_MS : AFTER_DOWNGRADE_MS);
   }
 
-  /** Where none fits the least of them, when that is bearable. */
-  #least(videoBps: number, nowMs: number): number {
-    const lowest = this.#lowest(nowMs);
-    return lowest >= 0 && LEAST_SHARE * this.#layers[lowest]!.bps <= videoBps ? lowest : -1;
-  }
-
   #lowest(nowMs: number): number {
     return this.#layers.findIndex((layer) => this.#isThere(layer, nowMs));
   }
 
   #highest(videoBps: number, nowMs: number, current: number): number {
+    const lowest = this.#lowest(nowMs);
     let best = -1;
     for (let i = 0; i < this.#layers.length; i++) {
       const layer = this.#layers[i]!;
       if (!this.#isThere(layer, nowMs)) continue;
       const isUp = i > current;
       if (isUp && current >= 0 && nowMs - layer.activeSinceMs! < ACTIVE_MS) continue;
-      if (layer.bps * (isUp ? HEADROOM : 1) <= videoBps) best = i;
+      const takesBps = layer.bps * (i === lowest ? LEAST_SHARE : 1);
+      if (takesBps * (isUp ? HEADROOM : 1) <= videoBps) best = i;
     }
     return best;
   }

@@ -145,15 +145,16 @@ test('down at once, not up again for eight seconds, for ten after an upgrade in 
   assert.deepEqual(at(34.5, 36, 1e7), [0, 0, 0], 'a picture is better than none');
 });
 
-test('the least layer goes on until the line takes half of it, and comes back when it fits', () => {
+test('half of what the least layer takes is enough for it, with headroom to come back', () => {
   const { at } = layers();
-  assert.deepEqual(at(0, 1, 60_000), [-1, -1], 'it is not begun with so little');
-  assert.deepEqual(at(1, 2, 450_000), [1, 1]);
-  assert.deepEqual(at(2, 3, 85_000), [0, 0]);
-  assert.deepEqual(at(3, 4, 50_000), [0, 0]);
-  assert.deepEqual(at(4, 5, 49_000), [-1, -1]);
-  assert.deepEqual(at(5, 6, 90_000), [-1, -1]);
-  assert.deepEqual(at(6, 7, 111_000), [0, 0]);
+  assert.deepEqual(at(0, 1, 54_000), [-1, -1]);
+  assert.deepEqual(at(1, 2, 56_000), [0, 0]);
+  assert.deepEqual(at(2, 4, 450_000), [1, 1, 1, 1]);
+  assert.deepEqual(at(4, 5, 85_000), [0, 0]);
+  assert.deepEqual(at(5, 6, 50_000), [0, 0]);
+  assert.deepEqual(at(6, 7, 49_000), [-1, -1]);
+  assert.deepEqual(at(7, 8, 54_000), [-1, -1]);
+  assert.deepEqual(at(8, 9, 56_000), [0, 0]);
 });
 
 test('a layer that its sender has stopped is left, also when it fits', () => {

@@ -13,10 +13,12 @@ import {
   rtpSequence,
   rtpSsrc,
   rtpTimestamp,
+  writeNack,
   writeRtpHeader,
 } from '@offhook/core';
 import { VideoRepair } from '../recovery/index.ts';
 import { followLayerReports, PictureKind, readLayerReports, Simulcast } from './index.ts';
+import type { SimulcastEnds } from './simulcast.ts';
 
 const ONE = 0x0ffff;
 const RIDS = ['l', 'm', 'h'];
@@ -86,6 +88,12 @@ class Scene {
   bps: number | undefined = undefined;
   nowMs = 0;
   toldBps = 0;
+  readonly ends: SimulcastEnds = {
+    downlink: { downlinkBps: () => this.bps },
+    requests: { handleRate: (bps) => (this.toldBps = bps) },
+    repair: this.repair,
+    farRepair: undefined,
+  };
   /** So much longer than others a layer's packets are on their way. */
   readonly lateMs = [0, 0, 0];
   /** The sender makes no key frames. */
@@ -109,12 +117,7 @@ class Scene {
       inward: this.simulcast.inward,
     });
     this.simulcast.configure(settings(rids));
-    this.simulcast.connect({
-      downlink: { downlinkBps: () => this.bps },
-      requests: { handleRate: (bps) => (this.toldBps = bps) },
-      repair: this.repair,
-      farRepair: undefined,
-    });
+    this.simulcast.connect(this.ends);
   }
 
   /** The layer's clock: it began somewhere, and runs with its sender's. */
@@ -249,6 +252,29 @@ for (const [name, payloadType] of Object.entries({ H264, VP9, AV1 })) {
     assert.equal(scene.layer, 'm');
   });
 }
+
+test("who lost H.264's parameter sets wishes for a key frame, and only who lost those", () => {
+  const scene = new Scene();
+  scene.payloadType = H264;
+  const far = new VideoRepair();
+  far.configure({ payloadTypes: [H264], nack: true, keyFrames: { pli: true, fir: false, info: false } });
+  far.aim(scene.repair, scene.simulcast.inward);
+  scene.simulcast.connect({ ...scene.ends, farRepair: far });
+  scene.run(3);
+  const sent = packet({ ssrc: ONE, sequence: 1, payloadType: H264 });
+  far.sent(sent, 0, sent.length, scene.nowMs);
+  const lacks = (...sequences: number[]) => {
+    const nack = new Uint8Array(100);
+    writeNack(nack, 0, { sender: 9, media: ONE, sequences: Uint16Array.from(sequences), count: sequences.length });
+    assert.ok(!far.handleFeedback(nack, 0, scene.nowMs));
+    scene.run(0.1);
+    return scene.asked.splice(0).map(([, ssrc]) => ssrc);
+  };
+  const { sequence } = scene.got[0]!;
+  assert.deepEqual(lacks(sequence + 1, sequence + 2), []);
+  assert.deepEqual(lacks(sequence, sequence + 1), [SOURCES[0]]);
+  assert.deepEqual(lacks(sequence), [], 'once');
+});
 
 test('of a codec that nobody looks into the layer wanted begins with its next picture, and a key frame is asked for', () => {
   const scene = new Scene().run(3);

@@ -178,7 +178,8 @@ export class Simulcast {
     const isWanted = layer === this.#selection.layer;
     if (layer !== this.#current && !isWanted) return 0;
     this.#picture = isVp8 ? this.#vp8 : undefined;
-    if (this.#isKey(kind, bytes)) {
+    const isKey = this.#isKey(kind, bytes);
+    if (isKey) {
       this.#ends.repair?.handleKeyFrame(layer.source >>> 0);
       if (layer !== this.#current) this.#begin(layer, bytes, offset, nowMs);
     } else if (layer !== this.#current) {
@@ -190,7 +191,9 @@ export class Simulcast {
     }
     this.#ends.repair?.track(layer.source >>> 0, rtpSequence(bytes, offset), nowMs);
     const octets = this.#payloadEnd - this.#payloadAt;
-    return this.forwarded.follow(bytes, offset, this.#picture, octets, nowMs) ? out : 0;
+    if (!this.forwarded.follow(bytes, offset, this.#picture, octets, nowMs)) return 0;
+    if (isKey && kind === PictureKind.h264) this.#ends.farRepair?.sentParameterSets(rtpSequence(bytes, offset));
+    return out;
   }
 
   #learn(bytes: Uint8Array, offset: number, length: number): SimulcastLayer | Origin {
