@@ -10,23 +10,24 @@ const skipFirefox =
   skip || lacking('firefox-esr', 'pulseaudio', 'ip') || (process.getuid?.() !== 0 && 'network namespaces need root');
 
 let stage: Stage;
-let alice: Phone;
-let bob: Phone;
 
-before(async () => {
-  if (skip) return;
-  stage = new Stage();
-  [alice, bob] = await Promise.all([stage.chromium(stage.alicesWords), stage.chromium(stage.bobsWords)]);
+before(() => {
+  if (!skip) stage = new Stage();
 });
 
 after(() => stage?.close());
+
+/** Browsers of their own for each test: a page stays led to the line that it was led to first. */
+async function phones(): Promise<{ alice: Phone; bob: Phone }> {
+  const [alice, bob] = await Promise.all([stage.chromium(stage.alicesWords), stage.chromium(stage.bobsWords)]);
+  return { alice, bob };
+}
 
 test('a receiver gets the highest layer on a good line, a lower one on a narrow one, and the highest again', {
   skip,
 }, async (t) => {
   await followLayers({
-    alice,
-    bob,
+    ...(await phones()),
     codec: 'VP8',
     layers: [
       { rid: 'l', scaleResolutionDownBy: 4, maxBitrate: 120_000 },
@@ -41,8 +42,7 @@ test('a receiver gets the highest layer on a good line, a lower one on a narrow 
 
 test('so he does of layers of H.264', { skip }, async (t) => {
   await followLayers({
-    alice,
-    bob,
+    ...(await phones()),
     codec: 'H264',
     // Of this picture its encoder makes less than VP8's, about 280 kb/s of the highest layer, and no temporal layers.
     layers: [
