@@ -12,7 +12,10 @@ export interface SentLayer {
   readonly bytes: number;
   readonly frames: number;
   readonly width: number;
+  readonly codec: string;
 }
+
+export type PictureCodec = 'VP8' | 'H264';
 
 export interface LayerSettings {
   readonly rid: string;
@@ -34,41 +37,55 @@ interface Receiver {
 
 type Pages = { offhook: Sender & Receiver };
 
-/** A page that paints a picture of 1280 × 720 and sends it in layers; its offer. */
-export async function offerLayers(phone: Phone, layers: readonly LayerSettings[]): Promise<string> {
+/** A page that paints a picture of 1280 × 720 and sends it in layers of that codec; its offer. */
+export async function offerLayers(
+  phone: Phone,
+  layers: readonly LayerSettings[],
+  codec: PictureCodec,
+): Promise<string> {
   await phone.page.goto('about:blank');
-  return phone.page.evaluate(async (sendEncodings) => {
-    const [width, height, side] = [1280, 720, 40];
-    const canvas = Object.assign(document.createElement('canvas'), { width, height });
-    const paint = canvas.getContext('2d')!;
-    const gray = () => `hsl(0 0% ${40 + Math.floor(Math.random() * 20)}%)`;
-    setInterval(() => {
-      // A part of the picture changes with each frame, so that an encoder has use for what it is given.
-      for (let i = 0; i < 60; i++) {
-        paint.fillStyle = gray();
-        paint.fillRect(side * Math.floor(Math.random() * 32), side * Math.floor(Math.random() * 18), side, side);
-      }
-    }, 66);
-    const pc = new RTCPeerConnection();
-    const [track] = canvas.captureStream(15).getVideoTracks();
-    const { sender } = pc.addTransceiver(track!, { direction: 'sendonly', sendEncodings: [...sendEncodings] });
-    const page: Sender = {
-      accept: (sdp) => pc.setRemoteDescription({ type: 'answer', sdp }),
-      layers: async () => {
-        const found: SentLayer[] = [];
-        // biome-ignore lint/suspicious/noExplicitAny: getStats has no useful static type for its dictionaries
-        (await sender.getStats()).forEach((s: any) => {
-          if (s.type !== 'outbound-rtp') return;
-          found.push({ rid: s.rid ?? '', bytes: s.bytesSent, frames: s.framesEncoded, width: s.frameWidth ?? 0 });
-        });
-        return found;
-      },
-      close: () => pc.close(),
-    };
-    Object.assign(window, { offhook: page });
-    await pc.setLocalDescription();
-    return pc.localDescription!.sdp;
-  }, layers);
+  return phone.page.evaluate(
+    async ({ sendEncodings, first }) => {
+      const [width, height, side] = [1280, 720, 40];
+      const canvas = Object.assign(document.createElement('canvas'), { width, height });
+      const paint = canvas.getContext('2d')!;
+      const gray = () => `hsl(0 0% ${40 + Math.floor(Math.random() * 20)}%)`;
+      setInterval(() => {
+        // A part of the picture changes with each frame, so that an encoder has use for what it is given.
+        for (let i = 0; i < 60; i++) {
+          paint.fillStyle = gray();
+          paint.fillRect(side * Math.floor(Math.random() * 32), side * Math.floor(Math.random() * 18), side, side);
+        }
+      }, 66);
+      const pc = new RTCPeerConnection();
+      const [track] = canvas.captureStream(15).getVideoTracks();
+      const transceiver = pc.addTransceiver(track!, { direction: 'sendonly', sendEncodings: [...sendEncodings] });
+      const { sender } = transceiver;
+      const likes = ({ mimeType }: { mimeType: string }) => (mimeType === first ? 0 : 1);
+      const { codecs } = RTCRtpSender.getCapabilities('video')!;
+      transceiver.setCodecPreferences(codecs.toSorted((a, b) => likes(a) - likes(b)));
+      const page: Sender = {
+        accept: (sdp) => pc.setRemoteDescription({ type: 'answer', sdp }),
+        layers: async () => {
+          const found: SentLayer[] = [];
+          // biome-ignore lint/suspicious/noExplicitAny: getStats has no useful static type for its dictionaries
+          const stats: any = await sender.getStats();
+          // biome-ignore lint/suspicious/noExplicitAny: the same
+          stats.forEach((s: any) => {
+            if (s.type !== 'outbound-rtp') return;
+            const { rid = '', bytesSent: bytes, framesEncoded: frames, frameWidth: width = 0, codecId } = s;
+            found.push({ rid, bytes, frames, width, codec: stats.get(codecId)?.mimeType ?? '' });
+          });
+          return found;
+        },
+        close: () => pc.close(),
+      };
+      Object.assign(window, { offhook: page });
+      await pc.setLocalDescription();
+      return pc.localDescription!.sdp;
+    },
+    { sendEncodings: layers, first: `video/${codec}` },
+  );
 }
 
 /** A page that shows what that offer brings, and notes each frame; its answer. */

@@ -1,3 +1,4 @@
+export * from './av1.ts';
 export * from './demux.ts';
 export * from './extension.ts';
 export * from './h264.ts';
@@ -12,4 +13,5 @@ export * from './tmmb.ts';
 export * from './transport-cc.ts';
 export * from './transport-sequence.ts';
 export * from './vp8.ts';
+export * from './vp9.ts';
 export * from './xr.ts';

@@ -5,6 +5,11 @@ const AFTER_DOWNGRADE_MS = 8000;
 const AFTER_FAILURE_MS = 10_000;
 /** More than the layer takes has to be there before it is gone up to. */
 const HEADROOM = 1.1;
+/**
+ * So much of what the least layer takes is enough for it. An estimate that stands on what is sent is often a little below that;
+ * without pictures it stands on nothing, and hardly rises again.
+ */
+const LEAST_SHARE = 0.5;
 /** No packet for so long: the sender has stopped the layer. */
 const GONE_MS = 1000;
 const MOST_LAYERS = 16;
@@ -74,13 +79,15 @@ export class LayerChoice {
   }
 
   #highest(videoBps: number, nowMs: number, current: number): number {
+    const lowest = this.#lowest(nowMs);
     let best = -1;
     for (let i = 0; i < this.#layers.length; i++) {
       const layer = this.#layers[i]!;
       if (!this.#isThere(layer, nowMs)) continue;
       const isUp = i > current;
       if (isUp && current >= 0 && nowMs - layer.activeSinceMs! < ACTIVE_MS) continue;
-      if (layer.bps * (isUp ? HEADROOM : 1) <= videoBps) best = i;
+      const takesBps = layer.bps * (i === lowest ? LEAST_SHARE : 1);
+      if (takesBps * (isUp ? HEADROOM : 1) <= videoBps) best = i;
     }
     return best;
   }

@@ -141,8 +141,20 @@ test('down at once, not up again for eight seconds, for ten after an upgrade in 
   assert.equal(up.indexOf(2), 14); // 11 s + 8 s
   assert.deepEqual(at(22, 23, 450_000), [1, 1]); // three seconds after it: in vain
   assert.equal(at(23, 34, 1e7).indexOf(2), 18); // 22 s + 10 s
-  assert.deepEqual(at(34, 34.5, 50_000), [-1]);
+  assert.deepEqual(at(34, 34.5, 49_000), [-1]);
   assert.deepEqual(at(34.5, 36, 1e7), [0, 0, 0], 'a picture is better than none');
+});
+
+test('half of what the least layer takes is enough for it, with headroom to come back', () => {
+  const { at } = layers();
+  assert.deepEqual(at(0, 1, 54_000), [-1, -1]);
+  assert.deepEqual(at(1, 2, 56_000), [0, 0]);
+  assert.deepEqual(at(2, 4, 450_000), [1, 1, 1, 1]);
+  assert.deepEqual(at(4, 5, 85_000), [0, 0]);
+  assert.deepEqual(at(5, 6, 50_000), [0, 0]);
+  assert.deepEqual(at(6, 7, 49_000), [-1, -1]);
+  assert.deepEqual(at(7, 8, 54_000), [-1, -1]);
+  assert.deepEqual(at(8, 9, 56_000), [0, 0]);
 });
 
 test('a layer that its sender has stopped is left, also when it fits', () => {

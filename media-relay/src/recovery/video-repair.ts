@@ -62,6 +62,8 @@ export class VideoRepair {
   #gaps: NackGenerator | undefined;
   #gapsSsrc = -1;
   #wanted = 0;
+  /** The number that parameter sets went to the peer with, -1 = none. */
+  #parameterSets = -1;
   #far: VideoRepair | undefined;
   #inward: ((ssrc: number) => number) | undefined;
   #isMute = false;
@@ -155,6 +157,14 @@ export class VideoRepair {
     this.#wanted = 0;
   }
 
+  /**
+   * H.264's parameter sets went to the peer with that number. libwebrtc doesn't wait for what it lost of them: it decodes the key
+   * frame by those that it has, of another layer. So whoever lacks them wishes for another key frame.
+   */
+  sentParameterSets(sequence: number): void {
+    this.#parameterSets = sequence;
+  }
+
   /** An opened packet came from the peer; true when `write` has something to ask for. */
   received(bytes: Uint8Array, offset: number, nowMs: number): boolean {
     if (this.#nacks && this.#layer === undefined && this.#isVideo[rtpPayloadType(bytes, offset)] !== 0) {
@@ -195,8 +205,9 @@ export class VideoRepair {
     const format = rtcpCount(bytes, at);
     if (rtcpType(bytes, at) === RtcpType.transportFeedback) {
       if (format !== TransportFeedback.nack || !this.#kept || rtcpMediaSsrc(bytes, at) !== this.#keptSsrc) return true;
-      const room = this.#numbers.subarray(this.#wanted);
-      this.#wanted += readNackInto(bytes, at, room);
+      const from = this.#wanted;
+      this.#wanted += readNackInto(bytes, at, this.#numbers.subarray(from));
+      for (let i = from; i < this.#wanted; i++) if (this.#numbers[i] === this.#parameterSets) this.#wishAgain(nowMs);
       return false;
     }
     if (!this.#far) return true;
@@ -245,6 +256,11 @@ export class VideoRepair {
       end += writer.length;
     }
     return end === head ? 0 : end;
+  }
+
+  #wishAgain(nowMs: number): void {
+    this.#parameterSets = -1;
+    if (this.#far) this.#far.#wish(this.#named(this.#keptSsrc), nowMs);
   }
 
   #named(ssrc: number): number {

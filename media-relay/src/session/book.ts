@@ -170,6 +170,7 @@ export class SessionBook {
     const mask = leg.transports().find((t) => t.ssrcMask !== 0)?.ssrcMask ?? this.#mask();
     for (const transport of leg.transports()) transport.ssrcMask = mask;
     call.answered = true;
+    settleSimulcast(leg, leg.remote!);
     settleRtcpMux(call, leg, { request, role: 'answer' });
     wire(this.#host, call);
     signalled(leg, nowMs);

@@ -18,7 +18,7 @@ import { speaksWebRtc } from './kind.ts';
 import type { Leg, Section } from './leg.ts';
 import { saysFeedback } from './rtcp-fb.ts';
 import { offeredRtx, type RtxMap, type RtxSource, rtxOf, rtxSourceFor, rtxSources } from './rtx.ts';
-import { isLayered, sendsLayers } from './simulcast.ts';
+import { describesLayers, isLayered, sendsLayers } from './simulcast.ts';
 
 /** What a section's description says beside what the far peer's says, for the sake of rates. */
 export interface RateLines {
@@ -64,8 +64,12 @@ export function planRates(
       continue;
     }
     // Layers are between their sender and us.
-    const own = [...(hasPictures ? [TRANSPORT_SEQUENCE] : []), ...(isLayered(section) ? [MID, ...LAYER_IDS] : [])];
-    const hidden = isLayered(section) || isLayered(call.other(leg).sections[section.index]) ? HIDDEN_BY_LAYERS : [];
+    const own = [
+      ...(hasPictures ? [TRANSPORT_SEQUENCE] : []),
+      ...(describesLayers(section) ? [MID, ...LAYER_IDS] : []),
+    ];
+    const isHidden = describesLayers(section) || describesLayers(call.other(leg).sections[section.index]);
+    const hidden = isHidden ? HIDDEN_BY_LAYERS : [];
     const extmaps = extmapLines(farIsWebRtc ? theirs : undefined, leg.extensions, { offered, own, hidden });
     const wanted = !hasPictures ? [] : section.media === 'video' ? [ARRIVALS, REMB] : [ARRIVALS];
     const rtx = hasPictures && section.media === 'video' && !farIsWebRtc ? offeredRtx(theirs, far, offered) : [];

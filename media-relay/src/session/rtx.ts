@@ -89,7 +89,8 @@ export function rtxTowards(leg: Leg, far: Leg, section: Section): RtxStream | un
   for (const { payloadType, original } of rtxOf(own)) payloadTypes[original] = payloadType;
   if (payloadTypes.every((one) => one === 0)) return undefined;
   if (speaksWebRtc(far.kind)) {
-    const ssrc = [...rtxSources(others).keys()][0];
+    const layers = far.sections[section.index]?.simulcast;
+    const ssrc = layers && layers.rids.length > 0 ? layers.rtxSsrc : [...rtxSources(others).keys()][0];
     return ssrc === undefined ? undefined : { ssrc, payloadTypes };
   }
   const announced = section.rates?.source;

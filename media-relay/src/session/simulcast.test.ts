@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RtcpType, readNack, rtcpEnd, rtcpMediaSsrc, rtcpType } from '@offhook/core';
+import { RtcpType, readNack, rtcpEnd, rtcpMediaSsrc, rtcpType, rtpSsrc, writeNack } from '@offhook/core';
 import { rtp } from '../test-kit.ts';
+import type { Leg } from './leg.ts';
 import { Bench, OWN_FINGERPRINT, PLAIN, WEBRTC } from './test-bench.ts';
 
 const TRANSPORT_CC = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
@@ -237,6 +238,100 @@ test('sources of layers belong to their section after offers too: their reports 
   bench.offer('b', browser(EXTENSIONS.slice(0, 2)), {});
   bench.answer('b', 'a', browser([...EXTENSIONS, ...LAYERS], 'passive'));
   assert.deepEqual([mediaOf(0xa1), mediaOf(0xa3)], ['video', 'video']);
+  bench.end();
+});
+
+const SINGLE = browser([...EXTENSIONS, 'a=ssrc:77 cname:me', 'a=ssrc:78 cname:me', 'a=ssrc-group:FID 77 78']);
+const CHANGES: [string, string][] = [
+  ['one stream', SINGLE],
+  ['no extension of layers', browser([...EXTENSIONS.slice(0, 2), 'a=ssrc:77 cname:me'])],
+  ['fewer layers', browser([...EXTENSIONS, 'a=rid:l send', 'a=rid:m send', 'a=simulcast:send l;m'])],
+  ['other layers', browser([...EXTENSIONS, 'a=rid:x send', 'a=rid:y send', 'a=simulcast:send x;y'])],
+];
+
+/** The source of what a leg's peer is sent again as RTX. */
+function repeatedAs(leg: Leg, ssrc: number): number {
+  const repair = leg.bundle!.repair!;
+  const bytes = rtp({ ssrc, sequence: 500, payloadType: 96, length: 100 });
+  repair.keep(bytes, 0, bytes.length, 0);
+  const nack = new Uint8Array(100);
+  writeNack(nack, 0, { sender: 9, media: ssrc, sequences: Uint16Array.of(500), count: 1 });
+  repair.handleFeedback(nack, 0, 0);
+  const again = new Uint8Array(500);
+  return repair.resend(again, { nowMs: 1000, rttMs: 20 }) > 0 ? rtpSsrc(again, 0) : 0;
+}
+
+for (const [name, change] of CHANGES) {
+  test(`layers go on while an offer of ${name} waits for its answer, and when it is refused`, () => {
+    const bench = new Bench({ startsDtls: true });
+    const [, ssrc, rtxSsrc] = /FID (\d+) (\d+)$/.exec(sources(bench.offer('a', OFFER, WEBRTC))[0]!)!.map(Number);
+    bench.answer('a', 'b', ANSWER);
+    const { bundle, receive, asked } = heard(bench);
+    const [, bob] = bench.book.find('call')!.legs;
+    let sequence = 2;
+    const assertLayers = (when: string) => {
+      assert.ok(receive('', 0xa1, sequence), `${when}: the lowest layer`);
+      assert.ok(!receive('', 0xa3, sequence, true), `${when}: the highest one`);
+      sequence++;
+      const section = bundle.sectionOfRtcp(0xa3, 0) as { media?: string };
+      assert.deepEqual([section.media, bundle.rates!.far, bundle.rates!.rtx], ['video', undefined, undefined], when);
+      assert.equal(repeatedAs(bob!, ssrc!), rtxSsrc, when);
+      assert.deepEqual(asked(), [], when);
+    };
+    assertLayers('as agreed');
+    bench.offer('a', change, {});
+    assertLayers('while it waits');
+    // Signalling leads back by both descriptions that were agreed on.
+    const again = bench.offer('a', OFFER, {});
+    assert.deepEqual(sources(again)[0], `a=ssrc-group:FID ${ssrc} ${rtxSsrc}`);
+    assertLayers('between both');
+    assert.deepEqual(ofLayers(bench.answer('a', 'b', ANSWER)), RECEIVED);
+    assertLayers('as before');
+    // Another controller says nothing of it: the next offer does.
+    bench.offer('a', change, {});
+    assert.deepEqual(ofLayers(bench.offer('b', browser(EXTENSIONS.slice(0, 2)), {})), RECEIVED);
+    assertLayers('with an offer of the far side');
+    const toBob = bench.answer('b', 'a', browser([...EXTENSIONS, ...LAYERS], 'passive'));
+    assert.deepEqual(sources(toBob)[0], `a=ssrc-group:FID ${ssrc} ${rtxSsrc}`);
+    assertLayers('as she answers');
+    bench.end();
+  });
+}
+
+test('what an answer said of layers is led back to, though an offer of others was answered since', () => {
+  const bench = new Bench({ startsDtls: true });
+  bench.offer('a', OFFER, WEBRTC);
+  bench.answer('a', 'b', ANSWER);
+  const { receive } = heard(bench);
+  bench.offer('a', CHANGES[3]![1], {});
+  bench.answer('a', 'b', ANSWER);
+  assert.ok(!receive('l', 0xa1, 2), 'nobody agreed on that layer');
+  bench.offer('b', browser(EXTENSIONS.slice(0, 2)), {});
+  bench.answer('b', 'a', browser([...EXTENSIONS, ...LAYERS], 'passive'));
+  bench.nowMs += 200;
+  assert.ok(receive('l', 0xa1, 3, true));
+  bench.end();
+});
+
+test('one stream goes on as it is while an offer of layers waits for its answer, and when it is refused', () => {
+  const bench = new Bench({ startsDtls: true });
+  bench.offer('a', SINGLE, WEBRTC);
+  bench.answer('a', 'b', ANSWER);
+  const [alice, bob] = bench.book.find('call')!.legs;
+  const assertOne = (when: string) => {
+    const { simulcast, rates } = alice!.bundle!;
+    assert.deepEqual([simulcast, rates!.far, repeatedAs(bob!, 77)], [undefined, bob!.bundle!.rates, 78], when);
+  };
+  assertOne('as agreed');
+  bench.offer('a', OFFER, {});
+  assert.equal(alice!.bundle!.simulcast, undefined, 'while it waits');
+  bench.offer('a', SINGLE, {});
+  bench.answer('a', 'b', ANSWER);
+  assertOne('as before');
+  bench.offer('a', OFFER, {});
+  assert.deepEqual(ofLayers(bench.offer('b', browser(EXTENSIONS.slice(0, 2)), {})), [], 'refused, and no word of it');
+  bench.answer('b', 'a', SINGLE.replaceAll('actpass', 'passive'));
+  assertOne('as she answers');
   bench.end();
 });
 

@@ -25,15 +25,27 @@ export interface SectionSimulcast {
   readonly rtxSsrc: number;
   /** Of both, where the peer's description names none. */
   readonly cname: string;
-  /** As the peer's last description has them; none = it sends what its description says. */
+  /** As the peer's last answered offer, or answer, has them; none = it sends what its description says. */
   rids: readonly Rid[];
-  /** Those that our description has taken up; none = the peer is to send one stream. Undefined before there is one. */
-  agreed: readonly string[] | undefined;
+  /**
+   * As an offer of the peer has them that waits for its answer. Until then it sends what it sent, and goes on with that when the
+   * offer is refused (RFC 3264 4).
+   */
+  offered: readonly Rid[] | undefined;
+  /** Those that our description has taken up; none = the peer is to send one stream. */
+  agreed: readonly string[];
 }
 
 /** RFC 8851's and RFC 5576's lines of a sender, whose streams end here. */
 const SENDERS: ReadonlySet<string> = new Set(['rid', 'simulcast', 'ssrc', 'ssrc-group']);
-const CODECS: Readonly<Record<string, number>> = { vp8: PictureKind.vp8, h264: PictureKind.h264 };
+/** Codecs that layers are agreed on for. */
+const LAYERED: ReadonlySet<string> = new Set(['vp8', 'h264']);
+const KINDS: Readonly<Record<string, number>> = {
+  vp8: PictureKind.vp8,
+  h264: PictureKind.h264,
+  vp9: PictureKind.vp9,
+  av1: PictureKind.av1,
+};
 const FEC: ReadonlySet<string> = new Set(['red', 'ulpfec', 'flexfec', 'flexfec-03']);
 
 /**
@@ -47,14 +59,18 @@ export function asOneStream(
   { sd, role }: { readonly sd: SessionDescription; readonly role: 'offer' | 'answer' },
 ): SessionDescription {
   const section = onlyPictures(leg);
-  for (const one of leg.sections) if (one !== section && one.simulcast) one.simulcast.rids = [];
+  for (const one of leg.sections) if (one !== section && one.simulcast) note(one.simulcast, role, []);
+  if (role === 'offer') {
+    // What the far peer had offered was refused.
+    for (const { simulcast } of call.other(leg).sections) if (simulcast) simulcast.offered = undefined;
+  }
   const media = section && sd.media[section.index];
   if (!section || !media) return sd;
   const isOffered = role === 'offer' || (section.simulcast?.agreed ?? []).length > 0;
   const rids = isOffered && !call.opaque && !call.echo && canTellApart(leg, media) ? sentLayers(media) : [];
-  if (section.simulcast) section.simulcast.rids = rids;
-  if (rids.length === 0) return sd;
-  section.simulcast ??= open(crypto, rids);
+  if (rids.length > 0) section.simulcast ??= open(crypto);
+  if (section.simulcast) note(section.simulcast, role, rids);
+  if (!section.simulcast || rids.length === 0) return sd;
   const { stream, rtxSsrc, cname: own } = section.simulcast;
   const { ssrc } = stream.forwarded;
   const cname = cnameOf(sd) ?? own;
@@ -69,10 +85,20 @@ export function asOneStream(
   return { ...sd, media: sd.media.map((one) => (one === media ? single : one)) };
 }
 
+/** What a peer's description says of its layers: an offer holds when it is answered (`settleSimulcast`). */
+function note(simulcast: SectionSimulcast, role: 'offer' | 'answer', rids: readonly Rid[]): void {
+  simulcast.offered = role === 'offer' ? rids : undefined;
+  if (role === 'offer') return;
+  simulcast.rids = rids;
+  if (rids.length > 0) simulcast.agreed = rids.map(({ id }) => id);
+}
+
 /** The far peer has answered: layers are received when what it likes best is a codec whose key frames are known. */
 export function settleSimulcast(leg: Leg, answer: SessionDescription): void {
   for (const { simulcast, index } of leg.sections) {
     if (!simulcast) continue;
+    simulcast.rids = simulcast.offered ?? simulcast.rids;
+    simulcast.offered = undefined;
     const media = answer.media[index];
     const lines = media && simulcast.rids.length > 0 ? linesFor(simulcast.rids, media) : [];
     simulcast.agreed = lines.filter(({ name }) => name === 'rid').map(({ value = '' }) => value.split(' ')[0]!);
@@ -82,7 +108,7 @@ export function settleSimulcast(leg: Leg, answer: SessionDescription): void {
 /** What a section's description says of the layers that its peer may send, in place of what the far peer's says. */
 export function simulcastLines(section: Section, far: MediaDescription | undefined): readonly SdpAttribute[] {
   const { simulcast } = section;
-  if (!simulcast || simulcast.rids.length === 0 || !far || simulcast.agreed?.length === 0) return [];
+  if (!simulcast || !sendsLayers(section) || !far) return [];
   return linesFor(simulcast.rids, far);
 }
 
@@ -102,11 +128,11 @@ export function configureSimulcast(call: Call, leg: Leg): void {
     const own = section && leg.remote?.media[section.index];
     transport.simulcast = undefined;
     if (!section?.simulcast || !own || !transport.rates) continue;
-    const { stream, rids, agreed } = section.simulcast;
+    const { stream, agreed } = section.simulcast;
     const others = far.remote?.media[section.index];
     const ids = identifiers([own]);
     stream.configure({
-      rids: agreed ?? rids.map(({ id }) => id),
+      rids: agreed,
       mid: section.mid,
       extensions: { rid: ids.get(LAYER_IDS[0]) ?? 0, repairedRid: ids.get(LAYER_IDS[1]) ?? 0, mid: ids.get(MID) ?? 0 },
       ...formatsOf(others ? [others, own] : [own]),
@@ -127,9 +153,15 @@ export function isLayered(section: Section | undefined): boolean {
   return section?.simulcast !== undefined && section.simulcast.rids.length > 0;
 }
 
+/** Whether its last description has layers, be it an offer that waits for its answer. */
+export function describesLayers(section: Section | undefined): boolean {
+  const { offered, rids } = section?.simulcast ?? { rids: [] };
+  return (offered ?? rids).length > 0;
+}
+
 /** Whether there is something to choose from, so that the section's peer isn't told what the far side takes. */
 export function sendsLayers(section: Section | undefined): boolean {
-  return isLayered(section) && section!.simulcast!.agreed?.length !== 0;
+  return isLayered(section) && section!.simulcast!.agreed.length > 0;
 }
 
 /** Layers need what says so in each packet, and a sender whose uplink needs no word of ours. */
@@ -140,7 +172,7 @@ function canTellApart(leg: Leg, media: MediaDescription): boolean {
     ids.has(LAYER_IDS[0]) &&
     sequenceIdOf(ids) !== 0 &&
     saysFeedback(media, 'transport-cc') &&
-    rtpMaps(media).some(({ encoding }) => CODECS[encoding.toLowerCase()] !== undefined)
+    rtpMaps(media).some(({ encoding }) => LAYERED.has(encoding.toLowerCase()))
   );
 }
 
@@ -152,7 +184,7 @@ function onlyPictures(leg: Leg): Section | undefined {
 
 function linesFor(rids: readonly Rid[], far: MediaDescription): SdpAttribute[] {
   const first = rtpMaps(far).find(({ encoding }) => encoding.toLowerCase() !== 'rtx');
-  return CODECS[first?.encoding.toLowerCase() ?? ''] === undefined ? [] : receivedLines(rids, far.formats);
+  return LAYERED.has(first?.encoding.toLowerCase() ?? '') ? receivedLines(rids, far.formats) : [];
 }
 
 function formatsOf(sections: readonly MediaDescription[]): { kinds: Uint8Array; originals: Uint8Array } {
@@ -160,7 +192,7 @@ function formatsOf(sections: readonly MediaDescription[]): { kinds: Uint8Array; 
   const originals = new Uint8Array(128);
   for (const media of sections) {
     for (const { payloadType, encoding } of rtpMaps(media)) {
-      if (payloadType < 128) kinds[payloadType] = CODECS[encoding.toLowerCase()] ?? PictureKind.other;
+      if (payloadType < 128) kinds[payloadType] = KINDS[encoding.toLowerCase()] ?? PictureKind.other;
     }
     for (const { payloadType, original } of rtxOf(media)) {
       originals[payloadType] = original;
@@ -170,12 +202,12 @@ function formatsOf(sections: readonly MediaDescription[]): { kinds: Uint8Array; 
   return { kinds, originals };
 }
 
-function open(crypto: Crypto, rids: readonly Rid[]): SectionSimulcast {
+function open(crypto: Crypto): SectionSimulcast {
   const random = crypto.randomBytes(8);
   const ssrc = (readU32(random, 0) | 1) >>> 0;
   const other = (readU32(random, 4) & ~1) >>> 0; // never the same
   const cname = base64(crypto.randomBytes(12)); // RFC 7022 4.2
-  return { stream: new Simulcast(ssrc), rtxSsrc: other, cname, rids, agreed: undefined };
+  return { stream: new Simulcast(ssrc), rtxSsrc: other, cname, rids: [], offered: undefined, agreed: [] };
 }
 
 /** One end has one name (RFC 3550 6.5.1), whichever of its sources says it. */

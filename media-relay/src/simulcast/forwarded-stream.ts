@@ -17,6 +17,8 @@ const WINDOW = 1024;
 const MAX_DROPOUT = 3000;
 /** Nothing goes there: it was left out, or is taken already, for SRTP may use a number once (RFC 3711 9.1). */
 const NONE = 1 << 16;
+/** What another codec says of VP8's numbers. */
+const UNDESCRIBED = { pictureId: -1, tl0: -1 };
 
 /**
  * What a receiver gets of one layer after the other: one source, whose sequence numbers, timestamps, picture IDs and TL0PICIDX
@@ -80,10 +82,10 @@ export class ForwardedStream {
   }
 
   /**
-   * This packet, the first of a key frame, begins another layer: it goes behind all that went before.
+   * This packet, the first of a key frame (or, where that can't be seen, of a picture), begins another layer: it goes behind all that went before.
    * @param timestampShift of the layer; where its frame wouldn't be the newest it is a tick behind the last one.
    */
-  begin(bytes: Uint8Array, offset: number, vp8: Vp8Descriptor, timestampShift: number): void {
+  begin(bytes: Uint8Array, offset: number, vp8: Vp8Descriptor | undefined, timestampShift: number): void {
     const sequence = rtpSequence(bytes, offset);
     const timestamp = rtpTimestamp(bytes, offset) | 0;
     this.#came.fill(-1);
@@ -100,8 +102,9 @@ export class ForwardedStream {
       this.#timestampShift = (this.#timestamp + 1 - timestamp) | 0;
     }
     this.#sequenceShift = (this.#sequence - this.#newest) & 0xffff;
-    this.#pictureIdShift = vp8.pictureId < 0 || this.#pictureId < 0 ? 0 : this.#pictureId + 1 - vp8.pictureId;
-    this.#tl0Shift = vp8.tl0 < 0 || this.#tl0 < 0 ? 0 : this.#tl0 + 1 - vp8.tl0;
+    const { pictureId, tl0 } = vp8 ?? UNDESCRIBED;
+    this.#pictureIdShift = pictureId < 0 || this.#pictureId < 0 ? 0 : this.#pictureId + 1 - pictureId;
+    this.#tl0Shift = tl0 < 0 || this.#tl0 < 0 ? 0 : this.#tl0 + 1 - tl0;
   }
 
   /** Rewrites a packet of the layer at hand; false when it is not sent. `octets`: those of its payload. */

@@ -28,11 +28,22 @@ export class SimulcastLayer {
   #hasReport = false;
   #reportNtpMs = 0;
   #reportTimestamp = 0;
+  #hasPicture = false;
+  #picture = 0;
 
   /** Another source is this layer now, with a clock of its own. */
   take(source: number): void {
     this.source = source;
     this.#hasReport = false;
+    this.#hasPicture = false;
+  }
+
+  /** Whether a packet with this timestamp, signed 32 bits, is of another picture than the one before. */
+  beginsPicture(timestamp: number): boolean {
+    if (this.#hasPicture && timestamp === this.#picture) return false;
+    this.#hasPicture = true;
+    this.#picture = timestamp;
+    return true;
   }
 
   count(temporal: number, bytes: number): void {

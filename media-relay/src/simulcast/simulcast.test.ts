@@ -13,10 +13,12 @@ import {
   rtpSequence,
   rtpSsrc,
   rtpTimestamp,
+  writeNack,
   writeRtpHeader,
 } from '@offhook/core';
 import { VideoRepair } from '../recovery/index.ts';
 import { followLayerReports, PictureKind, readLayerReports, Simulcast } from './index.ts';
+import type { SimulcastEnds } from './simulcast.ts';
 
 const ONE = 0x0ffff;
 const RIDS = ['l', 'm', 'h'];
@@ -26,12 +28,18 @@ const RTX = [0xb1, 0xb2, 0xb3];
 const BYTES = [500, 2000, 6000];
 const FRAME_MS = 50;
 const EXTENSIONS = { rid: 10, repairedRid: 11, mid: 9 };
+/** Payload types: VP8 and its RTX, and what a sender may go on with. */
+const [VP8, VP8_RTX, H264, VP9, AV1, UNKNOWN] = [96, 97, 98, 99, 100, 101] as const;
 
 function settings(rids: readonly string[] = RIDS, onSource: (ssrc: number) => void = () => {}) {
   const [kinds, originals] = [new Uint8Array(128), new Uint8Array(128)];
-  kinds[96] = PictureKind.vp8;
-  kinds[97] = PictureKind.rtx;
-  originals[97] = 96;
+  kinds[VP8] = PictureKind.vp8;
+  kinds[VP8_RTX] = PictureKind.rtx;
+  kinds[H264] = PictureKind.h264;
+  kinds[VP9] = PictureKind.vp9;
+  kinds[AV1] = PictureKind.av1;
+  kinds[UNKNOWN] = PictureKind.other;
+  originals[VP8_RTX] = VP8;
   return { rids, mid: '1', extensions: EXTENSIONS, kinds, originals, onSource };
 }
 
@@ -58,10 +66,18 @@ function packet(fields: Fields): Uint8Array {
   while (elements.length % 4 !== 0) elements.push(0);
   const extension = elements.length > 0 ? [0xbe, 0xde, 0, elements.length / 4, ...elements] : [];
   const bytes = new Uint8Array(12 + extension.length + (fields.length ?? 100));
-  writeRtpHeader(bytes, 0, { payloadType: fields.payloadType ?? 96, sequence, timestamp, ssrc, marker: true });
+  const { payloadType = VP8 } = fields;
+  writeRtpHeader(bytes, 0, { payloadType, sequence, timestamp, ssrc, marker: true });
   if (extension.length > 0) bytes[0]! |= 0x10;
   bytes.set(extension, 12);
-  bytes.set([0x90, 0xe0, 0x80, sequence, sequence, temporal << 6, isKey ? 0 : 1], 12 + extension.length);
+  const heads: Record<number, number[]> = {
+    [H264]: [isKey ? 0x67 : 0x41],
+    [VP9]: [isKey ? 0x88 : 0xc8, 0x11],
+    [AV1]: [isKey ? 0x18 : 0x10],
+    [UNKNOWN]: [0, 0],
+  };
+  const vp8 = [0x90, 0xe0, 0x80, sequence, sequence, temporal << 6, isKey ? 0 : 1];
+  bytes.set((heads[payloadType] ?? vp8).slice(0, fields.length), 12 + extension.length);
   return bytes;
 }
 
@@ -72,6 +88,12 @@ class Scene {
   bps: number | undefined = undefined;
   nowMs = 0;
   toldBps = 0;
+  readonly ends: SimulcastEnds = {
+    downlink: { downlinkBps: () => this.bps },
+    requests: { handleRate: (bps) => (this.toldBps = bps) },
+    repair: this.repair,
+    farRepair: undefined,
+  };
   /** So much longer than others a layer's packets are on their way. */
   readonly lateMs = [0, 0, 0];
   /** The sender makes no key frames. */
@@ -79,6 +101,7 @@ class Scene {
   /** Layers that are sent, and of how many temporal layers each. */
   sends = [true, true, true];
   temporals = 1;
+  payloadType: number = VP8;
   /** What was asked of whom, and what the receiver got: time, layer by its length, sequence number, timestamp. */
   readonly asked: [number, number][] = [];
   readonly got: { atMs: number; layer: number; sequence: number; timestamp: number }[] = [];
@@ -94,12 +117,7 @@ class Scene {
       inward: this.simulcast.inward,
     });
     this.simulcast.configure(settings(rids));
-    this.simulcast.connect({
-      downlink: { downlinkBps: () => this.bps },
-      requests: { handleRate: (bps) => (this.toldBps = bps) },
-      repair: this.repair,
-      farRepair: undefined,
-    });
+    this.simulcast.connect(this.ends);
   }
 
   /** The layer's clock: it began somewhere, and runs with its sender's. */
@@ -138,6 +156,7 @@ class Scene {
       isKey,
       temporal,
       length: BYTES[layer]!,
+      payloadType: this.payloadType,
     });
     const length = this.simulcast.received(bytes, 0, bytes.length, this.nowMs);
     if (length === 0) return;
@@ -214,6 +233,75 @@ test("a switch waits for a key frame, which is asked for once a second; the rece
     scene.asked.slice(4).map(([, ssrc]) => ssrc),
     [SOURCES[1], SOURCES[1]],
   );
+});
+
+for (const [name, payloadType] of Object.entries({ H264, VP9, AV1 })) {
+  test(`a sender that goes on in ${name} is switched between at key frames, and hears the receiver's wishes`, () => {
+    const scene = new Scene().run(3);
+    scene.payloadType = payloadType;
+    scene.isDeaf = true;
+    scene.bps = 500_000;
+    scene.run(2.5);
+    const wishes = [3000, 4000, 5000].map((atMs) => [atMs, SOURCES[1]]);
+    assert.deepEqual([scene.layer, scene.asked], ['l', wishes]);
+    scene.repair.handleKeyFrameWish(ONE, scene.nowMs);
+    scene.run(0.1);
+    assert.deepEqual(scene.asked.at(-1), [5500, SOURCES[0]]);
+    scene.isDeaf = false;
+    scene.run(1);
+    assert.equal(scene.layer, 'm');
+  });
+}
+
+test("who lost H.264's parameter sets wishes for a key frame, and only who lost those", () => {
+  const scene = new Scene();
+  scene.payloadType = H264;
+  const far = new VideoRepair();
+  far.configure({ payloadTypes: [H264], nack: true, keyFrames: { pli: true, fir: false, info: false } });
+  far.aim(scene.repair, scene.simulcast.inward);
+  scene.simulcast.connect({ ...scene.ends, farRepair: far });
+  scene.run(3);
+  const sent = packet({ ssrc: ONE, sequence: 1, payloadType: H264 });
+  far.sent(sent, 0, sent.length, scene.nowMs);
+  const lacks = (...sequences: number[]) => {
+    const nack = new Uint8Array(100);
+    writeNack(nack, 0, { sender: 9, media: ONE, sequences: Uint16Array.from(sequences), count: sequences.length });
+    assert.ok(!far.handleFeedback(nack, 0, scene.nowMs));
+    scene.run(0.1);
+    return scene.asked.splice(0).map(([, ssrc]) => ssrc);
+  };
+  const { sequence } = scene.got[0]!;
+  assert.deepEqual(lacks(sequence + 1, sequence + 2), []);
+  assert.deepEqual(lacks(sequence, sequence + 1), [SOURCES[0]]);
+  assert.deepEqual(lacks(sequence), [], 'once');
+});
+
+test('of a codec that nobody looks into the layer wanted begins with its next picture, and a key frame is asked for', () => {
+  const scene = new Scene().run(3);
+  scene.payloadType = UNKNOWN;
+  scene.run(1);
+  scene.repair.handleKeyFrameWish(ONE, scene.nowMs);
+  scene.run(0.1);
+  assert.deepEqual(scene.asked, [[4000, SOURCES[0]]], 'a packet is no answer to a wish');
+  scene.bps = 500_000;
+  scene.run(3);
+  assert.deepEqual([scene.layer, scene.asked.slice(1)], ['m', [[4100, SOURCES[1]]]]);
+});
+
+test('no layer of a codec that nobody looks into begins in the middle of a picture', () => {
+  const scene = new Scene().run(3);
+  scene.bps = 500_000;
+  let sequence = 40_000;
+  const send = (timestamp: number, length = 100) => {
+    const source = { ssrc: SOURCES[1]!, payloadType: UNKNOWN, length };
+    const bytes = packet({ ...source, sequence: sequence++, timestamp });
+    return scene.simulcast.received(bytes, 0, bytes.length, scene.nowMs) > 0;
+  };
+  const last = scene.timestampOf(1, scene.nowMs - FRAME_MS);
+  scene.nowMs += 100;
+  assert.equal(send(last), false, 'the rest of the picture at hand, which makes it wanted');
+  assert.deepEqual([send(last), send(last + 10, 0), scene.layer], [false, false, 'l'], 'padding is no picture');
+  assert.deepEqual([send(last + 9000), send(last + 9000), scene.layer], [true, true, 'm']);
 });
 
 test('a layer that its sender stops is left within two seconds, and nothing goes on where not even the least fits', () => {

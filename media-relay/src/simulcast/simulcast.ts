@@ -1,5 +1,7 @@
 import {
+  beginsAv1Key,
   beginsH264Key,
+  beginsVp9Key,
   readVp8,
   rtpHeaderLength,
   rtpPaddingLength,
@@ -8,6 +10,7 @@ import {
   rtpSsrc,
   rtpTimestamp,
   timestampDistance,
+  type Vp8Descriptor,
   vp8Descriptor,
 } from '@offhook/core';
 import type { VideoRepair } from '../recovery/index.ts';
@@ -16,8 +19,8 @@ import { NO_SOURCE, SimulcastLayer, ticksOf } from './layer.ts';
 import { LayerSelection } from './layer-selection.ts';
 import { type LayerExtensions, LayerSources, Origin } from './layer-sources.ts';
 
-/** What a payload type carries: from which packets decoding can begin is known of VP8 and H.264. */
-export const PictureKind = { none: 0, vp8: 1, h264: 2, other: 3, rtx: 4 } as const;
+/** What a payload type carries: from which packets decoding can begin is known of the first four. */
+export const PictureKind = { none: 0, vp8: 1, h264: 2, vp9: 3, av1: 4, other: 5, rtx: 6 } as const;
 /** Layers of one stream: what browsers send, and one more. */
 export const MAX_LAYERS = 4;
 
@@ -79,6 +82,7 @@ export class Simulcast {
   /** The payload of the packet at hand. */
   #payloadAt = 0;
   #payloadEnd = 0;
+  #picture: Vp8Descriptor | undefined;
   /** How often another layer went on. */
   switches = 0;
 
@@ -168,20 +172,28 @@ export class Simulcast {
     this.#payloadEnd = offset + out - padding;
     const kind = kinds[rtpPayloadType(bytes, offset)]!;
     const isVp8 = kind === PictureKind.vp8 && readVp8(bytes, this.#payloadAt, this.#payloadEnd, this.#vp8);
+    const isNewPicture = this.#payloadAt < this.#payloadEnd && layer.beginsPicture(rtpTimestamp(bytes, offset) | 0);
     layer.count(isVp8 ? this.#vp8.temporal : 0, out);
     if (nowMs >= this.#chooseAtMs) this.#choose(layer, nowMs);
     const isWanted = layer === this.#selection.layer;
     if (layer !== this.#current && !isWanted) return 0;
-    const vp8 = isVp8 ? this.#vp8 : undefined;
-    if (this.#isKey(kind, bytes)) {
+    this.#picture = isVp8 ? this.#vp8 : undefined;
+    const isKey = this.#isKey(kind, bytes);
+    if (isKey) {
       this.#ends.repair?.handleKeyFrame(layer.source >>> 0);
       if (layer !== this.#current) this.#begin(layer, bytes, offset, nowMs);
     } else if (layer !== this.#current) {
+      if (kind === PictureKind.other && !isNewPicture) return 0;
       if (nowMs >= this.#askAtMs) this.#ask(nowMs);
-      return 0;
+      if (kind !== PictureKind.other) return 0;
+      // The key frame that was asked for won't show: it comes to the receiver, who waits for it.
+      this.#begin(layer, bytes, offset, nowMs);
     }
     this.#ends.repair?.track(layer.source >>> 0, rtpSequence(bytes, offset), nowMs);
-    return this.forwarded.follow(bytes, offset, vp8, this.#payloadEnd - this.#payloadAt, nowMs) ? out : 0;
+    const octets = this.#payloadEnd - this.#payloadAt;
+    if (!this.forwarded.follow(bytes, offset, this.#picture, octets, nowMs)) return 0;
+    if (isKey && kind === PictureKind.h264) this.#ends.farRepair?.sentParameterSets(rtpSequence(bytes, offset));
+    return out;
   }
 
   #learn(bytes: Uint8Array, offset: number, length: number): SimulcastLayer | Origin {
@@ -195,8 +207,18 @@ export class Simulcast {
   }
 
   #isKey(kind: number, bytes: Uint8Array): boolean {
-    if (kind === PictureKind.vp8) return this.#vp8.isKey;
-    return kind === PictureKind.other || beginsH264Key(bytes, this.#payloadAt, this.#payloadEnd);
+    switch (kind) {
+      case PictureKind.vp8:
+        return this.#vp8.isKey;
+      case PictureKind.h264:
+        return beginsH264Key(bytes, this.#payloadAt, this.#payloadEnd);
+      case PictureKind.vp9:
+        return beginsVp9Key(bytes, this.#payloadAt, this.#payloadEnd);
+      case PictureKind.av1:
+        return beginsAv1Key(bytes, this.#payloadAt, this.#payloadEnd);
+      default:
+        return false;
+    }
   }
 
   #choose(layer: SimulcastLayer, nowMs: number): void {
@@ -239,7 +261,7 @@ export class Simulcast {
     const { forwarded } = this;
     forwarded.wantTemporal(this.#selection.temporal);
     this.#shift = forwarded.hasBegun ? this.#shiftOf(layer, rtpTimestamp(bytes, offset) | 0, nowMs) : 0;
-    forwarded.begin(bytes, offset, this.#vp8, this.#shift);
+    forwarded.begin(bytes, offset, this.#picture, this.#shift);
     this.#ends.farRepair?.forgetSent();
     this.#current = layer;
     this.#before = layer;
