@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
+import { NgClient } from '@offhook/core/node';
 import { startMediaRelay } from '@offhook/media-relay';
 import type { Phone } from './browser.ts';
 import { NarrowLink } from './narrow-link.ts';
-import { NgClient } from './ng-client.ts';
 import {
   accept,
   answerOne,

@@ -1,1 +1,0 @@
-export { NgClient } from '@offhook/core/node';
