@@ -221,7 +221,7 @@ function elsewhere(context: CallContext, branch: Branch, nowMs: number): boolean
 function hangUpUnfit(context: CallContext, branch: Branch, nowMs: number): void {
   const words = 'the answer’s keys are of another kind than the offer’s';
   context.counters.countRefused(branch, 488, nowMs);
-  context.bye(branch.leg, words, nowMs);
+  context.byes.send(branch.leg, words, nowMs);
   branch.state = 'inviting';
   const shown = branch.otherProfiles?.filter(({ protocol }) => protocol.includes('TLS')) ?? [];
   if (!offerInstead(context, branch, { status: 488, words, profiles: shown, nowMs }))
@@ -302,7 +302,7 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   branch.state = 'answered';
   if (call.finalSent || branch.abandoned || sdp === undefined) {
     if (sdp === undefined) context.counters.countRefused(branch, 488, now);
-    context.bye(leg, sdp === undefined ? 'the answer has no session description' : 'answered elsewhere', now);
+    context.byes.send(leg, sdp === undefined ? 'the answer has no session description' : 'answered elsewhere', now);
     branch.state = 'inviting';
     fail(context, branch, sdp === undefined ? 488 : 487, 'no session description in the answer', now);
     return;

@@ -14,6 +14,7 @@ import type { CallFacts, Routed } from '../routing/index.ts';
 import type { UserSettings } from '../store/index.ts';
 import type { Flow, TransactionLayer } from '../transaction/index.ts';
 import type { InboundTrunks, Trunks } from '../trunk/index.ts';
+import type { Byes } from './byes.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import type { CallFigures } from './figures.ts';
 import type { Encryption, MediaPath } from './media.ts';
@@ -79,6 +80,7 @@ export interface CallContext {
   readonly options: CallLayerOptions;
   readonly limits: CallLimits;
   readonly counters: CallFigures;
+  readonly byes: Pick<Byes, 'send' | 'pay' | 'forget'>;
   newTag(): string;
   /** Sends a command to the relay; `then` runs when it has ended, if the call still wants to know. */
   media(call: Call, message: NgDictionary, nowMs: number, then: (result: NgResult, nowMs: number) => void): void;
@@ -117,12 +119,6 @@ export interface CallContext {
   changed(call: Call): void;
   /** A call was answered: counts, and watches over its media from now on. */
   answered(call: Call, nowMs: number): void;
-  /** BYE to a leg; what it answers does not matter. A phone that is away gets it when it comes back in time. */
-  bye(leg: Leg, reason: string | undefined, nowMs: number): void;
-  /** Sends the BYE that had to wait; whether there was one. */
-  payDebt(leg: Leg, nowMs: number): boolean;
-  /** The same without the BYE: its phone did not come back in time. */
-  forgetDebt(leg: Leg, nowMs: number): boolean;
   /** Hangs both sides up and ends the call. */
   hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void;
   /** Ends a call: frees timers, dialogs and the relay's state. */

@@ -65,7 +65,7 @@ export function handleBye(context: CallContext, leg: Leg, got: InDialog, nowMs: 
     leave(context, call.pending, other, nowMs);
     return;
   }
-  if (other) context.bye(other, words, nowMs);
+  if (other) context.byes.send(other, words, nowMs);
   context.end(call, { status: 200, words: words ?? `ended by ${spoken(leg)}` }, nowMs);
 }
 
@@ -80,7 +80,7 @@ function leave(context: CallContext, pending: Call, other: Leg, nowMs: number): 
     old.pending = undefined;
     if (problem === undefined && pending.state !== 'ended') other.call = pending;
     else {
-      context.bye(other, problem ?? words, now);
+      context.byes.send(other, problem ?? words, now);
       giveUp(context, pending, { status: 503, words: problem ?? words, nowMs: now });
     }
     context.end(old, { status: 200, words }, now);

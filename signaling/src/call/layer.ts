@@ -1,22 +1,20 @@
-import { createResponse, Deadlines, hex, type NgDictionary, type SipMessage } from '@offhook/core';
+import { Deadlines, hex, type NgDictionary, type SipMessage } from '@offhook/core';
 import type { NgResult } from '../media/index.ts';
 import { type Binding, rerouted } from '../registrar/index.ts';
 import type { Flow, TransactionCommand } from '../transaction/index.ts';
 import { afterTheCall } from './branch.ts';
+import { Byes } from './byes.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import { CallTable } from './call-table.ts';
-import { credentialsFor } from './challenge.ts';
 import {
   CALL_LIMITS,
   type CallContext,
   type CallLayerOptions,
   type CallLimits,
   type ClientHandler,
-  reasonHeader,
   refusal,
 } from './context.ts';
 import { handleInDialog, handleInEarlyDialog } from './dispatch.ts';
-import { acknowledge } from './exchange.ts';
 import { requestPicture } from './fast-update.ts';
 import { fetchedGone, returnFetched } from './fetch.ts';
 import { CallFigures } from './figures.ts';
@@ -26,7 +24,7 @@ import { deleteCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
 import { findAgain } from './outside.ts';
 import { reanchor } from './reanchor.ts';
-import { acknowledgesStopped, handlePrack, resetReliable, stopReliable } from './reliable.ts';
+import { handlePrack, resetReliable, stopReliable } from './reliable.ts';
 import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
@@ -61,6 +59,7 @@ export class CallLayer implements CallContext {
   readonly options: CallLayerOptions;
   readonly limits: CallLimits;
   readonly counters = new CallFigures();
+  readonly byes: Byes = new Byes(this);
   readonly #calls = new CallTable();
   readonly #legs = new LegTable();
   readonly #clients = new Map<string, ClientHandler>();
@@ -86,7 +85,7 @@ export class CallLayer implements CallContext {
 
   /** What is kept beside calls and dialogs: BYEs under way, requests of ours and commands that wait for their answers. */
   get remnants(): number {
-    return this.#legs.remnants + this.#clients.size + this.#media.size;
+    return this.#legs.former + this.byes.size + this.#clients.size + this.#media.size;
   }
 
   calls(): CallSummary[] {
@@ -139,7 +138,7 @@ export class CallLayer implements CallContext {
 
   /** Whether a request with a To tag belongs to one of our dialogs: such requests are let in without a new challenge. */
   ownsDialog(request: SipMessage): boolean {
-    return this.#legs.knows(request);
+    return this.#legs.knows(request) || this.byes.find(request) !== undefined;
   }
 
   /** Whose dialog a request belongs to, and where its phone was reached last; other servers come from where they like. */
@@ -174,7 +173,7 @@ export class CallLayer implements CallContext {
         return;
       case 'terminated':
         this.#clients.delete(command.id);
-        this.#legs.closed(command.id);
+        this.byes.handleTerminated(command.id);
         return;
       default:
         command satisfies never;
@@ -220,7 +219,7 @@ export class CallLayer implements CallContext {
    * edge proxy to the new Path. Those on another flow that it has registered too, and that works, stay there (RFC 5626).
    */
   handleRegistered(binding: Binding, nowMs: number, before?: Binding): void {
-    const legs = this.#legs.ofPhone(binding);
+    const legs = [...this.#legs.ofPhone(binding), ...this.byes.owedTo(binding)];
     if (legs.length === 0) return;
     const others = this.options.lookup(binding.user, nowMs, binding.instanceId).filter((b) => b !== binding);
     for (const leg of legs) {
@@ -241,7 +240,7 @@ export class CallLayer implements CallContext {
     this.clearTimer(leg.timers.lost);
     this.changed(leg.call);
     resumeRenegotiation(this, leg, nowMs);
-    this.payDebt(leg, nowMs);
+    this.byes.pay(leg, nowMs);
   }
 
   /** A media relay is gone, with the calls of these names: they go on at another one. */
@@ -260,8 +259,8 @@ export class CallLayer implements CallContext {
   hangUpAll(words: string, nowMs: number): void {
     for (const call of this.#calls.all()) {
       if (call.state === 'answered') {
-        this.bye(call.a, words, nowMs);
-        if (call.b) this.bye(call.b, words, nowMs);
+        this.byes.send(call.a, words, nowMs);
+        if (call.b) this.byes.send(call.b, words, nowMs);
         this.end(call, { status: 503, words }, nowMs);
       } else giveUp(this, call, { status: 503, words, nowMs });
     }
@@ -274,19 +273,7 @@ export class CallLayer implements CallContext {
       return;
     }
     const leg = this.#legs.find(message);
-    const closing = leg ? undefined : this.#legs.findClosing(message);
-    if (closing && message.method === 'BYE') {
-      // Both hung up at the same moment (RFC 5407 3.2.1): each BYE is answered 200.
-      this.respond(id, createResponse(message, 200, undefined, { toTag: closing.tag }), nowMs);
-      this.counters.countOver(closing, 'completed', nowMs);
-      this.#forgive(closing);
-      return;
-    }
-    if (closing && message.method === 'PRACK' && acknowledgesStopped(closing, message)) {
-      // It has crossed the failure of its INVITE (RFC 3262 3).
-      this.respond(id, createResponse(message, 200, undefined, { toTag: closing.tag }), nowMs);
-      return;
-    }
+    if (!leg && this.byes.handleCrossing(got, nowMs)) return;
     const former = leg ? undefined : this.#legs.findFormer(message);
     if (former) {
       handlePrack(this, former, got, nowMs);
@@ -416,29 +403,10 @@ export class CallLayer implements CallContext {
   }
 
   #handleAck(message: SipMessage, nowMs: number): void {
-    const leg = this.#legs.findAcknowledged(message);
+    const leg = this.#legs.find(message) ?? this.byes.find(message);
     if (!leg) return;
     handleAck(this, leg, message, nowMs);
-    if (leg.ok === undefined && !leg.isLost) this.payDebt(leg, nowMs);
-  }
-
-  payDebt(leg: Leg, nowMs: number): boolean {
-    const debt = this.#legs.settle(leg);
-    if (debt) this.bye(leg, debt.words, nowMs);
-    return debt !== undefined;
-  }
-
-  forgetDebt(leg: Leg, nowMs: number): boolean {
-    if (this.#legs.settle(leg) === undefined) return false;
-    this.counters.countOver(leg, 'failed', nowMs);
-    return true;
-  }
-
-  /** The phone has hung up by itself: it needs no BYE any more. */
-  #forgive(leg: Leg): void {
-    if (!this.#legs.settle(leg)) return;
-    this.stopRepeating(leg);
-    this.clearTimer(leg.timers.lost);
+    if (leg.ok === undefined && !leg.isLost) this.byes.pay(leg, nowMs);
   }
 
   #handleCancel(transaction: string, nowMs: number): void {
@@ -458,50 +426,9 @@ export class CallLayer implements CallContext {
     for (const leg of [call.a, call.b]) if (leg?.isLost) this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
   }
 
-  bye(leg: Leg, reason: string | undefined, nowMs: number): void {
-    if (leg.isLost) {
-      this.stopRepeating(leg);
-      this.#legs.owe(leg, reason);
-      this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
-      return;
-    }
-    // RFC 3261 15: "the callee's UA MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx
-    // response or until the server transaction times out".
-    if (leg.ok?.beginsCall) {
-      this.#legs.owe(leg, reason);
-      return;
-    }
-    // A 2xx is acknowledged first, whatever comes of it (RFC 3261 13.2.2.4).
-    if (leg.unacknowledged !== undefined) acknowledge(this, { leg }, leg.unacknowledged, undefined);
-    const headers = reason === undefined ? [] : [['Reason', reasonHeader(200, reason)] as const];
-    this.#sendBye(leg, headers, nowMs);
-  }
-
-  /** A provider may ask for the password once more; a BYE that it does not take leaves a call up that is paid for. */
-  #sendBye(leg: Leg, headers: readonly (readonly [string, string])[], nowMs: number, sentMs = nowMs): void {
-    const request = leg.dialog.request('BYE', { headers });
-    const id = this.options.transactions.request(request, leg.dialog.flow, nowMs);
-    this.#legs.closing(leg, id);
-    const counts = leg.establishedMs !== undefined;
-    if (!counts && !leg.line?.authorize) return;
-    this.follow(id, {
-      response: (answer, _flow, now) => {
-        const { status } = answer;
-        if (status < 200) return;
-        const credentials = credentialsFor(leg, request, answer);
-        if (credentials)
-          this.#sendBye(leg, [...headers.filter(([name]) => name === 'Reason'), credentials], now, sentMs);
-        else if (counts) this.counters.countBye(leg, { sentMs, status }, now);
-      },
-      failed: (_why, now) => {
-        if (counts) this.counters.countBye(leg, { sentMs, status: undefined }, now);
-      },
-    });
-  }
-
   hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void {
-    this.bye(call.a, why.words, nowMs);
-    if (call.b) this.bye(call.b, why.words, nowMs);
+    this.byes.send(call.a, why.words, nowMs);
+    if (call.b) this.byes.send(call.b, why.words, nowMs);
     this.end(call, why, nowMs);
   }
 
@@ -546,13 +473,13 @@ export class CallLayer implements CallContext {
     for (const leg of [call.a, ...call.branches.map((b) => b.leg)]) {
       if (leg.call !== call) continue; // it went on into another call
       const { retransmit, noAck, lost } = leg.timers;
-      const isOwed = this.#legs.isOwed(leg);
+      const isOwed = this.byes.isOwed(leg);
       if (!isOwed) leg.ok = undefined;
       for (const timer of Object.values(leg.timers))
         if (!isOwed || ![retransmit, noAck, lost].includes(timer)) this.clearTimer(timer);
       this.#legs.delete(leg);
       if (leg === call.a && leg.reliable?.stopped.length && this.options.transactions.isOpen(call.inviteTransaction))
-        this.#legs.closing(leg, call.inviteTransaction);
+        this.byes.keep(leg, call.inviteTransaction);
       leg.line?.release();
       leg.again?.(nowMs); // what waited for a better moment has waited in vain
     }

@@ -119,7 +119,7 @@ export function tearDown(
   why: { status: number; words: string; nowMs: number; calleeIsGone?: true },
 ): void {
   // A fetched leg has a call of its own, which goes on.
-  if (call.b && !why.calleeIsGone && call.b.call === call) context.bye(call.b, why.words, why.nowMs);
+  if (call.b && !why.calleeIsGone && call.b.call === call) context.byes.send(call.b, why.words, why.nowMs);
   refuse(context, call, why, why.nowMs);
   context.end(call, { status: why.status, words: why.words }, why.nowMs);
 }

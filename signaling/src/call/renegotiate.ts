@@ -269,8 +269,8 @@ function endByPeer(
   if (call.renegotiation !== how.renegotiation) return;
   how.renegotiation.offer = undefined; // nothing to lead back to
   finish(context, call, { ...how, words: 'the other side knows the call no more' });
-  context.bye(how.renegotiation.from, 'the other side is gone', how.nowMs);
-  if (how.renegotiation.to) context.bye(how.renegotiation.to, undefined, how.nowMs);
+  context.byes.send(how.renegotiation.from, 'the other side is gone', how.nowMs);
+  if (how.renegotiation.to) context.byes.send(how.renegotiation.to, undefined, how.nowMs);
   context.end(call, { status: how.status, words: 'the other side is gone' }, how.nowMs);
 }
 

@@ -30,7 +30,7 @@ export function fire(context: CallContext, timer: CallTimer, nowMs: number): voi
     }
     case 'no-ack':
       if (leg) context.stopRepeating(leg);
-      if (leg && context.payDebt(leg, nowMs)) return;
+      if (leg && context.byes.pay(leg, nowMs)) return;
       context.counters.noAck++;
       context.hangUp(call, { status: 408, words: 'the answer was never acknowledged' }, nowMs);
       return;
@@ -58,7 +58,7 @@ export function fire(context: CallContext, timer: CallTimer, nowMs: number): voi
       if (leg) sessionDue(context, leg, nowMs);
       return;
     case 'lost':
-      if (leg && context.forgetDebt(leg, nowMs)) return;
+      if (leg && context.byes.forget(leg, nowMs)) return;
       if (leg) leg.isLost = false; // a last BYE is sent where it was last seen
       context.hangUp(
         call,
