@@ -7,6 +7,7 @@ import { acknowledge } from './exchange.ts';
 import type { InDialog } from './in-dialog.ts';
 import { isOfPhone } from './leg-table.ts';
 import { acknowledgesStopped } from './reliable.ts';
+import { stopRepeating } from './repeated-ok.ts';
 
 /**
  * How the dialogs of calls end (RFC 3261 15): each leg gets its BYE at once or, where that may not be sent yet, owed. Until
@@ -53,7 +54,7 @@ export class Byes {
   send(leg: Leg, reason: string | undefined, nowMs: number): void {
     const context = this.#context;
     if (leg.isLost) {
-      context.stopRepeating(leg);
+      stopRepeating(context, leg);
       this.#owe(leg, reason);
       context.setTimer(leg.timers.lost, nowMs + context.limits.graceMs);
       return;
@@ -153,7 +154,7 @@ export class Byes {
   /** The phone has hung up by itself: it needs no BYE any more. */
   #forgive(leg: Leg): void {
     if (!this.#settle(leg)) return;
-    this.#context.stopRepeating(leg);
+    stopRepeating(this.#context, leg);
     this.#context.clearTimer(leg.timers.lost);
   }
 }

@@ -93,8 +93,6 @@ export interface CallContext {
   follow(transaction: string, handler: ClientHandler): void;
   addCall(call: Call): void;
   addLeg(leg: Leg): void;
-  /** A leg is reached over another flow from now on. */
-  moveTo(leg: Leg, flow: Flow, nowMs: number): void;
   /** Gives a leg a new tag of ours: from now on its phone talks to us in another dialog. */
   retag(leg: Leg): void;
   /** The relay's name of another call of that user's, if the user has few. */
@@ -109,10 +107,6 @@ export interface CallContext {
   findLeg(dialog: { callId: string; toTag: string; fromTag: string }): Leg | undefined;
   /** How many calls of that user are running. */
   callsOf(user: string): number;
-  /** Sends a 2xx to an INVITE and repeats it until it is acknowledged. */
-  sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void;
-  /** It has come through: its ACK is here, or something that no phone sends before. */
-  stopRepeating(leg: Leg): void;
   /** A call began, rings or was answered: whoever watches wants to know. */
   progress(call: Call): void;
   /** What another process would have to know of an answered call has changed. */

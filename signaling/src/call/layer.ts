@@ -1,11 +1,12 @@
 import { Deadlines, hex, type NgDictionary, type SipMessage } from '@offhook/core';
 import type { NgResult } from '../media/index.ts';
-import { type Binding, rerouted } from '../registrar/index.ts';
+import type { Binding } from '../registrar/index.ts';
 import type { Flow, TransactionCommand } from '../transaction/index.ts';
 import { afterTheCall } from './branch.ts';
 import { Byes } from './byes.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import { CallTable } from './call-table.ts';
+import { followPhone, loseConnection, mayMoveTo, moveTo } from './connection.ts';
 import {
   CALL_LIMITS,
   type CallContext,
@@ -25,7 +26,7 @@ import { giveUp } from './outcome.ts';
 import { findAgain } from './outside.ts';
 import { reanchor } from './reanchor.ts';
 import { handlePrack, resetReliable, stopReliable } from './reliable.ts';
-import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
+import { cancelRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
 import { startCall } from './start.ts';
@@ -48,7 +49,6 @@ export type CallCommand =
 
 /** Calls of one user that are kept at one relay, so that they can be joined; more are spread. */
 const FEW = 4;
-const T1_MS = 500;
 
 /**
  * The back-to-back user agent (RFC 3261 6): each call has a caller's leg and branches towards the called user's phones,
@@ -191,56 +191,15 @@ export class CallLayer implements CallContext {
       fire(this, timer, nowMs);
   }
 
-  /** The connection of some phones is gone. What was being set up over it ends; answered calls get time to come back. */
+  /** The connection of some phones is gone. */
   handleFlowClosed(flow: Flow, nowMs: number): void {
-    for (const leg of this.#legs.onFlow(flow)) {
-      const { call } = leg;
-      leg.isLost = true;
-      if (call.state === 'answered') {
-        this.counters.lostConnections++;
-        this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
-        this.#forgetAnswer(leg);
-        // Its change can't be answered any more: the other side need not bother, the phone asks anew when it is back.
-        if (call.renegotiation?.from === leg) cancelRenegotiation(this, call, nowMs);
-        findAgain(this, leg, nowMs);
-      } else if (leg === call.a) giveUp(this, call, { status: 487, words: 'the caller’s connection is gone', nowMs });
-    }
+    for (const leg of this.#legs.onFlow(flow)) loseConnection(this, leg, nowMs);
   }
 
-  /** An answer to a change went with the connection. The one that began the call is waited for: its caller may not know. */
-  #forgetAnswer(leg: Leg): void {
-    this.clearTimer(leg.timers.retransmit);
-    if (leg.ok === undefined || (leg === leg.call.a && leg.ok.cseq === leg.call.invite.cseq.number)) return;
-    this.stopRepeating(leg);
-  }
-
-  /**
-   * A phone has registered: its calls follow it to the new connection (the same contact, of the same user), and behind an
-   * edge proxy to the new Path. Those on another flow that it has registered too, and that works, stay there (RFC 5626).
-   */
+  /** A phone has registered: its calls may follow it to another connection. */
   handleRegistered(binding: Binding, nowMs: number, before?: Binding): void {
     const legs = [...this.#legs.ofPhone(binding), ...this.byes.owedTo(binding)];
-    if (legs.length === 0) return;
-    const others = this.options.lookup(binding.user, nowMs, binding.instanceId).filter((b) => b !== binding);
-    for (const leg of legs) {
-      const { flow } = leg.dialog;
-      if (!leg.isLost && flow !== before?.flow && others.some((b) => b.flow === flow && b.regId !== undefined))
-        continue;
-      const routeSet = rerouted(leg.dialog.routeSet, binding.path, before?.path);
-      if (routeSet) leg.dialog.routeSet = routeSet;
-      else if (flow === binding.flow) continue;
-      this.moveTo(leg, binding.flow, nowMs);
-    }
-  }
-
-  moveTo(leg: Leg, flow: Flow, nowMs: number): void {
-    leg.dialog.flow = flow;
-    leg.isLost = false;
-    this.counters.flowsReplaced++;
-    this.clearTimer(leg.timers.lost);
-    this.changed(leg.call);
-    resumeRenegotiation(this, leg, nowMs);
-    this.byes.pay(leg, nowMs);
+    followPhone(this, legs, { binding, before }, nowMs);
   }
 
   /** A media relay is gone, with the calls of these names: they go on at another one. */
@@ -296,7 +255,7 @@ export class CallLayer implements CallContext {
       this.respond(id, refusal(message, 500, 'CSeq out of order', leg.tag), nowMs);
       return;
     }
-    if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got.flow)) this.moveTo(leg, got.flow, nowMs);
+    if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got.flow)) moveTo(this, leg, got.flow, nowMs);
     if (message.method === 'INVITE') this.#calls.invited(id, leg.call);
     handleInDialog(this, leg, got, nowMs);
   }
@@ -384,22 +343,6 @@ export class CallLayer implements CallContext {
 
   follow(transaction: string, handler: ClientHandler): void {
     this.#clients.set(transaction, handler);
-  }
-
-  sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void {
-    this.respond(transaction, response, nowMs);
-    // Its connection went meanwhile: nobody will see this answer, nor acknowledge it.
-    if (!this.options.transactions.isOpen(transaction)) return;
-    const beginsCall = transaction === leg.call.inviteTransaction;
-    leg.ok = { transaction, response, intervalMs: T1_MS, cseq: response.cseq.number, beginsCall };
-    this.setTimer(leg.timers.retransmit, nowMs + T1_MS);
-    this.setTimer(leg.timers.noAck, nowMs + 64 * T1_MS);
-  }
-
-  stopRepeating(leg: Leg): void {
-    leg.ok = undefined;
-    this.clearTimer(leg.timers.retransmit);
-    this.clearTimer(leg.timers.noAck);
   }
 
   #handleAck(message: SipMessage, nowMs: number): void {
@@ -496,12 +439,4 @@ function phonesOf(call: Call): { user: string; callId: string }[] {
   return [call.a, call.b].flatMap((leg) =>
     leg && leg.call === call && !leg.isOutside ? [{ user: leg.user, callId: leg.dialog.callId }] : [],
   );
-}
-
-/**
- * Whether a request within a dialog moves it to the flow it came over. Admission has seen to it that it is the phone's, or
- * that who comes from elsewhere has shown the password; a browser's flow speaks for its own account only.
- */
-function mayMoveTo(leg: Leg, flow: Flow): boolean {
-  return flow.account === leg.user || (flow.account === undefined && leg.flow.account === undefined);
 }

@@ -6,6 +6,7 @@ import { okWith, SDP } from './exchange.ts';
 import { settleFetched } from './fetch.ts';
 import { continuePickUp } from './pick-up.ts';
 import { finalAnswer, holdAnswer, isOfAnother, sendProvisional } from './reliable.ts';
+import { sendOk } from './repeated-ok.ts';
 import { joinTransferred, notify, transferFailed } from './transfer.ts';
 
 // What becomes of a call as its caller is told it: ringing, answered, refused, given up.
@@ -93,7 +94,7 @@ export function accept(
     { request: call.invite, leg: call.a, sdp: finalAnswer(call, what.sdp), carried: what.answer },
     nowMs,
   );
-  context.sendOk(call.a, call.inviteTransaction, response, nowMs);
+  sendOk(context, call.a, { transaction: call.inviteTransaction, response }, nowMs);
   continuePickUp(context, call, nowMs);
 }
 

@@ -14,6 +14,7 @@ import {
   sdpOf,
 } from './exchange.ts';
 import { echoCommand, statusOf } from './media.ts';
+import { sendOk, stopRepeating } from './repeated-ok.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
 /** How long the other phone may take over an UPDATE: well within 64·T1 of its sender. */
@@ -34,7 +35,7 @@ export function startRenegotiation(
   const refuse = (status: number, words: string, headers: readonly (readonly [string, number])[] = []) =>
     context.respond(transaction, refusal(request, status, words, leg.tag, headers), nowMs);
   // RFC 5407 3.1.4: who changes what our 200 has agreed upon has got that 200, though the ACK is lost or late.
-  if (request.method === 'INVITE' && leg.ok && call.awaitingAnswerInAck?.leg !== leg) context.stopRepeating(leg);
+  if (request.method === 'INVITE' && leg.ok && call.awaitingAnswerInAck?.leg !== leg) stopRepeating(context, leg);
   if (call.state !== 'answered' || leg.ok || call.awaitingAnswerInAck) {
     refuse(491, 'the call is still being set up');
     return;
@@ -239,7 +240,7 @@ function accepted(context: CallContext, r: Renegotiation, sdp: string, nowMs: nu
   context.clearTimer(from.call.change);
   const ok = okWith(context, { request, leg: from, sdp }, nowMs);
   context.changed(from.call);
-  if (request.method === 'INVITE') context.sendOk(from, serverTransaction, ok, nowMs);
+  if (request.method === 'INVITE') sendOk(context, from, { transaction: serverTransaction, response: ok }, nowMs);
   else context.respond(serverTransaction, ok, nowMs);
 }
 
