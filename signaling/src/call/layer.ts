@@ -25,6 +25,7 @@ import { deleteCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
 import { findAgain } from './outside.ts';
 import { reanchor } from './reanchor.ts';
+import { type RelayCommand, RelayCommands } from './relay-commands.ts';
 import { handlePrack, resetReliable, stopReliable } from './reliable.ts';
 import { cancelRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
@@ -36,8 +37,7 @@ import { returnTransferred } from './transfer.ts';
 
 /** What the layer wants done beside the requests and answers it hands to the transactions. */
 export type CallCommand =
-  /** `near`: a new call goes to the relay that has that one, for legs may move between them. */
-  | { readonly kind: 'media'; readonly id: number; readonly message: NgDictionary; readonly near?: string }
+  | RelayCommand
   | { readonly kind: 'remember'; readonly call: CallSnapshot }
   | { readonly kind: 'progress'; readonly call: CallSummary }
   /** `phones`: those that talked in it to the end, by the Call-IDs that they know it by. */
@@ -63,11 +63,10 @@ export class CallLayer implements CallContext {
   readonly #calls = new CallTable();
   readonly #legs = new LegTable();
   readonly #clients = new Map<string, ClientHandler>();
-  readonly #media = new Map<number, { call?: Call; then: (result: NgResult, nowMs: number) => void }>();
   readonly #deadlines = new Deadlines<CallTimer>();
   readonly #commands: CallCommand[] = [];
+  readonly #relay = new RelayCommands(this.#commands);
   readonly #changed = new Set<Call>();
-  #nextMedia = 1;
 
   constructor(options: CallLayerOptions) {
     this.options = options;
@@ -85,7 +84,7 @@ export class CallLayer implements CallContext {
 
   /** What is kept beside calls and dialogs: BYEs under way, requests of ours and commands that wait for their answers. */
   get remnants(): number {
-    return this.#legs.former + this.byes.size + this.#clients.size + this.#media.size;
+    return this.#legs.former + this.byes.size + this.#clients.size + this.#relay.size;
   }
 
   calls(): CallSummary[] {
@@ -181,9 +180,7 @@ export class CallLayer implements CallContext {
   }
 
   handleMedia(id: number, result: NgResult, nowMs: number): void {
-    const waiting = this.#media.get(id);
-    this.#media.delete(id);
-    if (waiting && waiting.call?.state !== 'ended') waiting.then(result, nowMs);
+    this.#relay.handleResult(id, result, nowMs);
   }
 
   handleTimeout(nowMs: number): void {
@@ -217,11 +214,8 @@ export class CallLayer implements CallContext {
   /** Ends every call: the server stops for good. */
   hangUpAll(words: string, nowMs: number): void {
     for (const call of this.#calls.all()) {
-      if (call.state === 'answered') {
-        this.byes.send(call.a, words, nowMs);
-        if (call.b) this.byes.send(call.b, words, nowMs);
-        this.end(call, { status: 503, words }, nowMs);
-      } else giveUp(this, call, { status: 503, words, nowMs });
+      if (call.state === 'answered') this.hangUp(call, { status: 503, words }, nowMs);
+      else giveUp(this, call, { status: 503, words, nowMs });
     }
   }
 
@@ -309,16 +303,11 @@ export class CallLayer implements CallContext {
   }
 
   media(call: Call, message: NgDictionary, _nowMs: number, then: (result: NgResult, nowMs: number) => void): void {
-    if (call.state === 'ended') return;
-    const id = this.#nextMedia++;
-    this.#media.set(id, { call, then });
-    this.#commands.push({ kind: 'media', id, message, near: call.near ?? call.transfer?.old.ngCallId });
+    this.#relay.sendFor(call, message, then);
   }
 
   relay(message: NgDictionary, then: (result: NgResult, nowMs: number) => void): void {
-    const id = this.#nextMedia++;
-    this.#media.set(id, { then });
-    this.#commands.push({ kind: 'media', id, message });
+    this.#relay.send(message, then);
   }
 
   respond(transaction: string, response: SipMessage, nowMs: number): void {
