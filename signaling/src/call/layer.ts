@@ -6,7 +6,7 @@ import { afterTheCall } from './branch.ts';
 import { Byes } from './byes.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import { CallTable } from './call-table.ts';
-import { followPhone, loseConnection, mayMoveTo, moveTo } from './connection.ts';
+import { followPhone, loseConnection } from './connection.ts';
 import {
   CALL_LIMITS,
   type CallContext,
@@ -15,7 +15,7 @@ import {
   type ClientHandler,
   refusal,
 } from './context.ts';
-import { handleInDialog, handleInEarlyDialog } from './dispatch.ts';
+import { dispatch } from './dispatch.ts';
 import { requestPicture } from './fast-update.ts';
 import { fetchedGone, returnFetched } from './fetch.ts';
 import { CallFigures } from './figures.ts';
@@ -26,7 +26,7 @@ import { giveUp } from './outcome.ts';
 import { findAgain } from './outside.ts';
 import { reanchor } from './reanchor.ts';
 import { type RelayCommand, RelayCommands } from './relay-commands.ts';
-import { handlePrack, resetReliable, stopReliable } from './reliable.ts';
+import { resetReliable, stopReliable } from './reliable.ts';
 import { cancelRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
@@ -220,38 +220,9 @@ export class CallLayer implements CallContext {
   }
 
   #handleRequest(got: Extract<TransactionCommand, { kind: 'request' }>, nowMs: number): void {
-    const { message, id } = got;
-    if (message.to.tag === undefined && message.method === 'INVITE') {
-      startCall(this, got, nowMs);
-      return;
-    }
-    const leg = this.#legs.find(message);
-    if (!leg && this.byes.handleCrossing(got, nowMs)) return;
-    const former = leg ? undefined : this.#legs.findFormer(message);
-    if (former) {
-      handlePrack(this, former, got, nowMs);
-      return;
-    }
-    const early = leg ? undefined : this.#legs.findEarly(message);
-    if (early?.dialog.accepts(message)) {
-      handleInEarlyDialog(this, early, got, nowMs);
-      return;
-    }
-    if (early) {
-      this.respond(id, refusal(message, 500, 'CSeq out of order', early.dialog.localTag), nowMs);
-      return;
-    }
-    if (!leg) {
-      this.respond(id, refusal(message, 481, 'this call does not exist (any more)', this.newTag()), nowMs);
-      return;
-    }
-    if (!leg.dialog.accepts(message)) {
-      this.respond(id, refusal(message, 500, 'CSeq out of order', leg.tag), nowMs);
-      return;
-    }
-    if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got.flow)) moveTo(this, leg, got.flow, nowMs);
-    if (message.method === 'INVITE') this.#calls.invited(id, leg.call);
-    handleInDialog(this, leg, got, nowMs);
+    const { message } = got;
+    if (message.to.tag === undefined && message.method === 'INVITE') startCall(this, got, nowMs);
+    else dispatch(this, { calls: this.#calls, legs: this.#legs, byes: this.byes }, got, nowMs);
   }
 
   addCall(call: Call): void {
