@@ -13,7 +13,6 @@ import {
   type CallLayerOptions,
   type CallLimits,
   type ClientHandler,
-  refusal,
 } from './context.ts';
 import { dispatch } from './dispatch.ts';
 import { requestPicture } from './fast-update.ts';
@@ -27,11 +26,11 @@ import { findAgain } from './outside.ts';
 import { reanchor } from './reanchor.ts';
 import { type RelayCommand, RelayCommands } from './relay-commands.ts';
 import { resetReliable, stopReliable } from './reliable.ts';
-import { cancelRenegotiation } from './renegotiate.ts';
+import { cancelRenegotiation, endRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
 import { startCall } from './start.ts';
-import { type CallSummary, type RelayedCall, relayedCall, summarise } from './summary.ts';
+import { type CallSummary, type RelayedCall, relayedCall, summarise, talkedIn } from './summary.ts';
 import { fire } from './timers.ts';
 import { returnTransferred } from './transfer.ts';
 
@@ -338,17 +337,12 @@ export class CallLayer implements CallContext {
   end(call: Call, why: { status: number; words: string }, nowMs: number): void {
     if (call.state === 'ended') return;
     this.counters.countEnd(why.status, call.answeredAtMs !== undefined);
-    const { renegotiation: r, pending } = call;
+    const { pending } = call;
     if (pending?.transfer?.old === call) {
       pending.transfer.isOver = true; // a NOTIFY has no dialog any more
       giveUp(this, pending, { status: 487, words: 'who was to be transferred has hung up', nowMs });
     } else if (pending) fetchedGone(this, pending, call, nowMs);
-    if (r) {
-      const refused = refusal(r.request, 487, 'the call has ended', r.from.tag);
-      this.respond(r.serverTransaction, refused, nowMs);
-      if (r.clientTransaction) this.options.transactions.cancel(r.clientTransaction, nowMs);
-      call.renegotiation = undefined;
-    }
+    endRenegotiation(this, call, nowMs);
     this.#commands.push({
       kind: 'ended',
       call: {
@@ -358,7 +352,7 @@ export class CallLayer implements CallContext {
         status: why.status,
         reason: call.note === undefined ? why.words : `${why.words}; ${call.note}`,
       },
-      phones: call.answeredAtMs === undefined ? [] : phonesOf(call),
+      phones: talkedIn(call),
     });
     const ngCallIds = new Set(call.branches.filter((b) => b.state !== 'failed').map((b) => b.ngCallId));
     if (call.ngCallId !== undefined) ngCallIds.add(call.ngCallId);
@@ -393,10 +387,4 @@ export class CallLayer implements CallContext {
       if (after) this.#clients.set(transaction, after);
     }
   }
-}
-
-function phonesOf(call: Call): { user: string; callId: string }[] {
-  return [call.a, call.b].flatMap((leg) =>
-    leg && leg.call === call && !leg.isOutside ? [{ user: leg.user, callId: leg.dialog.callId }] : [],
-  );
 }

@@ -287,3 +287,12 @@ export function cancelRenegotiation(context: CallContext, call: Call, nowMs: num
   if (r.postponed) finish(context, call, { renegotiation: r, status: 487, words: 'cancelled', nowMs });
   else if (r.clientTransaction) context.options.transactions.cancel(r.clientTransaction, nowMs);
 }
+
+/** The call has ended in the middle of a change. */
+export function endRenegotiation(context: CallContext, call: Call, nowMs: number): void {
+  const { renegotiation: r } = call;
+  if (!r) return;
+  context.respond(r.serverTransaction, refusal(r.request, 487, 'the call has ended', r.from.tag), nowMs);
+  if (r.clientTransaction) context.options.transactions.cancel(r.clientTransaction, nowMs);
+  call.renegotiation = undefined;
+}
