@@ -2,7 +2,6 @@ import { Deadlines, hex, type NgDictionary, type SipMessage } from '@offhook/cor
 import type { NgResult } from '../media/index.ts';
 import type { Binding } from '../registrar/index.ts';
 import type { Flow, TransactionCommand } from '../transaction/index.ts';
-import { afterTheCall } from './branch.ts';
 import { Byes } from './byes.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import { CallTable } from './call-table.ts';
@@ -30,6 +29,7 @@ import { cancelRenegotiation, endRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
 import { startCall } from './start.ts';
+import { afterTheCall } from './stray.ts';
 import { type CallSummary, type RelayedCall, relayedCall, summarise, talkedIn } from './summary.ts';
 import { fire } from './timers.ts';
 import { returnTransferred } from './transfer.ts';
