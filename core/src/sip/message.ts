@@ -1,29 +1,11 @@
 import { text, utf8 } from '../base/index.ts';
 import { parseDecimal, splitList } from './chars.ts';
-import { canonicalName, spelling } from './header-names.ts';
+import { type HeaderField, readValue, written } from './header-field.ts';
+import { canonicalName } from './header-names.ts';
 import { type NameAddr, parseNameAddr } from './name-addr.ts';
+import { join, pooled } from './output-pool.ts';
 import { parseUri, type SipUri } from './uri.ts';
 import { parseVia, type Via } from './via.ts';
-
-/** One header field: still as received (`start`..`end` of the raw message, without its line end), or written by us. */
-export class HeaderField {
-  readonly name: string;
-  readonly start: number;
-  readonly valueStart: number;
-  readonly end: number;
-  /** The whole line when it was written by us. */
-  readonly line: string | undefined;
-  /** Unfolded and trimmed, once it has been asked for. */
-  value: string | undefined = undefined;
-
-  constructor(name: string, at: { start: number; valueStart: number; end: number }, line?: string) {
-    this.name = name;
-    this.start = at.start;
-    this.valueStart = at.valueStart;
-    this.end = at.end;
-    this.line = line;
-  }
-}
 
 export interface CSeq {
   readonly number: number;
@@ -302,20 +284,8 @@ export class SipMessage {
   }
 
   #value(field: HeaderField): string {
-    field.value ??= this.#read(field);
+    field.value ??= readValue(field, this.#raw, this.#ascii);
     return field.value;
-  }
-
-  #read(field: HeaderField): string {
-    if (field.line !== undefined) return trimLws(field.line.slice(field.valueStart));
-    if (this.#ascii === undefined) return unfold(text(this.#raw.subarray(field.valueStart, field.end)));
-    // Cut out once: most values have one space before them and none behind.
-    const ascii = this.#ascii;
-    let from = field.valueStart;
-    let to = field.end;
-    while (from < to && isLws(ascii.charCodeAt(from))) from++;
-    while (to > from && isLws(ascii.charCodeAt(to - 1))) to--;
-    return unfold(ascii.slice(from, to));
   }
 
   #indexOf(name: string): number {
@@ -355,65 +325,3 @@ const CRLF = utf8('\r\n');
 
 /** What a message without a readable From or To answers; such a message never leaves the parser as valid. */
 export const UNKNOWN = parseNameAddr('<sip:anonymous@anonymous.invalid>') as NameAddr;
-
-/** Without the white space of RFC 3261 around it; what Unicode calls white space (BOM, NBSP) is a part of the value. */
-function trimLws(value: string): string {
-  let from = 0;
-  let to = value.length;
-  while (from < to && isLws(value.charCodeAt(from))) from++;
-  while (to > from && isLws(value.charCodeAt(to - 1))) to--;
-  return value.slice(from, to);
-}
-
-function isLws(code: number): boolean {
-  return code === 32 || code === 9 || code === 13 || code === 10;
-}
-
-/** Without the line ends of folding (RFC 3261 7.3.1). */
-function unfold(value: string): string {
-  return trimLws(value.includes('\n') ? value.replace(/\r?\n[ \t]+/g, ' ') : value);
-}
-
-function written(name: string, value: string): HeaderField {
-  // A value can't end its line: whatever it came from, it must not become two headers.
-  const clean = /[\r\n\0]/.test(value) ? value.replace(/[\r\n\0]+/g, ' ') : value;
-  const label = spelling(name);
-  const field = new HeaderField(name, { start: 0, valueStart: label.length + 2, end: 0 }, `${label}: ${clean}`);
-  return field;
-}
-
-const encoder = new TextEncoder();
-const POOL_BYTES = 16_384;
-let pool = new Uint8Array(POOL_BYTES);
-let poolUsed = 0;
-
-/**
- * Head and body as bytes out of a pool: an array of their own would cost more than all else that is done to write a message.
- * What is written is sent, and kept until its transaction ends, so what shares a pool goes at about the same time.
- */
-function pooled(head: string, body: Uint8Array): Uint8Array {
-  const most = head.length * 3 + body.length;
-  if (most > POOL_BYTES) return join([utf8(head), body]);
-  if (poolUsed + most > POOL_BYTES) {
-    pool = new Uint8Array(POOL_BYTES);
-    poolUsed = 0;
-  }
-  const { written: bytes } = encoder.encodeInto(head, pool.subarray(poolUsed));
-  const end = poolUsed + bytes + body.length;
-  if (body.length > 0) pool.set(body, poolUsed + bytes);
-  const message = pool.subarray(poolUsed, end);
-  poolUsed = end;
-  return message;
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const out = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}

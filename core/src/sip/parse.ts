@@ -1,8 +1,9 @@
 import { text } from '../base/index.ts';
 import { isToken, isTokenCode, parseDecimal, splitList } from './chars.ts';
+import { HeaderField } from './header-field.ts';
 import { canonicalName, nameWithin, SINGLE } from './header-names.ts';
 import { SIP_LIMITS } from './limits.ts';
-import { HeaderField, SipMessage, UNKNOWN } from './message.ts';
+import { SipMessage, UNKNOWN } from './message.ts';
 import { BRANCH_COOKIE, parseVia } from './via.ts';
 
 /** Why bytes are no acceptable SIP message. */

@@ -2,16 +2,7 @@ import { hex, type SipMessage } from '@offhook/core';
 import { Dialog } from '../dialog/index.ts';
 import { type Branch, type Call, type Leg, newLeg } from './call.ts';
 import { type Credentials, credentialsFor } from './challenge.ts';
-import {
-  ALLOW,
-  type CallContext,
-  type ClientHandler,
-  noteAllow,
-  reasonHeader,
-  reasonWords,
-  SUPPORTED,
-  SUPPORTED_UNRELIABLE,
-} from './context.ts';
+import { ALLOW, type CallContext, noteAllow, reasonWords, SUPPORTED, SUPPORTED_UNRELIABLE } from './context.ts';
 import { addressOf, type Destination } from './destination.ts';
 import { endToEnd } from './end-to-end.ts';
 import {
@@ -28,13 +19,12 @@ import {
 import { goOn, redirected } from './hunt.ts';
 import { deleteCommand, givesUpSrtp, isOfOtherKeys, type MediaProfile, profilesFor } from './media.ts';
 import { abandon, accept, endGivenUp, provisional, tearDown } from './outcome.ts';
-import { adoptEarly, answerOf, earlyDialog, takeProvisional } from './prack.ts';
+import { adoptEarly, answerOf, takeProvisional } from './prack.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
+import { hangUpStray } from './stray.ts';
 
 /** RFC 3261 21.4.13, 21.4.26, 21.6.4: what was offered can't be had; perhaps something else can. */
 const NOT_ACCEPTABLE: ReadonlySet<number> = new Set([415, 488, 606]);
-/** Answers to one INVITE from several phones behind one contact that are hung up properly. */
-const MAX_STRAYS = 8;
 
 /** What a phone is offered after it has refused something else, and what may follow. */
 type Instead = Pick<Branch, 'otherProfiles'> & Pick<Leg, 'refusedSrtp'> & { readonly offered: MediaProfile };
@@ -221,7 +211,7 @@ function elsewhere(context: CallContext, branch: Branch, nowMs: number): boolean
 function hangUpUnfit(context: CallContext, branch: Branch, nowMs: number): void {
   const words = 'the answer’s keys are of another kind than the offer’s';
   context.counters.countRefused(branch, 488, nowMs);
-  context.bye(branch.leg, words, nowMs);
+  context.byes.send(branch.leg, words, nowMs);
   branch.state = 'inviting';
   const shown = branch.otherProfiles?.filter(({ protocol }) => protocol.includes('TLS')) ?? [];
   if (!offerInstead(context, branch, { status: 488, words, profiles: shown, nowMs }))
@@ -302,7 +292,7 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
   branch.state = 'answered';
   if (call.finalSent || branch.abandoned || sdp === undefined) {
     if (sdp === undefined) context.counters.countRefused(branch, 488, now);
-    context.bye(leg, sdp === undefined ? 'the answer has no session description' : 'answered elsewhere', now);
+    context.byes.send(leg, sdp === undefined ? 'the answer has no session description' : 'answered elsewhere', now);
     branch.state = 'inviting';
     fail(context, branch, sdp === undefined ? 488 : 487, 'no session description in the answer', now);
     return;
@@ -344,50 +334,6 @@ function answered(context: CallContext, branch: Branch, got: { message: SipMessa
     if ('error' in carried) tearDown(context, call, { status: 488, words: carried.error, nowMs: later });
     else accept(context, call, { sdp: carried.sdp, answer: message }, later);
   });
-}
-
-/** A second answer to the same INVITE from behind the contact: a dialog of its own, acknowledged and hung up at once. */
-function hangUpStray(
-  context: CallContext,
-  of: { leg: Pick<Leg, 'dialog' | 'early'>; strays: Map<string, SipMessage> },
-  message: SipMessage,
-  nowMs: number,
-): void {
-  const { leg, strays } = of;
-  const tag = message.to.tag ?? '';
-  const { transactions } = context.options;
-  const { flow } = leg.dialog;
-  const known = strays.get(tag);
-  if (known) {
-    transactions.send(known.clone(), flow);
-    return;
-  }
-  if (strays.size >= MAX_STRAYS) return;
-  const dialog = earlyDialog(leg, message)?.dialog ?? leg.dialog.fork(message);
-  const ack = dialog.request('ACK', { cseq: message.cseq.number });
-  strays.set(tag, ack.clone());
-  transactions.send(ack, flow);
-  const bye = dialog.request('BYE', { headers: [['Reason', reasonHeader(200, 'Call completed elsewhere')]] });
-  transactions.request(bye, flow, nowMs);
-}
-
-/**
- * Who goes on listening to the INVITE of a branch whose call has ended, for 32 s more (timer M): its 2xx may come again, and
- * others from behind the contact. The call itself need not be kept for that.
- */
-export function afterTheCall(context: CallContext, { leg, strays }: Branch): ClientHandler | undefined {
-  const { dialog, ack, early } = leg;
-  if (!ack || (early && early.size > 0)) return undefined;
-  const left = { leg: { dialog }, strays };
-  return {
-    response: (message, _flow, nowMs) => {
-      if (message.status < 200 || message.status >= 300) return;
-      if (message.to.tag !== dialog.remoteTag) hangUpStray(context, left, message, nowMs);
-      // Its newest ACK may be that of a later INVITE.
-      else if (message.cseq.number === ack.cseq) context.options.transactions.send(ack.message.clone(), dialog.flow);
-    },
-    failed: () => {},
-  };
 }
 
 /** A branch came to nothing; the call goes on with the others, and in the end with who else is to be rung. */

@@ -14,6 +14,7 @@ import type { CallFacts, Routed } from '../routing/index.ts';
 import type { UserSettings } from '../store/index.ts';
 import type { Flow, TransactionLayer } from '../transaction/index.ts';
 import type { InboundTrunks, Trunks } from '../trunk/index.ts';
+import type { Byes } from './byes.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import type { CallFigures } from './figures.ts';
 import type { Encryption, MediaPath } from './media.ts';
@@ -79,6 +80,7 @@ export interface CallContext {
   readonly options: CallLayerOptions;
   readonly limits: CallLimits;
   readonly counters: CallFigures;
+  readonly byes: Pick<Byes, 'send' | 'pay' | 'forget'>;
   newTag(): string;
   /** Sends a command to the relay; `then` runs when it has ended, if the call still wants to know. */
   media(call: Call, message: NgDictionary, nowMs: number, then: (result: NgResult, nowMs: number) => void): void;
@@ -91,8 +93,6 @@ export interface CallContext {
   follow(transaction: string, handler: ClientHandler): void;
   addCall(call: Call): void;
   addLeg(leg: Leg): void;
-  /** A leg is reached over another flow from now on. */
-  moveTo(leg: Leg, flow: Flow, nowMs: number): void;
   /** Gives a leg a new tag of ours: from now on its phone talks to us in another dialog. */
   retag(leg: Leg): void;
   /** The relay's name of another call of that user's, if the user has few. */
@@ -107,22 +107,12 @@ export interface CallContext {
   findLeg(dialog: { callId: string; toTag: string; fromTag: string }): Leg | undefined;
   /** How many calls of that user are running. */
   callsOf(user: string): number;
-  /** Sends a 2xx to an INVITE and repeats it until it is acknowledged. */
-  sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void;
-  /** It has come through: its ACK is here, or something that no phone sends before. */
-  stopRepeating(leg: Leg): void;
   /** A call began, rings or was answered: whoever watches wants to know. */
   progress(call: Call): void;
   /** What another process would have to know of an answered call has changed. */
   changed(call: Call): void;
   /** A call was answered: counts, and watches over its media from now on. */
   answered(call: Call, nowMs: number): void;
-  /** BYE to a leg; what it answers does not matter. A phone that is away gets it when it comes back in time. */
-  bye(leg: Leg, reason: string | undefined, nowMs: number): void;
-  /** Sends the BYE that had to wait; whether there was one. */
-  payDebt(leg: Leg, nowMs: number): boolean;
-  /** The same without the BYE: its phone did not come back in time. */
-  forgetDebt(leg: Leg, nowMs: number): boolean;
   /** Hangs both sides up and ends the call. */
   hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void;
   /** Ends a call: frees timers, dialogs and the relay's state. */

@@ -96,7 +96,7 @@ export function settleFetched(context: CallContext, call: Call, nowMs: number): 
       : leaving
         ? `${spoken(leg)} goes on with ${spoken(call.a)}, who takes the place of ${spoken(leaving)}`
         : `${spoken(leg)} goes on with ${call.a === leg ? call.callee : spoken(call.a)}`;
-    if (leaving) context.bye(leaving, words, nowMs);
+    if (leaving) context.byes.send(leaving, words, nowMs);
     context.end(from, { status: 200, words }, nowMs);
   }
 }

@@ -10,6 +10,7 @@ import { isFastUpdate } from './fast-update.ts';
 import { keyFrameCommand } from './media.ts';
 import { giveUp, tearDown } from './outcome.ts';
 import { startRenegotiation } from './renegotiate.ts';
+import { stopRepeating } from './repeated-ok.ts';
 import { agreeAsServer, refuseInterval } from './session-timer.ts';
 import { bring } from './transfer.ts';
 
@@ -22,7 +23,7 @@ export interface InDialog {
 /** ACK of a 2xx of ours: it is repeated no more, and with a late offer it brings the answer (RFC 3261 13.2.1). */
 export function handleAck(context: CallContext, leg: Leg, message: SipMessage, nowMs: number): void {
   if (leg.ok?.cseq !== message.cseq.number) return;
-  context.stopRepeating(leg);
+  stopRepeating(context, leg);
   const { call, again } = leg;
   const waiting = call.awaitingAnswerInAck;
   if (waiting?.leg !== leg) {
@@ -65,7 +66,7 @@ export function handleBye(context: CallContext, leg: Leg, got: InDialog, nowMs: 
     leave(context, call.pending, other, nowMs);
     return;
   }
-  if (other) context.bye(other, words, nowMs);
+  if (other) context.byes.send(other, words, nowMs);
   context.end(call, { status: 200, words: words ?? `ended by ${spoken(leg)}` }, nowMs);
 }
 
@@ -80,7 +81,7 @@ function leave(context: CallContext, pending: Call, other: Leg, nowMs: number): 
     old.pending = undefined;
     if (problem === undefined && pending.state !== 'ended') other.call = pending;
     else {
-      context.bye(other, problem ?? words, now);
+      context.byes.send(other, problem ?? words, now);
       giveUp(context, pending, { status: 503, words: problem ?? words, nowMs: now });
     }
     context.end(old, { status: 200, words }, now);

@@ -1,22 +1,19 @@
-import { createResponse, Deadlines, hex, type NgDictionary, type SipMessage } from '@offhook/core';
+import { Deadlines, hex, type NgDictionary, type SipMessage } from '@offhook/core';
 import type { NgResult } from '../media/index.ts';
-import { type Binding, rerouted } from '../registrar/index.ts';
+import type { Binding } from '../registrar/index.ts';
 import type { Flow, TransactionCommand } from '../transaction/index.ts';
-import { afterTheCall } from './branch.ts';
+import { Byes } from './byes.ts';
 import type { Call, CallTimer, Leg } from './call.ts';
 import { CallTable } from './call-table.ts';
-import { credentialsFor } from './challenge.ts';
+import { followPhone, loseConnection } from './connection.ts';
 import {
   CALL_LIMITS,
   type CallContext,
   type CallLayerOptions,
   type CallLimits,
   type ClientHandler,
-  reasonHeader,
-  refusal,
 } from './context.ts';
-import { handleInDialog, handleInEarlyDialog } from './dispatch.ts';
-import { acknowledge } from './exchange.ts';
+import { dispatch } from './dispatch.ts';
 import { requestPicture } from './fast-update.ts';
 import { fetchedGone, returnFetched } from './fetch.ts';
 import { CallFigures } from './figures.ts';
@@ -26,19 +23,20 @@ import { deleteCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
 import { findAgain } from './outside.ts';
 import { reanchor } from './reanchor.ts';
-import { acknowledgesStopped, handlePrack, resetReliable, stopReliable } from './reliable.ts';
-import { cancelRenegotiation, resumeRenegotiation } from './renegotiate.ts';
+import { type RelayCommand, RelayCommands } from './relay-commands.ts';
+import { resetReliable, stopReliable } from './reliable.ts';
+import { cancelRenegotiation, endRenegotiation } from './renegotiate.ts';
 import { armSession } from './session-timer.ts';
 import { type CallSnapshot, type Reach, restoredCall, snapshotOf } from './snapshot.ts';
 import { startCall } from './start.ts';
-import { type CallSummary, type RelayedCall, relayedCall, summarise } from './summary.ts';
+import { afterTheCall } from './stray.ts';
+import { type CallSummary, type RelayedCall, relayedCall, summarise, talkedIn } from './summary.ts';
 import { fire } from './timers.ts';
 import { returnTransferred } from './transfer.ts';
 
 /** What the layer wants done beside the requests and answers it hands to the transactions. */
 export type CallCommand =
-  /** `near`: a new call goes to the relay that has that one, for legs may move between them. */
-  | { readonly kind: 'media'; readonly id: number; readonly message: NgDictionary; readonly near?: string }
+  | RelayCommand
   | { readonly kind: 'remember'; readonly call: CallSnapshot }
   | { readonly kind: 'progress'; readonly call: CallSummary }
   /** `phones`: those that talked in it to the end, by the Call-IDs that they know it by. */
@@ -50,7 +48,6 @@ export type CallCommand =
 
 /** Calls of one user that are kept at one relay, so that they can be joined; more are spread. */
 const FEW = 4;
-const T1_MS = 500;
 
 /**
  * The back-to-back user agent (RFC 3261 6): each call has a caller's leg and branches towards the called user's phones,
@@ -61,14 +58,14 @@ export class CallLayer implements CallContext {
   readonly options: CallLayerOptions;
   readonly limits: CallLimits;
   readonly counters = new CallFigures();
+  readonly byes: Byes = new Byes(this);
   readonly #calls = new CallTable();
   readonly #legs = new LegTable();
   readonly #clients = new Map<string, ClientHandler>();
-  readonly #media = new Map<number, { call?: Call; then: (result: NgResult, nowMs: number) => void }>();
   readonly #deadlines = new Deadlines<CallTimer>();
   readonly #commands: CallCommand[] = [];
+  readonly #relay = new RelayCommands(this.#commands);
   readonly #changed = new Set<Call>();
-  #nextMedia = 1;
 
   constructor(options: CallLayerOptions) {
     this.options = options;
@@ -86,7 +83,7 @@ export class CallLayer implements CallContext {
 
   /** What is kept beside calls and dialogs: BYEs under way, requests of ours and commands that wait for their answers. */
   get remnants(): number {
-    return this.#legs.remnants + this.#clients.size + this.#media.size;
+    return this.#legs.former + this.byes.size + this.#clients.size + this.#relay.size;
   }
 
   calls(): CallSummary[] {
@@ -139,7 +136,7 @@ export class CallLayer implements CallContext {
 
   /** Whether a request with a To tag belongs to one of our dialogs: such requests are let in without a new challenge. */
   ownsDialog(request: SipMessage): boolean {
-    return this.#legs.knows(request);
+    return this.#legs.knows(request) || this.byes.find(request) !== undefined;
   }
 
   /** Whose dialog a request belongs to, and where its phone was reached last; other servers come from where they like. */
@@ -174,7 +171,7 @@ export class CallLayer implements CallContext {
         return;
       case 'terminated':
         this.#clients.delete(command.id);
-        this.#legs.closed(command.id);
+        this.byes.handleTerminated(command.id);
         return;
       default:
         command satisfies never;
@@ -182,9 +179,7 @@ export class CallLayer implements CallContext {
   }
 
   handleMedia(id: number, result: NgResult, nowMs: number): void {
-    const waiting = this.#media.get(id);
-    this.#media.delete(id);
-    if (waiting && waiting.call?.state !== 'ended') waiting.then(result, nowMs);
+    this.#relay.handleResult(id, result, nowMs);
   }
 
   handleTimeout(nowMs: number): void {
@@ -192,56 +187,15 @@ export class CallLayer implements CallContext {
       fire(this, timer, nowMs);
   }
 
-  /** The connection of some phones is gone. What was being set up over it ends; answered calls get time to come back. */
+  /** The connection of some phones is gone. */
   handleFlowClosed(flow: Flow, nowMs: number): void {
-    for (const leg of this.#legs.onFlow(flow)) {
-      const { call } = leg;
-      leg.isLost = true;
-      if (call.state === 'answered') {
-        this.counters.lostConnections++;
-        this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
-        this.#forgetAnswer(leg);
-        // Its change can't be answered any more: the other side need not bother, the phone asks anew when it is back.
-        if (call.renegotiation?.from === leg) cancelRenegotiation(this, call, nowMs);
-        findAgain(this, leg, nowMs);
-      } else if (leg === call.a) giveUp(this, call, { status: 487, words: 'the caller’s connection is gone', nowMs });
-    }
+    for (const leg of this.#legs.onFlow(flow)) loseConnection(this, leg, nowMs);
   }
 
-  /** An answer to a change went with the connection. The one that began the call is waited for: its caller may not know. */
-  #forgetAnswer(leg: Leg): void {
-    this.clearTimer(leg.timers.retransmit);
-    if (leg.ok === undefined || (leg === leg.call.a && leg.ok.cseq === leg.call.invite.cseq.number)) return;
-    this.stopRepeating(leg);
-  }
-
-  /**
-   * A phone has registered: its calls follow it to the new connection (the same contact, of the same user), and behind an
-   * edge proxy to the new Path. Those on another flow that it has registered too, and that works, stay there (RFC 5626).
-   */
+  /** A phone has registered: its calls may follow it to another connection. */
   handleRegistered(binding: Binding, nowMs: number, before?: Binding): void {
-    const legs = this.#legs.ofPhone(binding);
-    if (legs.length === 0) return;
-    const others = this.options.lookup(binding.user, nowMs, binding.instanceId).filter((b) => b !== binding);
-    for (const leg of legs) {
-      const { flow } = leg.dialog;
-      if (!leg.isLost && flow !== before?.flow && others.some((b) => b.flow === flow && b.regId !== undefined))
-        continue;
-      const routeSet = rerouted(leg.dialog.routeSet, binding.path, before?.path);
-      if (routeSet) leg.dialog.routeSet = routeSet;
-      else if (flow === binding.flow) continue;
-      this.moveTo(leg, binding.flow, nowMs);
-    }
-  }
-
-  moveTo(leg: Leg, flow: Flow, nowMs: number): void {
-    leg.dialog.flow = flow;
-    leg.isLost = false;
-    this.counters.flowsReplaced++;
-    this.clearTimer(leg.timers.lost);
-    this.changed(leg.call);
-    resumeRenegotiation(this, leg, nowMs);
-    this.payDebt(leg, nowMs);
+    const legs = [...this.#legs.ofPhone(binding), ...this.byes.owedTo(binding)];
+    followPhone(this, legs, { binding, before }, nowMs);
   }
 
   /** A media relay is gone, with the calls of these names: they go on at another one. */
@@ -259,59 +213,15 @@ export class CallLayer implements CallContext {
   /** Ends every call: the server stops for good. */
   hangUpAll(words: string, nowMs: number): void {
     for (const call of this.#calls.all()) {
-      if (call.state === 'answered') {
-        this.bye(call.a, words, nowMs);
-        if (call.b) this.bye(call.b, words, nowMs);
-        this.end(call, { status: 503, words }, nowMs);
-      } else giveUp(this, call, { status: 503, words, nowMs });
+      if (call.state === 'answered') this.hangUp(call, { status: 503, words }, nowMs);
+      else giveUp(this, call, { status: 503, words, nowMs });
     }
   }
 
   #handleRequest(got: Extract<TransactionCommand, { kind: 'request' }>, nowMs: number): void {
-    const { message, id } = got;
-    if (message.to.tag === undefined && message.method === 'INVITE') {
-      startCall(this, got, nowMs);
-      return;
-    }
-    const leg = this.#legs.find(message);
-    const closing = leg ? undefined : this.#legs.findClosing(message);
-    if (closing && message.method === 'BYE') {
-      // Both hung up at the same moment (RFC 5407 3.2.1): each BYE is answered 200.
-      this.respond(id, createResponse(message, 200, undefined, { toTag: closing.tag }), nowMs);
-      this.counters.countOver(closing, 'completed', nowMs);
-      this.#forgive(closing);
-      return;
-    }
-    if (closing && message.method === 'PRACK' && acknowledgesStopped(closing, message)) {
-      // It has crossed the failure of its INVITE (RFC 3262 3).
-      this.respond(id, createResponse(message, 200, undefined, { toTag: closing.tag }), nowMs);
-      return;
-    }
-    const former = leg ? undefined : this.#legs.findFormer(message);
-    if (former) {
-      handlePrack(this, former, got, nowMs);
-      return;
-    }
-    const early = leg ? undefined : this.#legs.findEarly(message);
-    if (early?.dialog.accepts(message)) {
-      handleInEarlyDialog(this, early, got, nowMs);
-      return;
-    }
-    if (early) {
-      this.respond(id, refusal(message, 500, 'CSeq out of order', early.dialog.localTag), nowMs);
-      return;
-    }
-    if (!leg) {
-      this.respond(id, refusal(message, 481, 'this call does not exist (any more)', this.newTag()), nowMs);
-      return;
-    }
-    if (!leg.dialog.accepts(message)) {
-      this.respond(id, refusal(message, 500, 'CSeq out of order', leg.tag), nowMs);
-      return;
-    }
-    if (got.flow !== leg.dialog.flow && mayMoveTo(leg, got.flow)) this.moveTo(leg, got.flow, nowMs);
-    if (message.method === 'INVITE') this.#calls.invited(id, leg.call);
-    handleInDialog(this, leg, got, nowMs);
+    const { message } = got;
+    if (message.to.tag === undefined && message.method === 'INVITE') startCall(this, got, nowMs);
+    else dispatch(this, { calls: this.#calls, legs: this.#legs, byes: this.byes }, got, nowMs);
   }
 
   addCall(call: Call): void {
@@ -363,16 +273,11 @@ export class CallLayer implements CallContext {
   }
 
   media(call: Call, message: NgDictionary, _nowMs: number, then: (result: NgResult, nowMs: number) => void): void {
-    if (call.state === 'ended') return;
-    const id = this.#nextMedia++;
-    this.#media.set(id, { call, then });
-    this.#commands.push({ kind: 'media', id, message, near: call.near ?? call.transfer?.old.ngCallId });
+    this.#relay.sendFor(call, message, then);
   }
 
   relay(message: NgDictionary, then: (result: NgResult, nowMs: number) => void): void {
-    const id = this.#nextMedia++;
-    this.#media.set(id, { then });
-    this.#commands.push({ kind: 'media', id, message });
+    this.#relay.send(message, then);
   }
 
   respond(transaction: string, response: SipMessage, nowMs: number): void {
@@ -399,46 +304,11 @@ export class CallLayer implements CallContext {
     this.#clients.set(transaction, handler);
   }
 
-  sendOk(leg: Leg, transaction: string, response: SipMessage, nowMs: number): void {
-    this.respond(transaction, response, nowMs);
-    // Its connection went meanwhile: nobody will see this answer, nor acknowledge it.
-    if (!this.options.transactions.isOpen(transaction)) return;
-    const beginsCall = transaction === leg.call.inviteTransaction;
-    leg.ok = { transaction, response, intervalMs: T1_MS, cseq: response.cseq.number, beginsCall };
-    this.setTimer(leg.timers.retransmit, nowMs + T1_MS);
-    this.setTimer(leg.timers.noAck, nowMs + 64 * T1_MS);
-  }
-
-  stopRepeating(leg: Leg): void {
-    leg.ok = undefined;
-    this.clearTimer(leg.timers.retransmit);
-    this.clearTimer(leg.timers.noAck);
-  }
-
   #handleAck(message: SipMessage, nowMs: number): void {
-    const leg = this.#legs.findAcknowledged(message);
+    const leg = this.#legs.find(message) ?? this.byes.find(message);
     if (!leg) return;
     handleAck(this, leg, message, nowMs);
-    if (leg.ok === undefined && !leg.isLost) this.payDebt(leg, nowMs);
-  }
-
-  payDebt(leg: Leg, nowMs: number): boolean {
-    const debt = this.#legs.settle(leg);
-    if (debt) this.bye(leg, debt.words, nowMs);
-    return debt !== undefined;
-  }
-
-  forgetDebt(leg: Leg, nowMs: number): boolean {
-    if (this.#legs.settle(leg) === undefined) return false;
-    this.counters.countOver(leg, 'failed', nowMs);
-    return true;
-  }
-
-  /** The phone has hung up by itself: it needs no BYE any more. */
-  #forgive(leg: Leg): void {
-    if (!this.#legs.settle(leg)) return;
-    this.stopRepeating(leg);
-    this.clearTimer(leg.timers.lost);
+    if (leg.ok === undefined && !leg.isLost) this.byes.pay(leg, nowMs);
   }
 
   #handleCancel(transaction: string, nowMs: number): void {
@@ -458,67 +328,21 @@ export class CallLayer implements CallContext {
     for (const leg of [call.a, call.b]) if (leg?.isLost) this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
   }
 
-  bye(leg: Leg, reason: string | undefined, nowMs: number): void {
-    if (leg.isLost) {
-      this.stopRepeating(leg);
-      this.#legs.owe(leg, reason);
-      this.setTimer(leg.timers.lost, nowMs + this.limits.graceMs);
-      return;
-    }
-    // RFC 3261 15: "the callee's UA MUST NOT send a BYE on a confirmed dialog until it has received an ACK for its 2xx
-    // response or until the server transaction times out".
-    if (leg.ok?.beginsCall) {
-      this.#legs.owe(leg, reason);
-      return;
-    }
-    // A 2xx is acknowledged first, whatever comes of it (RFC 3261 13.2.2.4).
-    if (leg.unacknowledged !== undefined) acknowledge(this, { leg }, leg.unacknowledged, undefined);
-    const headers = reason === undefined ? [] : [['Reason', reasonHeader(200, reason)] as const];
-    this.#sendBye(leg, headers, nowMs);
-  }
-
-  /** A provider may ask for the password once more; a BYE that it does not take leaves a call up that is paid for. */
-  #sendBye(leg: Leg, headers: readonly (readonly [string, string])[], nowMs: number, sentMs = nowMs): void {
-    const request = leg.dialog.request('BYE', { headers });
-    const id = this.options.transactions.request(request, leg.dialog.flow, nowMs);
-    this.#legs.closing(leg, id);
-    const counts = leg.establishedMs !== undefined;
-    if (!counts && !leg.line?.authorize) return;
-    this.follow(id, {
-      response: (answer, _flow, now) => {
-        const { status } = answer;
-        if (status < 200) return;
-        const credentials = credentialsFor(leg, request, answer);
-        if (credentials)
-          this.#sendBye(leg, [...headers.filter(([name]) => name === 'Reason'), credentials], now, sentMs);
-        else if (counts) this.counters.countBye(leg, { sentMs, status }, now);
-      },
-      failed: (_why, now) => {
-        if (counts) this.counters.countBye(leg, { sentMs, status: undefined }, now);
-      },
-    });
-  }
-
   hangUp(call: Call, why: { status: number; words: string }, nowMs: number): void {
-    this.bye(call.a, why.words, nowMs);
-    if (call.b) this.bye(call.b, why.words, nowMs);
+    this.byes.send(call.a, why.words, nowMs);
+    if (call.b) this.byes.send(call.b, why.words, nowMs);
     this.end(call, why, nowMs);
   }
 
   end(call: Call, why: { status: number; words: string }, nowMs: number): void {
     if (call.state === 'ended') return;
     this.counters.countEnd(why.status, call.answeredAtMs !== undefined);
-    const { renegotiation: r, pending } = call;
+    const { pending } = call;
     if (pending?.transfer?.old === call) {
       pending.transfer.isOver = true; // a NOTIFY has no dialog any more
       giveUp(this, pending, { status: 487, words: 'who was to be transferred has hung up', nowMs });
     } else if (pending) fetchedGone(this, pending, call, nowMs);
-    if (r) {
-      const refused = refusal(r.request, 487, 'the call has ended', r.from.tag);
-      this.respond(r.serverTransaction, refused, nowMs);
-      if (r.clientTransaction) this.options.transactions.cancel(r.clientTransaction, nowMs);
-      call.renegotiation = undefined;
-    }
+    endRenegotiation(this, call, nowMs);
     this.#commands.push({
       kind: 'ended',
       call: {
@@ -528,7 +352,7 @@ export class CallLayer implements CallContext {
         status: why.status,
         reason: call.note === undefined ? why.words : `${why.words}; ${call.note}`,
       },
-      phones: call.answeredAtMs === undefined ? [] : phonesOf(call),
+      phones: talkedIn(call),
     });
     const ngCallIds = new Set(call.branches.filter((b) => b.state !== 'failed').map((b) => b.ngCallId));
     if (call.ngCallId !== undefined) ngCallIds.add(call.ngCallId);
@@ -546,13 +370,13 @@ export class CallLayer implements CallContext {
     for (const leg of [call.a, ...call.branches.map((b) => b.leg)]) {
       if (leg.call !== call) continue; // it went on into another call
       const { retransmit, noAck, lost } = leg.timers;
-      const isOwed = this.#legs.isOwed(leg);
+      const isOwed = this.byes.isOwed(leg);
       if (!isOwed) leg.ok = undefined;
       for (const timer of Object.values(leg.timers))
         if (!isOwed || ![retransmit, noAck, lost].includes(timer)) this.clearTimer(timer);
       this.#legs.delete(leg);
       if (leg === call.a && leg.reliable?.stopped.length && this.options.transactions.isOpen(call.inviteTransaction))
-        this.#legs.closing(leg, call.inviteTransaction);
+        this.byes.keep(leg, call.inviteTransaction);
       leg.line?.release();
       leg.again?.(nowMs); // what waited for a better moment has waited in vain
     }
@@ -563,18 +387,4 @@ export class CallLayer implements CallContext {
       if (after) this.#clients.set(transaction, after);
     }
   }
-}
-
-function phonesOf(call: Call): { user: string; callId: string }[] {
-  return [call.a, call.b].flatMap((leg) =>
-    leg && leg.call === call && !leg.isOutside ? [{ user: leg.user, callId: leg.dialog.callId }] : [],
-  );
-}
-
-/**
- * Whether a request within a dialog moves it to the flow it came over. Admission has seen to it that it is the phone's, or
- * that who comes from elsewhere has shown the password; a browser's flow speaks for its own account only.
- */
-function mayMoveTo(leg: Leg, flow: Flow): boolean {
-  return flow.account === leg.user || (flow.account === undefined && leg.flow.account === undefined);
 }

@@ -4,28 +4,21 @@ import type { Flow } from '../transaction/index.ts';
 import type { Leg } from './call.ts';
 import type { EarlyDialog } from './prack.ts';
 
-/** All dialogs: those of calls by our tag and by user, and those of ended calls whose BYE is still under way. */
+/** The dialogs of running calls, by our tag, by user and by the relay's tag. */
 export class LegTable {
   readonly #legs = new Map<string, Leg>();
   readonly #byUser = new Map<string, Set<Leg>>();
   readonly #byMediaTag = new Map<string, Leg>();
-  readonly #closing = new Map<string, Leg>();
   /** Callers' legs by tags that they had before. */
   readonly #former = new Map<string, Leg>();
-  readonly #byes = new Map<string, Leg>();
-  /**
-   * Phones whose call has ended and that may not be told yet: they were away, or have not acknowledged our 2xx. The words
-   * are for the BYE they get when they come back, or have done so.
-   */
-  readonly #owed = new Map<Leg, string | undefined>();
 
   get size(): number {
     return this.#legs.size;
   }
 
-  /** What is kept of dialogs that are over, for what may still come. */
-  get remnants(): number {
-    return this.#closing.size + this.#former.size + this.#byes.size + this.#owed.size;
+  /** Tags that callers' legs had before. */
+  get former(): number {
+    return this.#former.size;
   }
 
   add(leg: Leg): void {
@@ -56,8 +49,7 @@ export class LegTable {
 
   /** Whether a request belongs to a dialog of whatever kind. */
   knows(request: SipMessage): boolean {
-    const found = this.find(request) ?? this.findEarly(request) ?? this.findFormer(request);
-    return (found ?? this.findClosing(request)) !== undefined;
+    return (this.find(request) ?? this.findEarly(request) ?? this.findFormer(request)) !== undefined;
   }
 
   /** One of that user's legs, if there are at most so many. */
@@ -77,12 +69,7 @@ export class LegTable {
     return undefined;
   }
 
-  /** The leg that an ACK belongs to: of a running call, or of one that ended before it came. */
-  findAcknowledged(ack: SipMessage): Leg | undefined {
-    return this.find(ack) ?? this.findClosing(ack);
-  }
-
-  /** The leg of a running call that a request belongs to. */
+  /** The leg that a request belongs to. */
   find(request: SipMessage): Leg | undefined {
     const leg = this.#legs.get(request.to.tag ?? '');
     return leg?.dialog.owns(request) ? leg : undefined;
@@ -108,60 +95,19 @@ export class LegTable {
     return leg.dialog.remoteTag === fromTag || leg.earlyTag === fromTag ? leg : undefined;
   }
 
-  /** The same for calls that we are just ending. */
-  findClosing(request: SipMessage): Leg | undefined {
-    const leg = this.#closing.get(request.to.tag ?? '');
-    return leg?.dialog.owns(request) ? leg : undefined;
-  }
-
-  /** Legs of running calls that use this flow. */
+  /** Legs that use this flow. */
   onFlow(flow: Flow): Leg[] {
     const candidates = flow.account === undefined ? this.#legs.values() : (this.#byUser.get(flow.account) ?? []);
     return [...candidates].filter((leg) => leg.dialog.flow === flow);
   }
 
-  /** Legs, of ended calls too while a BYE is owed, of the phone that has registered. */
+  /** Legs of the phone that has registered. */
   ofPhone(binding: Binding): Leg[] {
-    const legs = this.#byUser.get(binding.user);
-    if (legs === undefined && this.#owed.size === 0) return [];
-    return [...(legs ?? []), ...this.#owed.keys()].filter(
-      (leg) => leg.user === binding.user && isPhone(binding, ofLeg(leg)),
-    );
-  }
-
-  /** A BYE is under way in that transaction, or the failure of an INVITE whose PRACK is still to come. */
-  closing(leg: Leg, transaction: string): void {
-    this.#closing.set(leg.tag, leg);
-    this.#byes.set(transaction, leg);
-  }
-
-  /** That transaction has ended; nothing happens when it was no BYE. */
-  closed(transaction: string): void {
-    const leg = this.#byes.get(transaction);
-    if (!leg) return;
-    this.#byes.delete(transaction);
-    this.#closing.delete(leg.tag);
-  }
-
-  owe(leg: Leg, words: string | undefined): void {
-    this.#owed.set(leg, words);
-    this.#closing.set(leg.tag, leg);
-  }
-
-  isOwed(leg: Leg): boolean {
-    return this.#owed.has(leg);
-  }
-
-  /** Takes the debt away; undefined when there was none. */
-  settle(leg: Leg): { readonly words: string | undefined } | undefined {
-    if (!this.#owed.has(leg)) return undefined;
-    const words = this.#owed.get(leg);
-    this.#owed.delete(leg);
-    this.#closing.delete(leg.tag);
-    return { words };
+    return [...(this.#byUser.get(binding.user) ?? [])].filter((leg) => isOfPhone(leg, binding));
   }
 }
 
-function ofLeg({ instance, dialog, flow, isLost }: Leg): Parameters<typeof isPhone>[1] {
-  return { instance, remoteTarget: dialog.remoteTarget, flow, isLost };
+/** Whether the phone that has registered is that of a leg. */
+export function isOfPhone({ instance, dialog, flow, isLost }: Leg, binding: Binding): boolean {
+  return isPhone(binding, { instance, remoteTarget: dialog.remoteTarget, flow, isLost });
 }

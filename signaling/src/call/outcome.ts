@@ -6,6 +6,7 @@ import { okWith, SDP } from './exchange.ts';
 import { settleFetched } from './fetch.ts';
 import { continuePickUp } from './pick-up.ts';
 import { finalAnswer, holdAnswer, isOfAnother, sendProvisional } from './reliable.ts';
+import { sendOk } from './repeated-ok.ts';
 import { joinTransferred, notify, transferFailed } from './transfer.ts';
 
 // What becomes of a call as its caller is told it: ringing, answered, refused, given up.
@@ -93,7 +94,7 @@ export function accept(
     { request: call.invite, leg: call.a, sdp: finalAnswer(call, what.sdp), carried: what.answer },
     nowMs,
   );
-  context.sendOk(call.a, call.inviteTransaction, response, nowMs);
+  sendOk(context, call.a, { transaction: call.inviteTransaction, response }, nowMs);
   continuePickUp(context, call, nowMs);
 }
 
@@ -119,7 +120,7 @@ export function tearDown(
   why: { status: number; words: string; nowMs: number; calleeIsGone?: true },
 ): void {
   // A fetched leg has a call of its own, which goes on.
-  if (call.b && !why.calleeIsGone && call.b.call === call) context.bye(call.b, why.words, why.nowMs);
+  if (call.b && !why.calleeIsGone && call.b.call === call) context.byes.send(call.b, why.words, why.nowMs);
   refuse(context, call, why, why.nowMs);
   context.end(call, { status: why.status, words: why.words }, why.nowMs);
 }

@@ -1,4 +1,5 @@
 import { type Leg, trunkOf } from './call.ts';
+import { moveTo } from './connection.ts';
 import type { CallContext } from './context.ts';
 
 /**
@@ -11,7 +12,7 @@ export function findAgain(context: CallContext, leg: Leg, nowMs: number): void {
   const then: Parameters<CallContext['options']['locate']>[2] = (result, now) => {
     if (!isAwaited) return;
     isAwaited = false;
-    if (!('error' in result) && leg.isLost) context.moveTo(leg, result.flow, now);
+    if (!('error' in result) && leg.isLost) moveTo(context, leg, result.flow, now);
   };
   const trunk = trunkOf(leg);
   if (trunk === undefined) context.options.locate(leg.user, nowMs, then);

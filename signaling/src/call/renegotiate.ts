@@ -14,6 +14,7 @@ import {
   sdpOf,
 } from './exchange.ts';
 import { echoCommand, statusOf } from './media.ts';
+import { sendOk, stopRepeating } from './repeated-ok.ts';
 import { askAsClient, learnAsClient, raised } from './session-timer.ts';
 
 /** How long the other phone may take over an UPDATE: well within 64·T1 of its sender. */
@@ -34,7 +35,7 @@ export function startRenegotiation(
   const refuse = (status: number, words: string, headers: readonly (readonly [string, number])[] = []) =>
     context.respond(transaction, refusal(request, status, words, leg.tag, headers), nowMs);
   // RFC 5407 3.1.4: who changes what our 200 has agreed upon has got that 200, though the ACK is lost or late.
-  if (request.method === 'INVITE' && leg.ok && call.awaitingAnswerInAck?.leg !== leg) context.stopRepeating(leg);
+  if (request.method === 'INVITE' && leg.ok && call.awaitingAnswerInAck?.leg !== leg) stopRepeating(context, leg);
   if (call.state !== 'answered' || leg.ok || call.awaitingAnswerInAck) {
     refuse(491, 'the call is still being set up');
     return;
@@ -239,7 +240,7 @@ function accepted(context: CallContext, r: Renegotiation, sdp: string, nowMs: nu
   context.clearTimer(from.call.change);
   const ok = okWith(context, { request, leg: from, sdp }, nowMs);
   context.changed(from.call);
-  if (request.method === 'INVITE') context.sendOk(from, serverTransaction, ok, nowMs);
+  if (request.method === 'INVITE') sendOk(context, from, { transaction: serverTransaction, response: ok }, nowMs);
   else context.respond(serverTransaction, ok, nowMs);
 }
 
@@ -269,8 +270,8 @@ function endByPeer(
   if (call.renegotiation !== how.renegotiation) return;
   how.renegotiation.offer = undefined; // nothing to lead back to
   finish(context, call, { ...how, words: 'the other side knows the call no more' });
-  context.bye(how.renegotiation.from, 'the other side is gone', how.nowMs);
-  if (how.renegotiation.to) context.bye(how.renegotiation.to, undefined, how.nowMs);
+  context.byes.send(how.renegotiation.from, 'the other side is gone', how.nowMs);
+  if (how.renegotiation.to) context.byes.send(how.renegotiation.to, undefined, how.nowMs);
   context.end(call, { status: how.status, words: 'the other side is gone' }, how.nowMs);
 }
 
@@ -285,4 +286,13 @@ export function cancelRenegotiation(context: CallContext, call: Call, nowMs: num
   }
   if (r.postponed) finish(context, call, { renegotiation: r, status: 487, words: 'cancelled', nowMs });
   else if (r.clientTransaction) context.options.transactions.cancel(r.clientTransaction, nowMs);
+}
+
+/** The call has ended in the middle of a change. */
+export function endRenegotiation(context: CallContext, call: Call, nowMs: number): void {
+  const { renegotiation: r } = call;
+  if (!r) return;
+  context.respond(r.serverTransaction, refusal(r.request, 487, 'the call has ended', r.from.tag), nowMs);
+  if (r.clientTransaction) context.options.transactions.cancel(r.clientTransaction, nowMs);
+  call.renegotiation = undefined;
 }

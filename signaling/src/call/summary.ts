@@ -62,6 +62,14 @@ export function summarise(call: Call, path: MediaPath): CallSummary {
   };
 }
 
+/** The phones that talked in a call that has just ended, by the Call-IDs that they know it by. */
+export function talkedIn(call: Call): { user: string; callId: string }[] {
+  if (call.answeredAtMs === undefined) return [];
+  return [call.a, call.b].flatMap((leg) =>
+    leg && leg.call === call && !leg.isOutside ? [{ user: leg.user, callId: leg.dialog.callId }] : [],
+  );
+}
+
 function mediaOf(call: Call, path: MediaPath): CallSummary['media'] {
   if (call.kind === 'echo') return 'echo';
   if (!call.b) return 'none';

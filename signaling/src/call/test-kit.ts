@@ -1,17 +1,6 @@
 import assert from 'node:assert/strict';
-import {
-  createRequest,
-  createResponse,
-  decodeNg,
-  encodeNg,
-  ha1,
-  type NgDictionary,
-  parseSip,
-  SipMessage,
-  seededCrypto,
-} from '@offhook/core';
+import { createRequest, createResponse, ha1, parseSip, SipMessage, seededCrypto } from '@offhook/core';
 import { nodeCrypto } from '@offhook/core/node';
-import type { StreamCommand } from '../media/index.ts';
 import type { MessageNews, PagerMessage } from '../messaging/index.ts';
 import type { PresenceNews } from '../presence/index.ts';
 import type { QualityNews } from '../quality/index.ts';
@@ -21,6 +10,7 @@ import type { SipCoreCommand, SipCoreOptions } from '../server/core-seam.ts';
 import { type Account, DEFAULT_SETTINGS, type UserSettings } from '../store/index.ts';
 import type { Flow } from '../transaction/index.ts';
 import { CALL_LIMITS, type CallLimits } from './context.ts';
+import { type RelayOptions, StageRelay } from './relay-kit.ts';
 
 export const DOMAIN = 'example.test';
 const account = (user: string): Account => ({
@@ -38,12 +28,7 @@ export const VIDEO = `${OFFER}m=video 4002 RTP/AVP 96\r\n`;
 
 /** The real server machine with WebSocket phones (authenticated by their session) and a relay that marks what passes it. */
 export function stage(
-  options: {
-    relayIsDown?: boolean;
-    /** Nobody sends pictures, so that nobody can be asked for a key frame. */
-    sendsNoPictures?: boolean;
-    /** The relay tells events. */
-    tellsEvents?: boolean;
+  options: RelayOptions & {
     limits?: Partial<CallLimits>;
     seed?: number;
     settings?: Readonly<Record<string, Partial<UserSettings>>>;
@@ -65,13 +50,6 @@ export function stage(
     ...options.core,
   });
   const outbox: { flow: Flow; message: SipMessage }[] = [];
-  const ng: NgDictionary[] = [];
-  const answers = new Map<string, Uint8Array>();
-  const alive = new Set<string>();
-  /** The relay's legs by call and tag; a number stands for a leg's ports and keys. */
-  const relayLegs = new Map<string, Map<string, number>>();
-  let ports = 0;
-  let instance = 1;
   const ended: string[] = [];
   /** Calls that wait for a decision (`core: { routing: 'asked' }`). */
   const asked: RouteCommand[] = [];
@@ -94,31 +72,15 @@ export function stage(
     }
   };
   const clock = { now: 0 };
-  let held: (() => void)[] | undefined;
-  let goneRelay: number | undefined;
-  let heldOnly: string | undefined;
+  const relay = new StageRelay(core, clock, options);
   const settle = () => {
     for (let c = core.poll(); c; c = core.poll()) {
       if (c.kind === 'send') {
         const message = parseSip(c.bytes);
         assert.ok(message instanceof SipMessage, JSON.stringify(message));
         outbox.push({ flow: c.flow, message });
-      } else if (c.kind === 'relay') {
-        const { cookie, message } = decodeNg(c.bytes)!;
-        if (options.relayIsDown) continue;
-        if (c.relay === goneRelay) {
-          core.handleRelayRefused(c.relay, clock.now);
-          continue;
-        }
-        // A relay carries out a repeated command once (the cookie tells), and repeats its answer.
-        const answer = () => {
-          const said = answers.get(cookie) ?? encodeNg(cookie, reply(message), 'bencode');
-          answers.set(cookie, said);
-          core.handleRelayDatagram(said, c.relay, clock.now);
-        };
-        if (held && message.command !== 'ping' && (heldOnly ?? message.command) === message.command) held.push(answer);
-        else answer();
-      } else if (c.kind === 'relay-stream') stream(c.relay, c.command);
+      } else if (c.kind === 'relay') relay.handleDatagram(c);
+      else if (c.kind === 'relay-stream') relay.handleStream(c.relay, c.command);
       else if (c.kind === 'route') asked.push(c);
       else if (c.kind === 'message') journal(c.command);
       else if (c.kind === 'presence') seen.push(c.news);
@@ -131,60 +93,6 @@ export function stage(
         snapshots.delete(c.call.id);
       } else if (c.kind === 'remember') snapshots.set(c.call.id, JSON.stringify(c.call));
     }
-  };
-  /** The connection of events: its cookie once they were asked for. */
-  let eventsAs: string | undefined;
-  const stream = (relay: number, command: StreamCommand) => {
-    if (command.kind === 'open') core.handleRelayStream(relay, { kind: 'opened' }, clock.now);
-    else if (command.kind === 'write') {
-      const { cookie, message } = decodeNg(command.bytes)!;
-      assert.deepEqual([message.command, message.kinds], ['events', ['key-frame']]);
-      eventsAs = cookie;
-      push({ result: 'ok', kinds: ['key-frame'] }, relay);
-    } else eventsAs = undefined;
-  };
-  const push = (message: NgDictionary, relay = 0) => {
-    assert.ok(eventsAs !== undefined, 'nobody asked for events');
-    core.handleRelayStream(relay, { kind: 'bytes', bytes: encodeNg(eventsAs, message, 'bencode') }, clock.now);
-  };
-  const reply = (message: NgDictionary): NgDictionary => {
-    const callId = String(message['call-id']);
-    if (message.command === 'ping')
-      return {
-        result: 'pong',
-        'offhook-verbs': ['echo', 'connect', 'key-frame', ...(options.tellsEvents ? ['events'] : [])],
-        'offhook-instance': `${instance}`,
-        'offhook-tcp-port': options.tellsEvents ? 2223 : undefined,
-      };
-    ng.push(message);
-    if (message.command === 'query')
-      return alive.has(callId) ? { result: 'ok' } : { result: 'error', 'error-reason': 'Unknown call-id' };
-    if (message.command === 'key-frame') {
-      return relayLegs.get(callId)?.has(String(message['from-tag'])) && !options.sendsNoPictures
-        ? { result: 'ok' }
-        : { result: 'error', 'error-reason': 'that peer sends no pictures' };
-    }
-    if (message.command === 'delete') {
-      alive.delete(callId);
-      relayLegs.delete(callId);
-      return { result: 'ok' };
-    }
-    if (message.command === 'connect') {
-      const tag = String(message['from-tag']);
-      const from = relayLegs.get(String(message['from-call-id']));
-      const leg = from?.get(tag);
-      if (!relayLegs.has(callId) || leg === undefined) return { result: 'error', 'error-reason': 'Unknown call-id' };
-      from!.delete(tag);
-      relayLegs.get(callId)!.set(tag, leg);
-      return { result: 'ok' };
-    }
-    if (String(message.sdp).includes('unusable')) return { result: 'error', 'error-reason': 'no common ground' };
-    alive.add(callId);
-    const legs = relayLegs.get(callId) ?? new Map<string, number>();
-    relayLegs.set(callId, legs);
-    for (const key of ['from-tag', 'to-tag'])
-      if (message[key] !== undefined && !legs.has(String(message[key]))) legs.set(String(message[key]), ports++);
-    return { result: 'ok', sdp: `${message.sdp}a=via-relay:${message.command}\r\n` };
   };
   let flows = 0;
   const phone = (user: string, over: 'ws' | 'udp' = 'ws') => {
@@ -327,15 +235,15 @@ export function stage(
     assert.equal(core.calls.remnants, 0, 'remnants of calls');
     assert.equal(core.transactions.size, 0, 'transactions');
     assert.equal(core.calls.nextTimeout(), undefined, 'timers');
-    assert.deepEqual([...alive], [], 'calls at the relay');
+    assert.deepEqual([...relay.alive], [], 'calls at the relay');
     assert.equal(core.media.calls, 0, 'calls of the media client');
   };
   return {
     core,
     phone,
-    ng,
-    alive,
-    relayLegs,
+    ng: relay.ng,
+    alive: relay.alive,
+    relayLegs: relay.legs,
     ended,
     asked,
     /** Decides what becomes of the call that has waited for longest. */
@@ -356,32 +264,23 @@ export function stage(
     settle,
     assertNothingLeft,
     /** The relay dies; `returns` starts another one, which knows nothing. */
-    killRelay: (relay = 0) => {
-      goneRelay = relay;
-      alive.clear();
-      relayLegs.clear();
-      core.handleRelayRefused(relay, clock.now);
+    killRelay: (which = 0) => {
+      relay.die(which);
       advance(300); // a ping that stays without an answer proves it
     },
     relayReturns: (afterMs = 1500) => {
-      goneRelay = undefined;
-      instance++;
+      relay.restart();
       advance(afterMs);
     },
     /** The relay needs a key frame of that phone, as it has named its leg (`relayLegs`). */
     wishKeyFrame: (callId: string, tag: string) => {
-      push({ event: 'key-frame', 'call-id': callId, tag });
+      relay.push({ event: 'key-frame', 'call-id': callId, tag });
       settle();
     },
     /** The relay thinks until `release`: over everything, or over one of its verbs. */
-    hold: (command?: string) => {
-      held ??= [];
-      heldOnly = command;
-    },
+    hold: (command?: string) => relay.hold(command),
     release: () => {
-      const all = held ?? [];
-      held = undefined;
-      for (const answer of all) {
+      for (const answer of relay.takeHeld()) {
         answer();
         settle();
       }

@@ -7,8 +7,7 @@ import { reanchorAgain } from './reanchor.ts';
 import { sessionDue } from './refresh.ts';
 import { repeatProvisional } from './reliable.ts';
 import { cancelRenegotiation } from './renegotiate.ts';
-
-const T2_MS = 4000;
+import { repeatOk, stopRepeating } from './repeated-ok.ts';
 
 /** What is due of a call or of one of its legs. */
 export function fire(context: CallContext, timer: CallTimer, nowMs: number): void {
@@ -20,17 +19,12 @@ export function fire(context: CallContext, timer: CallTimer, nowMs: number): voi
     case 'still-ringing':
       stillRinging(context, call, nowMs);
       return;
-    case 'retransmit-2xx': {
-      // RFC 3261 13.3.1.4: T1, doubled up to T2, on reliable transports too.
-      if (!leg?.ok) return;
-      context.options.transactions.respond(leg.ok.transaction, leg.ok.response, nowMs);
-      leg.ok.intervalMs = Math.min(leg.ok.intervalMs * 2, T2_MS);
-      context.setTimer(timer, nowMs + leg.ok.intervalMs);
+    case 'retransmit-2xx':
+      if (leg) repeatOk(context, leg, nowMs);
       return;
-    }
     case 'no-ack':
-      if (leg) context.stopRepeating(leg);
-      if (leg && context.payDebt(leg, nowMs)) return;
+      if (leg) stopRepeating(context, leg);
+      if (leg && context.byes.pay(leg, nowMs)) return;
       context.counters.noAck++;
       context.hangUp(call, { status: 408, words: 'the answer was never acknowledged' }, nowMs);
       return;
@@ -58,7 +52,7 @@ export function fire(context: CallContext, timer: CallTimer, nowMs: number): voi
       if (leg) sessionDue(context, leg, nowMs);
       return;
     case 'lost':
-      if (leg && context.forgetDebt(leg, nowMs)) return;
+      if (leg && context.byes.forget(leg, nowMs)) return;
       if (leg) leg.isLost = false; // a last BYE is sent where it was last seen
       context.hangUp(
         call,

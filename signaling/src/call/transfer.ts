@@ -37,7 +37,7 @@ export function joinTransferred(context: CallContext, call: Call, nowMs: number)
   const failed = (why: Failure, now: number) => {
     if (call.state === 'ended') return;
     // A fetched leg has a call of its own, which goes on.
-    if (call.b && call.b.call === call) context.bye(call.b, why.words, now);
+    if (call.b && call.b.call === call) context.byes.send(call.b, why.words, now);
     transferFailed(context, call, why, now);
     context.end(call, why, now);
   };
@@ -127,7 +127,7 @@ function complete(context: CallContext, call: Call, nowMs: number): void {
   context.counters.transferred++;
   const words = `${spoken(call.a)} was transferred to ${call.callee} by ${spoken(by)}`;
   if (old.state === 'answered') {
-    context.bye(by, words, nowMs);
+    context.byes.send(by, words, nowMs);
     context.end(old, { status: 200, words }, nowMs);
   }
   settleFetched(context, call, nowMs);
@@ -140,7 +140,7 @@ export function transferFailed(context: CallContext, call: Call, why: Failure, n
   if (!transfer) return;
   notify(context, transfer, why.status, nowMs);
   transfer.old.pending = undefined;
-  if (leg.call === call) context.bye(leg, `the transfer failed: ${why.words}`, nowMs);
+  if (leg.call === call) context.byes.send(leg, `the transfer failed: ${why.words}`, nowMs);
 }
 
 /** A transfer came to nothing: who was to be transferred goes back to the call it is still in; then `then`. */

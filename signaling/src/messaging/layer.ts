@@ -1,5 +1,5 @@
-import { type Crypto, createResponse, Deadlines, hex, type SipMessage, type SipUri, utf8 } from '@offhook/core';
-import { reasonWords, refusal } from '../call/index.ts';
+import { type Crypto, Deadlines, type SipMessage, type SipUri } from '@offhook/core';
+import { reasonWords } from '../call/index.ts';
 import type { Binding, Gruu } from '../registrar/index.ts';
 import type { TransactionCommand, TransactionLayer } from '../transaction/index.ts';
 import { copyFor, receiptFor } from './copy.ts';
@@ -7,6 +7,7 @@ import { type Delivery, type Letter, type Mailbox, Mailboxes } from './mailbox.t
 import { isFleeting, MESSAGE_LIMITS, type MessageLimits, type MessageNews, type PagerMessage } from './message.ts';
 import { readMessage } from './read.ts';
 import { RECEIPT } from './receipt.ts';
+import { Senders } from './senders.ts';
 
 export interface MessageLayerOptions {
   readonly crypto: Crypto;
@@ -38,8 +39,6 @@ interface Offer {
   readonly delivery: Delivery;
 }
 
-/** Outcomes that are remembered, so that a copy whose answer was lost is not delivered again. */
-const REMEMBERED = 5000;
 /** Copies of one message that wait for its answer together. */
 const MOST_SENDERS = 4;
 /** Phones of which is remembered that they can't take a message. */
@@ -67,13 +66,14 @@ export class MessageLayer {
   readonly #slow = new Deadlines<Mailbox>();
   /** What our requests belong to; receipts belong to nothing. */
   readonly #clients = new Map<string, Offer | undefined>();
-  readonly #settled = new Map<string, number>();
+  readonly #senders: Senders;
   readonly #commands: MessageCommand[] = [];
 
   constructor(options: MessageLayerOptions) {
     this.#options = options;
     this.#limits = options.limits ?? MESSAGE_LIMITS;
     this.#boxes = new Mailboxes(this.#limits);
+    this.#senders = new Senders(options);
   }
 
   /** Messages here: kept ones, and those on their way. */
@@ -113,28 +113,28 @@ export class MessageLayer {
     const read = readMessage(request, account, this.#options);
     if ('status' in read) {
       this.counters.refused++;
-      this.#refuse([{ transaction, request }], read, nowMs);
+      this.#senders.refuse([{ transaction, request }], read, nowMs);
       return;
     }
-    const message = { ...read, id: this.#nameOf(request, account) };
+    const message = { ...read, id: this.#senders.nameOf(request, account) };
     const known = this.#boxes.find(message.id);
-    const settled = known?.promised ? 202 : this.#settled.get(message.id);
+    const settled = known?.promised ? 202 : this.#senders.outcomeOf(message.id);
     if (settled !== undefined) {
       this.counters.repeated++;
-      this.#options.transactions.respond(transaction, this.#answer(request, settled), nowMs);
+      this.#senders.answer([{ transaction, request }], settled, nowMs);
       return;
     }
     if (known) {
       this.counters.repeated++;
       const words = 'copies of this message wait for its answer already';
       if (known.senders.length < MOST_SENDERS) known.senders.push({ transaction, request });
-      else this.#refuse([{ transaction, request }], { status: 503, words }, nowMs);
+      else this.#senders.refuse([{ transaction, request }], { status: 503, words }, nowMs);
       return;
     }
     const full = this.#boxes.problem(message);
     if (full !== undefined) {
       this.counters.refused++;
-      this.#refuse([{ transaction, request }], { status: 480, words: full }, nowMs);
+      this.#senders.refuse([{ transaction, request }], { status: 480, words: full }, nowMs);
       return;
     }
     this.counters.accepted++;
@@ -179,7 +179,7 @@ export class MessageLayer {
     letter.stored = 'yes';
     letter.promised = true;
     this.counters.stored++;
-    this.#answerSenders(letter, 202, nowMs);
+    this.#senders.answer(letter.senders.splice(0), 202, nowMs);
     this.#news(letter, 'stored');
     this.#commands.push({ kind: 'waiting', user: letter.message.to });
   }
@@ -303,8 +303,8 @@ export class MessageLayer {
   #delivered(letter: Letter, nowMs: number): void {
     this.counters.delivered++;
     this.#take(letter);
-    this.#settle(letter, 200);
-    this.#answerSenders(letter, 200, nowMs);
+    this.#senders.remember(letter.message.id, 200);
+    this.#senders.answer(letter.senders.splice(0), 200, nowMs);
     this.#news(letter, 'delivered');
     if (letter.promised) this.#sendReceipt(letter, 'delivered', nowMs);
   }
@@ -324,9 +324,8 @@ export class MessageLayer {
   #fail(letter: Letter, why: { readonly status: number; readonly words: string }, nowMs: number): void {
     this.counters.failed++;
     this.#take(letter);
-    this.#settle(letter, why.status);
-    this.#refuse(letter.senders, why, nowMs);
-    letter.senders = [];
+    this.#senders.remember(letter.message.id, why.status);
+    this.#senders.refuse(letter.senders.splice(0), why, nowMs);
     this.#news(letter, 'failed', why.words);
     if (letter.promised) this.#sendReceipt(letter, 'failed', nowMs);
   }
@@ -339,8 +338,8 @@ export class MessageLayer {
     }
     this.counters.expired++;
     this.#take(letter);
-    this.#refuse(letter.senders, { status: 480, words: `${letter.message.to} did not come in time` }, nowMs);
-    letter.senders = [];
+    const words = `${letter.message.to} did not come in time`;
+    this.#senders.refuse(letter.senders.splice(0), { status: 480, words }, nowMs);
     this.#news(letter, 'expired');
     if (letter.promised) this.#sendReceipt(letter, 'failed', nowMs);
   }
@@ -352,27 +351,6 @@ export class MessageLayer {
     if (letter.stored === 'no') return;
     this.#commands.push({ kind: 'forget', id: letter.message.id });
     if (letter.stored === 'yes') this.#commands.push({ kind: 'waiting', user: letter.message.to });
-  }
-
-  #settle({ message: { id } }: Letter, status: number): void {
-    if (this.#settled.size >= REMEMBERED) this.#settled.delete(this.#settled.keys().next().value!);
-    this.#settled.set(id, status);
-  }
-
-  #answerSenders(letter: Letter, status: number, nowMs: number): void {
-    for (const { transaction, request } of letter.senders)
-      this.#options.transactions.respond(transaction, this.#answer(request, status), nowMs);
-    letter.senders = [];
-  }
-
-  #refuse(senders: Letter['senders'], why: { status: number; words: string }, nowMs: number): void {
-    for (const { transaction, request } of senders)
-      this.#options.transactions.respond(transaction, refusal(request, why.status, why.words, this.#tag()), nowMs);
-  }
-
-  #answer(request: SipMessage, status: number): SipMessage {
-    if (status < 300) return createResponse(request, status, undefined, { toTag: this.#tag() });
-    return refusal(request, status, 'a copy of this message had this answer', this.#tag());
   }
 
   #news({ message }: Letter, state: MessageNews['state'], reason?: string): void {
@@ -387,16 +365,6 @@ export class MessageLayer {
       const request = receiptFor(message, status, binding, this.#options);
       this.#clients.set(this.#options.transactions.request(request, binding.flow, nowMs), undefined);
     }
-  }
-
-  /** RFC 3261 8.1.1: Call-ID, From tag and CSeq tell requests of one sender apart. */
-  #nameOf({ callId, from, cseq }: SipMessage, sender: string): string {
-    const what = utf8([sender, cseq.number, from.tag, callId].join('\n'));
-    return hex(this.#options.crypto.hmac('sha256', this.#options.secret, what).subarray(0, 16));
-  }
-
-  #tag(): string {
-    return hex(this.#options.crypto.randomBytes(8));
   }
 }
 

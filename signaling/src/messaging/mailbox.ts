@@ -12,7 +12,7 @@ export interface Sender {
 export interface Letter {
   readonly message: PagerMessage;
   /** The request that brought it, and copies; none once the sender has its answer. */
-  senders: Sender[];
+  readonly senders: Sender[];
   /** The sender was told 202: what becomes of it is told by itself. */
   promised: boolean;
   /** Whether the journal has it, or is about to. */
