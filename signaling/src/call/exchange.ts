@@ -175,7 +175,9 @@ export function carryAnswer(
 
 /** The record says that an encrypted offer was answered in plain; not of early media, whose phone may not get the call. */
 export function concede(call: Call, { offer, answer, leg }: { offer: string; answer: string; leg: Leg }): void {
-  if (call.b) call.note ??= concession({ offer, answer, who: leg.party, refused: leg.refusedSrtp });
+  // Who offers there is not what the phones wanted.
+  if (call.b && !call.reanchoring)
+    call.note ??= concession({ offer, answer, who: leg.party, refused: leg.refusedSrtp });
 }
 
 /** Leads the relay back to what was agreed upon before a change that came to nothing (RFC 3261 14.1). */

@@ -49,6 +49,18 @@ test('a call whose relay died goes on at the one that follows: both phones get t
 /** The same with ICE, as a browser says it. */
 const withIce = (sdp: string, ufrag: string) => `${sdp}a=ice-ufrag:${ufrag}\r\na=ice-pwd:${ufrag.repeat(24)}\r\n`;
 
+test('that an encrypted side is offered to a plain one then is not said of the call', () => {
+  const { s, alice, bob, invite } = talking();
+  s.killRelay();
+  s.relayReturns();
+  takes(bob, ANSWER.replace('RTP/AVP', 'RTP/SAVP'));
+  takes(alice, OFFER);
+  bob.within(invite, 'BYE', { cseq: 1 });
+  alice.answer(last(alice.take()), 200);
+  assert.equal(s.ended.length, 1);
+  assert.doesNotMatch(s.ended[0]!, /not encrypted/);
+});
+
 test('what a phone with ICE said to a relay that is gone is a stand-in for what it says to the next one', () => {
   const s = stage();
   const [alice, bob] = [s.phone('alice'), s.phone('bob')];
