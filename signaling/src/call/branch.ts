@@ -202,7 +202,7 @@ function refused(
 function elsewhere(context: CallContext, branch: Branch, nowMs: number): boolean {
   const { destination, call } = branch;
   if (!destination?.next || branch.abandoned || call.finalSent || branch.hasRung) return false;
-  close(context, branch, nowMs);
+  close(context, branch);
   destination.next(nowMs);
   return true;
 }
@@ -229,7 +229,7 @@ function offerInstead(
   const [offered, ...otherProfiles] = how.profiles;
   if (!destination || !offered || call.finalSent) return false;
   branch.failure ??= { status, reason: words };
-  close(context, branch, nowMs);
+  close(context, branch);
   const refusedSrtp = givesUpSrtp(offered) ? status : undefined;
   startBranch(context, call, destination, nowMs, { offered, otherProfiles, refusedSrtp });
   return true;
@@ -341,7 +341,7 @@ export function fail(context: CallContext, branch: Branch, status: number, words
   const { call } = branch;
   if (branch.state === 'failed') return;
   const wasLive = !branch.abandoned;
-  close(context, branch, nowMs);
+  close(context, branch);
   branch.failure ??= { status, reason: words };
   branch.leg.line?.release();
   // RFC 3261 16.7: 6xx is for all phones of that user; other users, as in a group, may still answer.
@@ -355,8 +355,8 @@ export function fail(context: CallContext, branch: Branch, status: number, words
   if (wasLive) goOn(context, call, nowMs);
 }
 
-function close(context: CallContext, branch: Branch, nowMs: number): void {
+function close(context: CallContext, branch: Branch): void {
   branch.state = 'failed';
   context.dropLeg(branch.leg);
-  context.media(branch.call, deleteCommand(branch.ngCallId), nowMs, () => {});
+  context.media(branch.call, deleteCommand(branch.ngCallId), () => {});
 }

@@ -83,7 +83,7 @@ export interface CallContext {
   readonly byes: Pick<Byes, 'send' | 'pay' | 'forget'>;
   newTag(): string;
   /** Sends a command to the relay; `then` runs when it has ended, if the call still wants to know. */
-  media(call: Call, message: NgDictionary, nowMs: number, then: (result: NgResult, nowMs: number) => void): void;
+  media(call: Call, message: NgDictionary, then: (result: NgResult, nowMs: number) => void): void;
   /** The same for what has to be seen through even when the call has ended meanwhile. */
   relay(message: NgDictionary, then: (result: NgResult, nowMs: number) => void): void;
   respond(transaction: string, response: SipMessage, nowMs: number): void;

@@ -220,7 +220,7 @@ function finish(context: CallContext, r: Renegotiation, what: Change & Obstacle,
   const { call } = branch;
   if (call.renegotiation !== r) return;
   over(context, call);
-  if (branch.state !== 'failed') restore(context, call, nowMs, branch.ngCallId);
+  if (branch.state !== 'failed') restore(context, call, branch.ngCallId);
   refuse(context, { leg: from.leg, got, status, words }, nowMs);
 }
 

@@ -28,7 +28,7 @@ function answerItself(context: CallContext, call: Call, { what, nowMs }: { what:
   }
   call.ngCallId = `${call.id}-echo`;
   const command = echoCommand({ ngCallId: call.ngCallId, from: call.a, sdp, isSilent: call.kind === 'parked' });
-  context.media(call, command, nowMs, (result, now) => {
+  context.media(call, command, (result, now) => {
     if ('error' in result) reject(context, call, statusOf(result.error), result.error, now);
     else accept(context, call, { sdp: String(result.ok.sdp ?? '') }, now);
   });

@@ -134,7 +134,7 @@ export function carryOffer(
     encryption,
     isStandIn: isElsewhere || (isPast && from.profile?.ice),
   });
-  context.media(call, command, nowMs, (result, now) => {
+  context.media(call, command, (result, now) => {
     const lines = mediaLines(sdp);
     if ('ok' in result && lines.length > call.sections.length) call.sections = lines;
     then(carried(result, half.sdp), now);
@@ -162,7 +162,7 @@ export function carryAnswer(
     return;
   }
   const sdp = padSections(half.sdp, call.sections);
-  context.media(call, answerCommand({ ngCallId, from, to, sdp }), nowMs, (result, now) => {
+  context.media(call, answerCommand({ ngCallId, from, to, sdp }), (result, now) => {
     if ('ok' in result) {
       call.agreed = { offerer: to, offer, answerer: from, answer: half.sdp };
       concede(call, { offer, answer: half.sdp, leg: from });
@@ -181,29 +181,19 @@ export function concede(call: Call, { offer, answer, leg }: { offer: string; ans
 }
 
 /** Leads the relay back to what was agreed upon before a change that came to nothing (RFC 3261 14.1). */
-export function restore(context: CallContext, call: Call, nowMs: number, ngCallId = call.ngCallId): void {
+export function restore(context: CallContext, call: Call, ngCallId = call.ngCallId): void {
   const { agreed } = call;
   if (!agreed || ngCallId === undefined) return;
   const { offerer, answerer } = agreed;
   if (call.isUnrelayed && !call.isTerminated) return;
   const pad = (sdp: string) => padSections(sdp, call.sections);
   const path = pathOf(context, call);
-  context.media(
-    call,
-    offerCommand({ ngCallId, from: offerer, to: answerer, sdp: pad(agreed.offer), path }),
-    nowMs,
-    () => {},
-  );
-  context.media(
-    call,
-    answerCommand({ ngCallId, from: answerer, to: offerer, sdp: pad(agreed.answer) }),
-    nowMs,
-    () => {},
-  );
+  context.media(call, offerCommand({ ngCallId, from: offerer, to: answerer, sdp: pad(agreed.offer), path }), () => {});
+  context.media(call, answerCommand({ ngCallId, from: answerer, to: offerer, sdp: pad(agreed.answer) }), () => {});
 }
 
 /** A phone answered our refresh with another description than it had: both become what is agreed on. */
-export function adoptAnswer(context: CallContext, leg: Leg, answer: string, nowMs: number): void {
+export function adoptAnswer(context: CallContext, leg: Leg, answer: string): void {
   const { call } = leg;
   const { agreed } = call;
   if (!agreed) return;
@@ -212,7 +202,7 @@ export function adoptAnswer(context: CallContext, leg: Leg, answer: string, nowM
   const other = wasAnswerer ? agreed.offerer : agreed.answerer;
   const offer = wasAnswerer ? agreed.offer : agreed.answer;
   call.agreed = { offerer: other, offer, answerer: leg, answer };
-  restore(context, call, nowMs);
+  restore(context, call);
 }
 
 function withoutOrigin(sdp: string): string {

@@ -140,8 +140,8 @@ export function returnFetched(
   returnLeg(context, { move, leg, from, ngCallId }, () => {
     // It may have the new description already.
     if (wasMoved && before !== undefined && from.state === 'answered' && leg.sent !== before)
-      rejoin(context, leg, before, nowMs, (result, now) => {
-        if ('sdp' in result) adoptAnswer(context, leg, result.sdp, now);
+      rejoin(context, leg, before, nowMs, (result) => {
+        if ('sdp' in result) adoptAnswer(context, leg, result.sdp);
       });
     then();
     fetched.onFailed?.(why.words, nowMs);
@@ -182,8 +182,8 @@ export function returnLeg(
   }
   move.state = 'stays';
   const back = connectCommand({ ngCallId: from.ngCallId, fromNgCallId: ngCallId, tag: leg.mediaTag });
-  context.relay(back, (_result, now) => {
-    restore(context, from, now);
+  context.relay(back, () => {
+    restore(context, from);
     then();
   });
 }

@@ -127,7 +127,7 @@ export function passOn(context: CallContext, leg: Leg, got: InDialog, nowMs: num
     context.respond(id, refusal(message, 415, words, leg.tag), nowMs);
     return;
   }
-  if (askForPicture(context, { leg, other, got }, nowMs)) return;
+  if (askForPicture(context, { leg, other, got })) return;
   passAsItIs(context, { from: leg, to: other, got }, nowMs);
 }
 
@@ -135,16 +135,12 @@ export function passOn(context: CallContext, leg: Leg, got: InDialog, nowMs: num
  * A phone that wants a key frame (RFC 5168): where our relay is between, it asks the other side in the way that side knows, for
  * browsers know nothing of INFO. False where it can't.
  */
-function askForPicture(
-  context: CallContext,
-  { leg, other, got }: { leg: Leg; other: Leg; got: InDialog },
-  nowMs: number,
-): boolean {
+function askForPicture(context: CallContext, { leg, other, got }: { leg: Leg; other: Leg; got: InDialog }): boolean {
   const { message, id } = got;
   const { call } = leg;
   if (!isFastUpdate(message) || !context.options.relayOffers('key-frame')) return false;
   if (call.ngCallId === undefined || call.isUnrelayed) return false;
-  context.media(call, keyFrameCommand({ ngCallId: call.ngCallId, tag: other.mediaTag }), nowMs, (result, now) => {
+  context.media(call, keyFrameCommand({ ngCallId: call.ngCallId, tag: other.mediaTag }), (result, now) => {
     if ('error' in result) passAsItIs(context, { from: leg, to: other, got }, now);
     else context.respond(id, createResponse(message, 200, undefined, { toTag: leg.tag }), now);
   });

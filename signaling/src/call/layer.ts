@@ -272,7 +272,7 @@ export class CallLayer implements CallContext {
     return hex(this.options.crypto.randomBytes(10));
   }
 
-  media(call: Call, message: NgDictionary, _nowMs: number, then: (result: NgResult, nowMs: number) => void): void {
+  media(call: Call, message: NgDictionary, then: (result: NgResult, nowMs: number) => void): void {
     this.#relay.sendFor(call, message, then);
   }
 

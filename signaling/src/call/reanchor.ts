@@ -87,11 +87,11 @@ function waitAnew(context: CallContext, call: Call, nowMs: number): void {
   }
   const say = (own: string, isPast?: boolean) =>
     echoCommand({ ngCallId: call.ngCallId!, from: call.a, sdp: own, isSilent: call.kind === 'parked', isPast });
-  context.media(call, say(sdp, true), nowMs, (result, now) => {
+  context.media(call, say(sdp, true), (result, now) => {
     if ('error' in result) later(context, call, result.error, now);
     else
       invite(context, call, call.a, String(result.ok.sdp ?? ''), now, (answer, answered) => {
-        context.media(call, say(answer), answered, () => {});
+        context.media(call, say(answer), () => {});
         done(context, call, answered);
       });
   });

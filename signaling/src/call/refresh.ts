@@ -68,7 +68,7 @@ function refreshed(context: CallContext, leg: Leg, message: SipMessage, nowMs: n
   learnAsClient(context, leg, message, nowMs);
   const sdp = sdpOf(message);
   // The phone may answer with another address: the relay has to know.
-  if (sdp !== undefined) adoptAnswer(context, leg, sdp, nowMs);
+  if (sdp !== undefined) adoptAnswer(context, leg, sdp);
   context.changed(leg.call);
 }
 

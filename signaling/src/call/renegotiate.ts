@@ -77,7 +77,7 @@ export function startRenegotiation(
   call.renegotiation = renegotiation;
   // An UPDATE is answered soon or its sender gives it up (timer F); a re-INVITE may wait for the other phone.
   if (request.method === 'UPDATE') context.setTimer(call.change, nowMs + UPDATE_MS);
-  if (!to) changeEcho(context, renegotiation, sdp!, nowMs);
+  if (!to) changeEcho(context, renegotiation, sdp!);
   else if (!renegotiation.postponed) carry(context, renegotiation, nowMs);
 }
 
@@ -89,12 +89,11 @@ export function resumeRenegotiation(context: CallContext, leg: Leg, nowMs: numbe
   carry(context, r, nowMs);
 }
 
-function changeEcho(context: CallContext, r: Renegotiation, sdp: string, nowMs: number): void {
+function changeEcho(context: CallContext, r: Renegotiation, sdp: string): void {
   const { call } = r.from;
   context.media(
     call,
     echoCommand({ ngCallId: call.ngCallId!, from: r.from, sdp, isSilent: call.kind === 'parked' }),
-    nowMs,
     (result, now) => {
       if (call.renegotiation !== r) return;
       if ('error' in result)
@@ -253,7 +252,7 @@ function finish(
   if (call.renegotiation !== how.renegotiation) return;
   call.renegotiation = undefined;
   context.clearTimer(call.change);
-  if (how.renegotiation.offer !== undefined) restore(context, call, how.nowMs);
+  if (how.renegotiation.offer !== undefined) restore(context, call);
   context.respond(
     how.renegotiation.serverTransaction,
     refusal(how.renegotiation.request, how.status, how.words, how.renegotiation.from.tag),

@@ -73,7 +73,7 @@ function check(context: CallContext, call: Call, nowMs: number): void {
   }
   if (call.ngCallId === undefined || (call.isUnrelayed && !call.isTerminated)) return;
   context.setTimer(call.check, nowMs + context.limits.checkMs);
-  context.media(call, queryCommand(call.ngCallId), nowMs, (result, now) => {
+  context.media(call, queryCommand(call.ngCallId), (result, now) => {
     if ('ok' in result || !isUnknownCall(result.error) || call.reanchoring) return;
     context.counters.mediaLost++;
     context.hangUp(call, { status: 480, words: 'no media came for too long, or the media relay was restarted' }, now);

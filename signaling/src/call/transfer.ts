@@ -52,7 +52,7 @@ export function joinTransferred(context: CallContext, call: Call, nowMs: number)
             if (call.state === 'ended') return;
             if ('status' in result) failed(result, later);
             else {
-              follow(context, call, result.sdp, later);
+              follow(context, call, result.sdp);
               complete(context, call, later);
             }
           });
@@ -99,20 +99,20 @@ function describe(
   }
   const sdp = sdpOf(call.invite) ?? '';
   const isSilent = call.kind === 'parked';
-  context.media(call, echoCommand({ ngCallId, from: a, sdp, isSilent }), nowMs, (result, now) =>
+  context.media(call, echoCommand({ ngCallId, from: a, sdp, isSilent }), (result, now) =>
     then('error' in result ? { status: 488, words: result.error } : String(result.ok.sdp ?? ''), now),
   );
 }
 
 /** Who is transferred may have answered with other addresses or keys than it had: the relay hears both sides anew. */
-function follow(context: CallContext, call: Call, sdp: string, nowMs: number): void {
+function follow(context: CallContext, call: Call, sdp: string): void {
   if (call.agreed) {
     call.agreed = { ...call.agreed, offer: sdp };
-    restore(context, call, nowMs);
+    restore(context, call);
     return;
   }
   const isSilent = call.kind === 'parked';
-  context.media(call, echoCommand({ ngCallId: call.ngCallId!, from: call.a, sdp, isSilent }), nowMs, () => {});
+  context.media(call, echoCommand({ ngCallId: call.ngCallId!, from: call.a, sdp, isSilent }), () => {});
 }
 
 function complete(context: CallContext, call: Call, nowMs: number): void {
