@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { stopProcess } from './stop-process.ts';
 import { waitUntil } from './system.ts';
 import { readWav, type Sound } from './wav.ts';
 
@@ -74,7 +75,7 @@ export class Baresip {
         () => phone.output,
       );
     } catch (error) {
-      child.kill('SIGKILL');
+      await stopProcess(child);
       throw error;
     }
     return phone;
@@ -206,12 +207,7 @@ export class Baresip {
 
   /** Ends it; once more does nothing. */
   async stop(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const ended = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()));
-    await this.command('quit').catch(() => {});
-    const guard = setTimeout(() => this.#process.kill('SIGKILL'), 5000);
-    await ended;
-    clearTimeout(guard);
+    await stopProcess(this.#process, () => this.command('quit').catch(() => {}));
     this.#socket?.destroy();
   }
 

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { ownCertificate } from '@offhook/core/node';
+import { MODULES } from './kamailio.ts';
+import { stopProcess } from './stop-process.ts';
 import { waitUntil } from './system.ts';
 
 export interface KamailioOptions {
@@ -13,11 +14,6 @@ export interface KamailioOptions {
   /** Free ports: towards the server, and for phones over secure WebSockets. */
   readonly ports: { readonly udp: number; readonly wss: number };
 }
-
-/** Debian has them under the name of the machine. */
-const MODULES = ['x86_64-linux-gnu', 'aarch64-linux-gnu']
-  .map((machine) => `/usr/lib/${machine}/kamailio/modules/`)
-  .find((path) => existsSync(path));
 
 /** The modules of its own packages that an edge needs; without them there is no such peer. */
 export function lacksModules(): string | false {
@@ -80,13 +76,8 @@ export class KamailioEdge {
     return kamailio;
   }
 
-  async stop(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const gone = once(this.#process, 'exit');
-    this.#process.kill('SIGTERM');
-    const guard = setTimeout(() => this.#process.kill('SIGKILL'), 5000);
-    await gone;
-    clearTimeout(guard);
+  stop(): Promise<void> {
+    return stopProcess(this.#process);
   }
 }
 

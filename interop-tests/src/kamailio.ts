@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stopProcess } from './stop-process.ts';
 import { waitUntil } from './system.ts';
 
 /** Where Debian puts the modules, on the machines that tests run on. */
@@ -95,13 +96,8 @@ export class Kamailio implements AsyncDisposable {
     );
   }
 
-  async stop(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const ended = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()));
-    this.#process.kill('SIGTERM');
-    const guard = setTimeout(() => this.#process.kill('SIGKILL'), 5000);
-    await ended;
-    clearTimeout(guard);
+  stop(): Promise<void> {
+    return stopProcess(this.#process);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stopProcess } from './stop-process.ts';
 import { waitUntil } from './system.ts';
 import { readWav, type Sound } from './wav.ts';
 
@@ -28,6 +29,8 @@ export interface LinphoneOptions {
 /** What it records of a call in Opus: mono, 16 bit, after a RIFF header of so many bytes. */
 const OPUS_RATE = 48_000;
 const HEADER_BYTES = 44;
+/** It says goodbye to its registrar first. */
+const QUIT_MS = 8000;
 
 /** A real linphonec 5, driven by the lines that a person would type. It plays and records files. */
 export class Linphone {
@@ -71,7 +74,7 @@ export class Linphone {
       );
       phone.type('soundcard use files', `play ${speech}`, `record ${join(o.folder, 'heard.wav')}`);
     } catch (error) {
-      child.kill(); // timeout passes it on as KILL
+      await stopProcess(child);
       throw error;
     }
     return phone;
@@ -122,13 +125,8 @@ export class Linphone {
   }
 
   /** Ends it; once more does nothing. */
-  async stop(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const ended = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()));
-    this.type('quit');
-    const guard = setTimeout(() => this.#process.kill(), 8000);
-    await ended;
-    clearTimeout(guard);
+  stop(): Promise<void> {
+    return stopProcess(this.#process, () => this.type('quit'), QUIT_MS);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { NgClient } from '@offhook/core/node';
+import { stopProcess } from './stop-process.ts';
 
 /** Debian's rtpengine 10.5, forwarding in user space. */
 export class Rtpengine implements AsyncDisposable {
@@ -50,13 +51,8 @@ export class Rtpengine implements AsyncDisposable {
     return relay;
   }
 
-  async stop(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const ended = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()));
-    this.#process.kill('SIGTERM');
-    const guard = setTimeout(() => this.#process.kill('SIGKILL'), 5000);
-    await ended;
-    clearTimeout(guard);
+  stop(): Promise<void> {
+    return stopProcess(this.#process);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

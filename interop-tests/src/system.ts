@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AdminClient, callAdmin, type PartStatus } from '@offhook/core/node';
 import { AFTER_CALLS, AFTER_TRANSACTIONS, leftOver, udpSocketsOf } from './nothing-left.ts';
+import { stopProcess } from './stop-process.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 
@@ -45,6 +46,8 @@ export function anyPorts(more: { media?: MediaSettings } = {}): Record<string, u
   };
 }
 
+/** Its parts stop one after the other, and each may take five seconds. */
+const STOP_MS = 15_000;
 const PARTS = ['media-relay-0', 'turn', 'signaling'];
 
 /** The whole system as a user starts it, on free ports and with its data in a folder of its own. */
@@ -233,14 +236,7 @@ export class System {
   }
 
   async stop(): Promise<void> {
-    const child = this.#supervisor;
-    if (child && child.exitCode === null && child.signalCode === null) {
-      const gone = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      const guard = setTimeout(() => child.kill('SIGKILL'), 15_000);
-      await gone;
-      clearTimeout(guard);
-    }
+    if (this.#supervisor) await stopProcess(this.#supervisor, undefined, STOP_MS);
     // Parts outlive a supervisor that was killed; when a test fails before the next one came, nobody else ends them.
     await Promise.allSettled(this.#parts.map((part) => this.verb(part, 'stop')));
   }
