@@ -59,13 +59,6 @@ export class LayerChoice {
     return this.current;
   }
 
-  /** What the highest layer takes with its headroom: nothing above is of use (`handleMaximum`). */
-  mostBps(nowMs: number): number {
-    let most = 0;
-    for (const layer of this.#layers) if (this.#isThere(layer, nowMs)) most = Math.max(most, layer.bps);
-    return most * HEADROOM;
-  }
-
   #downgrade(to: number, nowMs: number): void {
     const isOver = !this.#isThere(this.#layers[this.current]!, nowMs);
     this.current = to;
