@@ -53,7 +53,7 @@ export class GoogleCongestionControl {
   readonly #found = new ProbeResult();
   readonly #rates = new UseRates();
   readonly #minBps: number;
-  #maxBps: number;
+  readonly #maxBps: number;
   #capBps = Number.POSITIVE_INFINITY;
   #isStarted = false;
   #unheardSinceMs: number | undefined;
@@ -120,14 +120,6 @@ export class GoogleCongestionControl {
   /** A REMB of the receiver, or what its SDP (b=AS, TIAS) allows: never more than that. Infinity takes it back. */
   handleCap(bps: number, nowMs: number): void {
     this.#capBps = bps;
-    this.#conclude(nowMs);
-  }
-
-  /** What is of use at most changes: another layer, another limit of the user's. */
-  handleMaximum(bps: number, nowMs: number): void {
-    this.#maxBps = bps;
-    this.#probes.maxBps = bps;
-    this.#delay.rate.maxBps = bps;
     this.#conclude(nowMs);
   }
 

@@ -29,7 +29,7 @@ export interface ProbeSituation {
 /** When to probe, and how high. */
 export class ProbeControl {
   readonly #add: (bps: number, isGrowth: boolean) => void;
-  maxBps: number;
+  readonly #maxBps: number;
   #lastBps = 0;
   #lastProbeMs = Number.NEGATIVE_INFINITY;
   #furtherAboveBps = Number.POSITIVE_INFINITY;
@@ -45,7 +45,7 @@ export class ProbeControl {
 
   /** @param add queues a cluster. */
   constructor(maxBps: number, add: (bps: number, isGrowth: boolean) => void) {
-    this.maxBps = maxBps;
+    this.#maxBps = maxBps;
     this.#add = add;
   }
 
@@ -137,11 +137,11 @@ export class ProbeControl {
   }
 
   #probe(wantedBps: number, isGrowth: boolean, nowMs: number): void {
-    const bps = Math.min(wantedBps, this.maxBps);
+    const bps = Math.min(wantedBps, this.#maxBps);
     // Nothing above is of use.
     if (bps <= this.#lastBps) return;
     this.#lastProbeMs = nowMs;
-    this.#furtherAboveBps = isGrowth || wantedBps >= this.maxBps ? Number.POSITIVE_INFINITY : FURTHER.share * bps;
+    this.#furtherAboveBps = isGrowth || wantedBps >= this.#maxBps ? Number.POSITIVE_INFINITY : FURTHER.share * bps;
     this.#add(bps, isGrowth);
   }
 }

@@ -41,7 +41,7 @@ export class RateControl {
   #probeMs = Number.NEGATIVE_INFINITY;
   #growthMs = Number.NEGATIVE_INFINITY;
   bps: number;
-  maxBps: number;
+  readonly #maxBps: number;
   rttMs = 200;
   /** What is sent, without padding, bits a second; set before `update`. */
   sentBps = Number.POSITIVE_INFINITY;
@@ -51,7 +51,7 @@ export class RateControl {
   constructor(options: { readonly startBps: number; readonly minBps: number; readonly maxBps: number }) {
     this.bps = options.startBps;
     this.#minBps = options.minBps;
-    this.maxBps = options.maxBps;
+    this.#maxBps = options.maxBps;
   }
 
   /** Steps with the detector's word. @param ackedBps what arrives, where it is known: not much more is allowed. */
@@ -143,6 +143,6 @@ export class RateControl {
   }
 
   #within(bps: number): number {
-    return Math.max(this.#minBps, Math.min(bps, this.maxBps));
+    return Math.max(this.#minBps, Math.min(bps, this.#maxBps));
   }
 }
