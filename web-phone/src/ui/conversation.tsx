@@ -6,8 +6,7 @@ import { presenceWords } from '../presence.ts';
 import { emptyConversation, sendable, TEXT_LIMIT, type Text } from '../text/conversation.ts';
 import { textParts } from '../text/text-parts.ts';
 import { canSendAgain, dayWords, roomWords, stateWords, textTimeMs, timeWords } from '../text/text-words.ts';
-import { PhoneIcon, VideoIcon } from './icons.tsx';
-import { Avatar } from './parts.tsx';
+import { Avatar, CallButtons } from './parts.tsx';
 
 interface ConversationProps {
   phone: Phone;
@@ -19,7 +18,6 @@ export function ConversationView({ phone, peer }: ConversationProps) {
   const name = phone.textName(peer);
   const known = phone.account.peopleKnown.value;
   const person = phone.account.people.value.find(({ user }) => user === peer);
-  const busy = phone.line.inCall.value;
   return (
     <section
       class="chat"
@@ -51,26 +49,7 @@ export function ConversationView({ phone, peer }: ConversationProps) {
           <h2 id="chat-title">{name}</h2>
           <small>{person ? (known ? presenceWords(person) : 'Not known right now') : peer}</small>
         </span>
-        <button
-          type="button"
-          class="icon-button"
-          aria-label={`Video call with ${name}`}
-          title="Video call"
-          disabled={busy}
-          onClick={() => void phone.dialer.dial(true, peer)}
-        >
-          <VideoIcon />
-        </button>
-        <button
-          type="button"
-          class="icon-button accent"
-          aria-label={`Call ${name}`}
-          title="Call"
-          disabled={busy}
-          onClick={() => void phone.dialer.dial(false, peer)}
-        >
-          <PhoneIcon />
-        </button>
+        <CallButtons phone={phone} peer={peer} name={name} />
       </header>
       <Texts phone={phone} peer={peer} name={name} />
       <LastFailure phone={phone} peer={peer} name={name} />

@@ -2,7 +2,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Phone } from '../phone.ts';
 import type { Status } from '../presence.ts';
 import type { Action } from '../ua/messages.ts';
-import { CloseIcon } from './icons.tsx';
+import { CloseIcon, PhoneIcon, VideoIcon } from './icons.tsx';
 
 /** Two letters on a colour that stays the same for the same name. */
 export function Avatar({
@@ -23,6 +23,36 @@ export function Avatar({
       {letters}
       {status === undefined ? null : <span class="presence" data-status={status} />}
     </span>
+  );
+}
+
+/** To call one person, with pictures or without; during a call nobody else. */
+export function CallButtons({ phone, peer, name }: { phone: Phone; peer: string; name: string }) {
+  const busy = phone.line.inCall.value;
+  return (
+    <>
+      <button
+        type="button"
+        class="icon-button"
+        aria-label={`Video call with ${name}`}
+        title="Video call"
+        disabled={busy}
+        onClick={() => void phone.dialer.dial(true, peer)}
+      >
+        <VideoIcon />
+      </button>
+      <button
+        type="button"
+        class="icon-button accent"
+        data-testid={`call-${peer}`}
+        aria-label={`Call ${name}`}
+        title="Call"
+        disabled={busy}
+        onClick={() => void phone.dialer.dial(false, peer)}
+      >
+        <PhoneIcon />
+      </button>
+    </>
   );
 }
 

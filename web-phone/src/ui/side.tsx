@@ -5,7 +5,7 @@ import type { Person } from '../session.ts';
 import { lastAtMs, unreadCount } from '../text/conversation.ts';
 import { IncomingIcon, OutgoingIcon, PhoneIcon, TextIcon, VideoIcon, WaveIcon } from './icons.tsx';
 import { Conversation } from './lazy-conversation.tsx';
-import { Avatar } from './parts.tsx';
+import { Avatar, CallButtons } from './parts.tsx';
 
 /** Whom to call and whom was called; or one conversation. */
 export function Side({ phone }: { phone: Phone }) {
@@ -133,35 +133,6 @@ function TextButton({ phone, peer, name }: { phone: Phone; peer: string; name: s
         </span>
       ) : null}
     </button>
-  );
-}
-
-function CallButtons({ phone, peer, name }: { phone: Phone; peer: string; name: string }) {
-  const busy = phone.line.inCall.value;
-  return (
-    <>
-      <button
-        type="button"
-        class="icon-button"
-        aria-label={`Video call with ${name}`}
-        title="Video call"
-        disabled={busy}
-        onClick={() => void phone.dialer.dial(true, peer)}
-      >
-        <VideoIcon />
-      </button>
-      <button
-        type="button"
-        class="icon-button accent"
-        data-testid={`call-${peer}`}
-        aria-label={`Call ${name}`}
-        title="Call"
-        disabled={busy}
-        onClick={() => void phone.dialer.dial(false, peer)}
-      >
-        <PhoneIcon />
-      </button>
-    </>
   );
 }
 
