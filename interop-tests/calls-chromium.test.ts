@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {
+  answer,
   click,
   dial,
   leave,
@@ -91,8 +92,7 @@ test('video is added in the middle of an audio call and mute silences it', { ski
   await signIn(alice, await system.loginLink('alice'));
   await signIn(bob, await system.loginLink('bob'));
   await dial(alice, 'bob');
-  await waitForCall(bob, 'incoming');
-  await click(bob, 'answer');
+  await answer(bob);
   await Promise.all([waitForCall(alice, 'active'), waitForCall(bob, 'active')]);
   await click(alice, 'video-toggle');
   await waitForNewFrames(bob);

@@ -65,8 +65,7 @@ async function callThrough(relay: Relay): Promise<void> {
   const [alice, bob] = await Promise.all([phone('sdes-alice', port, 'mediaenc=srtp-mand'), phone('bob', port, '')]);
   try {
     await alice.command('dial', `sip:bob@${DOMAIN}`);
-    await bob.waitFor('CALL_INCOMING');
-    await bob.command('accept');
+    await bob.answer();
     await Promise.all([alice, bob].map((one) => one.waitFor('CALL_ESTABLISHED')));
     await kamailio.said(/relay took the answer/);
     const calls = (await ng.ask({ command: 'list' })).calls as string[];

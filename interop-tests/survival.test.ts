@@ -57,8 +57,7 @@ test('kill -9 of signalling during a call between two SIP phones: both still hea
   await using left = await stage.baresip(system, 'left', { words: alicesWords, codecs: ['pcmu'] });
   await using right = await stage.baresip(system, 'right', { words: bobsWords, codecs: ['pcmu'] });
   await left.command('dial', `sip:right@${system.domain}`);
-  await right.waitFor('CALL_INCOMING');
-  await right.command('accept');
+  await right.answer();
   await Promise.all([left.waitFor('CALL_ESTABLISHED'), right.waitFor('CALL_ESTABLISHED')]);
   const began = performance.now();
   await waitUntil('the relay forwards', async () => (await forwarded(system)) > 100);

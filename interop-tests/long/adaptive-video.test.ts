@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { click, dial, leave, type Phone, signIn, waitForCall, waitForNewFrames } from '../src/browser.ts';
+import { answer, click, dial, leave, type Phone, signIn, waitForCall, waitForNewFrames } from '../src/browser.ts';
 import { writeBusyPicture } from '../src/camera.ts';
 import { NarrowLink } from '../src/narrow-link.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
@@ -51,8 +51,7 @@ test("a browser sends what the other one's line takes, and more again when it he
   await signIn(alice, await system.loginLink('alice'));
   await signIn(bob, await system.loginLink('bob'));
   await dial(alice, 'bob', 'video');
-  await waitForCall(bob, 'incoming');
-  await click(bob, 'answer-video');
+  await answer(bob, 'video');
   await Promise.all([waitForCall(alice, 'active'), waitForCall(bob, 'active')]);
   await waitForNewFrames(bob);
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {
+  answer,
   click,
   dial,
   leave,
@@ -40,8 +41,7 @@ async function videoCall(system: System, query: string): Promise<void> {
   await signIn(alice, await system.loginLink('alice'), query);
   await signIn(bob, await system.loginLink('bob'), query);
   await dial(alice, 'bob', 'video');
-  await waitForCall(bob, 'incoming');
-  await click(bob, 'answer-video');
+  await answer(bob, 'video');
   await Promise.all([waitForCall(alice, 'active'), waitForCall(bob, 'active')]);
   await settle(alice, bob);
   const [aliceHeard, bobHeard] = await Promise.all([recordRemote(alice, 6), recordRemote(bob, 6)]);

@@ -26,8 +26,7 @@ before(async () => {
   desk = await stage.baresip(system, 'desk', { words: stage.alicesWords, codecs: ['opus/48000/1'] });
   hall = await stage.baresip(system, 'hall', { words: stage.bobsWords, codecs: ['opus/48000/1'] });
   await desk.command('dial', `sip:hall@${system.domain}`);
-  await hall.waitFor('CALL_INCOMING');
-  await hall.command('accept');
+  await hall.answer();
   await Promise.all([desk, hall].map((phone) => phone.waitFor('CALL_ESTABLISHED')));
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { click, dial, type Phone, recordRemote, settle, signIn, waitForCall } from '../src/browser.ts';
+import { answer, click, dial, type Phone, recordRemote, settle, signIn, waitForCall } from '../src/browser.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
 import { assertHears, middle } from '../src/proof.ts';
 import { longestSilenceMs, watchSilence } from '../src/silence.ts';
@@ -48,8 +48,7 @@ test('kill -9 of the media worker of a call between a browser and a SIP phone, w
   await using desk = await stage.baresip(system, 'desk', { words: bobsWords, codecs: ['pcmu'] });
   await signIn(alice, await system.loginLink('alice'));
   await dial(alice, 'desk');
-  await desk.waitFor('CALL_INCOMING');
-  await desk.command('accept');
+  await desk.answer();
   await waitForCall(alice, 'active');
   await outliveWorkers(system, alice);
   assertHears('alice', await recordRemote(alice, 6), bobsWords, alicesWords);
@@ -66,8 +65,7 @@ test('the same of a call that the SIP phone began', { skip }, async () => {
   await using desk = await stage.baresip(system, 'desk', { words: bobsWords, codecs: ['pcmu'] });
   await signIn(alice, await system.loginLink('alice'));
   await desk.command('dial', `sip:alice@${system.domain}`);
-  await waitForCall(alice, 'incoming');
-  await click(alice, 'answer');
+  await answer(alice);
   await waitForCall(alice, 'active');
   await outliveWorkers(system, alice);
   assertHears('alice', await recordRemote(alice, 6), bobsWords, alicesWords);
@@ -83,8 +81,7 @@ test('the same between two browsers, encrypted from end to end', { skip }, async
   await signIn(alice, await system.loginLink('alice'));
   await signIn(bob, await system.loginLink('bob'));
   await dial(alice, 'bob');
-  await waitForCall(bob, 'incoming');
-  await click(bob, 'answer');
+  await answer(bob);
   await waitForCall(alice, 'active');
   await outliveWorkers(system, alice, bob);
   const [toAlice, toBob] = await Promise.all([recordRemote(alice, 6), recordRemote(bob, 6)]);

@@ -57,8 +57,7 @@ async function callThrough(ngPort: number): Promise<void> {
     const account = { user: 'alice', password: 'none', domain: DOMAIN, url: `ws://127.0.0.1:${port + 1}/` };
     const alice = await page.phone(browser, { library: 'JsSIP', ...account });
     const called = alice.ask('call', 'bob');
-    await bob.waitFor('CALL_INCOMING');
-    await bob.command('accept');
+    await bob.answer();
     await Promise.all([called, bob.waitFor('CALL_ESTABLISHED')]);
     await recordRemote(alice, 2); // the first recording of a browser is not as the others are
     await settle(alice);

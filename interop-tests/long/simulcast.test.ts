@@ -1,6 +1,6 @@
 import { after, before, test } from 'node:test';
 import type { Phone } from '../src/browser.ts';
-import { followLayers } from '../src/layers-on-a-line.ts';
+import { followLayers, VP8_LAYERS } from '../src/layers-on-a-line.ts';
 import { Namespace, nullSink } from '../src/namespace.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
 import { Stage } from '../src/stage.ts';
@@ -28,14 +28,7 @@ test('a receiver gets the highest layer on a good line, a lower one on a narrow 
 }, async (t) => {
   await followLayers({
     ...(await phones()),
-    codec: 'VP8',
-    layers: [
-      { rid: 'l', scaleResolutionDownBy: 4, maxBitrate: 120_000 },
-      { rid: 'm', scaleResolutionDownBy: 2, maxBitrate: 350_000 },
-      { rid: 'h', scaleResolutionDownBy: 1, maxBitrate: 900_000 },
-    ],
-    narrowBps: 400_000,
-    leastHighBps: 400_000,
+    ...VP8_LAYERS,
     say: (words) => t.diagnostic(words),
   });
 });

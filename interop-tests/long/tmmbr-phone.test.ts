@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { click, leave, type Phone, signIn, waitForCall } from '../src/browser.ts';
+import { answer, click, leave, type Phone, signIn, waitForCall } from '../src/browser.ts';
 import { NarrowLink } from '../src/narrow-link.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
 import { Stage } from '../src/stage.ts';
@@ -32,8 +32,7 @@ test('linphone, with RTP/AVPF, encodes at the rate of each TMMBR that it is sent
   await signIn(alice, await system.loginLink('alice'));
   await using phone = await stage.linphone(system, 'lin', stage.bobsWords, { video: true });
   phone.type(`call sip:alice@${system.domain}`);
-  await waitForCall(alice, 'incoming');
-  await click(alice, 'answer-video');
+  await answer(alice, 'video');
   await waitForCall(alice, 'active');
   /** kb/s that it was told, and that its encoder was set to then. */
   const told = () => [...phone.log().matchAll(/received a TMMBR for bitrate (\d+) kbits/g)].map((m) => Number(m[1]));

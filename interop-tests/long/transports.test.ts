@@ -114,8 +114,7 @@ test('JsSIP over WS and WSS and baresip over UDP and TCP call each other and tal
   });
   await eachPair(async ({ phone, desk, name }) => {
     const called = phone.ask('call', name);
-    await desk.waitFor('CALL_INCOMING');
-    await desk.command('accept');
+    await desk.answer();
     await desk.waitFor('CALL_ESTABLISHED');
     await called;
     await settle(phone);

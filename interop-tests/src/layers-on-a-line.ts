@@ -47,6 +47,18 @@ export interface Course {
   readonly say: (words: string) => void;
 }
 
+/** As any browser sends them. */
+export const VP8_LAYERS: Pick<Course, 'codec' | 'layers' | 'narrowBps' | 'leastHighBps'> = {
+  codec: 'VP8',
+  layers: [
+    { rid: 'l', scaleResolutionDownBy: 4, maxBitrate: 120_000 },
+    { rid: 'm', scaleResolutionDownBy: 2, maxBitrate: 350_000 },
+    { rid: 'h', scaleResolutionDownBy: 1, maxBitrate: 900_000 },
+  ],
+  narrowBps: 400_000,
+  leastHighBps: 400_000,
+};
+
 /**
  * Through a relay Bob is shown the highest layer, on a line that becomes narrow a lower one, and the highest again, while Alice
  * goes on sending all of them. Rejects when he isn't, or when his picture stands still.

@@ -1,6 +1,6 @@
 import type { Phone } from './browser.ts';
 
-type Watching = { readonly offhook: { peerConnections(): RTCPeerConnection[] }; longestSilenceMs?: number };
+type Watching = { readonly offhook: { peerConnections(): RTCPeerConnection[] }; longestSilenceMs: number | undefined };
 
 /** How often the page counts. */
 const EVERY_MS = 20;
@@ -11,7 +11,6 @@ export async function watchSilence(phone: Phone): Promise<void> {
     const page = window as unknown as Watching;
     let packets = -1;
     let changedAt = performance.now();
-    page.longestSilenceMs = 0;
     const count = async () => {
       let sum = 0;
       for (const pc of page.offhook.peerConnections()) {
@@ -30,12 +29,12 @@ export async function watchSilence(phone: Phone): Promise<void> {
   }, EVERY_MS);
 }
 
-/** The longest time without sound since that was last asked, ms. */
+/** The longest time without sound since that was last asked, ms; NaN when the page has not counted since. */
 export function longestSilenceMs(phone: Phone): Promise<number> {
   return phone.page.evaluate(() => {
     const page = window as unknown as Watching;
     const longest = page.longestSilenceMs ?? Number.NaN;
-    page.longestSilenceMs = 0;
+    page.longestSilenceMs = undefined;
     return longest;
   });
 }

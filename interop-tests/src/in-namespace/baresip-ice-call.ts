@@ -1,5 +1,5 @@
 /** Run inside a namespace by calls-firefox.test.ts: `baresip-ice-call.ts <scratch folder>`. */
-import { click, recordRemote, settle, signIn, waitForCall } from '../browser.ts';
+import { answer, click, recordRemote, settle, signIn, waitForCall } from '../browser.ts';
 import { assertHears, middle } from '../proof.ts';
 import { Stage } from '../stage.ts';
 import { System } from '../system.ts';
@@ -16,8 +16,7 @@ const phone = await stage.baresip(system, 'desk', {
 });
 await signIn(alice, await system.loginLink('alice'));
 await phone.command('dial', `sip:alice@${system.domain}`);
-await waitForCall(alice, 'incoming');
-await click(alice, 'answer');
+await answer(alice);
 await phone.waitFor('CALL_ESTABLISHED');
 await waitForCall(alice, 'active');
 await settle(alice);

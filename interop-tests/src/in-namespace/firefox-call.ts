@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import {
+  answer,
   click,
   dial,
   letSpeak,
@@ -36,8 +37,7 @@ for (const [caller, callee, name] of [
   [bob, alice, 'alice'],
 ] as const) {
   await dial(caller, name);
-  await waitForCall(callee, 'incoming');
-  await click(callee, 'answer');
+  await answer(callee);
   await Promise.all([waitForCall(alice, 'active'), waitForCall(bob, 'active')]);
   await settle(alice, bob);
   // Words first, then pictures: both at once, encoded in software on two cores, would measure the cores.

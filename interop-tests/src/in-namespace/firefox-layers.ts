@@ -1,6 +1,6 @@
 /** Run inside a namespace by simulcast.test.ts: `firefox-layers.ts <scratch folder> <address>`. */
 import { join } from 'node:path';
-import { followLayers } from '../layers-on-a-line.ts';
+import { followLayers, VP8_LAYERS } from '../layers-on-a-line.ts';
 import { Stage } from '../stage.ts';
 
 const [folder, address] = process.argv.slice(2) as [string, string];
@@ -15,15 +15,8 @@ const said: string[] = [];
   await followLayers({
     alice,
     bob,
-    codec: 'VP8',
     address,
-    layers: [
-      { rid: 'l', scaleResolutionDownBy: 4, maxBitrate: 120_000 },
-      { rid: 'm', scaleResolutionDownBy: 2, maxBitrate: 350_000 },
-      { rid: 'h', scaleResolutionDownBy: 1, maxBitrate: 900_000 },
-    ],
-    narrowBps: 400_000,
-    leastHighBps: 400_000,
+    ...VP8_LAYERS,
     say: (words) => said.push(words),
   });
 }
