@@ -78,6 +78,16 @@ test('what is idle, or never finishes a message, is cut off; a subscriber may be
   assert.equal(subscriber.wire.isCut, false);
 });
 
+test('who does not read what was answered is cut off half a second after the farewell', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { wire, connection } = bench();
+  connection.bidFarewell();
+  t.mock.timers.tick(499);
+  assert.deepEqual([wire.isEnded, wire.isCut], [true, false]);
+  t.mock.timers.tick(1);
+  assert.equal(wire.isCut, true);
+});
+
 test('a client that does not read gets no more events written, loses the oldest, and goes on where it reads again', () => {
   const { wire, hub, connection } = bench();
   connection.subscribe(ALL, { cookie: 'e', encoding: 'bencode' });

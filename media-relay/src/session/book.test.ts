@@ -7,6 +7,9 @@ import { queryCall } from './query.ts';
 import type { DescribeRequest, DescribeResult } from './request.ts';
 import { Bench, golden, OWN_FINGERPRINT, PLAIN, plainAnswer, request, WEBRTC, wordsOf } from './test-bench.ts';
 
+/** As much of a DTLS ClientHello as tells that it is one (RFC 6347 4.3.2). */
+const CLIENT_HELLO = Uint8Array.from({ length: 80 }, (_, i) => (i === 0 ? 22 : i === 13 ? 1 : 0));
+
 /** The lines without what is random. */
 function stable(sdp: string): string[] {
   return sdp
@@ -325,6 +328,16 @@ test('ICE, certificate and sources of a stand-in do not count: those of what its
   assert.match(echoed, /a=ssrc/);
   assert.equal(bench.book.find('call')!.legs[0]!.ice!.current.remote?.ufrag, 'next');
   bench.end();
+
+  // A handshake that begins meanwhile waits for the certificate that its phone names.
+  const early = new Bench({ startsDtls: true });
+  early.echo(offer, { standIn: true });
+  const { dtls } = early.book.find('call')!.legs[0]!.sections[0]!.transport!;
+  dtls!.handlePacket(CLIENT_HELLO, early.nowMs);
+  assert.equal(dtls!.state, 'handshake');
+  early.echo(next.replace(/a=fingerprint:.*/, `a=fingerprint:sha-256 ${Array(32).fill('AB').join(':')}`));
+  assert.equal(dtls!.state, 'handshake');
+  early.end();
 
   // Both phones describe themselves anew after the stand-in.
   assert.doesNotMatch(bench.offer('a', offer, { ...WEBRTC, standIn: true }), /a=ssrc/);

@@ -289,7 +289,9 @@ for (const [name, change] of CHANGES) {
     assertLayers('as before');
     // Another controller says nothing of it: the next offer does.
     bench.offer('a', change, {});
-    assert.deepEqual(ofLayers(bench.offer('b', browser(EXTENSIONS.slice(0, 2)), {})), RECEIVED);
+    const toAlice = bench.offer('b', browser(EXTENSIONS.slice(0, 2)), {});
+    assert.deepEqual(ofLayers(toAlice), RECEIVED);
+    assert.match(toAlice, /^a=extmap:.*rtp-stream-id/m);
     assertLayers('with an offer of the far side');
     const toBob = bench.answer('b', 'a', browser([...EXTENSIONS, ...LAYERS], 'passive'));
     assert.deepEqual(sources(toBob)[0], `a=ssrc-group:FID ${ssrc} ${rtxSsrc}`);
@@ -329,7 +331,9 @@ test('one stream goes on as it is while an offer of layers waits for its answer,
   bench.answer('a', 'b', ANSWER);
   assertOne('as before');
   bench.offer('a', OFFER, {});
-  assert.deepEqual(ofLayers(bench.offer('b', browser(EXTENSIONS.slice(0, 2)), {})), [], 'refused, and no word of it');
+  const toAlice = bench.offer('b', browser(EXTENSIONS.slice(0, 2)), {});
+  assert.deepEqual(ofLayers(toAlice), [], 'refused, and no word of it');
+  assert.doesNotMatch(toAlice, /rtp-stream-id/);
   bench.answer('b', 'a', SINGLE.replaceAll('actpass', 'passive'));
   assertOne('as she answers');
   bench.end();
