@@ -99,7 +99,8 @@ function describe(
   }
   const sdp = sdpOf(call.invite) ?? '';
   const isSilent = call.kind === 'parked';
-  context.media(call, echoCommand({ ngCallId, from: a, sdp, isSilent }), nowMs, (result, now) =>
+  const command = echoCommand({ ngCallId, from: a, sdp, isSilent, isPast: true });
+  context.media(call, command, nowMs, (result, now) =>
     then('error' in result ? { status: 488, words: result.error } : String(result.ok.sdp ?? ''), now),
   );
 }
