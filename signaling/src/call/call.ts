@@ -250,6 +250,8 @@ export interface Call {
   readonly check: CallTimer;
   /** Its relay is gone, and it is on its way to another one; in vain when that is gone meanwhile too. */
   reanchoring?: { tries: number; isVain: boolean };
+  /** Its relay has gone before it was answered. */
+  hasLostRelay?: true;
   /** What both sides last agreed upon: a refused change leads back to it. */
   agreed?: Agreement;
   /** The most m= lines that the relay has seen of this call; a session never has fewer (RFC 3264 8). */

@@ -259,6 +259,33 @@ test('a phone whose session is refreshed while it keeps the new path waiting sti
   s.assertNothingLeft();
 });
 
+test('a relay that dies in the middle of a transfer: it is the new call that begins anew', () => {
+  const { s, alice, bob, ok } = talking();
+  const carol = s.phone('carol');
+  carol.register();
+  alice.within(ok, 'REFER', { cseq: 2, headers: [['Refer-To', `<sip:carol@${DOMAIN}>`]] });
+  for (const message of alice.take()) if (message.method === 'NOTIFY') alice.answer(message, 200);
+  const carols = OFFER.replaceAll('192.0.2.1', '192.0.2.3');
+  takes(carol, carols);
+  const moved = last(bob.take());
+  s.killRelay();
+  s.relayReturns();
+  bob.answer(moved, 200, ANSWER);
+  assert.deepEqual(bob.seen(), ['ACK']);
+  for (const message of alice.take()) alice.answer(message, 200);
+  takes(carol, carols);
+  s.advance(500); // what the call that bob has left had for him is nothing any more
+  const toBob = takes(bob, ANSWER);
+  assert.match(toBob, /192\.0\.2\.3[\s\S]*via-relay:offer/);
+  s.advance(2000);
+  assert.deepEqual([alice.seen(), bob.seen(), carol.seen()], [[], [], []]);
+  assert.deepEqual([s.core.calls.counters.reanchored, s.alive.size], [1, 1]);
+  s.core.hangUpAll('the end', s.clock.now);
+  s.settle();
+  for (const phone of [bob, carol]) phone.answer(last(phone.take()), 200);
+  s.assertNothingLeft();
+});
+
 test('thousands begin anew one after the other, none is forgotten', () => {
   const s = stage({ limits: { callsPerUser: 1000 } });
   const alice = s.phone('alice');

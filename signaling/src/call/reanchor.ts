@@ -21,6 +21,8 @@ export function reanchor(context: CallContext, calls: Iterable<Call>, nowMs: num
   for (const call of calls) {
     // The one that it was on its way to is gone as well.
     if (call.reanchoring) call.reanchoring.isVain = true;
+    // Who is transferred there comes with what the relay said before.
+    if (call.state !== 'answered') call.hasLostRelay = true;
     if (!isThere(call)) continue;
     call.reanchoring = { tries: 0, isVain: false };
     const inMs = Math.floor(count++ / AT_ONCE) * AGAIN_AFTER_MS;
@@ -110,9 +112,12 @@ function invite(
   nowMs: number,
   then: (sdp: string, nowMs: number) => void,
 ): void {
-  rejoin(context, leg, continued(sdp, leg.sent), nowMs, (result, now) => {
+  // It may be transferred out of this call meanwhile.
+  const described = () => (leg.call === call ? continued(sdp, leg.sent) : undefined);
+  rejoin(context, leg, described, nowMs, (result, now) => {
     if (call.state === 'ended') return;
-    if ('sdp' in result) then(result.sdp, now);
+    if (leg.call !== call) later(context, call, 'who talked in it has left', now);
+    else if ('sdp' in result) then(result.sdp, now);
     else failed(context, call, result.words, now);
   });
 }

@@ -16,11 +16,12 @@ export type Rejoined = { readonly sdp: string } | { readonly status: number; rea
 /**
  * Gives an answered leg another description by a re-INVITE of ours: its other side changes without its doing. Whatever
  * else happens to the leg at that moment is waited for.
+ * @param described what it gets, asked for when it is its turn; undefined = nothing any more.
  */
 export function rejoin(
   context: CallContext,
   leg: Leg,
-  sdp: string,
+  described: () => string | undefined,
   nowMs: number,
   then: (result: Rejoined, nowMs: number) => void,
 ): void {
@@ -38,7 +39,9 @@ export function rejoin(
     context.setTimer(leg.timers.again, now + inMs);
   };
   const attempt = (now: number): void => {
+    const sdp = described();
     if (leg.call.state === 'ended') then({ status: 481, words: `${spoken(leg)} has hung up` }, now);
+    else if (sdp === undefined) then({ status: 481, words: `${spoken(leg)} has gone into another call` }, now);
     else if (leg.isLost || isBusy(leg)) again(BUSY_MS, now);
     else ask(context, leg, { sdp, again, then }, now);
   };
