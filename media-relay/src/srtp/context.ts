@@ -4,8 +4,11 @@ import { deriveKey, LABEL } from './derive.ts';
 import { SRTP_PROFILES, type SrtpKeys, type SrtpTransform } from './profile.ts';
 import { estimateIndex, type ReplayStream, ReplayTable } from './replay.ts';
 
-/** Rollovers that a stream may have behind it when its first packet comes here: eleven hours of sound. */
-const MAX_ROLLOVERS = 32;
+/**
+ * Rollovers that a stream may have behind it when its first packet comes here: eleven hours of sound. A prime, so that each of
+ * several streams that send by turns is tried with every value.
+ */
+const MAX_ROLLOVERS = 31;
 /** The first packets of a stream as they came. */
 const COPY = new Uint8Array(2048);
 

@@ -258,7 +258,7 @@ function sentLong(sender: SrtpContext, rollovers: number, { ssrc = 0x11223344 } 
 
 for (const profile of PROFILES) {
   test(`${profile}: a stream that began elsewhere is found, however often its numbers have wrapped`, () => {
-    for (const rollovers of [1, 5, 32]) {
+    for (const rollovers of [1, 5, 31]) {
       withPair(profile, (sender, receiver) => {
         const first = sentLong(sender, rollovers);
         const good: boolean[] = [];
@@ -287,6 +287,21 @@ for (const profile of PROFILES) {
     });
   });
 }
+
+test('streams that began elsewhere and send by turns are all found', () => {
+  // Each turn is that of the counters that a search with an even number of them would never try for it.
+  for (const rollovers of [
+    [2, 1],
+    [1, 4, 2, 1],
+  ]) {
+    withPair('AES_CM_128_HMAC_SHA1_80', (sender, receiver) => {
+      for (const [ssrc, count] of rollovers.entries()) sentLong(sender, count, { ssrc });
+      for (let s = 1; s <= 150; s++)
+        for (const ssrc of rollovers.keys()) opens(receiver, sealed(sender, rtp(s, { ssrc }))!);
+      assert.equal(receiver.streams, rollovers.length);
+    });
+  }
+});
 
 test('the replay window: each index once, up to its width back, on both sides', () => {
   withPair('AEAD_AES_128_GCM', (sender, receiver) => {
