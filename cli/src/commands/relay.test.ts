@@ -93,6 +93,19 @@ test('the relay alone: its workers on their ports, what kamailio.cfg says, nothi
   await once(doctor.child, 'close');
   const bad = (JSON.parse(doctor.said.out) as { what: string; state: string }[]).filter(({ state }) => state === 'bad');
   assert.deepEqual(bad, []);
+  const beside = run(t, home(t, { ...ANY, ngPort: port }), 'doctor', '--json');
+  await once(beside.child, 'close');
+  const findings = JSON.parse(beside.said.out) as { what: string; remedy?: string }[];
+  assert.match(
+    findings.find(({ what }) => what === 'media control port')?.remedy ?? '',
+    /^to examine that system: .* doctor --data \S+; to end it: .* stop --data \S+; or set another media\.ngPort$/,
+  );
+  const list = run(t, folder, 'user', 'list');
+  await once(list.child, 'close');
+  assert.match(
+    list.said.err,
+    /^offhook: no signaling answers in the data folder .*, though media-relay-0, media-relay-1 run there, as after 'offhook relay', .* For all of Offhook: .* stop, then .* start\n$/,
+  );
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [0, null]);
   assert.match(said.out, /\nstopped\n$/);
