@@ -48,7 +48,12 @@ function home(t: TestContext, media: object): string {
 
 function run(t: TestContext, cwd: string, ...words: string[]) {
   const child = spawn(process.execPath, [bin, ...words], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
-  t.after(() => child.kill('SIGKILL'));
+  t.after(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    // SIGKILL would leave its workers behind
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  });
   const said = { out: '', err: '' };
   child.stdout!.on('data', (bytes: Buffer) => (said.out += bytes));
   child.stderr!.on('data', (bytes: Buffer) => (said.err += bytes));
