@@ -103,9 +103,16 @@ function absence(data: string, part: string, others: readonly FoundPart[]): stri
     return `Offhook does not run with the data folder ${data} (no ${part} answers there). Start it with: ${command('start')}`;
   const names = others.map(({ name }) => name).join(', ');
   const words = `no ${part} answers in the data folder ${data}, though ${names} ${others.length === 1 ? 'runs' : 'run'} there`;
-  return others.every(({ name }) => name.startsWith('media-relay-'))
-    ? `${words}, as after 'offhook relay', which starts the media relay alone. For all of Offhook: ${command('stop')}, then ${command('start')}`
-    : `${words}. Look with: ${command('doctor')}`;
+  return isRelayAlone(others) ? `${words}${relayAlone()}` : `${words}. Look with: ${command('doctor')}`;
+}
+
+export function isRelayAlone(parts: readonly FoundPart[]): boolean {
+  return parts.every(({ name }) => name.startsWith('media-relay-'));
+}
+
+/** Why there are no others, and how they come. */
+export function relayAlone(): string {
+  return `, as after 'offhook relay', which starts the media relay alone. For all of Offhook: ${command('stop')}, then ${command('start')}`;
 }
 
 /** How the running system is reached, by the configuration that its signalling was started with. */

@@ -105,12 +105,19 @@ test('the relay alone: its workers on their ports, what kamailio.cfg says, nothi
     findings.find(({ what }) => what === 'media control port')?.remedy ?? '',
     /^to examine that system: .* doctor --data \S+; to end it: .* stop --data \S+; or set another media\.ngPort$/,
   );
-  const list = run(t, folder, 'user', 'list');
-  await once(list.child, 'close');
-  assert.match(
-    list.said.err,
-    /^offhook: no signaling answers in the data folder .*, though media-relay-0, media-relay-1 run there, as after 'offhook relay', .* For all of Offhook: .* stop, then .* start\n$/,
-  );
+  for (const [words, who] of [
+    [['user', 'list'], 'no signaling answers in'],
+    [['turn', 'status'], 'TURN does not run with'],
+  ] as const) {
+    const asked = run(t, folder, ...words);
+    await once(asked.child, 'close');
+    assert.match(
+      asked.said.err,
+      new RegExp(
+        `^offhook: ${who} the data folder .*, though media-relay-0, media-relay-1 .*, as after 'offhook relay', .* For all of Offhook: .* stop, then .* start\n$`,
+      ),
+    );
+  }
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [0, null]);
   assert.match(said.out, /\nstopped\n$/);
