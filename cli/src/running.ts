@@ -93,10 +93,26 @@ export async function ask(
     if (own && message.startsWith('no answer'))
       throw new Error(`${part} runs (pid ${own.pid}) and does not answer. Look with: ${command('doctor')}`);
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw error;
-    throw new NotRunning(
-      `Offhook does not run with the data folder ${data} (no ${part} answers there). Start it with: ${command('start')}`,
-    );
+    throw new NotRunning(absence(data, part, await foundParts(data)));
   }
+}
+
+/** Beside others that run, 'start' is no remedy: it would be refused. */
+function absence(data: string, part: string, others: readonly FoundPart[]): string {
+  if (others.length === 0)
+    return `Offhook does not run with the data folder ${data} (no ${part} answers there). Start it with: ${command('start')}`;
+  const names = others.map(({ name }) => name).join(', ');
+  const words = `no ${part} answers in the data folder ${data}, though ${names} ${others.length === 1 ? 'runs' : 'run'} there`;
+  return isRelayAlone(others) ? `${words}${relayAlone()}` : `${words}. Look with: ${command('doctor')}`;
+}
+
+export function isRelayAlone(parts: readonly FoundPart[]): boolean {
+  return parts.every(({ name }) => name.startsWith('media-relay-'));
+}
+
+/** Why there are no others, and how they come. */
+export function relayAlone(): string {
+  return `, as after 'offhook relay', which starts the media relay alone. For all of Offhook: ${command('stop')}, then ${command('start')}`;
 }
 
 /** How the running system is reached, by the configuration that its signalling was started with. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { mediaStats, type Phone, recordRemote, settle } from '../src/browser.ts';
+import { answer, click, mediaStats, type Phone, recordRemote, settle, waitForCall } from '../src/browser.ts';
 import type { LibraryAccount } from '../src/in-page/library-phone.ts';
 import { LibraryPage, type LibraryPhone } from '../src/library-page.ts';
 import { lacking, SPEECH } from '../src/peers.ts';
@@ -132,6 +132,37 @@ test('JsSIP over WS and WSS and baresip over UDP and TCP call each other and tal
   const echo = hall.heard();
   assertHears('hall at 600', middle(echo, echo.samples.length / echo.rate - 6, 5), bobsWords, alicesWords);
   await Promise.all([jill, jack].map(gone));
+  await system.assertNothingLeft();
+});
+
+test('JsSIP sends a web phone, whose media went unread between the two, to a SIP phone and then to 600: new keys each time', {
+  skip: withBrowser,
+}, async () => {
+  const { alicesWords, bobsWords } = stage;
+  const bob = await stage.webPhone(system, 'bob');
+  await using hall = await stage.baresip(system, 'lobby', { words: alicesWords, codecs: ['pcma'] });
+  const jane = await libraryPhone('JsSIP', 'ws', 'jane');
+  for (const to of ['lobby', '600']) {
+    const called = jane.ask('call', 'bob');
+    await answer(bob);
+    await called;
+    await settle(bob);
+    assertHears('bob', await recordRemote(bob, 6), alicesWords, bobsWords);
+    const referred = jane.ask('refer', to);
+    if (to === 'lobby') await hall.answer();
+    await referred;
+    await jane.ask('hangUp');
+    await settle(bob);
+    const heard = await recordRemote(bob, 6);
+    if (to === 'lobby') assertHears('bob', heard, alicesWords, bobsWords);
+    else assertHears('bob at 600', heard, bobsWords, alicesWords);
+    await click(bob, 'hangup');
+    await waitForCall(bob, 'idle');
+  }
+  const heard = hall.heard();
+  assertHears('lobby', middle(heard, heard.samples.length / heard.rate - 6, 5), bobsWords, alicesWords);
+  await bob.close();
+  await gone(jane);
   await system.assertNothingLeft();
 });
 

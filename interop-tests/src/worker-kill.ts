@@ -5,8 +5,11 @@ import type { Sound } from './wav.ts';
 const WORKERS = ['media-relay-0', 'media-relay-1'];
 
 /** A system with two media workers. */
-export function twoWorkers(folder: string): Promise<System> {
-  return System.start({ folder, media: { workers: WORKERS.length } });
+export function twoWorkers(
+  folder: string,
+  { path, settings }: { path?: 'opaque' | 'terminated'; settings?: Readonly<Record<string, unknown>> } = {},
+): Promise<System> {
+  return System.start({ folder, media: { workers: WORKERS.length, path }, settings });
 }
 
 /** Kills the media worker that has the call, and waits until the call has begun anew: at the other one, or at its successor. */

@@ -8,6 +8,7 @@ import { controlPortUsed } from '../doctor/control-port.ts';
 import { lastWords, obstacles } from '../doctor/data.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { machine } from '../doctor/machine.ts';
+import { mediaAddressFindings } from '../doctor/media-addresses.ts';
 import { portsFree } from '../doctor/ports.ts';
 import {
   httpFinding,
@@ -81,7 +82,11 @@ async function examine(flags: ConfigFlags): Promise<{ findings: Finding[]; nothi
   const running = { data, supervisor, parts };
   const nothingRuns = !supervisor && parts.length === 0;
   if (config) {
-    const host = [...machine(config, nothingRuns ? undefined : runningReach(data)), ...obstacles(config)];
+    const host = [
+      ...machine(config, nothingRuns ? undefined : runningReach(data)),
+      ...(await mediaAddressFindings(config)),
+      ...obstacles(config),
+    ];
     const all = [...host, certificateFinding(config)];
     findings.push(...(isRelayAlone(supervisor) ? all.filter(({ what }) => !OF_SIGNALING.includes(what)) : all));
   }

@@ -114,6 +114,6 @@ export async function refuseTakenControlPorts(config: Config): Promise<void> {
   const taken = await takenControlPorts(config, await foundParts(config.data));
   if (taken.length > 0)
     throw new Error(
-      `not started: the port of the media relay's NG control, ${taken.join('; ')}. End that program, or set another media.ngPort.`,
+      `not started: the port of the media relay's NG control, ${taken.map(({ words }) => words).join('; ')}. End that program, or set another media.ngPort.`,
     );
 }

@@ -48,7 +48,12 @@ function home(t: TestContext, media: object): string {
 
 function run(t: TestContext, cwd: string, ...words: string[]) {
   const child = spawn(process.execPath, [bin, ...words], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
-  t.after(() => child.kill('SIGKILL'));
+  t.after(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    // SIGKILL would leave its workers behind
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  });
   const said = { out: '', err: '' };
   child.stdout!.on('data', (bytes: Buffer) => (said.out += bytes));
   child.stderr!.on('data', (bytes: Buffer) => (said.err += bytes));
@@ -93,6 +98,26 @@ test('the relay alone: its workers on their ports, what kamailio.cfg says, nothi
   await once(doctor.child, 'close');
   const bad = (JSON.parse(doctor.said.out) as { what: string; state: string }[]).filter(({ state }) => state === 'bad');
   assert.deepEqual(bad, []);
+  const beside = run(t, home(t, { ...ANY, ngPort: port }), 'doctor', '--json');
+  await once(beside.child, 'close');
+  const findings = JSON.parse(beside.said.out) as { what: string; remedy?: string }[];
+  assert.match(
+    findings.find(({ what }) => what === 'media control port')?.remedy ?? '',
+    /^to examine that system: .* doctor --data \S+; to end it: .* stop --data \S+; or set another media\.ngPort$/,
+  );
+  for (const [words, who] of [
+    [['user', 'list'], 'no signaling answers in'],
+    [['turn', 'status'], 'TURN does not run with'],
+  ] as const) {
+    const asked = run(t, folder, ...words);
+    await once(asked.child, 'close');
+    assert.match(
+      asked.said.err,
+      new RegExp(
+        `^offhook: ${who} the data folder .*, though media-relay-0, media-relay-1 .*, as after 'offhook relay', .* For all of Offhook: .* stop, then .* start\n$`,
+      ),
+    );
+  }
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [0, null]);
   assert.match(said.out, /\nstopped\n$/);

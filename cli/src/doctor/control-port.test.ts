@@ -36,7 +36,7 @@ test('it is looked for on its own address, at each worker, and what a part of ou
   assert.deepEqual(await takenControlPorts(here), []);
   assert.equal((await takenControlPorts(there)).length, 1);
   const second = withMedia({ ngPort: port - 1, ngAddress: '127.0.0.9', workers: 2 });
-  assert.ok((await takenControlPorts(second)).some((words) => words.startsWith(`udp ${port} `)));
+  assert.ok((await takenControlPorts(second)).some(({ words }) => words.startsWith(`udp ${port} `)));
   const own = [{ name: 'media-relay-0', own: undefined, status: { ports: { ng: port } } }] as unknown as FoundPart[];
   assert.deepEqual(await takenControlPorts(there, own), []);
   assert.deepEqual(await takenControlPorts(withMedia({ ngPort: 0 })), []);

@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { ngPortOf } from '../config/media.ts';
 import { workerCount } from '../parts.ts';
 import type { FoundPart } from '../running.ts';
+import { command } from '../spelling.ts';
 import type { Ports } from '../supervisor/spec.ts';
 import type { Finding } from './finding.ts';
 import { holderOf } from './holder.ts';
@@ -11,24 +12,31 @@ import { holderOf } from './holder.ts';
 const REMEDY =
   "end that program (Debian's rtpengine has the same port: systemctl stop rtpengine-daemon), or set another media.ngPort";
 
+interface TakenPort {
+  readonly words: string;
+  /** The data folder of the Offhook that has it. */
+  readonly data: string | undefined;
+}
+
 /** NG control ports of the workers that somebody else has, in words; those that parts of ours have already are theirs. */
 export async function takenControlPorts(
   { media, ...config }: Config,
   own: readonly FoundPart[] = [],
-): Promise<string[]> {
+): Promise<TakenPort[]> {
   const { port: first } = ngPortOf(media);
   const workers = workerCount({ media, ...config });
   const had = new Set(own.map(({ status }) => status?.ports.ng));
   const ports =
     first === 0 ? [] : Array.from({ length: workers }, (_, i) => first + i).filter((port) => !had.has(port));
-  const taken: string[] = [];
+  const taken: TakenPort[] = [];
   for (const port of ports) if (!(await isFree(port, media.ngAddress ?? LOOPBACK))) taken.push(controlTaken(port));
   return taken;
 }
 
-function controlTaken(port: number): string {
+function controlTaken(port: number): TakenPort {
   const { words = 'another program', data } = holderOf('udp', port) ?? {};
-  return `udp ${port} is taken by ${words}${data === undefined ? '' : `, of the Offhook with the data folder ${data}`}`;
+  const whose = data === undefined ? '' : `, of the Offhook with the data folder ${data}`;
+  return { words: `udp ${port} is taken by ${words}${whose}`, data };
 }
 
 /** Whether the next start gets its control ports. */
@@ -37,14 +45,25 @@ export async function controlPortFinding(config: Config): Promise<Finding> {
   const what = 'media control port';
   const taken = await takenControlPorts(config);
   if (taken.length === 0) return { what, state: 'good', words: `udp ${port || 'any'} is free` };
-  if (!isFixed)
-    return { what, state: 'note', words: `${taken.join('; ')}; the next free one would be used`, remedy: REMEDY };
+  const said = taken.map(({ words }) => words).join('; ');
+  const remedy = remedyOf(taken, isFixed);
+  if (!isFixed) return { what, state: 'note', words: `${said}; the next free one would be used`, remedy };
   return {
     what,
     state: 'bad',
-    words: `${taken.join('; ')}; media.ngPort asks for that very one, so Offhook would not start`,
-    remedy: REMEDY,
+    words: `${said}; media.ngPort asks for that very one, so Offhook would not start`,
+    remedy,
   };
+}
+
+/** Another Offhook is seldom there by mistake: it is to be looked at before it is ended. */
+function remedyOf(taken: readonly TakenPort[], isFixed: boolean): string {
+  const data = taken.find((port) => port.data !== undefined)?.data;
+  if (data === undefined) return REMEDY;
+  const examined = `to examine that system: ${command('doctor', { cwd: process.cwd(), data })}`;
+  return isFixed
+    ? `${examined}; to end it: ${command('stop', { cwd: process.cwd(), data })}; or set another media.ngPort`
+    : examined;
 }
 
 /** Of a worker that runs: whether it has the control port that others expect. */

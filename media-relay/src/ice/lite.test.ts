@@ -101,6 +101,19 @@ test('a restart: the old credentials work until the new path is nominated', () =
   assert.equal(ice.size, 1);
 });
 
+test('what was an answer to our credentials, and is told as an offer, works with them', () => {
+  const { ice, open, check } = bench();
+  const s = open();
+  ice.accept(s, REMOTE);
+  check(s, 1000, { nominate: true });
+  const told = s.current.local;
+  ice.offered(s, { ufrag: 'other', pwd: REMOTE.pwd });
+  assert.equal(check(s, 2000, { local: told, remote: 'third' }), 401);
+  assert.equal(check(s, 2000, { local: told, remote: 'other', nominate: true }), 200);
+  assert.equal(s.transport.remote?.port, 2000);
+  assert.equal(check(s, 2000, { remote: REMOTE.ufrag }), 401, 'not the other way about');
+});
+
 test('a leg can not take the address of another living leg', () => {
   const { ice, open, check, mux, transports } = bench();
   const [victim, thief] = [open(), open()];

@@ -166,7 +166,7 @@ export class IceLite {
       return this.#error(message, { code: 401, room: bytes.length, nowMs });
     }
     const remoteUfrag = username.slice(colon + 1);
-    if (generation.remote ? remoteUfrag !== generation.remote.ufrag : remoteUfrag === '') {
+    if (!mayCheck(session, generation, remoteUfrag)) {
       this.counters.unauthorized++;
       return this.#error(message, { code: 401, room: bytes.length, nowMs });
     }
@@ -312,6 +312,16 @@ function iceText(bytes: Uint8Array): string {
 function generationOf(session: IceSession, ufrag: string): IceGeneration | undefined {
   if (session.current.local.ufrag === ufrag) return session.current;
   return session.previous?.local.ufrag === ufrag ? session.previous : undefined;
+}
+
+/**
+ * The peer's ufrag is that of its description, any before the first one. With credentials of ours from before a restart it may be
+ * the newest too: who leads a call may have told us as an offer what the peer has answered to those (RFC 3725).
+ */
+function mayCheck(session: IceSession, generation: IceGeneration, remoteUfrag: string): boolean {
+  if (!generation.remote) return remoteUfrag !== '';
+  if (remoteUfrag === generation.remote.ufrag) return true;
+  return generation === session.previous && remoteUfrag === session.current.remote?.ufrag;
 }
 
 function sameCredentials(a: IceCredentials, b: IceCredentials): boolean {

@@ -612,3 +612,15 @@ test('no mutilated SDP throws or leaves anything behind', () => {
     }
   }
 });
+
+test('a fork branch may not offer fewer sections than its far peer has seen of another one', () => {
+  const bench = new Bench();
+  const [audio, more] = [golden('chromium-audio-offer'), golden('chromium-av-offer')];
+  const opaque = { ...WEBRTC, opaque: true };
+  for (const branch of ['x', 'y']) bench.offer('a', audio, { ...opaque, branch });
+  for (const branch of ['x', 'y']) bench.answer('a', branch, golden('chromium-audio-answer'), { branch });
+  bench.offer('y', more, { toTag: 'a' });
+  assert.match(JSON.stringify(bench.tryOffer('x', audio, { toTag: 'a' })), /fewer media sections/);
+  bench.answer('y', 'a', golden('chromium-av-answer'));
+  bench.end();
+});

@@ -220,3 +220,12 @@ test('who can not be moved is refused in words, and everything stays as it was',
   }
   bench.end('one', 'other kind', 'two sections', 'full');
 });
+
+test('a leg whose peer has not described itself stays where it is', () => {
+  const bench = new Bench();
+  bench.offer('a', golden('baresip-plain-offer'), { callId: 'one', toTag: 'b', ...PLAIN });
+  bench.offer('b', plainAnswer(4000), { callId: 'two', ...PLAIN });
+  assert.match(move(bench, 'two', 'one')?.error ?? '', /has not described itself/);
+  assert.match(bench.answer('b', 'c', plainAnswer(4002), { callId: 'two' }), /m=audio/);
+  bench.end('one', 'two');
+});

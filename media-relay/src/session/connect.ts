@@ -12,6 +12,7 @@ import { Leg } from './leg.ts';
 export function connectLeg(host: MediaHost, tag: string, from: Call, to: Call): string | undefined {
   const leg = from.leg(tag);
   if (!leg) return 'from-tag is not one of the call that it is to be taken from';
+  if (!leg.remote) return 'the peer has not described itself yet';
   const at = to.legs.findIndex((l) => l.tag === tag);
   const place = at >= 0 ? at : to.legs.findIndex((l) => l.tag === undefined);
   const standIn = to.legs[place];

@@ -46,10 +46,11 @@ export function makePlan(
   if (call && !from) return { error: 'from-tag is not one of this call' };
   const fromKind = firstKind(sd);
   if (!fromKind) return { error: 'no media section of the SDP can be carried here' };
-  if (from && sd.media.length < from.sections.length) {
+  const to = call && from && !isEcho ? farLeg(call, from, request) : undefined;
+  // RFC 3264 8. The far peer may have seen more of them: of another fork branch.
+  if (sd.media.length < Math.max(from?.sections.length ?? 0, to?.sections.length ?? 0)) {
     return { error: 'a new offer may not have fewer media sections than the last one' };
   }
-  const to = call && from && !isEcho ? farLeg(call, from, request) : undefined;
   if (call && !to && call.forks.length >= MAX_FORKS) return { error: 'this call has too many fork branches' };
   const missing = request.codecs ? missingCodecs(sd, request.codecs) : [];
   if (missing.length > 0) {

@@ -5,8 +5,8 @@ import { SRTP_PROFILES, type SrtpKeys, type SrtpTransform } from './profile.ts';
 import { estimateIndex, type ReplayStream, ReplayTable } from './replay.ts';
 
 /**
- * Rollovers that a stream may have behind it when its first packet comes here: eleven hours of sound. A prime, for streams that
- * take turns are each tried with all of them then.
+ * Rollovers that a stream may have behind it when its first packet comes here: eleven hours of sound. A prime, so that each of
+ * several streams that send by turns is tried with every value.
  */
 const MAX_ROLLOVERS = 31;
 /** The first packets of a stream as they came. */

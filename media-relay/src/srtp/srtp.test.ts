@@ -302,6 +302,21 @@ for (const profile of PROFILES) {
   });
 }
 
+test('streams that began elsewhere and send by turns are all found', () => {
+  // Each turn is that of the counters that a search with an even number of them would never try for it.
+  for (const rollovers of [
+    [2, 1],
+    [1, 4, 2, 1],
+  ]) {
+    withPair('AES_CM_128_HMAC_SHA1_80', (sender, receiver) => {
+      for (const [ssrc, count] of rollovers.entries()) sentLong(sender, count, { ssrc });
+      for (let s = 1; s <= 150; s++)
+        for (const ssrc of rollovers.keys()) opens(receiver, sealed(sender, rtp(s, { ssrc }))!);
+      assert.equal(receiver.streams, rollovers.length);
+    });
+  }
+});
+
 test('the replay window: each index once, up to its width back, on both sides', () => {
   withPair('AEAD_AES_128_GCM', (sender, receiver) => {
     const packets = new Map<number, Uint8Array>();

@@ -22,6 +22,7 @@ type CallTimerKind =
   | 'check'
   | 'session'
   | 'again'
+  | 'ours'
   | 'retransmit-1xx'
   | 'no-prack';
 
@@ -96,10 +97,12 @@ export interface Leg extends MediaSide {
   proof?: { readonly cseq: number; readonly header: readonly [string, string] };
   /** Its phone was asked for a key frame. */
   fastUpdate?: FastUpdate;
-  /** What waits for a better moment (`timers.again`). */
-  again?: (nowMs: number) => void;
+  /** What waits for a better moment (`timers.again`): called by `tryAgain`. */
+  again?: ((nowMs: number) => void) | undefined;
+  /** Ends a request of ours that takes too long (`timers.ours`). */
+  cancelOurs?: ((nowMs: number) => void) | undefined;
   readonly timers: Readonly<
-    Record<'retransmit' | 'noAck' | 'lost' | 'session' | 'again' | 'provisional' | 'noPrack', CallTimer>
+    Record<'retransmit' | 'noAck' | 'lost' | 'session' | 'again' | 'ours' | 'provisional' | 'noPrack', CallTimer>
   >;
 }
 
@@ -245,8 +248,10 @@ export interface Call {
   readonly change: CallTimer;
   /** Time to ask the relay whether it still has the call. */
   readonly check: CallTimer;
-  /** Its relay is gone, and it is on its way to another one. */
-  reanchoring?: { tries: number };
+  /** Its relay is gone, and it is on its way to another one; in vain when that is gone meanwhile too. */
+  reanchoring?: { tries: number; isVain: boolean };
+  /** Its relay has gone before it was answered. */
+  hasLostRelay?: true;
   /** What both sides last agreed upon: a refused change leads back to it. */
   agreed?: Agreement;
   /** The most m= lines that the relay has seen of this call; a session never has fewer (RFC 3264 8). */
@@ -322,6 +327,7 @@ class DialogLeg {
       lost: new CallTimer('lost', of),
       session: new CallTimer('session', of),
       again: new CallTimer('again', of),
+      ours: new CallTimer('ours', of),
       provisional: new CallTimer('retransmit-1xx', of),
       noPrack: new CallTimer('no-prack', of),
     };

@@ -52,7 +52,8 @@ export function fetchLeg(context: CallContext, call: Call, leg: Leg, fetched: Fe
       carryOffer(context, half, moved, (carried, later) => {
         if (!goesOn('error' in carried ? carried.error : undefined, later) || 'error' in carried) return;
         branch.state = 'inviting';
-        rejoin(context, leg, carried.sdp, later, (result, at) => {
+        const described = () => carried.sdp;
+        rejoin(context, leg, described, later, (result, at) => {
           if ('sdp' in result) {
             if (goesOn(undefined, at)) won(context, branch, { sdp, answer: result.sdp, nowMs: at });
           } else if (branch.state !== 'failed') failFetch(context, branch, result, at);
@@ -139,8 +140,9 @@ export function returnFetched(
   const wasMoved = move.state !== 'stays';
   returnLeg(context, { move, leg, from, ngCallId }, () => {
     // It may have the new description already.
+    const described = () => before;
     if (wasMoved && before !== undefined && from.state === 'answered' && leg.sent !== before)
-      rejoin(context, leg, before, nowMs, (result) => {
+      rejoin(context, leg, described, nowMs, (result) => {
         if ('sdp' in result) adoptAnswer(context, leg, result.sdp);
       });
     then();

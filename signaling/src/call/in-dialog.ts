@@ -9,6 +9,7 @@ import { acknowledge, carryAnswer, sdpOf } from './exchange.ts';
 import { isFastUpdate } from './fast-update.ts';
 import { keyFrameCommand } from './media.ts';
 import { giveUp, tearDown } from './outcome.ts';
+import { tryAgain } from './rejoin.ts';
 import { startRenegotiation } from './renegotiate.ts';
 import { stopRepeating } from './repeated-ok.ts';
 import { agreeAsServer, refuseInterval } from './session-timer.ts';
@@ -24,11 +25,11 @@ export interface InDialog {
 export function handleAck(context: CallContext, leg: Leg, message: SipMessage, nowMs: number): void {
   if (leg.ok?.cseq !== message.cseq.number) return;
   stopRepeating(context, leg);
-  const { call, again } = leg;
+  const { call } = leg;
   const waiting = call.awaitingAnswerInAck;
   if (waiting?.leg !== leg) {
     // A change of ours that had to wait for this.
-    if (again && !call.refreshing) again(nowMs);
+    if (!call.refreshing) tryAgain(leg, nowMs);
     return;
   }
   if (call.state === 'ended') return;

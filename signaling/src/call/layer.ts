@@ -23,6 +23,7 @@ import { deleteCommand } from './media.ts';
 import { giveUp } from './outcome.ts';
 import { findAgain } from './outside.ts';
 import { reanchor } from './reanchor.ts';
+import { tryAgain } from './rejoin.ts';
 import { type RelayCommand, RelayCommands } from './relay-commands.ts';
 import { resetReliable, stopReliable } from './reliable.ts';
 import { cancelRenegotiation, endRenegotiation } from './renegotiate.ts';
@@ -378,7 +379,8 @@ export class CallLayer implements CallContext {
       if (leg === call.a && leg.reliable?.stopped.length && this.options.transactions.isOpen(call.inviteTransaction))
         this.byes.keep(leg, call.inviteTransaction);
       leg.line?.release();
-      leg.again?.(nowMs); // what waited for a better moment has waited in vain
+      leg.cancelOurs?.(nowMs);
+      tryAgain(leg, nowMs); // what waited for a better moment has waited in vain
     }
     for (const branch of call.branches) {
       const { transaction } = branch;

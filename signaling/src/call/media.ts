@@ -196,7 +196,7 @@ export function echoCommand(o: {
   from: MediaSide;
   sdp: string;
   isSilent?: boolean;
-  /** The description was made for a relay that is gone. */
+  /** The description was made for a relay that is gone, or for another far side. */
   isPast?: boolean;
 }): NgDictionary {
   const flags = [...(o.isSilent ? ['silent'] : []), ...(o.isPast && o.from.profile?.ice ? ['stand-in'] : [])];

@@ -187,6 +187,105 @@ test('the echo begins anew too', () => {
   s.assertNothingLeft();
 });
 
+test('a relay that dies once more in the middle, and is back before anybody notices: both begin anew again', () => {
+  const { s, alice, bob, invite } = talking();
+  s.killRelay();
+  s.relayReturns();
+  s.hold('offer');
+  takes(bob, ANSWER); // what he says waits at a relay that is dead already
+  s.restartRelay();
+  s.release();
+  const half = last(alice.take());
+  s.advance(1000); // its next ping says that it is another one
+  alice.answer(half, 200, OFFER);
+  alice.take();
+  assert.equal(s.core.calls.counters.reanchored, 0, 'bob sends to where nobody is');
+  s.advance(500);
+  takes(alice, OFFER);
+  takes(bob, ANSWER);
+  assert.equal(s.core.calls.counters.reanchored, 1);
+  bob.within(invite, 'BYE', { cseq: 1 });
+  alice.answer(last(alice.take()), 200);
+  s.assertNothingLeft();
+});
+
+test('that goes for the echo as well', () => {
+  const s = stage();
+  const alice = s.phone('alice');
+  alice.request('INVITE', { uri: `sip:600@${DOMAIN}`, sdp: OFFER });
+  const ok = last(alice.take());
+  alice.within(ok, 'ACK', { cseq: 1 });
+  s.killRelay();
+  s.relayReturns();
+  const half = last(alice.take());
+  s.restartRelay();
+  s.advance(1000);
+  alice.answer(half, 200, OFFER);
+  alice.take();
+  s.advance(500);
+  takes(alice, OFFER);
+  s.advance(2000);
+  assert.deepEqual([alice.seen(), s.core.calls.counters.reanchored], [[], 1]);
+  alice.within(ok, 'BYE', { cseq: 2 });
+  s.assertNothingLeft();
+});
+
+test('a phone whose session is refreshed while it keeps the new path waiting still gets it', () => {
+  const s = stage();
+  const [alice, bob] = [s.phone('alice'), s.phone('bob')];
+  bob.register();
+  const headers: [string, string][] = [
+    ['Supported', 'timer'],
+    ['Session-Expires', '90;refresher=uas'],
+  ];
+  const { invite } = established(alice, bob, { headers });
+  s.advance(42_000);
+  s.killRelay();
+  s.relayReturns();
+  takes(bob, ANSWER);
+  alice.answer(last(alice.take()), 491);
+  let asked = 0;
+  for (let seconds = 0; seconds < 6; seconds++) {
+    s.advance(1000);
+    for (const message of alice.take()) {
+      if (message.kind !== 'request' || message.method === 'ACK') continue;
+      asked++;
+      alice.answer(message, 200, message.bodyText.includes('via-relay:offer') ? OFFER : undefined);
+    }
+  }
+  assert.deepEqual([asked, s.core.calls.counters.reanchored], [2, 1], 'the refresh and the new path');
+  bob.within(invite, 'BYE', { cseq: 1 });
+  alice.answer(last(alice.take()), 200);
+  s.assertNothingLeft();
+});
+
+test('a relay that dies in the middle of a transfer: it is the new call that begins anew', () => {
+  const { s, alice, bob, ok } = talking();
+  const carol = s.phone('carol');
+  carol.register();
+  alice.within(ok, 'REFER', { cseq: 2, headers: [['Refer-To', `<sip:carol@${DOMAIN}>`]] });
+  for (const message of alice.take()) if (message.method === 'NOTIFY') alice.answer(message, 200);
+  const carols = OFFER.replaceAll('192.0.2.1', '192.0.2.3');
+  takes(carol, carols);
+  const moved = last(bob.take());
+  s.killRelay();
+  s.relayReturns();
+  bob.answer(moved, 200, ANSWER);
+  assert.deepEqual(bob.seen(), ['ACK']);
+  for (const message of alice.take()) alice.answer(message, 200);
+  takes(carol, carols);
+  s.advance(500); // what the call that bob has left had for him is nothing any more
+  const toBob = takes(bob, ANSWER);
+  assert.match(toBob, /192\.0\.2\.3[\s\S]*via-relay:offer/);
+  s.advance(2000);
+  assert.deepEqual([alice.seen(), bob.seen(), carol.seen()], [[], [], []]);
+  assert.deepEqual([s.core.calls.counters.reanchored, s.alive.size], [1, 1]);
+  s.core.hangUpAll('the end', s.clock.now);
+  s.settle();
+  for (const phone of [bob, carol]) phone.answer(last(phone.take()), 200);
+  s.assertNothingLeft();
+});
+
 test('thousands begin anew one after the other, none is forgotten', () => {
   const s = stage({ limits: { callsPerUser: 1000 } });
   const alice = s.phone('alice');

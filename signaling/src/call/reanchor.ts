@@ -19,8 +19,12 @@ const AGAIN_AFTER_MS = 50;
 export function reanchor(context: CallContext, calls: Iterable<Call>, nowMs: number): void {
   let count = 0;
   for (const call of calls) {
+    // The one that it was on its way to is gone as well.
+    if (call.reanchoring) call.reanchoring.isVain = true;
+    // Who is transferred there comes with what the relay said before.
+    if (call.state !== 'answered') call.hasLostRelay = true;
     if (!isThere(call)) continue;
-    call.reanchoring = { tries: 0 };
+    call.reanchoring = { tries: 0, isVain: false };
     const inMs = Math.floor(count++ / AT_ONCE) * AGAIN_AFTER_MS;
     // Until it is done this timer is nobody else's: whether there is media is not the question now.
     context.clearTimer(call.check);
@@ -37,6 +41,7 @@ function isThere(call: Call): boolean {
 
 /** Its turn has come, or it is time to look for a relay again. */
 export function reanchorAgain(context: CallContext, call: Call, nowMs: number): void {
+  if (call.reanchoring) call.reanchoring.isVain = false;
   if (call.b && call.agreed) anew(context, call, nowMs);
   else waitAnew(context, call, nowMs);
 }
@@ -90,9 +95,11 @@ function waitAnew(context: CallContext, call: Call, nowMs: number): void {
   context.media(call, say(sdp, true), (result, now) => {
     if ('error' in result) later(context, call, result.error, now);
     else
-      invite(context, call, call.a, String(result.ok.sdp ?? ''), now, (answer, answered) => {
-        context.media(call, say(answer), () => {});
-        done(context, call, answered);
+      invite(context, call, call.a, String(result.ok.sdp ?? ''), now, (answer) => {
+        context.media(call, say(answer), (said, agreed) => {
+          if ('error' in said) later(context, call, said.error, agreed);
+          else done(context, call, agreed);
+        });
       });
   });
 }
@@ -105,9 +112,12 @@ function invite(
   nowMs: number,
   then: (sdp: string, nowMs: number) => void,
 ): void {
-  rejoin(context, leg, continued(sdp, leg.sent), nowMs, (result, now) => {
+  // It may be transferred out of this call meanwhile.
+  const described = () => (leg.call === call ? continued(sdp, leg.sent) : undefined);
+  rejoin(context, leg, described, nowMs, (result, now) => {
     if (call.state === 'ended') return;
-    if ('sdp' in result) then(result.sdp, now);
+    if (leg.call !== call) later(context, call, 'who talked in it has left', now);
+    else if ('sdp' in result) then(result.sdp, now);
     else failed(context, call, result.words, now);
   });
 }
@@ -120,6 +130,10 @@ function later(context: CallContext, call: Call, words: string, nowMs: number): 
 }
 
 function done(context: CallContext, call: Call, nowMs: number): void {
+  if (call.reanchoring?.isVain) {
+    later(context, call, 'so is the one that followed it', nowMs);
+    return;
+  }
   call.reanchoring = undefined;
   context.counters.reanchored++;
   context.setTimer(call.check, nowMs + context.limits.checkMs);

@@ -16,11 +16,12 @@ export type Rejoined = { readonly sdp: string } | { readonly status: number; rea
 /**
  * Gives an answered leg another description by a re-INVITE of ours: its other side changes without its doing. Whatever
  * else happens to the leg at that moment is waited for.
+ * @param described what it gets, asked for when it is its turn; undefined = nothing any more.
  */
 export function rejoin(
   context: CallContext,
   leg: Leg,
-  sdp: string,
+  described: () => string | undefined,
   nowMs: number,
   then: (result: Rejoined, nowMs: number) => void,
 ): void {
@@ -30,16 +31,28 @@ export function rejoin(
       then({ status: 491, words: `${spoken(leg)}'s phone is busy with another change` }, now);
       return;
     }
-    leg.again = attempt;
+    const other = leg.again;
+    leg.again = (later) => {
+      other?.(later);
+      attempt(later);
+    };
     context.setTimer(leg.timers.again, now + inMs);
   };
   const attempt = (now: number): void => {
-    leg.again = undefined;
+    const sdp = described();
     if (leg.call.state === 'ended') then({ status: 481, words: `${spoken(leg)} has hung up` }, now);
+    else if (sdp === undefined) then({ status: 481, words: `${spoken(leg)} has gone into another call` }, now);
     else if (leg.isLost || isBusy(leg)) again(BUSY_MS, now);
     else ask(context, leg, { sdp, again, then }, now);
   };
   attempt(nowMs);
+}
+
+/** What has waited for a better moment is tried now. */
+export function tryAgain(leg: Leg, nowMs: number): void {
+  const { again } = leg;
+  leg.again = undefined;
+  again?.(nowMs);
 }
 
 /** Whether a change of the leg has to wait for another one. */
@@ -129,13 +142,13 @@ export function oursUnderWay(
   const id = transactions.request(request, dialog.flow, nowMs);
   const cancel = (now: number) => transactions.cancel(id, now);
   call.refreshing = leg;
-  leg.again = cancel;
-  context.setTimer(leg.timers.again, nowMs + context.limits.changeMs);
+  leg.cancelOurs = cancel;
+  context.setTimer(leg.timers.ours, nowMs + context.limits.changeMs);
   const over = () => {
     if (call.refreshing === leg) call.refreshing = undefined;
-    if (leg.again !== cancel) return;
-    leg.again = undefined;
-    context.clearTimer(leg.timers.again);
+    if (leg.cancelOurs !== cancel) return;
+    leg.cancelOurs = undefined;
+    context.clearTimer(leg.timers.ours);
   };
   return { id, over };
 }

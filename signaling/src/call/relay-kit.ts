@@ -75,8 +75,7 @@ export class StageRelay {
   /** It dies: nobody takes what is sent to it. */
   die(relay: number): void {
     this.#gone = relay;
-    this.alive.clear();
-    this.legs.clear();
+    this.#forget();
     this.#core.handleRelayRefused(relay, this.#clock.now);
   }
 
@@ -84,6 +83,12 @@ export class StageRelay {
   restart(): void {
     this.#gone = undefined;
     this.#instance++;
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.alive.clear();
+    this.legs.clear();
   }
 
   /** It thinks until its answers are taken: over everything, or over one of its verbs. */

@@ -272,6 +272,8 @@ export function stage(
       relay.restart();
       advance(afterMs);
     },
+    /** It dies and another process follows it, before anybody notices. */
+    restartRelay: () => relay.restart(),
     /** The relay needs a key frame of that phone, as it has named its leg (`relayLegs`). */
     wishKeyFrame: (callId: string, tag: string) => {
       relay.push({ event: 'key-frame', 'call-id': callId, tag });

@@ -5,6 +5,7 @@ import { isUnknownCall, queryCommand } from './media.ts';
 import { giveUp, stillRinging } from './outcome.ts';
 import { reanchorAgain } from './reanchor.ts';
 import { sessionDue } from './refresh.ts';
+import { tryAgain } from './rejoin.ts';
 import { repeatProvisional } from './reliable.ts';
 import { cancelRenegotiation } from './renegotiate.ts';
 import { repeatOk, stopRepeating } from './repeated-ok.ts';
@@ -46,7 +47,10 @@ export function fire(context: CallContext, timer: CallTimer, nowMs: number): voi
       check(context, call, nowMs);
       return;
     case 'again':
-      leg?.again?.(nowMs);
+      if (leg) tryAgain(leg, nowMs);
+      return;
+    case 'ours':
+      leg?.cancelOurs?.(nowMs);
       return;
     case 'session':
       if (leg) sessionDue(context, leg, nowMs);

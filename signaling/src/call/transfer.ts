@@ -4,6 +4,7 @@ import type { CallContext } from './context.ts';
 import { carryAnswer, restore, sdpOf } from './exchange.ts';
 import { moveLeg, returnLeg, settleFetched } from './fetch.ts';
 import { echoCommand } from './media.ts';
+import { reanchor } from './reanchor.ts';
 import { rejoin } from './rejoin.ts';
 
 const SIPFRAG = 'message/sipfrag;version=2.0';
@@ -47,8 +48,9 @@ export function joinTransferred(context: CallContext, call: Call, nowMs: number)
     else
       describe(context, call, moved, (sdp, now) => {
         if (typeof sdp !== 'string') failed(sdp, now);
-        else
-          rejoin(context, call.a, sdp, now, (result, later) => {
+        else {
+          const described = () => sdp;
+          rejoin(context, call.a, described, now, (result, later) => {
             if (call.state === 'ended') return;
             if ('status' in result) failed(result, later);
             else {
@@ -56,6 +58,7 @@ export function joinTransferred(context: CallContext, call: Call, nowMs: number)
               complete(context, call, later);
             }
           });
+        }
       });
   });
 }
@@ -99,7 +102,8 @@ function describe(
   }
   const sdp = sdpOf(call.invite) ?? '';
   const isSilent = call.kind === 'parked';
-  context.media(call, echoCommand({ ngCallId, from: a, sdp, isSilent }), (result, now) =>
+  const command = echoCommand({ ngCallId, from: a, sdp, isSilent, isPast: true });
+  context.media(call, command, (result, now) =>
     then('error' in result ? { status: 488, words: result.error } : String(result.ok.sdp ?? ''), now),
   );
 }
@@ -132,6 +136,7 @@ function complete(context: CallContext, call: Call, nowMs: number): void {
   }
   settleFetched(context, call, nowMs);
   context.answered(call, nowMs);
+  if (call.hasLostRelay) reanchor(context, [call], nowMs);
 }
 
 /** The new side can't be had: who asked is told. If it has left already, the one it wanted to transfer is hung up. */

@@ -12,13 +12,14 @@ const media = (change: Partial<LocalMedia> = {}): LocalMedia => ({
   ...change,
 });
 
-function session(local = media(), candidate = 'a=candidate:1 1 udp 1 192.0.2.1 9 typ host') {
+/** `candidates`: what its connections find, the last of them each one that is opened later too. */
+function session(local = media(), ...candidates: string[]) {
   const seen: string[] = [];
   const timers: (() => void)[] = [];
   const opened: FakeConnection[] = [];
   const peer = new PeerSession(local, {
     createConnection: (configuration) => {
-      const pc = new FakeConnection(configuration, candidate);
+      const pc = new FakeConnection(configuration, candidates[opened.length] ?? candidates.at(-1));
       opened.push(pc);
       return pc.connection;
     },
@@ -187,4 +188,24 @@ test('when that offer comes to nothing the connection before it goes on', async 
     opened.map(({ closed }) => closed),
     [true, true, true],
   );
+});
+
+test('the connection before goes on too when the new one finds no way to the TURN server', async () => {
+  const relayed = media({ configuration: { iceTransportPolicy: 'relay' } });
+  const { peer, pc, opened, timers } = session(relayed, 'a=candidate:1 1 udp 1 192.0.2.1 9 typ relay', '');
+  await peer.getDescription();
+  await peer.setDescription(keys('AA'));
+  await peer.setDescription(keys('BB'));
+  const answer = peer.getDescription();
+  await opened[1]!.described;
+  await setImmediate();
+  timers.at(-1)!();
+  await assert.rejects(answer, RelayUnreachableError);
+  await peer.rollbackDescription();
+  assert.equal(peer.connection, pc.connection);
+  assert.deepEqual(
+    opened.map(({ closed }) => closed),
+    [false, true],
+  );
+  peer.close();
 });

@@ -71,8 +71,6 @@ export class PeerSession {
     if (pc.signalingState === 'have-remote-offer') {
       await this.#attachToRemoteOffer();
       await pc.setLocalDescription(await pc.createAnswer());
-      if (this.#before) shut(this.#before);
-      this.#before = undefined;
     } else {
       this.#prepareOffer();
       const iceRestart = this.#restart;
@@ -81,6 +79,8 @@ export class PeerSession {
     }
     await this.#candidates();
     this.#assertOpen();
+    if (this.#before) shut(this.#before);
+    this.#before = undefined;
     this.#events.negotiated();
     return { body: pc.localDescription!.sdp, contentType: SDP };
   }

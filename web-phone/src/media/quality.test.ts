@@ -49,6 +49,12 @@ test('loss, delay and jitter are told as what they are and which way', () => {
   }
 });
 
+test('two seconds in which nothing comes are said at once, one is not, and the first packet ends it', () => {
+  const silent = (from: number, until = 11) =>
+    after((s) => sample(s, s < until ? { packetsReceived: Math.min(s, from) * 50 } : {})).grade;
+  assert.deepEqual([silent(9), silent(8), silent(8, 10)], ['good', 'none', 'good']);
+});
+
 test('a muted microphone is not called silent', () => {
   assert.equal(after((s) => sample(s, { microphoneLevel: 0 }), true).grade, 'good');
 });

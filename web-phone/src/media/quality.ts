@@ -101,6 +101,8 @@ export function sampleFromStats(report: Iterable<StatsEntry>, nowMs: number): Qu
 }
 
 const WINDOW = 5;
+/** Phones that leave out silence send less than a packet a second; a line on which nothing comes for so long is not clear. */
+const NOTHING_FOR = 2;
 const SILENT_LEVEL = 0.0001;
 const SILENT_SAMPLES = 8;
 
@@ -127,6 +129,7 @@ export class QualityMeter {
     const samples = last.totalSamples - first.totalSamples;
     const concealed = samples > 0 ? Math.max(0, last.concealedSamples - first.concealedSamples) / samples : 0;
     const previous = recent.at(-2)!;
+    const before = recent.at(-1 - NOTHING_FOR) ?? first;
     const facts = {
       roundTripMs: last.roundTripMs,
       lossIn,
@@ -140,7 +143,7 @@ export class QualityMeter {
       videoArrives:
         last.framesDecoded > previous.framesDecoded || previous.framesDecoded > (recent.at(-3)?.framesDecoded ?? 0),
     };
-    return { ...facts, ...judge(facts, received > 0 || recent.length < 4) };
+    return { ...facts, ...judge(facts, last.packetsReceived > before.packetsReceived || recent.length < 4) };
   }
 }
 
