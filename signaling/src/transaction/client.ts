@@ -1,7 +1,7 @@
 import { createRequest, type SipMessage } from '@offhook/core';
 import type { TransactionContext } from './context.ts';
 import { type Flow, isReliable } from './flow.ts';
-import { acknowledge, clientKey } from './table.ts';
+import { clientKey } from './table.ts';
 import { TIMER_D_MS } from './timers.ts';
 import { type ClientTransactionId, Transaction } from './transaction.ts';
 
@@ -73,7 +73,7 @@ export class ClientTransactions {
           up();
         } else {
           t.state = 'completed';
-          t.bytes = acknowledge(t.request!, message).serialize();
+          t.bytes = belonging('ACK', t.request!, { to: message.header('to')! }).serialize();
           t.request = undefined;
           context.send(t.flow, t.bytes);
           up();
@@ -109,16 +109,7 @@ export class ClientTransactions {
     // RFC 3261 9.1: if no final response comes in 64*T1 the INVITE counts as cancelled.
     this.#context.schedule.endAt(t, nowMs + 64 * this.#context.timers.t1);
     const request = t.request!;
-    const cancel = createRequest({
-      method: 'CANCEL',
-      uri: request.uri,
-      from: request.header('from')!,
-      to: request.header('to')!,
-      callId: request.callId,
-      cseq: request.cseq.number,
-      headers: [...request.headers('route').map((route) => ['route', route] as const), ...(t.cancelHeaders ?? [])],
-    });
-    cancel.prepend('via', request.vias[0]!.toString());
+    const cancel = belonging('CANCEL', request, { to: request.header('to')!, headers: t.cancelHeaders });
     this.#start(cancel, t.flow, { id: clientKey(request.vias[0]!.branch, 'CANCEL'), silent: true, nowMs });
   }
 
@@ -149,4 +140,22 @@ export function isUnanswered({ kind, state }: Transaction): boolean {
     (kind === 'client-invite' && (state === 'calling' || state === 'proceeding')) ||
     (kind === 'client' && (state === 'trying' || state === 'proceeding'))
   );
+}
+
+/** The CANCEL of an INVITE, or the ACK for a final response to it other than 2xx (RFC 3261 9.1, 17.1.1.3). */
+function belonging(
+  method: 'ACK' | 'CANCEL',
+  invite: SipMessage,
+  { to, headers = [] }: { to: string; headers?: readonly (readonly [string, string])[] },
+): SipMessage {
+  const request = createRequest({
+    method,
+    uri: invite.uri,
+    from: invite.header('from')!,
+    to,
+    callId: invite.callId,
+    cseq: invite.cseq.number,
+    headers: [...invite.headers('route').map((route) => ['route', route] as const), ...headers],
+  });
+  return request.prepend('via', invite.vias[0]!.toString());
 }

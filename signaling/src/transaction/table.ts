@@ -1,4 +1,4 @@
-import { BRANCH_COOKIE, createRequest, type SipMessage } from '@offhook/core';
+import { BRANCH_COOKIE, type SipMessage } from '@offhook/core';
 import { type Flow, isReliable } from './flow.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -61,18 +61,4 @@ export function serverKey(message: SipMessage, method: string): string {
   const via = message.vias[0]!;
   if (via.branch.startsWith(BRANCH_COOKIE)) return `s ${via.branch} ${via.sentBy} ${method}`;
   return `s ${message.callId} ${message.cseq.number} ${message.from.tag ?? ''} ${via} ${method}`;
-}
-
-/** The ACK for a final response other than 2xx (RFC 3261 17.1.1.3). */
-export function acknowledge(invite: SipMessage, response: SipMessage): SipMessage {
-  const ack = createRequest({
-    method: 'ACK',
-    uri: invite.uri,
-    from: invite.header('from')!,
-    to: response.header('to')!,
-    callId: invite.callId,
-    cseq: invite.cseq.number,
-    headers: invite.headers('route').map((route) => ['route', route] as const),
-  });
-  return ack.prepend('via', invite.vias[0]!.toString());
 }
